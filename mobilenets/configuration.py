@@ -1,0 +1,250 @@
+"""Every value that a run can be given, with its type, range and default.
+
+A config file builds an `ml_collections.ConfigDict` from `defaults()`; `check` turns it
+into the frozen, typed `Configuration` that all other code reads.
+"""
+
+import difflib
+from typing import Annotated, Any, Literal
+
+import ml_collections
+import pydantic
+from annotated_types import Ge, Gt, Le, Lt
+
+from mobilenets.errors import UserError
+
+Positive = Annotated[int, Ge(1)]
+Fraction = Annotated[float, Ge(0), Lt(1)]
+NonNegative = Annotated[float, Ge(0)]
+Channels = tuple[float, float, float]  # red, green, blue
+
+
+class Section(pydantic.BaseModel):
+    """A part of the configuration: typed, without unknown keys, immutable."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Dataset(Section):
+    """Where the images come from: exactly one of `name`, `directory` and `folder`."""
+
+    # A data set of TensorFlow Datasets, or "fashion_mnist_subset", which is embedded.
+    name: str = ""
+    data_dir: str = ""  # where TFDS keeps its data sets; "": ~/tensorflow_datasets
+    directory: str = ""  # one prepared TFDS data set, .../NAME/VERSION
+    folder: str = ""  # images as SPLIT/CLASS/*.jpg (or png, webp)
+    train_split: str = "train"  # TFDS may slice: "train[:90%]"
+    eval_split: str = "validation"
+    # Processes that decode. 0 decodes in threads: enough for small images.
+    num_workers: Annotated[int, Ge(0)] = 0
+
+
+class Preprocessing(Section):
+    """What is done to an image before a network sees it, but for its resolution.
+
+    It belongs to the weights: training, evaluation and prediction read the same value.
+    In evaluation the short side is resized to resolution / crop_fraction and the centre
+    is cut out.
+    """
+
+    crop_fraction: Annotated[float, Gt(0), Le(1)] = 0.875
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    # Subtracted from and divided into values of 0 to 255. The defaults are slim's, and
+    # so the papers' for MobileNetV1 and V2: the range becomes -1 to 1.
+    mean: Channels = (127.5, 127.5, 127.5)
+    std: Channels = (127.5, 127.5, 127.5)
+
+
+class Augmentation(Section):
+    """Random changes of the training images."""
+
+    # The crop of "Going deeper with convolutions", Sec. 6: its share of the image's
+    # area and its ratio of width to height are drawn from these ranges.
+    min_area: Annotated[float, Gt(0), Le(1)] = 0.08
+    max_aspect_ratio: Annotated[float, Ge(1)] = 4 / 3
+    flip: bool = True  # left to right, every second image
+    # Largest change of brightness, contrast and saturation as a fraction, of the hue as
+    # a fraction of the circle. Off by default: grey images have no colour to change.
+    brightness: NonNegative = 0.0
+    contrast: NonNegative = 0.0
+    saturation: NonNegative = 0.0
+    hue: Annotated[float, Ge(0), Le(0.5)] = 0.0
+
+
+class RMSProp(Section):
+    """TensorFlow's RMSProp, the mean of squares starting at 1."""
+
+    decay: Fraction = 0.9
+    momentum: Fraction = 0.9
+    epsilon: Annotated[float, Gt(0)] = 1e-3  # added to the mean of squares, in the root
+
+
+class SGD(Section):
+    """Stochastic gradient descent."""
+
+    momentum: Fraction = 0.9
+    nesterov: bool = False
+
+
+class AdamW(Section):
+    """Adam with decoupled weight decay."""
+
+    b1: Fraction = 0.9
+    b2: Fraction = 0.999
+    epsilon: Annotated[float, Gt(0)] = 1e-8
+
+
+class Optimizer(Section):
+    """`name` says which of the three is used; the values of the others are ignored."""
+
+    name: Literal["rmsprop", "sgd", "adamw"] = "rmsprop"
+    learning_rate: Annotated[float, Gt(0)] = 0.01  # the peak, for the whole batch
+    # On kernels only. An L2 term of the loss with rmsprop and sgd, as in the papers'
+    # code (the gradient gets weight_decay * weight); decoupled with adamw.
+    weight_decay: NonNegative = 0.0
+    # MobileNetV1 found "very little or no weight decay" best on them, Sec. 3.2.
+    weight_decay_on_depthwise: bool = False
+    rmsprop: RMSProp = RMSProp()
+    sgd: SGD = SGD()
+    adamw: AdamW = AdamW()
+
+
+class Exponential(Section):
+    """The rate times `decay_rate` after every `decay_epochs`, in steps like a stair."""
+
+    decay_rate: Annotated[float, Gt(0), Le(1)] = 0.97
+    decay_epochs: Annotated[float, Gt(0)] = 2.4
+
+
+class Cosine(Section):
+    """Half a cosine from the peak down to `final_fraction` of it at the last step."""
+
+    final_fraction: Fraction = 0.0
+
+
+class Schedule(Section):
+    """The learning rate over time: a linear warm-up from 0, then the named decay."""
+
+    name: Literal["exponential", "cosine"] = "cosine"
+    warmup_epochs: NonNegative = 0.0
+    exponential: Exponential = Exponential()
+    cosine: Cosine = Cosine()
+
+
+class Configuration(Section):
+    """One run: `python train.py --config FILE` trains exactly this."""
+
+    task: Literal["classification"] = "classification"
+    # The arguments of `mobilenets.get_spec`: name, width_multiplier, resolution, ...
+    model: dict[str, Any]
+    dtype: Literal["float32", "bfloat16"] = "float32"  # of the computation
+    dataset: Dataset = Dataset()
+    preprocessing: Preprocessing = Preprocessing()
+    augmentation: Augmentation = Augmentation()
+    batch_size: Positive = 128  # images in one update, over all devices
+    # Splits each batch into that many, one after the other, where memory is short.
+    accumulation_steps: Positive = 1
+    epochs: Annotated[float, Gt(0)] = 1.0
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+    label_smoothing: Fraction = 0.0
+    # Of the averaged weights; in the first steps less, see `ema_decay_at`.
+    ema_decay: Fraction = 0.9999
+    seed: Annotated[int, Ge(0)] = 0
+    log_every_steps: Positive = 100
+    # A checkpoint is saved after every evaluation.
+    evaluate_every_epochs: Annotated[float, Gt(0)] = 1.0
+
+    @pydantic.model_validator(mode="after")
+    def _check_together(self) -> "Configuration":
+        if self.batch_size % self.accumulation_steps:
+            raise ValueError(
+                f"batch_size {self.batch_size} cannot be split into accumulation_steps "
+                f"{self.accumulation_steps} equal parts"
+            )
+        given = [k for k in ("name", "directory", "folder") if getattr(self.dataset, k)]
+        if len(given) != 1:
+            raise ValueError(
+                "exactly one of dataset.name, dataset.directory and dataset.folder is "
+                f"needed, but given are: {', '.join(given) or 'none'}"
+            )
+        return self
+
+
+def defaults() -> ml_collections.ConfigDict:
+    """The default of every value but `model`, for a config file to start from."""
+    values = Configuration.model_construct(model={}).model_dump()
+    return ml_collections.ConfigDict(values)
+
+
+def check(config: ml_collections.ConfigDict) -> Configuration:
+    """The configuration, if every key and value is allowed.
+
+    Raises:
+      UserError: a key is unknown or missing, a value has the wrong type or lies out of
+        its range; one clause for each.
+    """
+    values = ml_collections.FrozenConfigDict(config).as_configdict().to_dict()
+    try:
+        return Configuration.model_validate(values)
+    except pydantic.ValidationError as error:
+        clauses = [_clause(e) for e in error.errors()]
+        raise UserError(f"The config is wrong: {'; '.join(clauses)}.") from None
+
+
+def check_key(key: str) -> None:
+    """Raises UserError, with the closest name, unless `key` is a dotted path to a value.
+
+    The keys below `model` are the architecture's; `get_spec` checks them.
+    """
+    if key.split(".")[0] != "model" and key not in _known_keys():
+        raise UserError(f"The config is wrong: {_unknown_key(key)}.")
+
+
+def default_of(key: str) -> Any:
+    """The default of the value with that dotted path."""
+    value: Any = defaults()
+    for part in key.split("."):
+        value = value[part]
+    return value
+
+
+def differences(old: Configuration, new: Configuration) -> list[str]:
+    """The keys in which two configurations differ, with both values."""
+    a, b = _flatten(old.model_dump()), _flatten(new.model_dump())
+    keys = [k for k in a | b if a.get(k) != b.get(k)]
+    return [f"{k} ({a.get(k)!r} there, {b.get(k)!r} given)" for k in keys]
+
+
+def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The leaves of nested dicts under dotted keys."""
+    result = {}
+    for key, value in tree.items():
+        inner = isinstance(value, dict)
+        result |= _flatten(value, f"{prefix}{key}.") if inner else {prefix + key: value}
+    return result
+
+
+def _known_keys() -> list[str]:
+    """The dotted paths of all values and sections."""
+    leaves = list(_flatten(defaults().to_dict()))
+    prefixes = {leaf.rpartition(".")[0] for leaf in leaves} - {""}
+    return sorted({*leaves, *prefixes, "model"})
+
+
+def _unknown_key(key: str) -> str:
+    close = difflib.get_close_matches(key, _known_keys(), n=1)
+    return f"unknown key {key}" + (f" (did you mean {close[0]}?)" if close else "")
+
+
+def _clause(error: Any) -> str:
+    """One pydantic error in words."""
+    key = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return _unknown_key(key)
+    if error["type"] == "missing":
+        return f"{key} is missing"
+    reason = error["msg"].removeprefix("Value error, ")
+    if not key:
+        return reason
+    return f"{key} is {error['input']!r}, but {reason[0].lower()}{reason[1:]}"

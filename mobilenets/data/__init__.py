@@ -1,0 +1,1 @@
+"""Images in: sources, decoding and augmentation, and the pipeline of batches."""

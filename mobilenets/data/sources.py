@@ -1,0 +1,184 @@
+"""Where images come from: random access to encoded images and their labels."""
+
+import dataclasses
+import difflib
+import pathlib
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from mobilenets.configuration import Dataset
+from mobilenets.errors import UserError, unknown
+
+# The data sets inside the package, as prepared TFDS directories.
+EMBEDDED = {
+    "fashion_mnist_subset": pathlib.Path(__file__).parent
+    / "embedded/fashion_mnist_subset/1.0.0",
+}
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """One labelled image."""
+
+    image: bytes  # JPEG, PNG or WebP
+    label: int
+    origin: str  # for messages: a file, or a record of a data set
+
+
+class Source(Protocol):
+    """A split of a data set."""
+
+    class_names: tuple[str, ...]
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Example: ...
+
+
+def open_source(dataset: Dataset, split: str) -> Source:
+    """Opens one split of the configured data set; reads no image yet.
+
+    Raises:
+      UserError: there is no such data set or split, it is not prepared (the message has
+        the command that prepares it), or it does not hold labelled images.
+    """
+    if dataset.folder:
+        return FolderSource(dataset.folder, split)
+    # TFDS costs half a second and is not needed for a folder.
+    import tensorflow_datasets as tfds
+
+    if dataset.directory:
+        path = pathlib.Path(dataset.directory).expanduser()
+        if not (path / "dataset_info.json").exists():
+            raise UserError(
+                f"dataset.directory {dataset.directory} is not a prepared TFDS data "
+                "set: it has no dataset_info.json. Give the folder of one version, "
+                "such as .../imagenet2012/5.1.0."
+            )
+        return TfdsSource(tfds.builder_from_directory(path), split)
+    if dataset.name in EMBEDDED:
+        return TfdsSource(tfds.builder_from_directory(EMBEDDED[dataset.name]), split)
+    return TfdsSource(_named_builder(dataset), split)
+
+
+class TfdsSource:
+    """A split of a data set prepared by TensorFlow Datasets as ArrayRecord."""
+
+    def __init__(self, builder: Any, split: str):
+        import tensorflow_datasets as tfds
+
+        self._name = f"{builder.name}, split {split}"
+        features = dict(builder.info.features.items())
+        needed = {"image": tfds.features.Image, "label": tfds.features.ClassLabel}
+        if not all(isinstance(features.get(k), kind) for k, kind in needed.items()):
+            raise UserError(
+                f"The data set {builder.name} is not for classification: it needs the "
+                f"features image and label, but has {', '.join(features)}."
+            )
+        self.class_names = tuple(features["label"].names)
+        try:
+            self._records = builder.as_data_source(
+                split, decoders={"image": tfds.decode.SkipDecoding()}
+            )
+        except NotImplementedError:
+            raise UserError(
+                f"{builder.data_dir} was prepared as "
+                f"{builder.info.file_format.value}, which has no random access. "
+                f"Convert it: tfds convert_format --dataset_dir={builder.data_dir} "
+                "--out_file_format=array_record --out_path=NEW, then use "
+                "--config.dataset.directory=NEW."
+            ) from None
+        except ValueError as error:
+            if "unknown split" in str(error).lower():
+                raise unknown(
+                    f"split of {builder.name}", split, builder.info.splits
+                ) from None
+            reason = str(error).splitlines()[-1]
+            raise UserError(f"The split {split!r} is wrong: {reason}") from None
+        if not len(self._records):
+            raise UserError(f"The data set {self._name} holds no images.")
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, index: int) -> Example:
+        record = self._records[index]
+        origin = f"record {index} of {self._name}"
+        return Example(record["image"], int(record["label"]), origin)
+
+
+class FolderSource:
+    """The images FOLDER/SPLIT/CLASS/*.jpg (or png, webp), in the order of their names.
+
+    The classes are those of all splits together, so that every split numbers them
+    alike.
+    """
+
+    def __init__(self, folder: str, split: str):
+        root = pathlib.Path(folder).expanduser()
+        if not root.is_dir():
+            raise UserError(f"dataset.folder {folder} is not a folder.")
+        splits = _folders(root)
+        if split not in splits:
+            raise unknown(f"split of {folder}", split, splits)
+        classes = {name for s in splits for name in _folders(root / s)}
+        self.class_names = tuple(sorted(classes))
+        self._files = [
+            (path, label)
+            for label, name in enumerate(self.class_names)
+            for path in sorted((root / split / name).glob("*"))
+            if path.suffix.lower() in IMAGE_SUFFIXES
+        ]
+        if not self._files:
+            raise UserError(
+                f"{root / split} holds no images: expected are files "
+                f"CLASS/*{', CLASS/*'.join(IMAGE_SUFFIXES)}."
+            )
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __getitem__(self, index: int) -> Example:
+        path, label = self._files[index]
+        return Example(path.read_bytes(), label, str(path))
+
+
+def _folders(path: pathlib.Path) -> list[str]:
+    return sorted(
+        p.name for p in path.iterdir() if p.is_dir() and not p.name.startswith(".")
+    )
+
+
+def _named_builder(dataset: Dataset) -> Any:
+    """The prepared TFDS builder of `dataset.name`."""
+    import tensorflow_datasets as tfds
+
+    try:
+        builder = tfds.builder(
+            dataset.name,
+            data_dir=dataset.data_dir or None,
+            file_format="array_record",
+        )
+    except tfds.core.DatasetNotFoundError:
+        names: Iterable[str] = [*EMBEDDED, *tfds.list_builders()]
+        raise _unknown_dataset(dataset.name, names) from None
+    if not builder.info.splits:
+        where = f" --data-dir {dataset.data_dir}" if dataset.data_dir else ""
+        raise UserError(
+            f"The data set {dataset.name} is not prepared in {builder.data_dir}. "
+            f"Prepare it: pip install '.[prepare]' && mobilenets prepare "
+            f"{dataset.name}{where}"
+        )
+    return builder
+
+
+def _unknown_dataset(name: str, names: Iterable[str]) -> UserError:
+    """As `unknown`, but TFDS has too many data sets to list."""
+    close = difflib.get_close_matches(name, set(names), n=3)
+    hint = f" Did you mean {' or '.join(close)}?" if close else ""
+    return UserError(
+        f"Unknown data set {name!r}.{hint} Known are those of TensorFlow Datasets "
+        f"and, embedded, {', '.join(EMBEDDED)}; for images of your own use "
+        "--config.dataset.name= --config.dataset.folder=FOLDER."
+    )

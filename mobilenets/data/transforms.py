@@ -1,0 +1,126 @@
+"""From an encoded image to pixels: decoding, random crops, and evaluation's centre crop.
+
+Everything here is numpy and PIL on one image, in the workers of the input pipeline.
+Pixels leave as uint8; the mean and deviation are applied on the accelerator.
+"""
+
+import io
+import math
+
+import numpy as np
+from PIL import Image, ImageEnhance, UnidentifiedImageError
+
+from mobilenets.configuration import Augmentation, Preprocessing
+from mobilenets.errors import UserError
+
+_INTERPOLATIONS = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+}
+
+
+def decode(content: bytes, origin: str) -> Image.Image:
+    """The image in RGB; a grey one has three equal channels.
+
+    Raises:
+      UserError: the content is no image that PIL can read, or is cut short.
+    """
+    try:
+        return Image.open(io.BytesIO(content)).convert("RGB")
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        raise UserError(
+            f"Cannot decode the image {origin}: {error}. Remove or replace it."
+        ) from None
+
+
+def augment(
+    image: Image.Image,
+    rng: np.random.Generator,
+    resolution: int,
+    augmentation: Augmentation,
+    interpolation: str,
+) -> np.ndarray:
+    """A random crop of the image, perhaps flipped and recoloured.
+
+    Returns:
+      [resolution, resolution, 3] uint8.
+    """
+    box = random_box(image.width, image.height, rng, augmentation)
+    # `reducing_gap` would be faster and less exact; `box` resamples only the crop.
+    image = image.resize(
+        (resolution, resolution), _INTERPOLATIONS[interpolation], box=box
+    )
+    if augmentation.flip and rng.random() < 0.5:
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    return np.asarray(_jitter_colors(image, rng, augmentation))
+
+
+def random_box(
+    width: int, height: int, rng: np.random.Generator, augmentation: Augmentation
+) -> tuple[int, int, int, int]:
+    """A box (left, top, right, bottom) of random area, aspect ratio and place.
+
+    Ten draws are made for one that fits into the image; if none does, it is the largest
+    centred box whose aspect ratio is in the range.
+    """
+    largest_log = math.log(augmentation.max_aspect_ratio)
+    for _ in range(10):
+        area = rng.uniform(augmentation.min_area, 1.0) * width * height
+        ratio = math.exp(rng.uniform(-largest_log, largest_log))
+        w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < w <= width and 0 < h <= height:
+            left, top = rng.integers(width - w + 1), rng.integers(height - h + 1)
+            return int(left), int(top), int(left) + w, int(top) + h
+    w = min(width, round(height * augmentation.max_aspect_ratio))
+    h = min(height, round(width * augmentation.max_aspect_ratio))
+    left, top = (width - w) // 2, (height - h) // 2
+    return left, top, left + w, top + h
+
+
+def center_crop(
+    image: Image.Image, resolution: int, preprocessing: Preprocessing
+) -> np.ndarray:
+    """The middle of the image after resizing it, for evaluation and prediction.
+
+    Returns:
+      [resolution, resolution, 3] uint8.
+    """
+    short = round(resolution / preprocessing.crop_fraction)
+    scale = short / min(image.size)
+    # The long side is cut, not rounded, as in torchvision, whose weights we import.
+    width, height = (max(short, int(side * scale)) for side in image.size)
+    image = image.resize(
+        (width, height), _INTERPOLATIONS[preprocessing.interpolation]
+    )
+    left, top = round((width - resolution) / 2), round((height - resolution) / 2)
+    return np.asarray(image.crop((left, top, left + resolution, top + resolution)))
+
+
+def _jitter_colors(
+    image: Image.Image, rng: np.random.Generator, augmentation: Augmentation
+) -> Image.Image:
+    """Brightness, contrast, saturation and hue, each by a random amount, in random order."""
+    enhancers = (
+        (augmentation.brightness, ImageEnhance.Brightness),
+        (augmentation.contrast, ImageEnhance.Contrast),
+        (augmentation.saturation, ImageEnhance.Color),
+    )
+    steps = [
+        lambda im, amount=amount, kind=kind: kind(im).enhance(
+            rng.uniform(max(0.0, 1 - amount), 1 + amount)
+        )
+        for amount, kind in enhancers
+        if amount
+    ]
+    if augmentation.hue:
+        steps.append(lambda im: _rotate_hue(im, rng.uniform(-1, 1) * augmentation.hue))
+    for i in rng.permutation(len(steps)):
+        image = steps[i](image)
+    return image
+
+
+def _rotate_hue(image: Image.Image, fraction: float) -> Image.Image:
+    """Turns every pixel's hue by a fraction of the circle."""
+    hsv = np.array(image.convert("HSV"))
+    hsv[..., 0] += np.uint8(round(fraction * 256) % 256)  # wraps around, as a hue does
+    return Image.fromarray(hsv, "HSV").convert("RGB")

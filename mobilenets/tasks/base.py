@@ -1,0 +1,66 @@
+"""What a task must offer. The training and evaluation loops know nothing else of it."""
+
+import pathlib
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import flax.linen as nn
+import grain
+import jax
+import numpy as np
+
+HostBatch = dict[str, np.ndarray]  # this process's part of a batch
+Batch = dict[str, jax.Array]  # the global batch, sharded over the devices
+Metrics = dict[str, jax.Array]
+
+
+class Task(Protocol):
+    """Model, data, loss and metrics; built from a `Configuration`."""
+
+    model: nn.Module
+    train_size: int  # images
+    eval_size: int  # images
+    headline: str  # the metric by which the best checkpoint is chosen; more is better
+
+    def init_variables(self, rng: jax.Array) -> dict[str, Any]:
+        """{"params", "batch_stats"} of the untrained model."""
+        ...
+
+    def train_batches(self) -> grain.DatasetIterator:
+        """Endless batches of "image" and what the loss needs."""
+        ...
+
+    def eval_batches(self) -> Iterator[HostBatch]:
+        """Every example once; "mask" is 0 for what only fills the last batch."""
+        ...
+
+    def inputs(self, batch: Batch) -> jax.Array:
+        """What the model is applied to."""
+        ...
+
+    def loss(self, outputs: Any, batch: Batch) -> tuple[jax.Array, Metrics]:
+        """The scalar loss and scalar metrics, means over the batch."""
+        ...
+
+    def eval_sums(self, outputs: Any, batch: Batch) -> Metrics:
+        """Sums over the examples where "mask" is 1, and their "count"."""
+        ...
+
+    def summarize(self, sums: dict[str, float]) -> dict[str, float]:
+        """The metrics of the whole split from the sums over it."""
+        ...
+
+    def predictions(self, outputs: Any) -> jax.Array:
+        """What is predicted for each example of a batch, [N, ...]."""
+        ...
+
+    def draw_predictions(
+        self, predict: Callable[[HostBatch], np.ndarray], path: pathlib.Path
+    ) -> None:
+        """Draws the first evaluation images with their predictions.
+
+        Args:
+          predict: the `predictions` for a batch.
+          path: the PNG file to write.
+        """
+        ...

@@ -1,0 +1,106 @@
+"""Image classification with one label an image."""
+
+import pathlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import grain
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from mobilenets.architectures import get_spec
+from mobilenets.configuration import Configuration
+from mobilenets.convnet import create_model, init_variables
+from mobilenets.data import pipeline
+from mobilenets.data.sources import open_source
+from mobilenets.errors import UserError
+from mobilenets.tasks import pictures
+from mobilenets.tasks.base import Batch, HostBatch, Metrics
+
+PREDICTIONS_DRAWN = 40
+
+
+class Classification:
+    """Cross-entropy, top-1 and top-5 of a `ConvNet` on a labelled data set.
+
+    Raises:
+      UserError: the model or the data set of the configuration is not to be had.
+    """
+
+    headline = "top1"
+
+    def __init__(self, config: Configuration):
+        self._config = config
+        if "name" not in config.model:
+            raise UserError("The config is wrong: model.name is missing.")
+        self.spec = get_spec(**config.model)
+        self._train = open_source(config.dataset, config.dataset.train_split)
+        self._eval = open_source(config.dataset, config.dataset.eval_split)
+        self.class_names = self._train.class_names
+        self.model = create_model(
+            self.spec, len(self.class_names), jnp.dtype(config.dtype)
+        )
+        self.train_size, self.eval_size = len(self._train), len(self._eval)
+
+    def init_variables(self, rng: jax.Array) -> dict[str, Any]:
+        return init_variables(self.model, rng)
+
+    def train_batches(self) -> grain.DatasetIterator:
+        return pipeline.train_batches(self._train, self._config, self.spec.resolution)
+
+    def eval_batches(self) -> Iterator[HostBatch]:
+        return pipeline.eval_batches(self._eval, self._config, self.spec.resolution)
+
+    def inputs(self, batch: Batch) -> jax.Array:
+        """The images normalised, [N, resolution, resolution, 3] float32."""
+        preprocessing = self._config.preprocessing
+        mean, std = jnp.array(preprocessing.mean), jnp.array(preprocessing.std)
+        return (batch["image"].astype(jnp.float32) - mean) / std
+
+    def loss(self, outputs: Any, batch: Batch) -> tuple[jax.Array, Metrics]:
+        logits, _ = outputs
+        targets = jax.nn.one_hot(batch["label"], logits.shape[-1])
+        targets = optax.smooth_labels(targets, self._config.label_smoothing)
+        loss = optax.softmax_cross_entropy(logits, targets).mean()
+        top1 = (logits.argmax(-1) == batch["label"]).mean()
+        return loss, {"loss": loss, "top1": top1}
+
+    def eval_sums(self, outputs: Any, batch: Batch) -> Metrics:
+        """Sums of the cross-entropy (labels not smoothed) and of top-1 and top-5 hits."""
+        (logits, _), labels, mask = outputs, batch["label"], batch["mask"]
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+        _, top5 = jax.lax.top_k(logits, min(5, logits.shape[-1]))
+        hits = top5 == labels[:, None]
+        return {
+            "loss": (losses * mask).sum(),
+            "top1": (hits[:, 0] * mask).sum(),
+            "top5": (hits.any(-1) * mask).sum(),
+            "count": mask.sum(),
+        }
+
+    def summarize(self, sums: dict[str, float]) -> dict[str, float]:
+        """Loss, top-1 and top-5 (fractions of 1) and the number of images counted."""
+        count = sums["count"]
+        means = {k: v / count for k, v in sums.items() if k != "count"}
+        return means | {"count": count}
+
+    def predictions(self, outputs: Any) -> jax.Array:
+        """The probability of each class, [N, classes]."""
+        logits, _ = outputs
+        return jax.nn.softmax(logits)
+
+    def draw_predictions(
+        self, predict: Callable[[HostBatch], np.ndarray], path: pathlib.Path
+    ) -> None:
+        drawn = []
+        for batch in self.eval_batches():
+            examples = zip(
+                batch["image"], batch["label"], predict(batch), batch["mask"],
+                strict=True,
+            )
+            drawn += [(im, label, p) for im, label, p, mask in examples if mask]
+            if len(drawn) >= PREDICTIONS_DRAWN:
+                break
+        pictures.draw_predictions(drawn[:PREDICTIONS_DRAWN], self.class_names, path)

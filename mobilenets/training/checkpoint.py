@@ -1,0 +1,151 @@
+"""Checkpoints: state, position in the data and configuration together, by Orbax."""
+
+from typing import Any
+
+import grain
+import jax
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers
+
+from mobilenets.configuration import Configuration
+from mobilenets.errors import UserError
+from mobilenets.training.state import TrainState
+from mobilenets.training.workdir import Workdir
+
+_MARKER = "headline"  # the number by which the best checkpoint is chosen
+
+
+class Checkpoints:
+    """The checkpoints of one run: the latest and the best are kept.
+
+    The best is the one whose averaged weights scored highest at the evaluation before
+    it; of equal ones the later. One saved on an interrupt has no score.
+    """
+
+    def __init__(self, workdir: Workdir):
+        def score(metrics: dict[str, float]) -> float:
+            return metrics[_MARKER]
+
+        policies = checkpoint_managers
+        self._manager = ocp.CheckpointManager(
+            workdir.checkpoints,
+            options=ocp.CheckpointManagerOptions(
+                best_fn=score,
+                preservation_policy=policies.AnyPreservationPolicy(
+                    [
+                        policies.LatestN(1),
+                        policies.BestN(
+                            get_metric_fn=score,
+                            n=1,
+                            keep_checkpoints_without_metrics=False,
+                        ),
+                    ]
+                ),
+            ),
+        )
+
+    @property
+    def latest_step(self) -> int | None:
+        """The step of the latest complete checkpoint, None without any."""
+        return self._manager.latest_step()
+
+    @property
+    def best_step(self) -> int | None:
+        """The step of the best checkpoint, None if none was evaluated."""
+        step = self._manager.best_step()
+        return None if step is None or not self._manager.metrics(step) else step
+
+    def save(
+        self,
+        step: int,
+        state: TrainState,
+        batches: grain.DatasetIterator,
+        config: Configuration,
+        score: float | None,
+    ) -> None:
+        """Saves in the background; `wait` returns when it is on disk.
+
+        Args:
+          step: updates done.
+          state: is copied before this returns, so it may be donated.
+          batches: the training iterator, behind the batch of this step.
+          config: of the run.
+          score: the headline metric, None without an evaluation.
+        """
+        if self._manager.latest_step() == step:
+            return
+        self._manager.save(
+            step,
+            args=ocp.args.Composite(
+                state=ocp.args.PyTreeSave(state),
+                data=grain.checkpoint.CheckpointSave(batches),
+                config=ocp.args.JsonSave(config.model_dump(mode="json")),
+            ),
+            metrics=None if score is None else {_MARKER: score},
+            force=True,
+        )
+
+    def wait(self) -> None:
+        """Waits for what is being saved."""
+        self._manager.wait_until_finished()
+
+    def restore(
+        self, abstract_state: TrainState, batches: grain.DatasetIterator
+    ) -> TrainState:
+        """The state of the latest checkpoint; moves `batches` to its position.
+
+        Args:
+          abstract_state: `jax.ShapeDtypeStruct`s with the shardings wanted.
+          batches: a new training iterator.
+        """
+        restored = self._manager.restore(
+            self._manager.latest_step(),
+            args=ocp.args.Composite(
+                state=_restore_args(abstract_state),
+                data=grain.checkpoint.CheckpointRestore(batches),
+            ),
+        )
+        return restored["state"]
+
+    def restore_variables(self, step: int, abstract: dict[str, Any], ema: bool) -> Any:
+        """Only the weights of a checkpoint, averaged or raw.
+
+        Args:
+          step: of the checkpoint.
+          abstract: {"params", "batch_stats"} of `jax.ShapeDtypeStruct`s.
+          ema: the averaged weights.
+
+        Raises:
+          UserError: the checkpoint is of another model.
+        """
+        item = {"ema": abstract} if ema else abstract
+        try:
+            restored = self._manager.restore(
+                step,
+                args=ocp.args.Composite(state=_restore_args(item, partial=True)),
+            )["state"]
+        except (ValueError, KeyError) as error:
+            raise UserError(
+                f"The checkpoint of step {step} does not fit the model of the config: "
+                f"{str(error).splitlines()[0]}"
+            ) from None
+        return restored["ema"] if ema else restored
+
+    def close(self) -> None:
+        """Waits, then lets go of the folder."""
+        self._manager.close()
+
+
+def _restore_args(abstract: Any, partial: bool = False) -> ocp.args.PyTreeRestore:
+    return ocp.args.PyTreeRestore(
+        abstract,
+        restore_args=ocp.checkpoint_utils.construct_restore_args(abstract),
+        partial_restore=partial,
+    )
+
+
+def abstract_like(tree: Any, sharding: jax.sharding.Sharding) -> Any:
+    """Shapes and types of a tree of arrays, to be restored with that sharding."""
+    return jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree
+    )

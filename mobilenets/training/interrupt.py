@@ -1,0 +1,42 @@
+"""Ctrl-C and SIGTERM: the step is finished and saved before the process ends."""
+
+import signal
+
+import jax
+import orbax.checkpoint as ocp
+
+from mobilenets.training.progress import console
+
+
+class StopRequest:
+    """Listens for a wish to stop while it is entered as a context.
+
+    One process listens for the signals itself; several ask JAX's coordination service,
+    which lets all of them stop after the same step when one gets SIGTERM.
+    """
+
+    def __init__(self):
+        self.signal_number: int | None = None
+        self._previous = {}
+
+    def __enter__(self) -> "StopRequest":
+        if jax.process_count() == 1:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, _) -> None:
+        self.signal_number = number
+        # A second signal of the kind ends the process at once.
+        signal.signal(number, self._previous[number])
+        console.print("Stopping after this step to save. Once more ends at once.")
+
+    def reached(self, step: int) -> bool:
+        """Whether to stop after this step."""
+        if jax.process_count() > 1 and ocp.utils.reached_preemption(step):
+            self.signal_number = signal.SIGTERM
+        return self.signal_number is not None

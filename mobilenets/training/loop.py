@@ -1,0 +1,186 @@
+"""The training of any task. In every step the order is: update, log, evaluate, save."""
+
+import contextlib
+import math
+import sys
+import time
+
+import jax
+
+from mobilenets.configuration import Configuration
+from mobilenets.errors import UserError
+from mobilenets.tasks.base import Metrics, Task
+from mobilenets.training import sharding, workdir
+from mobilenets.training.checkpoint import Checkpoints, abstract_like
+from mobilenets.training.evaluation import Evaluator
+from mobilenets.training.interrupt import StopRequest
+from mobilenets.training.metric_log import MetricLog, draw_training_curves
+from mobilenets.training.optimizers import make_optimizer, make_schedule
+from mobilenets.training.progress import TrainingProgress, console, report
+from mobilenets.training.state import TrainState, create_state
+from mobilenets.training.step import make_train_step
+
+
+def train(task: Task, config: Configuration, directory: str) -> None:
+    """Trains until the last step, from the last checkpoint of the directory if any.
+
+    Args:
+      task: made from the configuration.
+      config: what to train.
+      directory: the workdir; everything the run leaves is in it.
+
+    Raises:
+      UserError: the batch cannot be split over the devices, the directory belongs to
+        another run, an image is broken, or the loss is no longer finite.
+      SystemExit: on Ctrl-C or SIGTERM, after saving.
+    """
+    mesh = sharding.data_mesh(config.batch_size)
+    files = workdir.claim(directory, config)
+    steps_per_epoch = task.train_size / config.batch_size
+    total_steps = max(1, round(config.epochs * steps_per_epoch))
+    checkpoints = Checkpoints(files)
+    if checkpoints.latest_step == total_steps:
+        console.print(f"Nothing to do: the run in {files.path} is finished.")
+        return
+
+    schedule = make_schedule(
+        config.schedule, config.optimizer.learning_rate, steps_per_epoch, total_steps
+    )
+    optimizer = make_optimizer(config.optimizer, schedule)
+    everywhere = sharding.replicated(mesh)
+    init_rng, step_rng = jax.random.split(jax.random.key(config.seed))
+    train_step = jax.jit(
+        make_train_step(task, optimizer, schedule, config, step_rng),
+        in_shardings=(everywhere, sharding.by_example(mesh)),
+        out_shardings=everywhere,
+        donate_argnums=0,
+    )
+    create = jax.jit(
+        lambda: create_state(task, optimizer, init_rng), out_shardings=everywhere
+    )
+    evaluator = Evaluator(task, mesh)
+    batches = task.train_batches()
+    first_step = checkpoints.latest_step or 0
+    if first_step:
+        abstract_state = abstract_like(jax.eval_shape(create), everywhere)
+        state = checkpoints.restore(abstract_state, batches)
+        console.print(f"Going on from step {first_step} of {total_steps}.")
+    else:
+        state = create()
+
+    with (
+        contextlib.closing(checkpoints),
+        contextlib.closing(MetricLog(files, first_step)) as log,
+        StopRequest() as stop,
+        TrainingProgress(total_steps, first_step) as progress,
+    ):
+        throughput = _Throughput(config.batch_size)
+        previous_metrics: Metrics = {}
+        for step in range(first_step + 1, total_steps + 1):
+            batch = sharding.to_devices(mesh, next(batches))
+            with jax.profiler.StepTraceAnnotation("train", step_num=step):
+                state, metrics = train_step(state, batch)
+            # The host is one step ahead, not more: batches in flight take memory.
+            jax.block_until_ready(previous_metrics)
+            previous_metrics = metrics
+            throughput.count_step()
+            progress.step(step)
+
+            last = step == total_steps
+            evaluating = last or _is_due(
+                step, config.evaluate_every_epochs * steps_per_epoch
+            )
+            stopping = stop.reached(step) and not last
+            if step % config.log_every_steps == 0 or evaluating or stopping:
+                logged = _finite(metrics, step) | throughput.rate()
+                log.write(step, {f"train/{k}": v for k, v in logged.items()})
+                progress.log(step, logged)
+            score = None
+            if evaluating:
+                results = _evaluate(evaluator, task, state, config, progress)
+                log.write(
+                    step,
+                    {
+                        f"eval/{weights}/{name}": value
+                        for weights, metrics in results.items()
+                        for name, value in metrics.items()
+                    },
+                )
+                progress.log_evaluation(step, results)
+                score = results["ema"][task.headline]
+                throughput.restart()
+            if last:  # before the checkpoint that marks the run as finished
+                draw_training_curves(files, task.headline)
+                evaluator.draw_predictions(state.variables(ema=True), files.predictions)
+            if evaluating or stopping:
+                checkpoints.save(step, state, batches, config, score)
+            if stopping:
+                break
+        checkpoints.wait()
+
+    if stop.signal_number is not None and step < total_steps:
+        console.print(f"Stopped and saved at step {step} of {total_steps}.")
+        console.print("The same command goes on from there.")
+        sys.exit(128 + stop.signal_number)
+    report(f"Finished {total_steps} steps", results, checkpoints.best_step, files)
+
+
+def _is_due(step: int, period: float) -> bool:
+    """Whether a multiple of the period, which need not be whole, ends in this step."""
+    return math.floor(step / period) > math.floor((step - 1) / period)
+
+
+def _finite(metrics: Metrics, step: int) -> dict[str, float]:
+    """The metrics on the host.
+
+    Raises:
+      UserError: the loss is infinite or not a number.
+    """
+    values = {name: float(value) for name, value in metrics.items()}
+    if not math.isfinite(values["loss"]):
+        raise UserError(
+            f"The loss is {values['loss']} at step {step}: the training diverged. "
+            "Lower optimizer.learning_rate or lengthen schedule.warmup_epochs, and use "
+            "a new --workdir; the checkpoints so far are kept."
+        )
+    return values
+
+
+def _evaluate(
+    evaluator: Evaluator,
+    task: Task,
+    state: TrainState,
+    config: Configuration,
+    progress: TrainingProgress,
+) -> dict[str, dict[str, float]]:
+    """The metrics of the raw and of the averaged weights."""
+    weights = {"raw": state.variables(ema=False), "ema": state.variables(ema=True)}
+    batches = math.ceil(task.eval_size / config.batch_size)
+    with progress.evaluation(batches) as on_batch:
+        return evaluator.evaluate(weights, on_batch)
+
+
+class _Throughput:
+    """Images a second since the last reading, without compilation and evaluation."""
+
+    def __init__(self, batch_size: int):
+        self._batch_size = batch_size
+        self.restart()
+
+    def restart(self) -> None:
+        """The clock starts when the next step, which may compile, is done."""
+        self._steps = -1
+
+    def count_step(self) -> None:
+        self._steps += 1
+        if self._steps == 0:
+            self._start = time.perf_counter()
+
+    def rate(self) -> dict[str, float]:
+        """{"images_per_second"}, or nothing if no step was timed."""
+        if self._steps < 1:
+            return {}
+        seconds = time.perf_counter() - self._start
+        rate = self._steps * self._batch_size / seconds
+        self._steps, self._start = 0, time.perf_counter()
+        return {"images_per_second": rate}

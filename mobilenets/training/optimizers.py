@@ -1,0 +1,94 @@
+"""Optimizers and learning-rate schedules by name, all of optax."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from mobilenets import configuration
+
+
+def make_schedule(
+    schedule: configuration.Schedule,
+    learning_rate: float,
+    steps_per_epoch: float,
+    total_steps: int,
+) -> optax.Schedule:
+    """The learning rate at a step, counted from 0.
+
+    The warm-up rises linearly from 0. As in the authors' code of EfficientNet, the
+    exponential decay counts from step 0, so that the warm-up hides its beginning; the
+    cosine begins where the warm-up ends.
+    """
+    warmup_steps = round(schedule.warmup_epochs * steps_per_epoch)
+    if schedule.name == "cosine":
+        return optax.warmup_cosine_decay_schedule(
+            init_value=0.0 if warmup_steps else learning_rate,
+            peak_value=learning_rate,
+            warmup_steps=warmup_steps,
+            decay_steps=max(total_steps, warmup_steps + 1),
+            end_value=learning_rate * schedule.cosine.final_fraction,
+        )
+    decay = optax.exponential_decay(
+        init_value=learning_rate,
+        transition_steps=max(
+            1, round(schedule.exponential.decay_epochs * steps_per_epoch)
+        ),
+        decay_rate=schedule.exponential.decay_rate,
+        staircase=True,
+    )
+
+    def warmed_up(step):
+        fraction = step / max(1, warmup_steps)
+        return jnp.where(step < warmup_steps, learning_rate * fraction, decay(step))
+
+    return warmed_up
+
+
+def make_optimizer(
+    optimizer: configuration.Optimizer, schedule: optax.Schedule
+) -> optax.GradientTransformation:
+    """The named optimizer, with weight decay on kernels only."""
+
+    def decayed(params: Any) -> Any:
+        return decay_mask(params, optimizer.weight_decay_on_depthwise)
+
+    if optimizer.name == "adamw":
+        return optax.adamw(
+            schedule,
+            b1=optimizer.adamw.b1,
+            b2=optimizer.adamw.b2,
+            eps=optimizer.adamw.epsilon,
+            weight_decay=optimizer.weight_decay,
+            mask=decayed,
+        )
+    if optimizer.name == "sgd":
+        update = optax.sgd(
+            schedule,
+            momentum=optimizer.sgd.momentum,
+            nesterov=optimizer.sgd.nesterov,
+        )
+    else:
+        # As TensorFlow's kernel: the mean of squares starts at 1, epsilon is under the
+        # root, and the momentum adds up steps already scaled by their learning rate.
+        update = optax.rmsprop(
+            schedule,
+            decay=optimizer.rmsprop.decay,
+            eps=optimizer.rmsprop.epsilon,
+            initial_scale=1.0,
+            momentum=optimizer.rmsprop.momentum,
+        )
+    return optax.chain(
+        optax.add_decayed_weights(optimizer.weight_decay, mask=decayed), update
+    )
+
+
+def decay_mask(params: Any, on_depthwise: bool) -> Any:
+    """True where weight decay applies: kernels, those of depthwise layers if wanted."""
+
+    def is_decayed(path: tuple, _: jax.Array) -> bool:
+        names = [part.key for part in path]
+        return names[-1] == "kernel" and (on_depthwise or "depthwise" not in names)
+
+    return jax.tree.map_with_path(is_decayed, params)

@@ -1,0 +1,41 @@
+"""What training changes: parameters, statistics, optimizer, averages and the step."""
+
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+
+from mobilenets.tasks.base import Task
+
+
+@flax.struct.dataclass
+class TrainState:
+    """Everything that the update reads and writes, arrays only."""
+
+    step: jax.Array  # int32: updates done
+    params: Any
+    batch_stats: Any
+    opt_state: Any
+    ema: Any  # {"params", "batch_stats"}: the moving averages of both
+
+    def variables(self, ema: bool) -> dict[str, Any]:
+        """What `model.apply` takes: the averaged weights, or the raw ones."""
+        if ema:
+            return self.ema
+        return {"params": self.params, "batch_stats": self.batch_stats}
+
+
+def create_state(
+    task: Task, optimizer: optax.GradientTransformation, rng: jax.Array
+) -> TrainState:
+    """The state before the first step."""
+    variables = task.init_variables(rng)
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=variables["params"],
+        batch_stats=variables["batch_stats"],
+        opt_state=optimizer.init(variables["params"]),
+        ema=variables,
+    )

@@ -1,0 +1,113 @@
+"""The functions that run on the accelerator: an update, an evaluation, a prediction.
+
+All are pure; the caller compiles them and chooses the shardings. A batch is one global
+array sharded over the devices, so that means over it, the batch norms' included, are
+means over all devices: no collective is written by hand.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from mobilenets.configuration import Configuration
+from mobilenets.tasks.base import Batch, Metrics, Task
+from mobilenets.training.state import TrainState
+
+
+def make_train_step(
+    task: Task,
+    optimizer: optax.GradientTransformation,
+    schedule: optax.Schedule,
+    config: Configuration,
+    rng: jax.Array,
+) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
+    """Builds the update from one batch.
+
+    With accumulation the parts of the batch pass one after the other: gradients and
+    metrics are their means, the batch norms see a part at a time.
+    """
+    accumulation_steps = config.accumulation_steps
+
+    def loss_and_updates(params, batch_stats, part, rng):
+        outputs, updated = task.model.apply(
+            {"params": params, "batch_stats": batch_stats},
+            task.inputs(part),
+            train=True,
+            mutable=["batch_stats"],
+            rngs={"dropout": rng},
+        )
+        loss, metrics = task.loss(outputs, part)
+        return loss, (metrics, updated["batch_stats"])
+
+    def train_step(state, batch):
+        step_rng = jax.random.fold_in(rng, state.step)
+
+        def accumulate(batch_stats, numbered_part):
+            number, part = numbered_part
+            part_rng = jax.random.fold_in(step_rng, number)
+            grads, (metrics, batch_stats) = jax.grad(loss_and_updates, has_aux=True)(
+                state.params, batch_stats, part, part_rng
+            )
+            return batch_stats, (grads, metrics)
+
+        parts = jax.tree.map(lambda x: _split(x, accumulation_steps), batch)
+        batch_stats, means = jax.lax.scan(
+            accumulate,
+            state.batch_stats,
+            (jnp.arange(accumulation_steps), parts),
+            unroll=accumulation_steps == 1,
+        )
+        grads, metrics = jax.tree.map(lambda x: x.mean(0), means)
+
+        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        ema = optax.incremental_update(
+            {"params": params, "batch_stats": batch_stats},
+            state.ema,
+            1.0 - ema_decay_at(state.step, config.ema_decay),
+        )
+        metrics |= {
+            "learning_rate": jnp.asarray(schedule(state.step)),
+            "gradient_norm": optax.tree.norm(grads),
+        }
+        return TrainState(state.step + 1, params, batch_stats, opt_state, ema), metrics
+
+    return train_step
+
+
+def ema_decay_at(step: jax.Array, ema_decay: float) -> jax.Array:
+    """The decay of the moving averages in the update that follows `step` updates.
+
+    The first updates average over few steps, otherwise the averages would keep the
+    untrained weights for about 1 / (1 - ema_decay) steps. The rule is that of
+    `tf.train.ExponentialMovingAverage`.
+    """
+    return jnp.minimum(ema_decay, (1.0 + step) / (10.0 + step))
+
+
+def make_eval_step(task: Task) -> Callable[[Any, Batch], Metrics]:
+    """Builds the evaluation of one batch: sums over its real examples."""
+
+    def eval_step(variables, batch):
+        outputs = task.model.apply(variables, task.inputs(batch), train=False)
+        return task.eval_sums(outputs, batch)
+
+    return eval_step
+
+
+def make_predict_step(task: Task) -> Callable[[Any, Batch], Any]:
+    """Builds the prediction for one batch, the task's own `predictions`."""
+
+    def predict_step(variables, batch):
+        outputs = task.model.apply(variables, task.inputs(batch), train=False)
+        return task.predictions(outputs)
+
+    return predict_step
+
+
+def _split(x: jax.Array, parts: int) -> jax.Array:
+    """[N, ...] -> [parts, N / parts, ...]; each part is spread over all devices."""
+    return x.reshape(x.shape[0] // parts, parts, *x.shape[1:]).swapaxes(0, 1)
