@@ -97,7 +97,7 @@ def init_variables(model: ConvNet, rng: jax.Array) -> Any:
     values = [
         drawn[offset : offset + size].reshape(leaf.shape)
         if size
-        else jnp.full(leaf.shape, constants[_name(path)])
+        else jnp.full(leaf.shape, constants[_name(path)], leaf.dtype)
         for (path, leaf), size, offset in zip(leaves, sizes, offsets, strict=False)
     ]
     return jax.tree.unflatten(structure, values)

@@ -1,5 +1,7 @@
 """The depthwise convolution, in the form that is fast on the platform it runs on."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -57,20 +59,102 @@ def explicit_padding(
     )
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _shift_multiply_add(x, kernel, stride, padding):
-    """The sum over the taps of the shifted, strided image times the tap's weights."""
-    k = kernel.shape[0]
-    pads = explicit_padding(x.shape[1:3], k, stride, padding)
-    height, width = (
-        (size + before + after - k) // stride + 1
-        for size, (before, after) in zip(x.shape[1:3], pads, strict=True)
+    """`depthwise_conv` as a sum over the taps, forwards and backwards."""
+    pads = explicit_padding(x.shape[1:3], kernel.shape[0], stride, padding)
+    return _sum_of_taps(jnp.pad(x, [(0, 0), *pads, (0, 0)]), kernel, stride)
+
+
+def _forward(x, kernel, stride, padding):
+    return _shift_multiply_add(x, kernel, stride, padding), (x, kernel)
+
+
+def _backward(stride, padding, residuals, cotangent):
+    x, kernel = residuals
+    pads = explicit_padding(x.shape[1:3], kernel.shape[0], stride, padding)
+    return (
+        _input_gradient(cotangent, kernel, stride, x.shape[1:3], pads),
+        _kernel_gradient(
+            jnp.pad(x, [(0, 0), *pads, (0, 0)]), cotangent, kernel.shape[0], stride
+        ),
     )
-    x = jnp.pad(x, [(0, 0), *pads, (0, 0)])
-    total = None
-    for i in range(k):
-        for j in range(k):
-            last_row, last_column = i + (height - 1) * stride, j + (width - 1) * stride
-            shifted = x[:, i : last_row + 1 : stride, j : last_column + 1 : stride]
-            term = shifted * kernel[i, j, 0]
-            total = term if total is None else total + term
-    return total
+
+
+_shift_multiply_add.defvjp(_forward, _backward)
+
+
+def _sum_of_taps(padded, kernel, stride):
+    """Every tap's shifted, strided image times the tap's weights, added up."""
+    height, width = kernel.shape[:2]
+    size = [
+        (n - k) // stride + 1
+        for n, k in zip(padded.shape[1:3], kernel.shape[:2], strict=True)
+    ]
+    terms = (
+        _tap(padded, i, j, size, stride) * kernel[i, j, 0]
+        for i in range(height)
+        for j in range(width)
+    )
+    return functools.reduce(jnp.add, terms)
+
+
+def _tap(padded, i, j, size, stride):
+    """What the tap (i, j) sees: [..., *size, C] of the padded image [..., H, W, C]."""
+    rows = slice(i, i + (size[0] - 1) * stride + 1, stride)
+    columns = slice(j, j + (size[1] - 1) * stride + 1, stride)
+    return padded[..., rows, columns, :]
+
+
+def _input_gradient(cotangent, kernel, stride, size, pads):
+    """The cotangent convolved with the flipped kernel.
+
+    At a stride, the rows r = phase (mod stride) of the padded input meet only the taps
+    with that phase: each phase of rows and columns is a small convolution of stride 1,
+    and the phases are interleaved.
+    """
+    rows = []
+    for row_phase in range(stride):
+        phases = []
+        for column_phase in range(stride):
+            taps = kernel[row_phase::stride, column_phase::stride]
+            phases.append(_transposed_sum_of_taps(cotangent, taps, stride, size, pads))
+        rows.append(jnp.stack(phases, axis=3))  # [N, h, w, stride, C]
+    interleaved = jnp.stack(rows, axis=2)  # [N, h, stride, w, stride, C]
+    n, h, _, w, _, c = interleaved.shape
+    interleaved = interleaved.reshape(n, h * stride, w * stride, c)
+    (top, _), (left, _) = pads
+    return interleaved[:, top : top + size[0], left : left + size[1]]
+
+
+def _transposed_sum_of_taps(cotangent, taps, stride, size, pads):
+    """One phase of the padded input's gradient, ceil(padded size / stride) a side."""
+    reach = [n - 1 for n in taps.shape[:2]]
+    after = [
+        -(-(n + sum(pad)) // stride) - out
+        for n, pad, out in zip(size, pads, cotangent.shape[1:3], strict=True)
+    ]
+    grown = [(0, 0), *zip(reach, after, strict=True), (0, 0)]
+    return _sum_of_taps(jnp.pad(cotangent, grown), taps[::-1, ::-1], stride=1)
+
+
+def _kernel_gradient(padded, cotangent, k, stride):
+    """The sum over images, rows and columns of what each tap sees times the cotangent.
+
+    All taps are added up in one reduction, rows first: a reduction for each tap would
+    read the images k * k times.
+    """
+    size = cotangent.shape[1:3]
+    products = [
+        (_tap(padded, i, j, size, stride) * cotangent).astype(jnp.float32)
+        for i in range(k)
+        for j in range(k)
+    ]
+    zeros = [jnp.zeros((), jnp.float32)] * len(products)
+
+    def add(a, b):
+        return [x + y for x, y in zip(a, b, strict=True)]
+
+    over_rows = lax.reduce(products, zeros, add, (1,))
+    totals = lax.reduce(over_rows, zeros, add, (0, 1))
+    return jnp.stack(totals).reshape(k, k, 1, -1).astype(padded.dtype)

@@ -29,7 +29,7 @@ def make_train_step(
     With accumulation the parts of the batch pass one after the other: gradients and
     metrics are their means, the batch norms see a part at a time.
     """
-    accumulation_steps = config.accumulation_steps
+    parts = config.accumulation_steps
 
     def loss_and_updates(params, batch_stats, part, rng):
         outputs, updated = task.model.apply(
@@ -53,14 +53,15 @@ def make_train_step(
             )
             return batch_stats, (grads, metrics)
 
-        parts = jax.tree.map(lambda x: _split(x, accumulation_steps), batch)
-        batch_stats, means = jax.lax.scan(
-            accumulate,
-            state.batch_stats,
-            (jnp.arange(accumulation_steps), parts),
-            unroll=accumulation_steps == 1,
-        )
-        grads, metrics = jax.tree.map(lambda x: x.mean(0), means)
+        if parts == 1:  # not a scan of length 1: XLA's CPU code for that is slower
+            batch_stats, (grads, metrics) = accumulate(state.batch_stats, (0, batch))
+        else:
+            batch_stats, stacked = jax.lax.scan(
+                accumulate,
+                state.batch_stats,
+                (jnp.arange(parts), jax.tree.map(lambda x: _split(x, parts), batch)),
+            )
+            grads, metrics = jax.tree.map(lambda x: x.mean(0), stacked)
 
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
