@@ -5,8 +5,6 @@ import ml_collections
 from mobilenets import configuration
 from mobilenets.errors import UserError, unknown
 
-IMAGENET_TRAIN_SIZE = 1_281_167
-
 
 def parse_arg(arg: str | None, **defaults: float | bool) -> ml_collections.ConfigDict:
     """The part of --config behind the colon, "width=0.75,resolution=192,smoke".

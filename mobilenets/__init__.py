@@ -1,7 +1,7 @@
 """Efficient vision networks in JAX and Flax, exact to the papers' released models.
 
-    import mobilenets
-    model = mobilenets.create_model("mobilenet_v2", num_classes=10)
+import mobilenets
+model = mobilenets.create_model("mobilenet_v2", num_classes=10)
 """
 
 from mobilenets.architectures import ARCHITECTURES, get_spec

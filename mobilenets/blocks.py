@@ -111,9 +111,7 @@ class Block(nn.Module):
     conv_bn: Callable[..., ConvBN]  # `ConvBN` with the network's constants filled in
 
     @nn.compact
-    def __call__(
-        self, x: jax.Array, train: bool
-    ) -> tuple[jax.Array, jax.Array]:
+    def __call__(self, x: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
         """Runs the block on x, [N, H, W, in_channels].
 
         Returns:

@@ -4,6 +4,7 @@ A config file builds an `ml_collections.ConfigDict` from `defaults()`; `check` t
 into the frozen, typed `Configuration` that all other code reads.
 """
 
+import dataclasses
 import difflib
 from typing import Annotated, Any, Literal
 
@@ -209,11 +210,22 @@ def default_of(key: str) -> Any:
     return value
 
 
-def differences(old: Configuration, new: Configuration) -> list[str]:
-    """The keys in which two configurations differ, with both values."""
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """One value that two configurations do not share."""
+
+    key: str  # dotted
+    old: Any
+    new: Any
+
+    def __str__(self) -> str:
+        return f"{self.key} ({self.old!r} there, {self.new!r} given)"
+
+
+def differences(old: Configuration, new: Configuration) -> list[Difference]:
+    """Every value in which two configurations differ."""
     a, b = _flatten(old.model_dump()), _flatten(new.model_dump())
-    keys = [k for k in a | b if a.get(k) != b.get(k)]
-    return [f"{k} ({a.get(k)!r} there, {b.get(k)!r} given)" for k in keys]
+    return [Difference(k, a.get(k), b.get(k)) for k in a | b if a.get(k) != b.get(k)]
 
 
 def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -61,7 +61,7 @@ def run(main: Callable[[], None]) -> None:
 
 
 def _parse(argv: list[str]) -> list[str]:
-    """absl's own parser, but mistakes are one sentence and --help is no failure."""
+    """Absl's own parser, but mistakes are one sentence and --help is no failure."""
     if {"-h", "--help"} & set(argv[1:]):
         main = sys.modules["__main__"]
         print(f"{main.__doc__}\nFlags:{flags.FLAGS.main_module_help()}")
@@ -89,8 +89,9 @@ def _check_config_flags(argv: list[str]) -> None:
         if name.startswith("config."):
             configuration.check_key(name.removeprefix("config."))
         elif name == "config":
-            path = pathlib.Path((value if equals else "".join(argv[i + 1 : i + 2]))
-                                .partition(":")[0])
+            path = pathlib.Path(
+                (value if equals else "".join(argv[i + 1 : i + 2])).partition(":")[0]
+            )
             if not path.is_file():
                 raise unknown("config file", str(path), _config_files(path))
 
@@ -98,11 +99,15 @@ def _check_config_flags(argv: list[str]) -> None:
 def _config_files(path: pathlib.Path) -> list[str]:
     """The files beside the one that was meant, or in configs/."""
     folder = path.parent if path.parent.is_dir() else pathlib.Path("configs")
-    return [str(p) for p in folder.glob("*.py") if p.name not in ("common.py", "__init__.py")]
+    return [
+        str(p)
+        for p in folder.glob("*.py")
+        if p.name not in ("common.py", "__init__.py")
+    ]
 
 
 def _in_words(message: str) -> str:
-    """absl's message of a flag that cannot be parsed, as one sentence."""
+    """Absl's message of a flag that cannot be parsed, as one sentence."""
     if "Error whilst parsing config file" in message:
         return f"The config file fails with {message.strip().splitlines()[-1]}."
     if match := re.match(r"flag --config\.([\w.]+)=(.*?): ", message):

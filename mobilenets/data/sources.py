@@ -3,7 +3,6 @@
 import dataclasses
 import difflib
 import pathlib
-from collections.abc import Iterable
 from typing import Any, Protocol
 
 from mobilenets.configuration import Dataset
@@ -161,8 +160,7 @@ def _named_builder(dataset: Dataset) -> Any:
             file_format="array_record",
         )
     except tfds.core.DatasetNotFoundError:
-        names: Iterable[str] = [*EMBEDDED, *tfds.list_builders()]
-        raise _unknown_dataset(dataset.name, names) from None
+        raise unknown_dataset(dataset.name) from None
     if not builder.info.splits:
         where = f" --data-dir {dataset.data_dir}" if dataset.data_dir else ""
         raise UserError(
@@ -173,9 +171,11 @@ def _named_builder(dataset: Dataset) -> Any:
     return builder
 
 
-def _unknown_dataset(name: str, names: Iterable[str]) -> UserError:
+def unknown_dataset(name: str) -> UserError:
     """As `unknown`, but TFDS has too many data sets to list."""
-    close = difflib.get_close_matches(name, set(names), n=3)
+    import tensorflow_datasets as tfds
+
+    close = difflib.get_close_matches(name, {*EMBEDDED, *tfds.list_builders()})
     hint = f" Did you mean {' or '.join(close)}?" if close else ""
     return UserError(
         f"Unknown data set {name!r}.{hint} Known are those of TensorFlow Datasets "

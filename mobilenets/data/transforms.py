@@ -89,9 +89,7 @@ def center_crop(
     scale = short / min(image.size)
     # The long side is cut, not rounded, as in torchvision, whose weights we import.
     width, height = (max(short, int(side * scale)) for side in image.size)
-    image = image.resize(
-        (width, height), _INTERPOLATIONS[preprocessing.interpolation]
-    )
+    image = image.resize((width, height), _INTERPOLATIONS[preprocessing.interpolation])
     left, top = round((width - resolution) / 2), round((height - resolution) / 2)
     return np.asarray(image.crop((left, top, left + resolution, top + resolution)))
 

@@ -97,7 +97,10 @@ class Classification:
         drawn = []
         for batch in self.eval_batches():
             examples = zip(
-                batch["image"], batch["label"], predict(batch), batch["mask"],
+                batch["image"],
+                batch["label"],
+                predict(batch),
+                batch["mask"],
                 strict=True,
             )
             drawn += [(im, label, p) for im, label, p, mask in examples if mask]

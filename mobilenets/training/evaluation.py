@@ -1,5 +1,7 @@
 """Evaluation of a whole split, every example counted once."""
 
+import contextlib
+import math
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -7,9 +9,48 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
+from mobilenets.configuration import Configuration
+from mobilenets.errors import UserError
 from mobilenets.tasks.base import Task
-from mobilenets.training import sharding
+from mobilenets.training import progress, sharding, workdir
+from mobilenets.training.checkpoint import Checkpoints, abstract_like
 from mobilenets.training.step import make_eval_step, make_predict_step
+
+
+def evaluate_run(
+    task: Task, config: Configuration, directory: str, ema: bool, best: bool
+) -> dict[str, float]:
+    """Evaluates a checkpoint of a run and prints the metrics.
+
+    Args:
+      task: made from the configuration.
+      config: of the evaluation; its model and preprocessing must be the run's.
+      directory: the run's workdir.
+      ema: the averaged weights, not the raw ones.
+      best: the best checkpoint, not the latest.
+
+    Raises:
+      UserError: the batch cannot be split over the devices, the directory has no
+        checkpoint, or its network is another one.
+    """
+    mesh = sharding.data_mesh(config.batch_size)
+    files = workdir.of_run(directory)
+    workdir.refuse_other_config(files, config, sections=("model", "preprocessing"))
+    with contextlib.closing(Checkpoints(files)) as checkpoints:
+        step = checkpoints.best_step if best else checkpoints.latest_step
+        if step is None:
+            raise UserError(f"{files.checkpoints} holds no checkpoint yet.")
+        shapes = jax.eval_shape(task.init_variables, jax.random.key(0))
+        variables = checkpoints.restore_variables(
+            step, abstract_like(shapes, sharding.replicated(mesh)), ema
+        )
+    weights = "ema" if ema else "raw"
+    batches = math.ceil(task.eval_size / config.batch_size)
+    with progress.evaluation_bar(batches) as on_batch:
+        results = Evaluator(task, mesh).evaluate({weights: variables}, on_batch)
+    split = config.dataset.eval_split
+    progress.print_results(f"Step {step}, split {split}", results)
+    return results[weights]
 
 
 class Evaluator:

@@ -89,6 +89,16 @@ class TrainingProgress:
         return f"{hours}:{minutes:02}:{seconds:02} left"
 
 
+@contextlib.contextmanager
+def evaluation_bar(batches: int) -> Iterator[Callable[[], None]]:
+    """A bar for an evaluation alone; yields the function that moves it by one batch."""
+    with rich.progress.Progress(
+        console=console, disable=not console.is_terminal, transient=True
+    ) as bar:
+        task = bar.add_task("evaluating", total=batches)
+        yield lambda: bar.advance(task)
+
+
 def print_results(title: str, results: Results) -> None:
     """Prints a table: a row for each set of weights, a column for each metric."""
     table = rich.table.Table(title=title, title_justify="left")

@@ -70,8 +70,28 @@ def claim(path: str, config: Configuration) -> Workdir:
     return workdir
 
 
-def refuse_other_config(workdir: Workdir, config: Configuration) -> None:
-    """Raises UserError, naming the keys, if the run was made with another config."""
+def of_run(path: str) -> Workdir:
+    """The folder of a run that has begun.
+
+    Raises:
+      UserError: no run has begun there.
+    """
+    workdir = Workdir(pathlib.Path(path).expanduser().absolute())
+    if not workdir.config.exists():
+        raise UserError(f"--workdir {path} holds no run: it has no config.json.")
+    return workdir
+
+
+def refuse_other_config(
+    workdir: Workdir, config: Configuration, sections: tuple[str, ...] = ()
+) -> None:
+    """Raises UserError, naming the keys, if the run was made with another config.
+
+    Args:
+      workdir: of the run.
+      config: the configuration that is given.
+      sections: the top-level keys that must agree; all of them if empty.
+    """
     try:
         old = Configuration.model_validate_json(workdir.config.read_text())
     except (OSError, pydantic.ValidationError):
@@ -79,9 +99,14 @@ def refuse_other_config(workdir: Workdir, config: Configuration) -> None:
             f"{workdir.config} cannot be read as a configuration of this version: use "
             "another --workdir."
         ) from None
-    if changed := differences(old, config):
+    changed = [
+        difference
+        for difference in differences(old, config)
+        if not sections or difference.key.partition(".")[0] in sections
+    ]
+    if changed:
         raise UserError(
             f"--workdir {workdir.path} belongs to a run with another config, which "
-            f"differs in {', '.join(changed)}: use another --workdir, or the same "
-            "config."
+            f"differs in {', '.join(map(str, changed))}: use another --workdir, or "
+            "the run's own config."
         )

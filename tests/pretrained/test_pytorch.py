@@ -1,0 +1,98 @@
+"""Imported weights give the logits of the library they come from."""
+
+import json
+import pathlib
+import zlib
+
+import numpy as np
+import pytest
+
+import mobilenets
+from mobilenets.pretrained import from_state_dict
+
+GOLDEN = pathlib.Path(__file__).parent.parent / "golden"
+
+
+def golden(name):
+    return json.loads((GOLDEN / f"{name}.json").read_text())
+
+
+def rebuilt_value(key, shape, gain):
+    """The golden files' weights: a function of the key alone (tests/golden/README.md)."""
+    rng = np.random.default_rng(zlib.crc32(key.encode()))
+    leaf = key.rsplit(".", 1)[-1]
+    if leaf == "num_batches_tracked":
+        return np.zeros(shape, np.int64)
+    if leaf == "running_var":
+        return rng.uniform(0.8, 1.2, shape).astype(np.float32)
+    if leaf in ("running_mean", "bias"):
+        return (0.1 * rng.standard_normal(shape)).astype(np.float32)
+    if len(shape) == 1:
+        return rng.uniform(0.8, 1.2, shape).astype(np.float32)
+    values = gain * rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))
+    return values.astype(np.float32)
+
+
+def rebuilt_state(reference):
+    return {
+        key: rebuilt_value(key, shape, reference["gain"])
+        for key, shape in dict(reference["state"]).items()
+    }
+
+
+def rebuilt_images(resolution):
+    rng = np.random.default_rng(resolution)
+    coarse = rng.standard_normal((2, 8, 8, 3))
+    cells = np.arange(resolution) * 8 // resolution
+    noise = 0.3 * rng.standard_normal((2, resolution, resolution, 3))
+    return (coarse[:, cells][:, :, cells] + noise).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "name", ["timm__mobilenetv2_100__96", "torchvision__mobilenet_v2__96"]
+)
+def test_logits_are_those_of_the_library(name):
+    reference = golden(name)
+    spec, variables, _ = from_state_dict(
+        rebuilt_state(reference), reference["library"], reference["model"]
+    )
+    images = rebuilt_images(reference["resolution"])
+    logits, _ = mobilenets.create_model(spec).apply(variables, images)
+    errors = np.abs(logits[:, :16] - np.array(reference["logits_first16"]))
+    assert errors.max() / reference["logits_std"] < 1e-4
+    assert logits.argmax(-1).tolist() == reference["argmax"]
+
+
+STATE = "torchvision__mobilenet_v2__96"
+
+
+def test_a_missing_key_is_named():
+    state = rebuilt_state(golden(STATE))
+    del state["features.3.conv.0.1.bias"]
+    with pytest.raises(mobilenets.UserError, match="lack.*features.3.conv.0.1.bias"):
+        from_state_dict(state, "torchvision", "mobilenet_v2")
+
+
+def test_a_key_too_many_is_named():
+    state = rebuilt_state(golden(STATE)) | {"module.extra": np.zeros(3)}
+    with pytest.raises(mobilenets.UserError, match="module.extra"):
+        from_state_dict(state, "torchvision", "mobilenet_v2")
+
+
+def test_a_transposed_kernel_is_named_with_both_shapes():
+    state = rebuilt_state(golden(STATE))
+    state["features.18.0.weight"] = state["features.18.0.weight"].transpose(1, 0, 2, 3)
+    with pytest.raises(mobilenets.UserError, match=r"features.18.0.weight.*1280, 320"):
+        from_state_dict(state, "torchvision", "mobilenet_v2")
+
+
+@pytest.mark.parametrize(
+    ("library", "model", "hint"),
+    [
+        ("timn", "mobilenetv2_100", "timm"),
+        ("timm", "mobilenetv2_100d", "mobilenetv2_100"),
+    ],
+)
+def test_unknown_names_are_met_with_the_closest(library, model, hint):
+    with pytest.raises(mobilenets.UserError, match=f"did you mean '{hint}'"):
+        from_state_dict({}, library, model)
