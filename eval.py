@@ -26,11 +26,12 @@ _SPLIT = flags.DEFINE_string(
 
 
 def main() -> None:
+    """Evaluates what the flags ask for."""
     config = launch.config()
     if _SPLIT.value:
         dataset = config.dataset.model_copy(update={"eval_split": _SPLIT.value})
         config = config.model_copy(update={"dataset": dataset})
-    from mobilenets.tasks import make_task
+    from mobilenets.tasks.registry import make_task
     from mobilenets.training.evaluation import evaluate_run
 
     evaluate_run(

@@ -22,10 +22,11 @@ _DISTRIBUTED = flags.DEFINE_bool(
 
 
 def main() -> None:
+    """Trains what the flags ask for."""
     config = launch.config()
     import jax
 
-    from mobilenets.tasks import make_task
+    from mobilenets.tasks.registry import make_task
     from mobilenets.training.loop import train
 
     if _DISTRIBUTED.value:

@@ -1,7 +1,8 @@
 r"""MobileNetV1 on ImageNet, arXiv:1704.04861, Tables 6 and 7.
 
     python train.py --config configs/mobilenet_v1.py --workdir runs/v1
-    python train.py --config configs/mobilenet_v1.py:width=0.5,resolution=160 --workdir runs/v1_50_160
+    python train.py --config configs/mobilenet_v1.py:width=0.5,resolution=160 \
+        --workdir runs/v1_50_160
     python train.py --config configs/mobilenet_v1.py:smoke --workdir runs/smoke
 
 Top-1 of the paper: 70.6 at width 1.0 and 224 pixels. Not run here.

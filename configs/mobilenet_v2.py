@@ -1,7 +1,8 @@
 r"""MobileNetV2 on ImageNet, arXiv:1801.04381, Table 4.
 
     python train.py --config configs/mobilenet_v2.py --workdir runs/v2
-    python train.py --config configs/mobilenet_v2.py:width=0.75,resolution=192 --workdir runs/v2_75_192
+    python train.py --config configs/mobilenet_v2.py:width=0.75,resolution=192 \
+        --workdir runs/v2_75_192
     python train.py --config configs/mobilenet_v2.py:smoke --workdir runs/smoke
 
 Top-1 of the paper: 72.0 at width 1.0 and 224 pixels. Not run here.

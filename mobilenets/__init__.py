@@ -4,9 +4,14 @@ import mobilenets
 model = mobilenets.create_model("mobilenet_v2", num_classes=10)
 """
 
+from typing import TYPE_CHECKING
+
 from mobilenets.architectures import ARCHITECTURES, get_spec
 from mobilenets.errors import UserError
 from mobilenets.spec import NetSpec
+
+if TYPE_CHECKING:
+    from mobilenets.convnet import ConvNet, create_model
 
 __version__ = "0.1.0"
 __all__ = [
@@ -20,7 +25,7 @@ __all__ = [
 
 
 def __getattr__(name: str):
-    """Imports what needs JAX when it is first asked for: specs need none."""
+    """Imports what needs JAX when it is first asked for; specs need none."""
     if name in ("ConvNet", "create_model"):
         from mobilenets import convnet
 

@@ -46,6 +46,7 @@ class Conv(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
+        """[N, H, W, C] -> [N, ceil(H / stride), ceil(W / stride), features]."""
         k = self.kernel_size
         inputs_a_filter = 1 if self.depthwise else x.shape[-1]
         shape = (k, k, inputs_a_filter, self.features)
@@ -84,6 +85,7 @@ class ConvBN(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """As `Conv`; with `train` normalised by the batch, else by running averages."""
         x = Conv(
             self.features,
             self.kernel_size,

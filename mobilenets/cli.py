@@ -53,7 +53,7 @@ def prepare(
     ImageNet's two tars, ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar, must be in
     the manual folder; their host asks for an account.
 
-    Example: mobilenets prepare imagenet2012 --data-dir /data/tfds --manual-dir /data/tars
+    Example: mobilenets prepare imagenet2012 --data-dir D --manual-dir TARS
     """
     from mobilenets.data.prepare import prepare as prepare_data_set
 

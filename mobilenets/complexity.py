@@ -12,7 +12,7 @@ from mobilenets.spec import BlockSpec, NetSpec
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """One convolution or dense layer, with the batch norm behind it where it has one."""
+    """One convolution or dense layer, with the batch norm behind it if there is one."""
 
     name: str  # the path of its module in `ConvNet`, "block3/depthwise"
     output_size: int  # height and width of its output in pixels

@@ -185,7 +185,7 @@ def check(config: ml_collections.ConfigDict) -> Configuration:
       UserError: a key is unknown or missing, a value has the wrong type or lies out of
         its range; one clause for each.
     """
-    values = ml_collections.FrozenConfigDict(config).as_configdict().to_dict()
+    values = config.copy_and_resolve_references().to_dict()
     try:
         return Configuration.model_validate(values)
     except pydantic.ValidationError as error:
@@ -194,7 +194,7 @@ def check(config: ml_collections.ConfigDict) -> Configuration:
 
 
 def check_key(key: str) -> None:
-    """Raises UserError, with the closest name, unless `key` is a dotted path to a value.
+    """Raises UserError, with the closest name, unless `key` is the path of a value.
 
     The keys below `model` are the architecture's; `get_spec` checks them.
     """

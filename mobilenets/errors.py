@@ -1,4 +1,4 @@
-"""The user's mistakes: one sentence each, which the scripts print without a traceback."""
+"""The user's mistakes: a sentence each, which the scripts print without traceback."""
 
 import difflib
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""What `train.py` and `eval.py` share: the flag --config, and errors in one sentence."""
+"""What `train.py` and `eval.py` share: the flag --config, errors in one sentence."""
 
 import logging
 import pathlib

@@ -3,7 +3,7 @@
 from mobilenets.spec import BlockSpec, NetSpec
 
 # Table 1, a row for each pair "Conv dw" and "Conv 1x1". The paper prints stride 2 for
-# the last depthwise layer too, beside a 7x7 output and 569 M multiply-adds: both need 1.
+# the last depthwise layer too; its 7x7 output and 569 M multiply-adds need 1.
 # fmt: off
 TABLE_1 = (
     # s, out      input

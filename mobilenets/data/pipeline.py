@@ -1,10 +1,11 @@
-"""Batches of images: shuffled, augmented and endless for training, each once to evaluate.
+"""Batches of images: endless and augmented to train, each image once to evaluate.
 
 Which images a batch holds and how they are augmented depends on the seed and the step
 alone, not on the number of workers or processes.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import grain
 import jax
@@ -15,7 +16,7 @@ from mobilenets.configuration import Configuration
 from mobilenets.data import transforms
 from mobilenets.data.sources import Source
 
-HostBatch = dict[str, np.ndarray]
+Example = dict[str, Any]  # as a batch, without the first dimension
 
 # Batches are whole units of work, so this many are ready or being made in threads.
 _READ_OPTIONS = grain.ReadOptions(num_threads=4, prefetch_buffer_size=4)
@@ -32,7 +33,7 @@ def train_batches(
     The iterator has `get_state` and `set_state`: a checkpoint saves its position.
     """
 
-    def load(index: int, rng: np.random.Generator) -> HostBatch:
+    def load(index: int, rng: np.random.Generator) -> Example:
         example = source[index]
         image = transforms.augment(
             transforms.decode(example.image, example.origin),
@@ -49,7 +50,7 @@ def train_batches(
 
 def eval_batches(
     source: Source, config: Configuration, resolution: int
-) -> Iterator[HostBatch]:
+) -> Iterator[dict[str, np.ndarray]]:
     """Every image once; this process's part of each batch.
 
     The last batch is filled up with black images whose "mask" is 0.
@@ -63,7 +64,7 @@ def eval_batches(
         "mask": np.float32(0),
     }
 
-    def load(index: int) -> HostBatch:
+    def load(index: int) -> Example:
         if index >= len(source):
             return padding
         example = source[index]

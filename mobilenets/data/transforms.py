@@ -1,4 +1,4 @@
-"""From an encoded image to pixels: decoding, random crops, and evaluation's centre crop.
+"""From an encoded image to pixels: decoding, random crops and the centre crop.
 
 Everything here is numpy and PIL on one image, in the workers of the input pipeline.
 Pixels leave as uint8; the mean and deviation are applied on the accelerator.
@@ -97,24 +97,27 @@ def center_crop(
 def _jitter_colors(
     image: Image.Image, rng: np.random.Generator, augmentation: Augmentation
 ) -> Image.Image:
-    """Brightness, contrast, saturation and hue, each by a random amount, in random order."""
-    enhancers = (
-        (augmentation.brightness, ImageEnhance.Brightness),
-        (augmentation.contrast, ImageEnhance.Contrast),
-        (augmentation.saturation, ImageEnhance.Color),
+    """Brightness, contrast, saturation and hue by random amounts, in random order."""
+
+    def factor(amount: float) -> float:
+        return rng.uniform(max(0.0, 1 - amount), 1 + amount)
+
+    steps = (
+        (augmentation.brightness, lambda x, a: _enhance("Brightness", x, factor(a))),
+        (augmentation.contrast, lambda x, a: _enhance("Contrast", x, factor(a))),
+        (augmentation.saturation, lambda x, a: _enhance("Color", x, factor(a))),
+        (augmentation.hue, lambda x, a: _rotate_hue(x, rng.uniform(-a, a))),
     )
-    steps = [
-        lambda im, amount=amount, kind=kind: kind(im).enhance(
-            rng.uniform(max(0.0, 1 - amount), 1 + amount)
-        )
-        for amount, kind in enhancers
-        if amount
-    ]
-    if augmentation.hue:
-        steps.append(lambda im: _rotate_hue(im, rng.uniform(-1, 1) * augmentation.hue))
     for i in rng.permutation(len(steps)):
-        image = steps[i](image)
+        amount, change = steps[i]
+        if amount:
+            image = change(image, amount)
     return image
+
+
+def _enhance(kind: str, image: Image.Image, factor: float) -> Image.Image:
+    """A blend with black, grey or the image without colour; 1 changes nothing."""
+    return getattr(ImageEnhance, kind)(image).enhance(factor)
 
 
 def _rotate_hue(image: Image.Image, fraction: float) -> Image.Image:

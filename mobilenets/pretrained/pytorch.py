@@ -1,4 +1,4 @@
-"""Weights in the layout and under the names of timm and torchvision. No torch needed."""
+"""Weights in the layout and under the names of timm and torchvision."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from mobilenets.errors import UserError, unknown
 from mobilenets.spec import NetSpec
 
 # The mean and deviation that both libraries' ImageNet weights expect, times 255.
-_IMAGENET = {"mean": (123.675, 116.28, 103.53), "std": (58.395, 57.12, 57.375)}
+_IMAGENET = Preprocessing(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
 
 # A layer of ours and the modules that hold it there: the convolution and its batch
 # norm, or only the dense layer of the logits.
@@ -47,8 +47,8 @@ def from_state_dict(
       preprocessing: what the weights expect of an image.
 
     Raises:
-      UserError: library or model are unknown; a key is missing, has another shape, or is
-        none of the model's.
+      UserError: library or model are unknown; a key is missing, has another shape,
+        or is none of the model's.
     """
     if library not in _LIBRARIES:
         raise unknown("library", library, _LIBRARIES)
@@ -152,7 +152,7 @@ def _torchvision_mobilenet_v2(spec: NetSpec) -> LayerNames:
 
 
 def _mobilenet_v2(width: float) -> NetSpec:
-    """As both libraries build it; PyTorch's batch norm says momentum 0.1 for ours 0.9."""
+    """As both libraries build it; PyTorch's momentum of 0.1 is our 0.9."""
     return get_spec(
         "mobilenet_v2",
         width_multiplier=width,
@@ -167,7 +167,7 @@ _LIBRARIES = {
         f"mobilenetv2_{round(100 * width):03}": _Model(
             _mobilenet_v2(width),
             _timm_mobilenet_v2,
-            Preprocessing(interpolation="bicubic", **_IMAGENET),
+            _IMAGENET.model_copy(update={"interpolation": "bicubic"}),
         )
         for width in (0.35, 0.5, 0.75, 1.0, 1.4)
     },
@@ -175,7 +175,7 @@ _LIBRARIES = {
         "mobilenet_v2": _Model(
             _mobilenet_v2(1.0),
             _torchvision_mobilenet_v2,
-            Preprocessing(interpolation="bilinear", **_IMAGENET),
+            _IMAGENET,
         )
     },
 }

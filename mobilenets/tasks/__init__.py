@@ -1,16 +1,1 @@
-"""Tasks by name. Only here model, data, loss and metrics meet."""
-
-from mobilenets.configuration import Configuration
-from mobilenets.tasks.base import Task
-from mobilenets.tasks.classification import Classification
-
-TASKS = {"classification": Classification}
-
-
-def make_task(config: Configuration) -> Task:
-    """The configured task, its data set opened.
-
-    Raises:
-      UserError: model, data set or split are not to be had.
-    """
-    return TASKS[config.task](config)
+"""Tasks: only here model, data, loss and metrics meet."""

@@ -17,10 +17,14 @@ Metrics = dict[str, jax.Array]
 class Task(Protocol):
     """Model, data, loss and metrics; built from a `Configuration`."""
 
-    model: nn.Module
     train_size: int  # images
     eval_size: int  # images
     headline: str  # the metric by which the best checkpoint is chosen; more is better
+
+    @property
+    def model(self) -> nn.Module:
+        """Applied to `inputs`; gives the outputs that `loss` reads."""
+        ...
 
     def init_variables(self, rng: jax.Array) -> dict[str, Any]:
         """{"params", "batch_stats"} of the untrained model."""

@@ -45,12 +45,15 @@ class Classification:
         self.train_size, self.eval_size = len(self._train), len(self._eval)
 
     def init_variables(self, rng: jax.Array) -> dict[str, Any]:
+        """See `convnet.init_variables`."""
         return init_variables(self.model, rng)
 
     def train_batches(self) -> grain.DatasetIterator:
+        """See `pipeline.train_batches`."""
         return pipeline.train_batches(self._train, self._config, self.spec.resolution)
 
     def eval_batches(self) -> Iterator[HostBatch]:
+        """See `pipeline.eval_batches`."""
         return pipeline.eval_batches(self._eval, self._config, self.spec.resolution)
 
     def inputs(self, batch: Batch) -> jax.Array:
@@ -60,6 +63,7 @@ class Classification:
         return (batch["image"].astype(jnp.float32) - mean) / std
 
     def loss(self, outputs: Any, batch: Batch) -> tuple[jax.Array, Metrics]:
+        """Cross-entropy with smoothed labels (also as "loss"), and "top1"."""
         logits, _ = outputs
         targets = jax.nn.one_hot(batch["label"], logits.shape[-1])
         targets = optax.smooth_labels(targets, self._config.label_smoothing)
@@ -68,7 +72,7 @@ class Classification:
         return loss, {"loss": loss, "top1": top1}
 
     def eval_sums(self, outputs: Any, batch: Batch) -> Metrics:
-        """Sums of the cross-entropy (labels not smoothed) and of top-1 and top-5 hits."""
+        """Sums of the cross-entropy (labels not smoothed), top-1 and top-5 hits."""
         (logits, _), labels, mask = outputs, batch["label"], batch["mask"]
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
         _, top5 = jax.lax.top_k(logits, min(5, logits.shape[-1]))
@@ -94,6 +98,7 @@ class Classification:
     def draw_predictions(
         self, predict: Callable[[HostBatch], np.ndarray], path: pathlib.Path
     ) -> None:
+        """See `Task.draw_predictions`; mistakes are marked."""
         drawn = []
         for batch in self.eval_batches():
             examples = zip(

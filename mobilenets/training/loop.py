@@ -76,6 +76,7 @@ def train(task: Task, config: Configuration, directory: str) -> None:
     ):
         throughput = _Throughput(config.batch_size)
         previous_metrics: Metrics = {}
+        step, results = first_step, {}
         for step in range(first_step + 1, total_steps + 1):
             batch = sharding.to_devices(mesh, next(batches))
             with jax.profiler.StepTraceAnnotation("train", step_num=step):

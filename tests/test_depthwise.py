@@ -1,0 +1,126 @@
+"""The depthwise convolution against XLA's own grouped one, in double precision."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from mobilenets.depthwise import depthwise_conv, explicit_padding
+
+# Batch, height, width, channels.
+SHAPES = [(2, 7, 8, 5), (1, 6, 5, 3), (3, 9, 4, 1), (1, 1, 1, 2), (2, 1, 4, 1)]
+
+
+def reference_conv(x, kernel, stride, padding):
+    """XLA's grouped convolution; "symmetric" is PyTorch's padding."""
+    reach = kernel.shape[0] // 2
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        (stride, stride),
+        "SAME" if padding == "same" else [(reach, reach)] * 2,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=x.shape[-1],
+    )
+
+
+def value_and_gradients(conv, x, kernel, cotangent):
+    @jax.jit
+    def run(x, kernel, cotangent):
+        y, backward = jax.vjp(conv, x, kernel)
+        return y, *backward(cotangent.astype(y.dtype))
+
+    return run(x, kernel, cotangent)
+
+
+def case(shape, kernel_size, stride):
+    """Input, kernel and the cotangent of the output, in double precision."""
+    rng = np.random.default_rng([*shape, kernel_size, stride])
+    n, h, w, c = shape
+    x = rng.standard_normal(shape)
+    kernel = rng.standard_normal((kernel_size, kernel_size, 1, c))
+    return x, kernel, rng.standard_normal((n, -(-h // stride), -(-w // stride), c))
+
+
+@pytest.mark.parametrize("padding", ["same", "symmetric"])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("kernel_size", [3, 5, 7])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_values_and_gradients_are_those_of_the_grouped_convolution(
+    shape, kernel_size, stride, padding
+):
+    arguments = case(shape, kernel_size, stride)
+    with jax.enable_x64(True):
+        expected = value_and_gradients(
+            lambda x, k: reference_conv(x, k, stride, padding), *arguments
+        )
+        expected = jax.tree.map(np.asarray, expected)
+    found = value_and_gradients(
+        lambda x, k: depthwise_conv(x, k, stride, padding),
+        *(a.astype(np.float32) for a in arguments),
+    )
+    assert found[0].shape == arguments[2].shape
+    for a, b in zip(found, expected, strict=True):
+        assert a.dtype == jnp.float32
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * np.abs(b).max() + 1e-30)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_bfloat16_is_as_exact_as_its_eight_bits(stride):
+    arguments = [jnp.asarray(a, jnp.bfloat16) for a in case((2, 8, 7, 4), 3, stride)]
+    with jax.enable_x64(True):
+        exact = [np.asarray(a, np.float64) for a in arguments]
+        expected = value_and_gradients(
+            lambda x, k: reference_conv(x, k, stride, "same"), *exact
+        )
+        bounds = value_and_gradients(  # the sums of the terms' sizes
+            lambda x, k: reference_conv(x, k, stride, "same"), *map(np.abs, exact)
+        )
+        expected, bounds = jax.tree.map(np.asarray, (expected, bounds))
+    found = value_and_gradients(
+        lambda x, k: depthwise_conv(x, k, stride, "same"), *arguments
+    )
+    taps = 9
+    for a, b, size in zip(found, expected, bounds, strict=True):
+        assert a.dtype == jnp.bfloat16
+        # A product and at most nine sums, each rounded by half of 2^-7 at most.
+        assert np.all(np.abs(np.asarray(a, np.float64) - b) <= (taps + 1) * size / 256)
+
+
+def test_the_kernels_gradient_in_bfloat16_is_summed_in_single_precision():
+    # 4096 ones: a sum in bfloat16 stops at 256.
+    x = jnp.ones((16, 16, 16, 1), jnp.bfloat16)
+    kernel = jnp.zeros((3, 3, 1, 1), jnp.bfloat16)
+    _, _, gradient = value_and_gradients(
+        lambda x, k: depthwise_conv(x, k, 1, "same"), x, kernel, x
+    )
+    assert gradient[1, 1, 0, 0] == 4096
+
+
+def test_a_filter_sees_its_own_channel_alone():
+    x = jnp.zeros((1, 4, 4, 3)).at[0, 2, 1, 1].set(1.0)
+    kernel = jnp.arange(1.0, 28.0).reshape(3, 3, 1, 3)
+    y = depthwise_conv(x, kernel, 1, "same")
+    assert not y[..., 0].any() and not y[..., 2].any()
+    # A single 1 shows the filter turned by 180 degrees (a correlation, not flipped).
+    np.testing.assert_array_equal(y[0, 1:4, 0:3, 1], kernel[::-1, ::-1, 0, 1])
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel_size", "stride", "same"),
+    # TensorFlow: in all max((ceil(n/s) - 1) s + k - n, 0), the smaller half before.
+    [
+        (8, 3, 2, (0, 1)),
+        (7, 3, 2, (1, 1)),
+        (8, 5, 2, (1, 2)),
+        (7, 7, 2, (3, 3)),
+        (8, 7, 1, (3, 3)),
+        (1, 3, 2, (1, 1)),
+    ],
+)
+def test_padding_is_that_of_tensorflow_or_pytorch(size, kernel_size, stride, same):
+    reach = kernel_size // 2
+    assert explicit_padding((size,), kernel_size, stride, "same") == [same]
+    symmetric = explicit_padding((size,), kernel_size, stride, "symmetric")
+    assert symmetric == [(reach, reach)]
