@@ -111,4 +111,5 @@ class Classification:
             drawn += [(im, label, p) for im, label, p, mask in examples if mask]
             if len(drawn) >= PREDICTIONS_DRAWN:
                 break
-        pictures.draw_predictions(drawn[:PREDICTIONS_DRAWN], self.class_names, path)
+        if jax.process_index() == 0:
+            pictures.draw_predictions(drawn[:PREDICTIONS_DRAWN], self.class_names, path)

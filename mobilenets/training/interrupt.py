@@ -35,6 +35,11 @@ class StopRequest:
         signal.signal(number, self._previous[number])
         console.print("Stopping after this step to save. Once more ends at once.")
 
+    @property
+    def exit_code(self) -> int:
+        """What a shell expects of a process that a signal has ended."""
+        return 128 + (self.signal_number or 0)
+
     def reached(self, step: int) -> bool:
         """Whether to stop after this step."""
         if jax.process_count() > 1 and ocp.utils.reached_preemption(step):

@@ -4,12 +4,13 @@ import contextlib
 import math
 import sys
 import time
+from collections.abc import Callable
 
 import jax
 
 from mobilenets.configuration import Configuration
 from mobilenets.errors import UserError
-from mobilenets.tasks.base import Metrics, Task
+from mobilenets.tasks.base import Batch, Metrics, Task
 from mobilenets.training import sharding, workdir
 from mobilenets.training.checkpoint import Checkpoints, abstract_like
 from mobilenets.training.evaluation import Evaluator
@@ -34,35 +35,23 @@ def train(task: Task, config: Configuration, directory: str) -> None:
         another run, an image is broken, or the loss is no longer finite.
       SystemExit: on Ctrl-C or SIGTERM, after saving.
     """
+    console.quiet = jax.process_index() != 0
     mesh = sharding.data_mesh(config.batch_size)
     files = workdir.claim(directory, config)
     steps_per_epoch = task.train_size / config.batch_size
     total_steps = max(1, round(config.epochs * steps_per_epoch))
     checkpoints = Checkpoints(files)
-    if checkpoints.latest_step == total_steps:
+    first_step = checkpoints.latest_step or 0
+    if first_step == total_steps:
         console.print(f"Nothing to do: the run in {files.path} is finished.")
         return
 
-    schedule = make_schedule(
-        config.schedule, config.optimizer.learning_rate, steps_per_epoch, total_steps
-    )
-    optimizer = make_optimizer(config.optimizer, schedule)
-    everywhere = sharding.replicated(mesh)
-    init_rng, step_rng = jax.random.split(jax.random.key(config.seed))
-    train_step = jax.jit(
-        make_train_step(task, optimizer, schedule, config, step_rng),
-        in_shardings=(everywhere, sharding.by_example(mesh)),
-        out_shardings=everywhere,
-        donate_argnums=0,
-    )
-    create = jax.jit(
-        lambda: create_state(task, optimizer, init_rng), out_shardings=everywhere
-    )
+    create, train_step = _compiled(task, config, mesh, steps_per_epoch, total_steps)
     evaluator = Evaluator(task, mesh)
     batches = task.train_batches()
-    first_step = checkpoints.latest_step or 0
     if first_step:
-        abstract_state = abstract_like(jax.eval_shape(create), everywhere)
+        shapes = jax.eval_shape(create)
+        abstract_state = abstract_like(shapes, sharding.replicated(mesh))
         state = checkpoints.restore(abstract_state, batches)
         console.print(f"Going on from step {first_step} of {total_steps}.")
     else:
@@ -88,10 +77,10 @@ def train(task: Task, config: Configuration, directory: str) -> None:
             progress.step(step)
 
             last = step == total_steps
+            stopping = stop.reached(step) and not last
             evaluating = last or _is_due(
                 step, config.evaluate_every_epochs * steps_per_epoch
             )
-            stopping = stop.reached(step) and not last
             if step % config.log_every_steps == 0 or evaluating or stopping:
                 logged = _finite(metrics, step) | throughput.rate()
                 log.write(step, {f"train/{k}": v for k, v in logged.items()})
@@ -99,14 +88,7 @@ def train(task: Task, config: Configuration, directory: str) -> None:
             score = None
             if evaluating:
                 results = _evaluate(evaluator, task, state, config, progress)
-                log.write(
-                    step,
-                    {
-                        f"eval/{weights}/{name}": value
-                        for weights, metrics in results.items()
-                        for name, value in metrics.items()
-                    },
-                )
+                log.write_evaluation(step, results)
                 progress.log_evaluation(step, results)
                 score = results["ema"][task.headline]
                 throughput.restart()
@@ -118,12 +100,41 @@ def train(task: Task, config: Configuration, directory: str) -> None:
             if stopping:
                 break
         checkpoints.wait()
+        best_step = checkpoints.best_step
 
-    if stop.signal_number is not None and step < total_steps:
+    if step < total_steps:
         console.print(f"Stopped and saved at step {step} of {total_steps}.")
         console.print("The same command goes on from there.")
-        sys.exit(128 + stop.signal_number)
-    report(f"Finished {total_steps} steps", results, checkpoints.best_step, files)
+        sys.exit(stop.exit_code)
+    report(f"Finished {total_steps} steps", results, best_step, files)
+
+
+def _compiled(
+    task: Task,
+    config: Configuration,
+    mesh: jax.sharding.Mesh,
+    steps_per_epoch: float,
+    total_steps: int,
+) -> tuple[
+    Callable[[], TrainState], Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+]:
+    """The jitted functions that create the state and that update it."""
+    schedule = make_schedule(
+        config.schedule, config.optimizer.learning_rate, steps_per_epoch, total_steps
+    )
+    optimizer = make_optimizer(config.optimizer, schedule)
+    init_rng, step_rng = jax.random.split(jax.random.key(config.seed))
+    everywhere = sharding.replicated(mesh)
+    create = jax.jit(
+        lambda: create_state(task, optimizer, init_rng), out_shardings=everywhere
+    )
+    update = jax.jit(
+        make_train_step(task, optimizer, schedule, config, step_rng),
+        in_shardings=(everywhere, sharding.by_example(mesh)),
+        out_shardings=everywhere,
+        donate_argnums=0,
+    )
+    return create, update
 
 
 def _is_due(step: int, period: float) -> bool:

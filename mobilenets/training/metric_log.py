@@ -11,6 +11,7 @@ import jax
 import matplotlib.pyplot as plt
 from tensorboardX import SummaryWriter
 
+from mobilenets.training.progress import title
 from mobilenets.training.workdir import Workdir
 
 
@@ -31,7 +32,7 @@ class MetricLog:
         kept = [r for r in read_metrics(self._path) if r["step"] <= first_step]
         self._path.write_text("".join(json.dumps(record) + "\n" for record in kept))
         self._events = SummaryWriter(
-            str(workdir.tensorboard), purge_step=first_step + 1 if kept else None
+            str(workdir.tensorboard), purge_step=first_step + 1
         )
 
     def write(self, step: int, metrics: dict[str, float]) -> None:
@@ -42,6 +43,17 @@ class MetricLog:
             file.write(json.dumps({"step": step, **metrics}) + "\n")
         for name, value in metrics.items():
             self._events.add_scalar(name, value, step)
+
+    def write_evaluation(self, step: int, results: dict[str, dict[str, float]]) -> None:
+        """Appends the metrics of each set of weights, as "eval/WEIGHTS/METRIC"."""
+        self.write(
+            step,
+            {
+                f"eval/{weights}/{name}": value
+                for weights, metrics in results.items()
+                for name, value in metrics.items()
+            },
+        )
 
     def close(self) -> None:
         """Flushes the TensorBoard events."""
@@ -64,20 +76,24 @@ def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
 
 def draw_training_curves(workdir: Workdir, headline: str) -> None:
     """Draws loss, the headline metric and the learning rate over the steps."""
+    if jax.process_index() != 0:
+        return
     records = read_metrics(workdir.metrics)
     panels = {
-        "loss": ("train/loss", "eval/raw/loss", "eval/ema/loss"),
-        headline: (f"train/{headline}", f"eval/raw/{headline}", f"eval/ema/{headline}"),
-        "learning rate": ("train/learning_rate",),
+        "loss": ["train/loss", "eval/raw/loss", "eval/ema/loss"],
+        title(headline): [
+            f"{part}/{headline}" for part in ("train", "eval/raw", "eval/ema")
+        ],
+        "learning rate": ["train/learning_rate"],
     }
     figure, axes = plt.subplots(1, len(panels), figsize=(14, 4))
-    for axis, (title, names) in zip(axes, panels.items(), strict=True):
+    for axis, (heading, names) in zip(axes, panels.items(), strict=True):
         for name in names:
             points = [(r["step"], r[name]) for r in records if name in r]
             if points:
                 marker = "o" if name.startswith("eval") else None
                 axis.plot(*zip(*points, strict=True), label=name, marker=marker, ms=4)
-        axis.set(title=title, xlabel="step")
+        axis.set(title=heading, xlabel="step")
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8)
     figure.tight_layout()

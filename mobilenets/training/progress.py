@@ -72,7 +72,7 @@ class TrainingProgress:
     def log_evaluation(self, step: int, results: Results) -> None:
         """Prints the results in a line."""
         numbers = "  ".join(
-            f"{weights}: {_number(name, value)} {_TITLES.get(name, name)}"
+            f"{weights}: {_number(name, value)} {title(name)}"
             for weights, metrics in results.items()
             for name, value in metrics.items()
             if name not in ("loss", "count")
@@ -99,20 +99,22 @@ def evaluation_bar(batches: int) -> Iterator[Callable[[], None]]:
         yield lambda: bar.advance(task)
 
 
-def print_results(title: str, results: Results) -> None:
+def print_results(heading: str, results: Results) -> None:
     """Prints a table: a row for each set of weights, a column for each metric."""
-    table = rich.table.Table(title=title, title_justify="left")
+    table = rich.table.Table(title=heading, title_justify="left")
     table.add_column("weights")
     for name in next(iter(results.values())):
-        table.add_column(_TITLES.get(name, name), justify="right")
+        table.add_column(title(name), justify="right")
     for weights, metrics in results.items():
         table.add_row(weights, *(_number(k, v) for k, v in metrics.items()))
     console.print(table)
 
 
-def report(title: str, results: Results, best_step: int | None, files: Workdir) -> None:
+def report(
+    heading: str, results: Results, best_step: int | None, files: Workdir
+) -> None:
     """Prints the results of a finished run and where everything is."""
-    print_results(title, results)
+    print_results(heading, results)
     table = rich.table.Table(show_header=False, box=None)
     table.add_row("pictures", str(files.training_curves))
     table.add_row("", str(files.predictions))
@@ -123,7 +125,9 @@ def report(title: str, results: Results, best_step: int | None, files: Workdir) 
     console.print(table)
 
 
-_TITLES = {"top1": "top-1", "top5": "top-5", "count": "images counted"}
+def title(name: str) -> str:
+    """A metric's name as people write it."""
+    return {"top1": "top-1", "top5": "top-5", "count": "images counted"}.get(name, name)
 
 
 def _number(name: str, value: float) -> str:
