@@ -27,16 +27,17 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     )
     config.dataset.name = "fashion_mnist_subset"
     config.preprocessing.crop_fraction = 1.0  # the clothes fill the image
-    config.augmentation.min_area = 0.6
+    config.augmentation.min_area = 1.0  # only flipped: crops cost 6 points of top-1
+    config.augmentation.max_aspect_ratio = 1.0
 
     config.batch_size = 64
-    config.epochs = 14.0
+    config.epochs = 12.0
     config.optimizer.name = "adamw"
-    common.scale_learning_rate(config, 4e-3, batch_size=64)
-    config.optimizer.weight_decay = 0.05
+    common.scale_learning_rate(config, 8e-3, batch_size=64)
+    config.optimizer.weight_decay = 0.1
     config.schedule.name = "cosine"
     config.schedule.warmup_epochs = 1.0
-    config.label_smoothing = 0.05
+    config.label_smoothing = 0.1
     config.ema_decay = 0.99
 
     config.log_every_steps = 20
