@@ -1,0 +1,232 @@
+"""Losses, averages and updates are those worked by hand, on any number of devices."""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType
+
+from configs import quickstart
+from mobilenets import UserError, configuration, create_model
+from mobilenets.tasks.registry import make_task
+from mobilenets.training import sharding
+from mobilenets.training.optimizers import make_optimizer
+from mobilenets.training.state import create_state
+from mobilenets.training.step import ema_decay_at, make_eval_step, make_train_step
+
+LEARNING_RATE = 0.1
+
+
+def make_config(**changes):
+    config = quickstart.get_config("smoke")
+    config.update(changes)
+    config.optimizer.name = "sgd"
+    return configuration.check(config)
+
+
+def make_small_task(config, dropout_rate=0.0):
+    """The quick start's task with a network cut short, which compiles in seconds."""
+    task = make_task(config)
+    spec = dataclasses.replace(
+        task.spec, blocks=task.spec.blocks[:2], dropout_rate=dropout_rate
+    )
+    task.model = create_model(spec, 10)
+    return task
+
+
+def make_batch(size):
+    rng = np.random.default_rng(size)
+    return {
+        "image": rng.integers(0, 64, (size, 32, 32, 3), np.uint8)
+        + rng.integers(0, 64, (size, 1, 1, 3), np.uint8),  # dark, no two alike
+        "label": rng.integers(0, 10, size, np.int32),
+    }
+
+
+def run_steps(config, batches, dropout_rate=0.0, devices=1):
+    """The states before the first step and after each, and the last metrics."""
+    mesh = jax.make_mesh(
+        (devices,),
+        ("data",),
+        axis_types=(AxisType.Auto,),
+        devices=jax.devices()[:devices],
+    )
+    everywhere = sharding.replicated(mesh)
+    task = make_small_task(config, dropout_rate)
+
+    def schedule(step):
+        return LEARNING_RATE
+
+    optimizer = make_optimizer(config.optimizer, schedule)
+    step = jax.jit(
+        make_train_step(task, optimizer, schedule, config, jax.random.key(1)),
+        in_shardings=(everywhere, sharding.by_example(mesh)),
+        out_shardings=everywhere,
+    )
+    state = create_state(task, optimizer, jax.random.key(0))
+    states, metrics = [jax.device_get(state)], {}
+    for batch in batches:
+        state, metrics = step(state, sharding.to_devices(mesh, batch))
+        states.append(jax.device_get(state))
+    return states, jax.device_get(metrics)
+
+
+def assert_close(a, b, tolerance):
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_allclose(x, y, rtol=tolerance, atol=tolerance)
+
+
+def test_label_smoothing_worked_by_hand():
+    task = make_task(make_config(label_smoothing=0.3))
+    # Probabilities 1/8, 2/8 and 5/8; targets 0.1, 0.1 and 0.8.
+    logits = jnp.log(jnp.array([[1.0, 2.0, 5.0]]))
+    loss, metrics = task.loss((logits, {}), {"label": jnp.array([2])})
+    by_hand = 0.1 * math.log(8) + 0.1 * math.log(4) + 0.8 * math.log(8 / 5)
+    assert loss == pytest.approx(by_hand, rel=1e-6)
+    assert metrics["loss"] == loss
+    assert metrics["top1"] == 1.0
+
+
+def test_evaluation_sums_ignore_the_masked_rows():
+    task = make_task(make_config(label_smoothing=0.3))
+    logits = jnp.log(
+        jnp.array(
+            [
+                [1.0, 2.0, 3.0, 4.0, 5.0, 25.0],  # right: 25 / 40
+                [1.0, 20.0, 3.0, 4.0, 5.0, 7.0],  # the third of six: 5 / 40
+                [1.0, 20.0, 3.0, 4.0, 5.0, 7.0],  # the last: 1 / 40
+                [1.0, 2.0, 3.0, 4.0, 5.0, 25.0],  # right, but masked
+            ]
+        )
+    )
+    batch = {
+        "label": jnp.array([5, 4, 0, 5]),
+        "mask": jnp.array([1.0, 1.0, 1.0, 0.0]),
+    }
+    sums = task.eval_sums((logits, {}), batch)
+    by_hand = {
+        "loss": math.log(40 / 25) + math.log(40 / 5) + math.log(40),
+        "top1": 1,
+        "top5": 2,
+        "count": 3,
+    }
+    assert {k: float(v) for k, v in sums.items()} == pytest.approx(by_hand, rel=1e-6)
+    found = task.summarize({"loss": 3.0, "top1": 1.0, "top5": 2.0, "count": 4.0})
+    assert found == {"loss": 0.75, "top1": 0.25, "top5": 0.5, "count": 4.0}
+
+
+def test_fewer_than_five_classes_are_all_in_the_top_five():
+    task = make_task(make_config())
+    batch = {"label": jnp.array([0, 1]), "mask": jnp.ones(2)}
+    sums = task.eval_sums((jnp.array([[0.0, 1.0, 2.0]] * 2), {}), batch)
+    assert (sums["top1"], sums["top5"], sums["count"]) == (0, 2, 2)
+
+
+def test_a_masked_image_changes_no_evaluation():
+    task = make_small_task(make_config())
+    eval_step = jax.jit(make_eval_step(task))
+    variables = task.init_variables(jax.random.key(0))
+    batch = make_batch(8) | {"mask": np.float32([1] * 5 + [0] * 3)}
+    other = jax.tree.map(np.copy, batch)
+    other["image"][5:], other["label"][5:] = 0, 0
+    a, b = eval_step(variables, batch), eval_step(variables, other)
+    assert a["count"] == 5
+    assert_close(a, b, 1e-6)
+
+
+def test_the_decay_of_the_averages_grows_up_to_its_limit():
+    found = [float(ema_decay_at(jnp.int32(step), 0.99)) for step in (0, 1, 2, 90, 9000)]
+    assert found == pytest.approx([0.1, 2 / 11, 3 / 12, 91 / 100, 0.99])
+
+
+def test_parameters_and_statistics_are_averaged():
+    batches = [make_batch(16 + i) for i in range(3)]
+    batches = [jax.tree.map(lambda x: x[:16], batch) for batch in batches]
+    states, _ = run_steps(make_config(ema_decay=0.2), batches)
+    average = states[0].variables(ema=False)
+    assert_close(states[0].ema, average, 0)
+    for state, decay in zip(states[1:], [0.1, 2 / 11, 0.2], strict=True):
+        average = jax.tree.map(
+            lambda old, new, decay=decay: decay * old + (1 - decay) * new,
+            average,
+            state.variables(ema=False),
+        )
+        assert_close(state.ema, average, 1e-6)
+    mean = states[-1].ema["batch_stats"]["stem"]["bn"]["mean"]
+    assert np.abs(mean).max() > 1e-3
+    assert [int(state.step) for state in states] == [0, 1, 2, 3]
+
+
+def test_equal_parts_give_the_update_of_one_of_them():
+    parts, batch = 4, make_batch(8)
+    # Parts are strided, so every example follows itself.
+    repeated = {name: np.repeat(x, parts, axis=0) for name, x in batch.items()}
+    (start, whole), metrics = run_steps(make_config(batch_size=8), [batch])
+    config = make_config(batch_size=32, accumulation_steps=parts)
+    (_, accumulated), accumulated_metrics = run_steps(config, [repeated])
+    assert_close(accumulated.params, whole.params, 1e-6)
+    assert_close(accumulated_metrics, metrics, 1e-5)
+    # The statistics see four batches: what is left of the old ones is m^4, not m.
+    m = 0.9
+
+    def four_times(old, new):
+        of_batch = (new - m * old) / (1 - m)
+        return m**parts * old + (1 - m**parts) * of_batch
+
+    expected = jax.tree.map(four_times, start.batch_stats, whole.batch_stats)
+    assert_close(accumulated.batch_stats, expected, 1e-5)
+    assert (
+        np.abs(
+            start.params["logits"]["kernel"] - whole.params["logits"]["kernel"]
+        ).max()
+        > 1e-3
+    )
+
+
+def test_different_parts_give_the_mean_of_their_gradients():
+    batch = make_batch(16)
+    halves = [jax.tree.map(lambda x, i=i: x[i::2], batch) for i in range(2)]
+    small = make_config(batch_size=8)
+    moves = []
+    for half in halves:
+        (start, end), _ = run_steps(small, [half])
+        moves.append(jax.tree.map(np.subtract, end.params, start.params))
+    config = make_config(batch_size=16, accumulation_steps=2)
+    (start, end), _ = run_steps(config, [batch])
+    move = jax.tree.map(np.subtract, end.params, start.params)
+    assert_close(move, jax.tree.map(lambda a, b: (a + b) / 2, *moves), 1e-5)
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_four_devices_do_what_one_does(parts):
+    config = make_config(accumulation_steps=parts)
+    (start, one), metrics = run_steps(config, [make_batch(16)], dropout_rate=0.2)
+    (_, four), metrics_of_four = run_steps(config, [make_batch(16)], 0.2, devices=4)
+    assert_close(four, one, 1e-5)
+    assert_close(metrics_of_four, metrics, 1e-5)
+    # Without dropout the update is another one: it was active.
+    (_, without), _ = run_steps(config, [make_batch(16)], dropout_rate=0.0)
+    kernels = [s.params["logits"]["kernel"] for s in (start, one, without)]
+    assert np.abs(kernels[1] - kernels[0]).max() > 1e-3
+    assert np.abs(kernels[1] - kernels[2]).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "near"), [(18, "16 or 20"), (3, "4"), (129, "128 or 132")]
+)
+def test_a_batch_that_the_devices_cannot_share_is_refused(batch_size, near):
+    message = (
+        f"batch_size {batch_size} cannot be split over 4 devices: use a multiple of 4, "
+        f"such as --config.batch_size={near}."
+    )
+    with pytest.raises(UserError) as error:
+        sharding.data_mesh(batch_size)
+    assert str(error.value) == message
+
+
+def test_the_mesh_is_of_all_devices():
+    assert sharding.data_mesh(8).shape == {"data": 4}
