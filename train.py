@@ -24,13 +24,12 @@ _DISTRIBUTED = flags.DEFINE_bool(
 def main() -> None:
     """Trains what the flags ask for."""
     config = launch.config()
-    import jax
-
     from mobilenets.tasks.registry import make_task
+    from mobilenets.training import sharding
     from mobilenets.training.loop import train
 
     if _DISTRIBUTED.value:
-        jax.distributed.initialize()
+        sharding.join_processes()
     train(make_task(config), config, _WORKDIR.value)
 
 

@@ -27,8 +27,6 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         name="mobilenet_v2",
         width_multiplier=arg.width,
         resolution=arg.resolution,
-        dropout_rate=0.2,
-        bn_momentum=0.997,
     )
     config.augmentation.min_area = 0.05
     config.augmentation.brightness = 0.125  # 32 / 255

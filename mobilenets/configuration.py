@@ -151,7 +151,7 @@ class Configuration(Section):
     label_smoothing: Fraction = 0.0
     # Of the averaged weights; in the first steps less, see `ema_decay_at`.
     ema_decay: Fraction = 0.9999
-    seed: Annotated[int, Ge(0)] = 0
+    seed: Annotated[int, Ge(0), Lt(2**32)] = 0
     log_every_steps: Positive = 100
     # A checkpoint is saved after every evaluation.
     evaluate_every_epochs: Annotated[float, Gt(0)] = 1.0
@@ -203,10 +203,12 @@ def check_key(key: str) -> None:
 
 
 def default_of(key: str) -> Any:
-    """The default of the value with that dotted path."""
+    """The default of the value with that dotted path, None where it has none."""
     value: Any = defaults()
     for part in key.split("."):
-        value = value[part]
+        value = value.get(part)
+        if value is None:
+            return None
     return value
 
 

@@ -16,7 +16,7 @@ def depthwise_conv(
 
     Args:
       x: [N, H, W, C].
-      kernel: [k, k, 1, C], k odd.
+      kernel: [k, k, 1, C], k odd and at least 3.
       stride: 1 or 2, of both height and width.
       padding: "same" pads as TensorFlow does (at stride 2 and even size one pixel more
         at the bottom and right), "symmetric" as PyTorch (k // 2 on every side).
@@ -25,7 +25,8 @@ def depthwise_conv(
       [N, ceil(H / stride), ceil(W / stride), C].
 
     XLA has no fast grouped convolution for CPUs, so there the sum over the taps is
-    written out; GPU and TPU have the native convolution.
+    written out; GPU and TPU have the native convolution. Its gradient is written out
+    too, so there is no forward-mode differentiation (`jax.jvp`).
     """
     return lax.platform_dependent(
         x,

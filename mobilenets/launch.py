@@ -97,13 +97,14 @@ def _check_config_flags(argv: list[str]) -> None:
 
 
 def _config_files(path: pathlib.Path) -> list[str]:
-    """The files beside the one that was meant, or in configs/."""
-    folder = path.parent if path.parent.is_dir() else pathlib.Path("configs")
-    return [
-        str(p)
-        for p in folder.glob("*.py")
-        if p.name not in ("common.py", "__init__.py")
-    ]
+    """The config files beside the one that was meant, otherwise in configs/."""
+    for folder in (path.parent, pathlib.Path("configs")):
+        files = [
+            p for p in sorted(folder.glob("*.py")) if "get_config" in p.read_text()
+        ]
+        if files:
+            return [str(p) for p in files]
+    return []
 
 
 def _in_words(message: str) -> str:
@@ -115,6 +116,8 @@ def _in_words(message: str) -> str:
         example = configuration.default_of(key)
         if isinstance(example, ml_collections.ConfigDict):
             return f"{key} is a section: set its values, --config.{key}.KEY=VALUE."
+        if example is None:
+            return f"--config.{key}={value} is wrong: the value has the wrong type."
         return (
             f"--config.{key}={value} is wrong: the value must be of type "
             f"{type(example).__name__}, like {example!r}."

@@ -53,7 +53,7 @@ def test_several_mistakes_are_told_at_once():
 
 
 # fmt: off
-@pytest.mark.parametrize(("key", "value", "reason"), [
+OUT_OF_RANGE = [
     ("dtype", "float16", "should be 'float32' or 'bfloat16'"),
     ("batch_size", 0, "greater than or equal to 1"),
     ("label_smoothing", 1.0, "less than 1"),
@@ -64,8 +64,11 @@ def test_several_mistakes_are_told_at_once():
     ("preprocessing.crop_fraction", 1.5, "less than or equal to 1"),
     ("preprocessing.interpolation", "cubic", "should be 'bilinear' or 'bicubic'"),
     ("augmentation.min_area", 0.0, "greater than 0"),
-])
+]
 # fmt: on
+
+
+@pytest.mark.parametrize(("key", "value", "reason"), OUT_OF_RANGE)
 def test_a_value_out_of_range_is_told_with_what_is_allowed(key, value, reason):
     def change(config):
         config.update_from_flattened_dict({key: value})

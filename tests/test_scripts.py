@@ -17,7 +17,7 @@ def run(*command, cwd=ROOT):
 
 
 # fmt: off
-@pytest.mark.parametrize(("arguments", "sentence"), [
+MISTAKES = [
     (["--config", "configs/quickstrat.py"], "did you mean 'configs/quickstart.py'"),
     (["--config", "configs/quickstart.py:smok"], "did you mean 'smoke'"),
     (["--config", "configs/mobilenet_v2.py:width=wide"],
@@ -30,6 +30,8 @@ def run(*command, cwd=ROOT):
      "--config.batch_size=some is wrong: the value must be of type int, like"),
     (["--config", "configs/quickstart.py", "--config.optimizer=sgd"],
      "optimizer is a section"),
+    (["--config", "configs/quickstart.py", "--config.model.width_multiplier=wide"],
+     "--config.model.width_multiplier=wide is wrong"),
     (["--config", "configs/quickstart.py", "--config.epochs=-1"],
      "epochs is -1.0, but input should be greater than 0"),
     (["--config", "configs/quickstart.py", "--config.model.name=mobilenet_v4"],
@@ -42,8 +44,11 @@ def run(*command, cwd=ROOT):
      "Unknown split of fashion_mnist_subset 'test'"),
     (["--wrokdir=x"], "Did you mean: workdir"),
     (["--config", "configs/quickstart.py", "stray"], "unexpected argument 'stray'"),
-])
+]
 # fmt: on
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), MISTAKES)
 def test_a_mistake_is_one_sentence_and_a_failure(arguments, sentence, tmp_path):
     result = run("train.py", "--workdir", tmp_path / "run", *arguments)
     assert result.returncode != 0

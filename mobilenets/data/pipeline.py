@@ -44,7 +44,9 @@ def train_batches(
         )
         return {"image": image, "label": np.int32(example.label)}
 
-    indices = grain.MapDataset.range(len(source)).seed(config.seed).shuffle().repeat()
+    # A finite number of epochs: grain's endless repeat overflows in batches of 1.
+    epochs = grain.MapDataset.range(len(source)).seed(config.seed).shuffle()
+    indices = epochs.repeat(2**30)
     return _local_batches(indices.random_map(load), config)
 
 
@@ -83,8 +85,8 @@ def _local_batches(
     examples: grain.MapDataset, config: Configuration
 ) -> grain.DatasetIterator:
     """This process's part of every global batch, made ahead of time."""
-    mine = examples[jax.process_index() :: jax.process_count()]
-    batches = mine.batch(config.batch_size // jax.process_count())
+    parts = examples.batch(config.batch_size // jax.process_count())
+    batches = parts[jax.process_index() :: jax.process_count()]
     dataset = batches.to_iter_dataset(_READ_OPTIONS)
     if not config.dataset.num_workers:
         return iter(dataset)

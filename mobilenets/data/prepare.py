@@ -5,7 +5,7 @@ import pathlib
 
 import tensorflow_datasets as tfds
 
-from mobilenets.data.sources import EMBEDDED, unknown_dataset
+from mobilenets.data.sources import EMBEDDED, needs_conversion, tfds_builder
 from mobilenets.errors import UserError
 
 
@@ -23,14 +23,11 @@ def prepare(name: str, data_dir: str, manual_dir: str) -> None:
     """
     if name in EMBEDDED:
         raise UserError(f"{name} is embedded: it needs no preparation.")
-    try:
-        builder = tfds.builder(
-            name, data_dir=data_dir or None, file_format="array_record"
-        )
-    except tfds.core.DatasetNotFoundError:
-        raise unknown_dataset(name) from None
-    if builder.info.splits:
-        print(f"{name} is prepared already: {builder.data_dir}")
+    prepared = tfds_builder(name, data_dir)
+    if prepared.info.splits:
+        if prepared.info.file_format.value != "array_record":
+            raise needs_conversion(prepared)
+        print(f"{name} is prepared already: {prepared.data_dir}")
         return
     if importlib.util.find_spec("tensorflow") is None:
         raise UserError(
@@ -38,12 +35,15 @@ def prepare(name: str, data_dir: str, manual_dir: str) -> None:
         )
     if manual_dir and not pathlib.Path(manual_dir).is_dir():
         raise UserError(f"--manual-dir {manual_dir} is not a folder.")
+    import tensorflow as tf
+
+    builder = tfds_builder(name, data_dir, file_format="array_record")
     try:
         builder.download_and_prepare(
             download_config=tfds.download.DownloadConfig(manual_dir=manual_dir or None)
         )
-    except (AssertionError, FileNotFoundError) as error:
-        # What TFDS raises where a file of the manual folder is missing.
+    # What TFDS raises where a file of the manual folder is missing.
+    except (AssertionError, FileNotFoundError, tf.errors.NotFoundError) as error:
         raise UserError(
             f"{name} cannot be prepared: {' '.join(str(error).split())}"
         ) from None

@@ -73,7 +73,7 @@ class TfdsSource:
         if not all(isinstance(features.get(k), kind) for k, kind in needed.items()):
             raise UserError(
                 f"The data set {builder.name} is not for classification: it needs the "
-                f"features image and label, but has {', '.join(features)}."
+                f"features image and label, but has {', '.join(sorted(features))}."
             )
         self.class_names = tuple(features["label"].names)
         try:
@@ -81,13 +81,7 @@ class TfdsSource:
                 split, decoders={"image": tfds.decode.SkipDecoding()}
             )
         except NotImplementedError:
-            raise UserError(
-                f"{builder.data_dir} was prepared as "
-                f"{builder.info.file_format.value}, which has no random access. "
-                f"Convert it: tfds convert_format --dataset_dir={builder.data_dir} "
-                "--out_file_format=array_record --out_path=NEW, then use "
-                "--config.dataset.directory=NEW."
-            ) from None
+            raise needs_conversion(builder) from None
         except ValueError as error:
             if "unknown split" in str(error).lower():
                 raise unknown(
@@ -151,16 +145,7 @@ def _folders(path: pathlib.Path) -> list[str]:
 
 def _named_builder(dataset: Dataset) -> Any:
     """The prepared TFDS builder of `dataset.name`."""
-    import tensorflow_datasets as tfds
-
-    try:
-        builder = tfds.builder(
-            dataset.name,
-            data_dir=dataset.data_dir or None,
-            file_format="array_record",
-        )
-    except tfds.core.DatasetNotFoundError:
-        raise unknown_dataset(dataset.name) from None
+    builder = tfds_builder(dataset.name, dataset.data_dir)
     if not builder.info.splits:
         where = f" --data-dir {dataset.data_dir}" if dataset.data_dir else ""
         raise UserError(
@@ -169,6 +154,39 @@ def _named_builder(dataset: Dataset) -> Any:
             f"{dataset.name}{where}"
         )
     return builder
+
+
+def tfds_builder(name: str, data_dir: str, **options: Any) -> Any:
+    """The builder of a data set of TensorFlow Datasets, prepared or not.
+
+    Args:
+      name: of the data set, perhaps with its config and version.
+      data_dir: the folder of all data sets; "": TFDS's own.
+      **options: more arguments of `tfds.builder`.
+
+    Raises:
+      UserError: there is no such data set, config or version.
+    """
+    import tensorflow_datasets as tfds
+
+    try:
+        return tfds.builder(name, data_dir=data_dir or None, **options)
+    except tfds.core.DatasetNotFoundError:
+        raise unknown_dataset(name) from None
+    except (ValueError, AssertionError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"There is no data set {name!r}: {reason}") from None
+
+
+def needs_conversion(builder: Any) -> UserError:
+    """The error for a prepared data set without random access."""
+    return UserError(
+        f"{builder.data_dir} was prepared as {builder.info.file_format.value}, which "
+        "has no random access. Convert it: pip install apache-beam mlcroissant && "
+        f"tfds convert_format --dataset_version_dir={builder.data_dir} "
+        "--out_file_format=array_record, then give --config.dataset.name= "
+        f"--config.dataset.directory={builder.data_dir}."
+    )
 
 
 def unknown_dataset(name: str) -> UserError:

@@ -44,7 +44,8 @@ def from_state_dict(
     Returns:
       spec: of the network; `num_classes` is the size of the variables' logits.
       variables: {"params": ..., "batch_stats": ...} for `ConvNet.apply`.
-      preprocessing: what the weights expect of an image.
+      preprocessing: what the weights expect of an image; for torchvision that of its
+        first weights, IMAGENET1K_V1 (V2 are evaluated with a crop fraction of 224/232).
 
     Raises:
       UserError: library or model are unknown; a key is missing, has another shape,

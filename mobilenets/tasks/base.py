@@ -26,6 +26,11 @@ class Task(Protocol):
         """Applied to `inputs`; gives the outputs that `loss` reads."""
         ...
 
+    @property
+    def data_facts(self) -> dict[str, Any]:
+        """What a run must find unchanged in its data; JSON values."""
+        ...
+
     def init_variables(self, rng: jax.Array) -> dict[str, Any]:
         """{"params", "batch_stats"} of the untrained model."""
         ...

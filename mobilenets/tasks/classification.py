@@ -44,6 +44,11 @@ class Classification:
         )
         self.train_size, self.eval_size = len(self._train), len(self._eval)
 
+    @property
+    def data_facts(self) -> dict[str, Any]:
+        """The names of the classes, and how many images there are to train."""
+        return {"class_names": list(self.class_names), "train_size": self.train_size}
+
     def init_variables(self, rng: jax.Array) -> dict[str, Any]:
         """See `convnet.init_variables`."""
         return init_variables(self.model, rng)

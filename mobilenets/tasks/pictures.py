@@ -4,11 +4,8 @@ import math
 import pathlib
 from collections.abc import Sequence
 
-import matplotlib
-
-matplotlib.use("Agg")  # files only; without a screen other backends fail
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure  # not pyplot, which has a notebook's own state
 
 COLUMNS = 8
 
@@ -26,9 +23,8 @@ def draw_predictions(
       path: the PNG file to write.
     """
     rows = math.ceil(len(examples) / COLUMNS)
-    figure, axes = plt.subplots(
-        rows, COLUMNS, figsize=(1.6 * COLUMNS, 2.0 * rows + 0.6), squeeze=False
-    )
+    figure = Figure(figsize=(1.6 * COLUMNS, 2.0 * rows + 0.6))
+    axes = figure.subplots(rows, COLUMNS, squeeze=False)
     correct = 0
     for axis in axes.flat:
         axis.set_axis_off()
@@ -52,4 +48,3 @@ def draw_predictions(
     )
     figure.tight_layout()
     figure.savefig(path, dpi=110)
-    plt.close(figure)

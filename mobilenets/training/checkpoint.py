@@ -20,9 +20,13 @@ class Checkpoints:
 
     The best is the one whose averaged weights scored highest at the evaluation before
     it; of equal ones the later. One saved on an interrupt has no score.
+
+    Args:
+      workdir: of the run.
+      read_only: leave everything as it is, for evaluation beside a running training.
     """
 
-    def __init__(self, workdir: Workdir):
+    def __init__(self, workdir: Workdir, read_only: bool = False):
         def score(metrics: dict[str, float]) -> float:
             return metrics[_MARKER]
 
@@ -31,6 +35,7 @@ class Checkpoints:
             workdir.checkpoints,
             options=ocp.CheckpointManagerOptions(
                 best_fn=score,
+                read_only=read_only,
                 preservation_policy=policies.AnyPreservationPolicy(
                     [
                         policies.LatestN(1),
@@ -61,6 +66,7 @@ class Checkpoints:
         state: TrainState,
         batches: grain.DatasetIterator,
         config: Configuration,
+        data_facts: dict[str, Any],
         score: float | None,
     ) -> None:
         """Saves in the background; `wait` returns when it is on disk.
@@ -70,20 +76,40 @@ class Checkpoints:
           state: is copied before this returns, so it may be donated.
           batches: the training iterator, behind the batch of this step.
           config: of the run.
+          data_facts: the task's.
           score: the headline metric, None without an evaluation.
         """
-        if self._manager.latest_step() == step:
-            return
+        run = {"config": config.model_dump(mode="json"), "data_facts": data_facts}
         self._manager.save(
             step,
             args=ocp.args.Composite(
                 state=ocp.args.PyTreeSave(state),
                 data=grain.checkpoint.CheckpointSave(batches),
-                config=ocp.args.JsonSave(config.model_dump(mode="json")),
+                run=ocp.args.JsonSave(run),
             ),
             metrics=None if score is None else {_MARKER: score},
             force=True,
         )
+
+    def check_data(self, step: int, data_facts: dict[str, Any]) -> None:
+        """Compares the data with those of a checkpoint.
+
+        Args:
+          step: of the checkpoint.
+          data_facts: the task's, as many of them as must agree.
+
+        Raises:
+          UserError: a fact differs.
+        """
+        saved = self._manager.restore(
+            step, args=ocp.args.Composite(run=ocp.args.JsonRestore())
+        )["run"]["data_facts"]
+        changed = [name for name, fact in data_facts.items() if saved[name] != fact]
+        if changed:
+            raise UserError(
+                f"The data set is not the one of the run: its {' and '.join(changed)} "
+                "changed. Use the same images, or another --workdir."
+            )
 
     def wait(self) -> None:
         """Waits for what is being saved."""
@@ -97,15 +123,22 @@ class Checkpoints:
         Args:
           abstract_state: `jax.ShapeDtypeStruct`s with the shardings wanted.
           batches: a new training iterator.
+
+        Raises:
+          UserError: the checkpoint is damaged, or was saved by another number of
+            processes.
         """
-        restored = self._manager.restore(
-            self._manager.latest_step(),
-            args=ocp.args.Composite(
-                state=_restore_args(abstract_state),
-                data=grain.checkpoint.CheckpointRestore(batches),
-            ),
-        )
-        return restored["state"]
+        step = self._manager.latest_step()
+        try:
+            return self._manager.restore(
+                step,
+                args=ocp.args.Composite(
+                    state=_restore_args(abstract_state),
+                    data=grain.checkpoint.CheckpointRestore(batches),
+                ),
+            )["state"]
+        except (ValueError, KeyError, OSError) as error:
+            raise _unusable(step, error) from None
 
     def restore_variables(self, step: int, abstract: dict[str, Any], ema: bool) -> Any:
         """Only the weights of a checkpoint, averaged or raw.
@@ -116,7 +149,7 @@ class Checkpoints:
           ema: the averaged weights.
 
         Raises:
-          UserError: the checkpoint is of another model.
+          UserError: the checkpoint is damaged or of another model.
         """
         item = {"ema": abstract} if ema else abstract
         try:
@@ -124,16 +157,21 @@ class Checkpoints:
                 step,
                 args=ocp.args.Composite(state=_restore_args(item, partial=True)),
             )["state"]
-        except (ValueError, KeyError) as error:
-            raise UserError(
-                f"The checkpoint of step {step} does not fit the model of the config: "
-                f"{str(error).splitlines()[0]}"
-            ) from None
+        except (ValueError, KeyError, OSError) as error:
+            raise _unusable(step, error) from None
         return restored["ema"] if ema else restored
 
     def close(self) -> None:
         """Waits, then lets go of the folder."""
         self._manager.close()
+
+
+def _unusable(step: int | None, error: Exception) -> UserError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return UserError(
+        f"The checkpoint of step {step} cannot be read: {reason}. It is damaged, or "
+        "was saved with another network or number of processes."
+    )
 
 
 def _restore_args(abstract: Any, partial: bool = False) -> ocp.args.PyTreeRestore:

@@ -31,15 +31,24 @@ def evaluate_run(
 
     Raises:
       UserError: the batch cannot be split over the devices, the directory has no
-        checkpoint, or its network is another one.
+        checkpoint, or its network or classes are others.
     """
     mesh = sharding.data_mesh(config.batch_size)
     files = workdir.of_run(directory)
     workdir.refuse_other_config(files, config, sections=("model", "preprocessing"))
-    with contextlib.closing(Checkpoints(files)) as checkpoints:
+    if not files.checkpoints.exists():
+        raise UserError(f"--workdir {directory} holds no checkpoint yet.")
+    with contextlib.closing(Checkpoints(files, read_only=True)) as checkpoints:
+        if checkpoints.latest_step is None:
+            raise UserError(f"--workdir {directory} holds no checkpoint yet.")
         step = checkpoints.best_step if best else checkpoints.latest_step
         if step is None:
-            raise UserError(f"{files.checkpoints} holds no checkpoint yet.")
+            raise UserError(
+                f"No checkpoint of --workdir {directory} was evaluated yet, so none is "
+                "the best: use --checkpoint=latest."
+            )
+        class_names = task.data_facts["class_names"]
+        checkpoints.check_data(step, {"class_names": class_names})
         shapes = jax.eval_shape(task.init_variables, jax.random.key(0))
         variables = checkpoints.restore_variables(
             step, abstract_like(shapes, sharding.replicated(mesh)), ema

@@ -1,11 +1,10 @@
 """Ctrl-C and SIGTERM: the step is finished and saved before the process ends."""
 
+import os
 import signal
 
 import jax
 import orbax.checkpoint as ocp
-
-from mobilenets.training.progress import console
 
 
 class StopRequest:
@@ -33,7 +32,8 @@ class StopRequest:
         self.signal_number = number
         # A second signal of the kind ends the process at once.
         signal.signal(number, self._previous[number])
-        console.print("Stopping after this step to save. Once more ends at once.")
+        # Not print: the signal may have come in the middle of one.
+        os.write(2, b"\nStopping after this step to save. Once more ends at once.\n")
 
     @property
     def exit_code(self) -> int:

@@ -4,7 +4,8 @@ import contextlib
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 
@@ -17,7 +18,7 @@ from mobilenets.training.evaluation import Evaluator
 from mobilenets.training.interrupt import StopRequest
 from mobilenets.training.metric_log import MetricLog, draw_training_curves
 from mobilenets.training.optimizers import make_optimizer, make_schedule
-from mobilenets.training.progress import TrainingProgress, console, report
+from mobilenets.training.progress import Results, TrainingProgress, console, report
 from mobilenets.training.state import TrainState, create_state
 from mobilenets.training.step import make_train_step
 
@@ -32,37 +33,37 @@ def train(task: Task, config: Configuration, directory: str) -> None:
 
     Raises:
       UserError: the batch cannot be split over the devices, the directory belongs to
-        another run, an image is broken, or the loss is no longer finite.
-      SystemExit: on Ctrl-C or SIGTERM, after saving.
+        another run, the data changed, an image is broken, or the training diverged.
+      SystemExit: on Ctrl-C or SIGTERM, after saving; with several processes on SIGTERM
+        only.
     """
     console.quiet = jax.process_index() != 0
-    mesh = sharding.data_mesh(config.batch_size)
+    mesh = sharding.data_mesh(config.batch_size, config.accumulation_steps)
     files = workdir.claim(directory, config)
     steps_per_epoch = task.train_size / config.batch_size
     total_steps = max(1, round(config.epochs * steps_per_epoch))
-    checkpoints = Checkpoints(files)
-    first_step = checkpoints.latest_step or 0
-    if first_step == total_steps:
-        console.print(f"Nothing to do: the run in {files.path} is finished.")
-        return
+    with contextlib.ExitStack() as stack:
+        checkpoints = stack.enter_context(contextlib.closing(Checkpoints(files)))
+        first_step = checkpoints.latest_step or 0
+        if first_step:
+            checkpoints.check_data(first_step, task.data_facts)
+        if first_step >= total_steps:
+            console.print(f"Nothing to do: the run in {files.path} is finished.")
+            return
+        create, train_step = _compiled(task, config, mesh, steps_per_epoch, total_steps)
+        batches = task.train_batches()
+        if first_step:
+            shapes = jax.eval_shape(create)
+            abstract_state = abstract_like(shapes, sharding.replicated(mesh))
+            state = checkpoints.restore(abstract_state, batches)
+            console.print(f"Going on from step {first_step} of {total_steps}.")
+        else:
+            state = create()
+        evaluator = Evaluator(task, mesh)
+        log = stack.enter_context(contextlib.closing(MetricLog(files, first_step)))
+        stop = stack.enter_context(StopRequest())
+        progress = stack.enter_context(TrainingProgress(total_steps, first_step))
 
-    create, train_step = _compiled(task, config, mesh, steps_per_epoch, total_steps)
-    evaluator = Evaluator(task, mesh)
-    batches = task.train_batches()
-    if first_step:
-        shapes = jax.eval_shape(create)
-        abstract_state = abstract_like(shapes, sharding.replicated(mesh))
-        state = checkpoints.restore(abstract_state, batches)
-        console.print(f"Going on from step {first_step} of {total_steps}.")
-    else:
-        state = create()
-
-    with (
-        contextlib.closing(checkpoints),
-        contextlib.closing(MetricLog(files, first_step)) as log,
-        StopRequest() as stop,
-        TrainingProgress(total_steps, first_step) as progress,
-    ):
         throughput = _Throughput(config.batch_size)
         previous_metrics: Metrics = {}
         step, results = first_step, {}
@@ -87,7 +88,7 @@ def train(task: Task, config: Configuration, directory: str) -> None:
                 progress.log(step, logged)
             score = None
             if evaluating:
-                results = _evaluate(evaluator, task, state, config, progress)
+                results = _evaluate(evaluator, task, state, config, progress, step)
                 log.write_evaluation(step, results)
                 progress.log_evaluation(step, results)
                 score = results["ema"][task.headline]
@@ -96,7 +97,7 @@ def train(task: Task, config: Configuration, directory: str) -> None:
                 draw_training_curves(files, task.headline)
                 evaluator.draw_predictions(state.variables(ema=True), files.predictions)
             if evaluating or stopping:
-                checkpoints.save(step, state, batches, config, score)
+                checkpoints.save(step, state, batches, config, task.data_facts, score)
             if stopping:
                 break
         checkpoints.wait()
@@ -142,19 +143,21 @@ def _is_due(step: int, period: float) -> bool:
     return math.floor(step / period) > math.floor((step - 1) / period)
 
 
-def _finite(metrics: Metrics, step: int) -> dict[str, float]:
+def _finite(metrics: Mapping[str, Any], step: int) -> dict[str, float]:
     """The metrics on the host.
 
     Raises:
-      UserError: the loss is infinite or not a number.
+      UserError: one is infinite or not a number. That of the gradient tells of an
+        update that spoils the weights while the loss before it is still finite.
     """
     values = {name: float(value) for name, value in metrics.items()}
-    if not math.isfinite(values["loss"]):
-        raise UserError(
-            f"The loss is {values['loss']} at step {step}: the training diverged. "
-            "Lower optimizer.learning_rate or lengthen schedule.warmup_epochs, and use "
-            "a new --workdir; the checkpoints so far are kept."
-        )
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise UserError(
+                f"The {name} is {value} at step {step}: the training diverged. Lower "
+                "optimizer.learning_rate or lengthen schedule.warmup_epochs, and use a "
+                "new --workdir; the checkpoints so far are kept."
+            )
     return values
 
 
@@ -164,12 +167,14 @@ def _evaluate(
     state: TrainState,
     config: Configuration,
     progress: TrainingProgress,
-) -> dict[str, dict[str, float]]:
+    step: int,
+) -> Results:
     """The metrics of the raw and of the averaged weights."""
     weights = {"raw": state.variables(ema=False), "ema": state.variables(ema=True)}
     batches = math.ceil(task.eval_size / config.batch_size)
     with progress.evaluation(batches) as on_batch:
-        return evaluator.evaluate(weights, on_batch)
+        results = evaluator.evaluate(weights, on_batch)
+    return {name: _finite(metrics, step) for name, metrics in results.items()}
 
 
 class _Throughput:

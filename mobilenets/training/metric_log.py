@@ -4,11 +4,8 @@ import json
 import pathlib
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")  # files only; without a screen other backends fail
 import jax
-import matplotlib.pyplot as plt
+from matplotlib.figure import Figure  # not pyplot, which has a notebook's own state
 from tensorboardX import SummaryWriter
 
 from mobilenets.training.progress import title
@@ -30,7 +27,9 @@ class MetricLog:
             return
         self._path = workdir.metrics
         kept = [r for r in read_metrics(self._path) if r["step"] <= first_step]
-        self._path.write_text("".join(json.dumps(record) + "\n" for record in kept))
+        unfinished = self._path.with_suffix(".unfinished")  # renamed when complete
+        unfinished.write_text("".join(json.dumps(record) + "\n" for record in kept))
+        unfinished.rename(self._path)
         self._events = SummaryWriter(
             str(workdir.tensorboard), purge_step=first_step + 1
         )
@@ -86,7 +85,8 @@ def draw_training_curves(workdir: Workdir, headline: str) -> None:
         ],
         "learning rate": ["train/learning_rate"],
     }
-    figure, axes = plt.subplots(1, len(panels), figsize=(14, 4))
+    figure = Figure(figsize=(14, 4))
+    axes = figure.subplots(1, len(panels))
     for axis, (heading, names) in zip(axes, panels.items(), strict=True):
         for name in names:
             points = [(r["step"], r[name]) for r in records if name in r]
@@ -98,4 +98,3 @@ def draw_training_curves(workdir: Workdir, headline: str) -> None:
         axis.legend(fontsize=8)
     figure.tight_layout()
     figure.savefig(workdir.training_curves, dpi=110)
-    plt.close(figure)

@@ -1,5 +1,6 @@
 """One mesh axis, "data": batches are split over it, the state is on every device."""
 
+import os
 from typing import Any
 
 import jax
@@ -9,19 +10,47 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from mobilenets.errors import UserError
 
 
-def data_mesh(batch_size: int) -> Mesh:
+def join_processes() -> None:
+    """Makes this process one of a run of several.
+
+    JAX finds the others on Cloud TPU, SLURM, Open MPI and Kubernetes. Elsewhere the
+    variables JAX_COORDINATOR_ADDRESS (which JAX reads itself), JAX_NUM_PROCESSES and
+    JAX_PROCESS_ID name them.
+
+    Raises:
+      UserError: neither says who they are.
+    """
+    numbers = [
+        os.environ.get(f"JAX_{name}") for name in ("NUM_PROCESSES", "PROCESS_ID")
+    ]
+    try:
+        count, index = (None if n is None else int(n) for n in numbers)
+        jax.distributed.initialize(num_processes=count, process_id=index)
+    except ValueError as error:
+        raise UserError(
+            f"--distributed: {error} Set JAX_COORDINATOR_ADDRESS=HOST:PORT, "
+            "JAX_NUM_PROCESSES and JAX_PROCESS_ID, or start this by a cluster that JAX "
+            "knows."
+        ) from None
+
+
+def data_mesh(batch_size: int, accumulation_steps: int = 1) -> Mesh:
     """A mesh of all devices of all processes.
 
     Raises:
-      UserError: the global batch cannot be split equally over the devices.
+      UserError: the global batch, or each part of it where gradients accumulate, cannot
+        be split equally over the devices.
     """
     devices = jax.device_count()
-    if batch_size % devices:
-        lower = batch_size // devices * devices
-        near = [str(n) for n in (lower, lower + devices) if n]
+    multiple = devices * accumulation_steps
+    if batch_size % multiple:
+        lower = batch_size // multiple * multiple
+        near = [str(n) for n in (lower, lower + multiple) if n]
+        parts = f" in {accumulation_steps} steps" if accumulation_steps > 1 else ""
         raise UserError(
-            f"batch_size {batch_size} cannot be split over {devices} devices: use a "
-            f"multiple of {devices}, such as --config.batch_size={' or '.join(near)}."
+            f"batch_size {batch_size} cannot be split over {devices} devices{parts}: "
+            f"use a multiple of {multiple}, such as --config.batch_size="
+            f"{' or '.join(near)}."
         )
     # Auto: with Explicit axes, the default of jax.make_mesh, Linen's dropout fails.
     return jax.make_mesh((devices,), ("data",), axis_types=(AxisType.Auto,))

@@ -54,6 +54,10 @@ def claim(path: str, config: Configuration) -> Workdir:
       UserError: the folder belongs to a run with another configuration, or cannot be
         written.
     """
+    if "://" in path:
+        raise UserError(
+            f"--workdir {path} is no local folder: mount it, or use another."
+        )
     workdir = Workdir(pathlib.Path(path).expanduser().absolute())
     if workdir.config.exists():
         refuse_other_config(workdir, config)

@@ -152,6 +152,14 @@ def test_the_smallest_images_give_a_box(size):
         assert 0 <= top < bottom <= size[1]
 
 
+def test_a_small_box_may_touch_either_end():
+    rng = np.random.default_rng(0)
+    for axis, size in enumerate([(2, 1), (1, 2)]):
+        boxes = [transforms.random_box(*size, rng, Augmentation()) for _ in range(100)]
+        places = {(b[axis], b[axis + 2]) for b in boxes}
+        assert {(0, 1), (1, 2)} <= places
+
+
 def test_an_augmented_image_is_the_drawn_box():
     """Columns and rows of an image of places must run over a box in the range."""
     augmentation = {"min_area": 0.2, "max_aspect_ratio": 1.5}

@@ -179,6 +179,15 @@ def test_another_config_is_refused(uninterrupted):
     assert contents(uninterrupted) == before
 
 
+def test_other_images_are_refused(uninterrupted, tmp_path):
+    config = make_config()
+    task = make_small_task(config)
+    task.train_size += 1
+    shutil.copytree(uninterrupted, tmp_path / "run")
+    with pytest.raises(UserError, match="its train_size changed"):
+        train(task, config, str(tmp_path / "run"))
+
+
 def test_a_loss_that_is_not_a_number_ends_the_run(tmp_path):
     # The warm-up's first rate is 0, so the second update is the one that explodes.
     config = make_config(

@@ -46,7 +46,9 @@ class FashionMnistSubset(tfds.core.GeneratorBasedBuilder):
     def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
             builder=self,
-            description="7,000 images of Fashion-MNIST, equally many per class.",
+            description=(
+                "6,000 + 1,000 images of Fashion-MNIST, equally many per class."
+            ),
             features=tfds.features.FeaturesDict(
                 {
                     "image": tfds.features.Image(shape=(28, 28, 1)),
