@@ -145,7 +145,7 @@ class Configuration(Section):
     batch_size: Positive = 128  # images in one update, over all devices
     # Splits each batch into that many, one after the other, where memory is short.
     accumulation_steps: Positive = 1
-    epochs: Annotated[float, Gt(0)] = 1.0
+    epochs: Annotated[float, Gt(0), Le(1_000_000)] = 1.0
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
     label_smoothing: Fraction = 0.0

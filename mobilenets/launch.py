@@ -26,7 +26,7 @@ def define_config() -> None:
         None,
         "The config file, with its argument after a colon: "
         "configs/mobilenet_v2.py:width=0.75. Any value is overridden by "
-        "--config.KEY=VALUE.",
+        "--config.KEY=VALUE; mobilenets/configuration.py lists the keys.",
         lock_config=False,
         accept_new_attributes=True,
     )
@@ -64,7 +64,9 @@ def _parse(argv: list[str]) -> list[str]:
     """Absl's own parser, but mistakes are one sentence and --help is no failure."""
     if {"-h", "--help"} & set(argv[1:]):
         main = sys.modules["__main__"]
-        print(f"{main.__doc__}\nFlags:{flags.FLAGS.main_module_help()}")
+        print(main.__doc__, "\nFlags:")
+        print(flags.FLAGS.main_module_help())
+        print(flags.FLAGS.module_help(sys.modules[__name__]))
         sys.exit(0)
     try:
         _check_config_flags(argv)
@@ -92,7 +94,7 @@ def _check_config_flags(argv: list[str]) -> None:
             path = pathlib.Path(
                 (value if equals else "".join(argv[i + 1 : i + 2])).partition(":")[0]
             )
-            if not path.is_file():
+            if not path.is_file() or path.suffix != ".py":
                 raise unknown("config file", str(path), _config_files(path))
 
 

@@ -61,8 +61,8 @@ def get_spec(name: str, **overrides: Any) -> NetSpec:
     if spec.resolution < spec.output_stride:
         raise UserError(
             f"The resolution {spec.resolution} is too small for {name}: its output "
-            f"stride is {spec.output_stride}, so it needs at least that many pixels. "
-            "A stem_stride of 1 halves it."
+            f"stride is {spec.output_stride}, so it needs at least that many pixels."
+            + (" stem_stride=1 halves the stride." if spec.stem_stride == 2 else "")
         )
     return spec
 

@@ -148,6 +148,8 @@ def _named_builder(dataset: Dataset) -> Any:
     builder = tfds_builder(dataset.name, dataset.data_dir)
     if not builder.info.splits:
         where = f" --data-dir {dataset.data_dir}" if dataset.data_dir else ""
+        if builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
+            where += " --manual-dir FOLDER_OF_THE_DOWNLOADED_FILES"
         raise UserError(
             f"The data set {dataset.name} is not prepared in {builder.data_dir}. "
             f"Prepare it: pip install '.[prepare]' && mobilenets prepare "
@@ -171,7 +173,8 @@ def tfds_builder(name: str, data_dir: str, **options: Any) -> Any:
 
     try:
         return tfds.builder(name, data_dir=data_dir or None, **options)
-    except tfds.core.DatasetNotFoundError:
+    except (tfds.core.DatasetNotFoundError, ModuleNotFoundError):
+        # Without TensorFlow, TFDS fails to import it in its search for other sources.
         raise unknown_dataset(name) from None
     except (ValueError, AssertionError) as error:
         reason = " ".join(str(error).split())
@@ -193,7 +196,8 @@ def unknown_dataset(name: str) -> UserError:
     """As `unknown`, but TFDS has too many data sets to list."""
     import tensorflow_datasets as tfds
 
-    close = difflib.get_close_matches(name, {*EMBEDDED, *tfds.list_builders()})
+    names = {*EMBEDDED, *tfds.list_builders(with_community_datasets=False)}
+    close = difflib.get_close_matches(name, names)
     hint = f" Did you mean {' or '.join(close)}?" if close else ""
     return UserError(
         f"Unknown data set {name!r}.{hint} Known are those of TensorFlow Datasets "

@@ -39,6 +39,11 @@ def train(task: Task, config: Configuration, directory: str) -> None:
     """
     console.quiet = jax.process_index() != 0
     mesh = sharding.data_mesh(config.batch_size, config.accumulation_steps)
+    if config.batch_size > task.train_size:
+        raise UserError(
+            f"batch_size {config.batch_size} is more than the {task.train_size} images "
+            f"to train: use at most --config.batch_size={task.train_size}."
+        )
     files = workdir.claim(directory, config)
     steps_per_epoch = task.train_size / config.batch_size
     total_steps = max(1, round(config.epochs * steps_per_epoch))

@@ -100,8 +100,8 @@ def refuse_other_config(
         old = Configuration.model_validate_json(workdir.config.read_text())
     except (OSError, pydantic.ValidationError):
         raise UserError(
-            f"{workdir.config} cannot be read as a configuration of this version: use "
-            "another --workdir."
+            f"{workdir.config} cannot be read: it is damaged, or of another version. "
+            "Use another --workdir."
         ) from None
     changed = [
         difference
