@@ -4,7 +4,6 @@ Which images a batch holds and how they are augmented depends on the seed and th
 alone, not on the number of workers or processes.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import grain
@@ -52,7 +51,7 @@ def train_batches(
 
 def eval_batches(
     source: Source, config: Configuration, resolution: int
-) -> Iterator[dict[str, np.ndarray]]:
+) -> grain.DatasetIterator:
     """Every image once; this process's part of each batch.
 
     The last batch is filled up with black images whose "mask" is 0.

@@ -28,8 +28,10 @@ def decode(content: bytes, origin: str) -> Image.Image:
     try:
         return Image.open(io.BytesIO(content)).convert("RGB")
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        known = not isinstance(error, UnidentifiedImageError)
+        reason = error if known else "it is no JPEG, PNG or WebP"
         raise UserError(
-            f"Cannot decode the image {origin}: {error}. Remove or replace it."
+            f"Cannot decode the image {origin}: {reason}. Remove or replace it."
         ) from None
 
 

@@ -1,7 +1,7 @@
 """What a task must offer. The training and evaluation loops know nothing else of it."""
 
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import flax.linen as nn
@@ -39,7 +39,7 @@ class Task(Protocol):
         """Endless batches of "image" and what the loss needs."""
         ...
 
-    def eval_batches(self) -> Iterator[HostBatch]:
+    def eval_batches(self) -> grain.DatasetIterator:
         """Every example once; "mask" is 0 for what only fills the last batch."""
         ...
 

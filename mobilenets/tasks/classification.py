@@ -1,7 +1,8 @@
 """Image classification with one label an image."""
 
+import contextlib
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import grain
@@ -57,7 +58,7 @@ class Classification:
         """See `pipeline.train_batches`."""
         return pipeline.train_batches(self._train, self._config, self.spec.resolution)
 
-    def eval_batches(self) -> Iterator[HostBatch]:
+    def eval_batches(self) -> grain.DatasetIterator:
         """See `pipeline.eval_batches`."""
         return pipeline.eval_batches(self._eval, self._config, self.spec.resolution)
 
@@ -105,16 +106,17 @@ class Classification:
     ) -> None:
         """See `Task.draw_predictions`; mistakes are marked."""
         drawn = []
-        for batch in self.eval_batches():
-            examples = zip(
-                batch["image"],
-                batch["label"],
-                predict(batch),
-                batch["mask"],
-                strict=True,
-            )
-            drawn += [(im, label, p) for im, label, p, mask in examples if mask]
-            if len(drawn) >= PREDICTIONS_DRAWN:
-                break
+        with contextlib.closing(self.eval_batches()) as batches:
+            for batch in batches:
+                examples = zip(
+                    batch["image"],
+                    batch["label"],
+                    predict(batch),
+                    batch["mask"],
+                    strict=True,
+                )
+                drawn += [(im, label, p) for im, label, p, mask in examples if mask]
+                if len(drawn) >= PREDICTIONS_DRAWN:
+                    break
         if jax.process_index() == 0:
             pictures.draw_predictions(drawn[:PREDICTIONS_DRAWN], self.class_names, path)

@@ -91,15 +91,16 @@ class Evaluator:
           on_batch: called after each batch, for a progress bar.
         """
         totals: dict[str, dict[str, float]] = {name: {} for name in named_variables}
-        for host_batch in self._task.eval_batches():
-            batch = sharding.to_devices(self._mesh, host_batch)
-            for name, variables in named_variables.items():
-                sums = jax.device_get(self._eval_step(variables, batch))
-                # Added in double precision: 50,000 losses lose digits in single.
-                totals[name] = {
-                    k: totals[name].get(k, 0.0) + float(v) for k, v in sums.items()
-                }
-            on_batch()
+        with contextlib.closing(self._task.eval_batches()) as host_batches:
+            for host_batch in host_batches:
+                batch = sharding.to_devices(self._mesh, host_batch)
+                for name, variables in named_variables.items():
+                    sums = jax.device_get(self._eval_step(variables, batch))
+                    # Added in double precision: 50,000 losses lose digits in single.
+                    totals[name] = {
+                        k: totals[name].get(k, 0.0) + float(v) for k, v in sums.items()
+                    }
+                on_batch()
         return {name: self._task.summarize(sums) for name, sums in totals.items()}
 
     def draw_predictions(self, variables: Any, path: pathlib.Path) -> None:

@@ -56,7 +56,7 @@ def train(task: Task, config: Configuration, directory: str) -> None:
             console.print(f"Nothing to do: the run in {files.path} is finished.")
             return
         create, train_step = _compiled(task, config, mesh, steps_per_epoch, total_steps)
-        batches = task.train_batches()
+        batches = stack.enter_context(contextlib.closing(task.train_batches()))
         if first_step:
             shapes = jax.eval_shape(create)
             abstract_state = abstract_like(shapes, sharding.replicated(mesh))
