@@ -118,7 +118,10 @@ def test_an_unknown_data_set_is_met_with_the_closest():
 def test_a_data_set_that_is_not_prepared_is_met_with_the_command(tmp_path):
     with pytest.raises(UserError, match="not prepared") as caught:
         open_source(Dataset(name="imagenet2012", data_dir=str(tmp_path)), "train")
-    command = f"mobilenets prepare imagenet2012 --data-dir {tmp_path}"
+    command = (
+        f"mobilenets prepare imagenet2012 --data-dir {tmp_path} "
+        "--manual-dir FOLDER_OF_THE_DOWNLOADED_FILES"
+    )
     assert str(caught.value).endswith(command)
 
 
