@@ -99,11 +99,14 @@ class Checkpoints:
           data_facts: the task's, as many of them as must agree.
 
         Raises:
-          UserError: a fact differs.
+          UserError: a fact differs, or the checkpoint is damaged.
         """
-        saved = self._manager.restore(
-            step, args=ocp.args.Composite(run=ocp.args.JsonRestore())
-        )["run"]["data_facts"]
+        try:
+            saved = self._manager.restore(
+                step, args=ocp.args.Composite(run=ocp.args.JsonRestore())
+            )["run"]["data_facts"]
+        except (ValueError, KeyError, OSError) as error:
+            raise _unusable(step, error) from None
         changed = [name for name, fact in data_facts.items() if saved[name] != fact]
         if changed:
             raise UserError(
