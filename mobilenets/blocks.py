@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -10,16 +11,25 @@ from jax import lax
 from jax.typing import DTypeLike
 
 from mobilenets.depthwise import depthwise_conv, explicit_padding
-from mobilenets.spec import Activation, BlockSpec, Padding
+from mobilenets.initialization import initial_scale, kernel_init
+from mobilenets.spec import (
+    Activation,
+    BlockSpec,
+    BottleneckSpec,
+    Gate,
+    Initialization,
+    Padding,
+    SqueezeExciteSpec,
+)
 
-ACTIVATIONS: dict[Activation, Callable[[jax.Array], jax.Array]] = {
+ACTIVATIONS: dict[Activation | Gate, Callable[[jax.Array], jax.Array]] = {
+    "relu": jax.nn.relu,
     "relu6": jax.nn.relu6,
+    "hard_swish": jax.nn.hard_swish,
+    "swish": jax.nn.swish,
+    "sigmoid": jax.nn.sigmoid,
+    "hard_sigmoid": jax.nn.hard_sigmoid,  # relu6(x + 3) / 6
 }
-
-# Every kernel of MobileNetV1 and V2, the logits' included, starts from a normal
-# distribution cut at two standard deviations: the authors' `mobilenet_v1.py` and
-# `mobilenet.py` in TensorFlow's slim.
-KERNEL_INIT = nn.initializers.truncated_normal(0.09)
 
 
 class Conv(nn.Module):
@@ -29,8 +39,10 @@ class Conv(nn.Module):
       features: output channels.
       kernel_size: height and width of the filters, odd.
       stride: of height and width.
+      dilation: pixels from one tap to the next; above 1 the stride must be 1.
       depthwise: one filter a channel; `features` must equal the input's channels.
       padding: see `depthwise_conv`.
+      kernel_init: of the kernel.
       dtype: of the computation; the kernel stays float32.
 
     The parameter "kernel" is [k, k, inputs, features], or [k, k, 1, features] where
@@ -40,8 +52,10 @@ class Conv(nn.Module):
     features: int
     kernel_size: int
     stride: int
+    dilation: int
     depthwise: bool
     padding: Padding
+    kernel_init: nn.initializers.Initializer
     dtype: DTypeLike
 
     @nn.compact
@@ -50,24 +64,37 @@ class Conv(nn.Module):
         k = self.kernel_size
         inputs_a_filter = 1 if self.depthwise else x.shape[-1]
         shape = (k, k, inputs_a_filter, self.features)
-        kernel = self.param("kernel", KERNEL_INIT, shape).astype(self.dtype)
+        kernel = self.param("kernel", self.kernel_init, shape).astype(self.dtype)
         x = x.astype(self.dtype)
         if self.depthwise:
-            return depthwise_conv(x, kernel, self.stride, self.padding)
+            return depthwise_conv(x, kernel, self.stride, self.padding, self.dilation)
+        pads = explicit_padding(
+            x.shape[1:3], k, self.stride, self.padding, self.dilation
+        )
         native = functools.partial(
             lax.conv_general_dilated,
             window_strides=(self.stride, self.stride),
-            padding=explicit_padding(x.shape[1:3], k, self.stride, self.padding),
+            padding=pads,
+            rhs_dilation=(self.dilation, self.dilation),
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )
-        if k == self.stride == 1:
-            return lax.platform_dependent(x, kernel, cpu=_pointwise, default=native)
-        return native(x, kernel)
+        if k > 1:
+            return native(x, kernel)
+        matmul = functools.partial(_matmul, stride=self.stride)
+        return lax.platform_dependent(x, kernel, cpu=matmul, default=native)
 
 
-def _pointwise(x: jax.Array, kernel: jax.Array) -> jax.Array:
+def _matmul(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
     """A 1x1 convolution as a matrix product: on a CPU XLA trains it twice as fast."""
+    if stride > 1:
+        x = x[:, ::stride, ::stride]
     return (x.reshape(-1, x.shape[-1]) @ kernel[0, 0]).reshape(*x.shape[:-1], -1)
+
+
+def max_pool(x: jax.Array, padding: Padding) -> jax.Array:
+    """The largest of 3x3 pixels at stride 2: [N, ceil(H / 2), ceil(W / 2), C]."""
+    pads = explicit_padding(x.shape[1:3], 3, 2, padding)
+    return nn.max_pool(x, (3, 3), (2, 2), pads)  # pyright: ignore[reportArgumentType]
 
 
 class ConvBN(nn.Module):
@@ -76,11 +103,13 @@ class ConvBN(nn.Module):
     features: int
     kernel_size: int = 1
     stride: int = 1
+    dilation: int = 1
     depthwise: bool = False
     act: Activation | None = None
     padding: Padding = "same"
     bn_momentum: float = 0.99
     bn_epsilon: float = 1e-3
+    initialization: Initialization = "slim"
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -90,8 +119,10 @@ class ConvBN(nn.Module):
             self.features,
             self.kernel_size,
             self.stride,
+            self.dilation,
             self.depthwise,
             self.padding,
+            kernel_init(self.initialization),
             self.dtype,
             name="conv",
         )(x)
@@ -100,40 +131,109 @@ class ConvBN(nn.Module):
             use_running_average=not train,
             momentum=self.bn_momentum,
             epsilon=self.bn_epsilon,
+            scale_init=nn.initializers.constant(initial_scale(self.name)),
             dtype=self.dtype,
             name="bn",
         )(x)
         return ACTIVATIONS[self.act](x) if self.act else x
 
 
+class SqueezeExcite(nn.Module):
+    """Scales each channel by what the means of all channels say of it."""
+
+    spec: SqueezeExciteSpec
+    initialization: Initialization
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[N, H, W, C] -> the same shape."""
+        dense = functools.partial(
+            nn.Dense, kernel_init=kernel_init(self.initialization), dtype=self.dtype
+        )
+        means = x.mean(axis=(1, 2))
+        squeezed = dense(self.spec.channels, name="reduce")(means)
+        squeezed = ACTIVATIONS[self.spec.act](squeezed)
+        gates = dense(x.shape[-1], name="expand")(squeezed)
+        return x * ACTIVATIONS[self.spec.gate](gates)[:, None, None]
+
+
 class Block(nn.Module):
-    """One `BlockSpec`: [expand 1x1] -> depthwise -> project 1x1 [+ shortcut]."""
+    """One `BlockSpec`."""
 
     spec: BlockSpec
     conv_bn: Callable[..., ConvBN]  # `ConvBN` with the network's constants filled in
+    squeeze_excite: Callable[..., SqueezeExcite]  # the same
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
+    def __call__(
+        self, x: jax.Array, train: bool
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
         """Runs the block on x, [N, H, W, in_channels].
 
         Returns:
-          The output, [N, ceil(H / stride), ceil(W / stride), out_channels], and the
-          expanded map before the depthwise convolution, [N, H, W, expanded_channels]:
-          SSDLite attaches to the latter (MobileNetV2, Sec. 6.2).
+          The output, [N, ceil(H / stride), ceil(W / stride), out_channels], and
+          {"expand": the expanded map before the depthwise convolution, [N, H, W,
+          expanded_channels]}: SSDLite attaches to it (MobileNetV2, Sec. 6.2).
         """
         spec, shortcut = self.spec, x
+        separable = spec.op == "depthwise_separable"
         expanded = spec.expanded_channels
         if spec.has_expansion:
             x = self.conv_bn(expanded, act=spec.act, name="expand")(x, train)
-        expanded_map = x
+        maps = {"expand": x}
         x = self.conv_bn(
             expanded,
             spec.kernel_size,
             spec.stride,
+            spec.dilation,
             depthwise=True,
             act=spec.act,
             name="depthwise",
         )(x, train)
-        act = spec.act if spec.op == "depthwise_separable" else None
+        if spec.se and not separable:
+            x = self.squeeze_excite(spec.se, name="se")(x)
+        act = spec.act if separable else None
         x = self.conv_bn(spec.out_channels, act=act, name="project")(x, train)
-        return (x + shortcut if spec.has_residual else x), expanded_map
+        if spec.se and separable:
+            x = self.squeeze_excite(spec.se, name="se")(x)
+        if spec.residual:
+            x = shortcut + _drop_path(spec.drop_path_rate, train)(x)
+        return x, maps
+
+
+class Bottleneck(nn.Module):
+    """One `BottleneckSpec`."""
+
+    spec: BottleneckSpec
+    conv_bn: Callable[..., ConvBN]
+    squeeze_excite: Callable[..., SqueezeExcite]
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, train: bool
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """As `Block`; there is no expanded map."""
+        spec, shortcut = self.spec, x
+        strides = (spec.stride, 1) if spec.stride_in == "1x1" else (1, spec.stride)
+        conv_bn, inner, act = self.conv_bn, spec.inner_channels, spec.act
+        x = conv_bn(inner, 1, strides[0], act=act, name="reduce")(x, train)
+        x = conv_bn(inner, 3, strides[1], spec.dilation, act=act, name="spatial")(
+            x, train
+        )
+        x = conv_bn(spec.out_channels, name="restore")(x, train)
+        if spec.se:
+            x = self.squeeze_excite(spec.se, name="se")(x)
+        if spec.projection:
+            shortcut = conv_bn(spec.out_channels, 1, spec.stride, name="shortcut")(
+                shortcut, train
+            )
+        return ACTIVATIONS[act](x + shortcut), {}
+
+
+BLOCKS: dict[type, Callable[..., Any]] = {BlockSpec: Block, BottleneckSpec: Bottleneck}
+
+
+def _drop_path(rate: float, train: bool) -> nn.Dropout:
+    """Stochastic depth: zeroes an example's whole branch, scales up the others'."""
+    return nn.Dropout(rate, broadcast_dims=(1, 2, 3), deterministic=not train)

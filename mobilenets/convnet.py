@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import math
 from typing import Any
 
 import flax.linen as nn
@@ -9,8 +10,9 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from mobilenets.architectures import get_spec
-from mobilenets.blocks import KERNEL_INIT, Block, ConvBN
+from mobilenets.architectures import get_spec, replace
+from mobilenets.blocks import ACTIVATIONS, BLOCKS, ConvBN, SqueezeExcite, max_pool
+from mobilenets.initialization import SAMPLERS, initial_scale, kernel_draw, kernel_init
 from mobilenets.spec import NetSpec
 
 
@@ -35,15 +37,15 @@ class ConvNet(nn.Module):
 
         Args:
           images: [N, H, W, 3], normalised; H and W need not be the spec's resolution.
-          train: use batch statistics and dropout; `apply` then needs
+          train: use batch statistics, dropout and stochastic depth; `apply` then needs
             `mutable=["batch_stats"]` and an rng "dropout".
 
         Returns:
           logits: [N, num_classes] float32, None without a head.
           endpoints: feature maps by name: "stem"; of each block "block3", its output,
-            and "block3/expand", its map before the depthwise convolution; "stride2" to
-            "stride32", the last of stem and blocks at each output stride; "head_conv"
-            where there is one; "pre_logits", [N, C].
+            and "block3/expand", its map before the depthwise convolution (not in a
+            ResNet); "stride2" to "stride32", the last of stem and blocks at each output
+            stride; "head_conv" where there is one; "pre_logits", [N, C].
         """
         spec = self.spec
         conv_bn = functools.partial(
@@ -51,38 +53,61 @@ class ConvNet(nn.Module):
             padding=spec.padding,
             bn_momentum=spec.bn_momentum,
             bn_epsilon=spec.bn_epsilon,
+            initialization=spec.initialization,
             dtype=self.dtype,
         )
-        x = conv_bn(spec.stem_channels, 3, spec.stem_stride, act=spec.act, name="stem")(
-            images, train
+        squeeze_excite = functools.partial(
+            SqueezeExcite, initialization=spec.initialization, dtype=self.dtype
         )
+        x = conv_bn(
+            spec.stem_channels,
+            spec.stem_kernel_size,
+            spec.stem_stride,
+            act=spec.act,
+            name="stem",
+        )(images, train)
         stride = spec.stem_stride
         endpoints = {"stem": x, f"stride{stride}": x}
+        if spec.stem_max_pool:
+            x, stride = max_pool(x, spec.padding), 2 * stride
         for i, block in enumerate(spec.blocks):
-            x, expanded = Block(block, conv_bn, name=f"block{i}")(x, train)
+            module = BLOCKS[type(block)]
+            x, maps = module(block, conv_bn, squeeze_excite, name=f"block{i}")(x, train)
             stride *= block.stride
-            endpoints |= {f"block{i}/expand": expanded, f"block{i}": x}
-            endpoints[f"stride{stride}"] = x
+            endpoints |= {f"block{i}/{name}": value for name, value in maps.items()}
+            endpoints[f"block{i}"] = endpoints[f"stride{stride}"] = x
         if spec.head_conv_channels:
             x = conv_bn(spec.head_conv_channels, act=spec.act, name="head_conv")(
                 x, train
             )
             endpoints["head_conv"] = x
-        x = endpoints["pre_logits"] = x.mean(axis=(1, 2))
+        x = x.mean(axis=(1, 2))
+        if spec.head_dense_channels:
+            x = nn.Dense(
+                spec.head_dense_channels,
+                use_bias=spec.head_dense_bias,
+                kernel_init=kernel_init(spec.initialization),
+                dtype=self.dtype,
+                name="head_dense",
+            )(x)
+            x = ACTIVATIONS[spec.act](x)
+        endpoints["pre_logits"] = x
         if not self.num_classes:
             return None, endpoints
         x = nn.Dropout(spec.dropout_rate, deterministic=not train)(x)
-        logits = nn.Dense(self.num_classes, kernel_init=KERNEL_INIT, name="logits")(
-            x.astype(jnp.float32)
-        )
+        logits = nn.Dense(
+            self.num_classes,
+            kernel_init=kernel_init(spec.initialization, is_logits=True),
+            name="logits",
+        )(x.astype(jnp.float32))
         return logits, endpoints
 
 
 def init_variables(model: ConvNet, rng: jax.Array) -> Any:
     """`model.init` in a second instead of ten: the same tree and distributions.
 
-    All kernels are cut from one draw, since XLA compiles a random generator for every
-    array that is drawn by itself; everything else starts at 0 or 1.
+    All kernels of one distribution are cut from one draw, since XLA compiles a random
+    generator for every array that is drawn by itself; all else starts at 0 or 1.
 
     Returns:
       {"params": ..., "batch_stats": ...}, float32.
@@ -90,22 +115,37 @@ def init_variables(model: ConvNet, rng: jax.Array) -> Any:
     images = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
     shapes = jax.eval_shape(model.init, rng, images)
     leaves, structure = jax.tree.flatten_with_path(shapes)
-    sizes = [leaf.size if _name(path) == "kernel" else 0 for path, leaf in leaves]
-    drawn = KERNEL_INIT(rng, (sum(sizes),))
-    offsets = itertools.accumulate(sizes, initial=0)
-    constants = {"bias": 0.0, "scale": 1.0, "mean": 0.0, "var": 1.0}
+    names = [tuple(part.key for part in path) for path, _ in leaves]
+    shape_of = {n: leaf.shape for n, (_, leaf) in zip(names, leaves, strict=True)}
+    kernels = _draw_kernels(
+        {n: shape for n, shape in shape_of.items() if n[-1] == "kernel"},
+        model.spec.initialization,
+        rng,
+    )
+    constants = {"bias": 0.0, "mean": 0.0, "var": 1.0}
     values = [
-        drawn[offset : offset + size].reshape(leaf.shape)
-        if size
-        else jnp.full(leaf.shape, constants[_name(path)], leaf.dtype)
-        for (path, leaf), size, offset in zip(leaves, sizes, offsets, strict=False)
+        kernels[n]
+        if n in kernels
+        else jnp.full(shape, constants.get(n[-1], initial_scale(n[-3])), jnp.float32)
+        for n, shape in shape_of.items()
     ]
     return jax.tree.unflatten(structure, values)
 
 
-def _name(path: tuple) -> str:
-    """The last key of a path in the tree of variables: "kernel", "scale", ..."""
-    return path[-1].key
+def _draw_kernels(shapes, initialization, rng) -> dict[tuple[str, ...], jax.Array]:
+    """A kernel for each path and shape, as `kernel_draw` says."""
+    draws = {
+        n: kernel_draw(initialization, s, n[-2] == "logits") for n, s in shapes.items()
+    }
+    result = {}
+    for number, (distribution, sampler) in enumerate(SAMPLERS.items()):
+        names = [n for n in shapes if draws[n].distribution == distribution]
+        sizes = [math.prod(shapes[n]) for n in names]
+        sample = sampler(jax.random.fold_in(rng, number), (sum(sizes),))
+        for n, size, end in zip(names, sizes, itertools.accumulate(sizes), strict=True):
+            kernel = sample[end - size : end].reshape(shapes[n])
+            result[n] = draws[n].scale * kernel
+    return result
 
 
 def create_model(
@@ -120,7 +160,10 @@ def create_model(
       architecture: a name (`get_spec`), or a spec.
       num_classes: width of the logits; 0 for a backbone.
       dtype: of the computation.
-      **overrides: passed to `get_spec`; only with a name.
+      **overrides: passed to `get_spec` or, with a spec, to `replace`.
+
+    Raises:
+      UserError: see `get_spec` and `replace`.
 
     >>> model = create_model("mobilenet_v2", num_classes=10, width_multiplier=0.35)
     >>> variables = model.init(jax.random.key(0), jnp.zeros((1, 224, 224, 3)))
@@ -129,10 +172,7 @@ def create_model(
     ((2, 10), (2, 3, 3, 112))
     """
     if isinstance(architecture, str):
-        architecture = get_spec(architecture, **overrides)
-    elif overrides:
-        raise TypeError(
-            f"{sorted(overrides)} can be given with a name only; use "
-            "dataclasses.replace on the spec."
-        )
-    return ConvNet(architecture, num_classes, dtype)
+        spec = get_spec(architecture, **overrides)
+    else:
+        spec = replace(architecture, **overrides)
+    return ConvNet(spec, num_classes, dtype)

@@ -10,7 +10,11 @@ from mobilenets.spec import Padding
 
 
 def depthwise_conv(
-    x: jax.Array, kernel: jax.Array, stride: int, padding: Padding
+    x: jax.Array,
+    kernel: jax.Array,
+    stride: int,
+    padding: Padding,
+    dilation: int = 1,
 ) -> jax.Array:
     """Convolves every channel with its own filter.
 
@@ -20,6 +24,7 @@ def depthwise_conv(
       stride: 1 or 2, of both height and width.
       padding: "same" pads as TensorFlow does (at stride 2 and even size one pixel more
         at the bottom and right), "symmetric" as PyTorch (k // 2 on every side).
+      dilation: pixels from one tap to the next; above 1 the stride must be 1.
 
     Returns:
       [N, ceil(H / stride), ceil(W / stride), C].
@@ -31,12 +36,13 @@ def depthwise_conv(
     return lax.platform_dependent(
         x,
         kernel,
-        cpu=lambda x, kernel: _shift_multiply_add(x, kernel, stride, padding),
+        cpu=lambda x, kernel: _shift_multiply_add(x, kernel, stride, padding, dilation),
         default=lambda x, kernel: lax.conv_general_dilated(
             x,
             kernel,
             (stride, stride),
-            explicit_padding(x.shape[1:3], kernel.shape[0], stride, padding),
+            explicit_padding(x.shape[1:3], kernel.shape[0], stride, padding, dilation),
+            rhs_dilation=(dilation, dilation),
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
             feature_group_count=x.shape[-1],
         ),
@@ -44,70 +50,79 @@ def depthwise_conv(
 
 
 def explicit_padding(
-    size: tuple[int, ...], kernel_size: int, stride: int, padding: Padding
+    size: tuple[int, ...],
+    kernel_size: int,
+    stride: int,
+    padding: Padding,
+    dilation: int = 1,
 ) -> list[tuple[int, int]]:
-    """Zeros to put (before, after) each dimension of that size.
+    """Pixels to put (before, after) each dimension of that size.
 
     >>> explicit_padding((224, 7), 3, 2, "same")
     [(0, 1), (1, 1)]
     >>> explicit_padding((224, 7), 3, 2, "symmetric")
     [(1, 1), (1, 1)]
     """
+    reach = dilation * (kernel_size - 1) + 1  # pixels that a filter covers
     if padding == "symmetric":
-        return [(kernel_size // 2, kernel_size // 2) for _ in size]
+        return [(reach // 2, reach // 2) for _ in size]
     return lax.padtype_to_pads(
-        size, (kernel_size,) * len(size), (stride,) * len(size), "SAME"
+        size, (reach,) * len(size), (stride,) * len(size), "SAME"
     )
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _shift_multiply_add(x, kernel, stride, padding):
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _shift_multiply_add(x, kernel, stride, padding, dilation):
     """`depthwise_conv` as a sum over the taps, forwards and backwards."""
-    pads = explicit_padding(x.shape[1:3], kernel.shape[0], stride, padding)
-    return _sum_of_taps(jnp.pad(x, [(0, 0), *pads, (0, 0)]), kernel, stride)
+    padded = _pad(x, kernel.shape[0], stride, padding, dilation)
+    return _sum_of_taps(padded, kernel, stride, dilation)
 
 
-def _forward(x, kernel, stride, padding):
-    return _shift_multiply_add(x, kernel, stride, padding), (x, kernel)
+def _forward(x, kernel, stride, padding, dilation):
+    return _shift_multiply_add(x, kernel, stride, padding, dilation), (x, kernel)
 
 
-def _backward(stride, padding, residuals, cotangent):
+def _backward(stride, padding, dilation, residuals, cotangent):
     x, kernel = residuals
-    pads = explicit_padding(x.shape[1:3], kernel.shape[0], stride, padding)
+    pads = explicit_padding(x.shape[1:3], kernel.shape[0], stride, padding, dilation)
+    padded = _pad(x, kernel.shape[0], stride, padding, dilation)
     return (
-        _input_gradient(cotangent, kernel, stride, x.shape[1:3], pads),
-        _kernel_gradient(
-            jnp.pad(x, [(0, 0), *pads, (0, 0)]), cotangent, kernel.shape[0], stride
-        ),
+        _input_gradient(cotangent, kernel, stride, dilation, x.shape[1:3], pads),
+        _kernel_gradient(padded, cotangent, kernel.shape[0], stride, dilation),
     )
 
 
 _shift_multiply_add.defvjp(_forward, _backward)
 
 
-def _sum_of_taps(padded, kernel, stride):
+def _pad(x, kernel_size, stride, padding, dilation):
+    pads = explicit_padding(x.shape[1:3], kernel_size, stride, padding, dilation)
+    return jnp.pad(x, [(0, 0), *pads, (0, 0)])
+
+
+def _sum_of_taps(padded, kernel, stride, dilation):
     """Every tap's shifted, strided image times the tap's weights, added up."""
     height, width = kernel.shape[:2]
     size = [
-        (n - k) // stride + 1
+        (n - dilation * (k - 1) - 1) // stride + 1
         for n, k in zip(padded.shape[1:3], kernel.shape[:2], strict=True)
     ]
     terms = (
-        _tap(padded, i, j, size, stride) * kernel[i, j, 0]
+        _tap(padded, i * dilation, j * dilation, size, stride) * kernel[i, j, 0]
         for i in range(height)
         for j in range(width)
     )
     return functools.reduce(jnp.add, terms)
 
 
-def _tap(padded, i, j, size, stride):
-    """What the tap (i, j) sees: [..., *size, C] of the padded image [..., H, W, C]."""
-    rows = slice(i, i + (size[0] - 1) * stride + 1, stride)
-    columns = slice(j, j + (size[1] - 1) * stride + 1, stride)
+def _tap(padded, row, column, size, stride):
+    """What a tap there sees: [..., *size, C] of the padded image [..., H, W, C]."""
+    rows = slice(row, row + (size[0] - 1) * stride + 1, stride)
+    columns = slice(column, column + (size[1] - 1) * stride + 1, stride)
     return padded[..., rows, columns, :]
 
 
-def _input_gradient(cotangent, kernel, stride, size, pads):
+def _input_gradient(cotangent, kernel, stride, dilation, size, pads):
     """The cotangent convolved with the flipped kernel.
 
     At a stride, the rows r = phase (mod stride) of the padded input meet only the taps
@@ -119,7 +134,9 @@ def _input_gradient(cotangent, kernel, stride, size, pads):
         phases = []
         for column_phase in range(stride):
             taps = kernel[row_phase::stride, column_phase::stride]
-            phases.append(_transposed_sum_of_taps(cotangent, taps, stride, size, pads))
+            phases.append(
+                _transposed_sum_of_taps(cotangent, taps, stride, dilation, size, pads)
+            )
         rows.append(jnp.stack(phases, axis=3))  # [N, h, w, stride, C]
     interleaved = jnp.stack(rows, axis=2)  # [N, h, stride, w, stride, C]
     n, h, _, w, _, c = interleaved.shape
@@ -128,18 +145,20 @@ def _input_gradient(cotangent, kernel, stride, size, pads):
     return interleaved[:, top : top + size[0], left : left + size[1]]
 
 
-def _transposed_sum_of_taps(cotangent, taps, stride, size, pads):
+def _transposed_sum_of_taps(cotangent, taps, stride, dilation, size, pads):
     """One phase of the padded input's gradient, ceil(padded size / stride) a side."""
-    reach = [n - 1 for n in taps.shape[:2]]
+    reach = [dilation * (n - 1) for n in taps.shape[:2]]
     after = [
         -(-(n + sum(pad)) // stride) - out
         for n, pad, out in zip(size, pads, cotangent.shape[1:3], strict=True)
     ]
     grown = [(0, 0), *zip(reach, after, strict=True), (0, 0)]
-    return _sum_of_taps(jnp.pad(cotangent, grown), taps[::-1, ::-1], stride=1)
+    return _sum_of_taps(
+        jnp.pad(cotangent, grown), taps[::-1, ::-1], stride=1, dilation=dilation
+    )
 
 
-def _kernel_gradient(padded, cotangent, k, stride):
+def _kernel_gradient(padded, cotangent, k, stride, dilation):
     """The sum over images, rows and columns of what each tap sees times the cotangent.
 
     All taps are added up in one reduction, rows first: a reduction for each tap would
@@ -147,7 +166,9 @@ def _kernel_gradient(padded, cotangent, k, stride):
     """
     size = cotangent.shape[1:3]
     products = [
-        (_tap(padded, i, j, size, stride) * cotangent).astype(jnp.float32)
+        (_tap(padded, i * dilation, j * dilation, size, stride) * cotangent).astype(
+            jnp.float32
+        )
         for i in range(k)
         for j in range(k)
     ]
