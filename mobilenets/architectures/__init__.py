@@ -40,6 +40,7 @@ _V3 = "1905.02244v5, Table 3"
 _SLIM = "slim's nets/mobilenet/README"
 _EFFICIENTNET = "1905.11946v5, Table 2"
 _LITE = "the TPU models' lite/README"
+_MNASNET_B1 = "1807.11626, Table 2 (not checked)"
 _MOGA = "1908.01314, Table 3"
 _SENET = "1709.01507, Table 2"
 
@@ -69,7 +70,7 @@ ARCHITECTURES = {
     "efficientnet_lite3": Architecture(_efficientnet("lite3"), 79.8, _LITE),
     "efficientnet_lite4": Architecture(_efficientnet("lite4"), 81.5, _LITE),
     "mnasnet_a1": Architecture(partial(mnasnet, "a1"), 75.2, "1807.11626, Table 1"),
-    "mnasnet_b1": Architecture(partial(mnasnet, "b1"), 74.5, "1807.11626, Table 2, not checked"),
+    "mnasnet_b1": Architecture(partial(mnasnet, "b1"), 74.5, _MNASNET_B1),
     "moga_a": Architecture(moga_a, 75.9, _MOGA),
     "moga_b": Architecture(partial(moga, "b"), 75.5, _MOGA),
     "moga_c": Architecture(partial(moga, "c"), 75.3, _MOGA),
