@@ -7,7 +7,9 @@ a function from spec to spec, such as `with_output_stride`.
 """
 
 import dataclasses
+import itertools
 import math
+import operator
 from typing import Literal
 
 from mobilenets.errors import UserError
@@ -192,20 +194,20 @@ def with_output_stride(spec: NetSpec, output_stride: int) -> NetSpec:
     >>> spec.output_stride, spec.blocks[13].dilation, spec.blocks[14].dilation
     (16, 1, 2)
     """
-    stride = spec.output_stride // math.prod(block.stride for block in spec.blocks)
-    reached, dilation, blocks = {stride}, 1, []
-    for block in spec.blocks:
-        if stride * block.stride > output_stride:
-            blocks.append(dataclasses.replace(block, stride=1, dilation=dilation))
-            dilation *= block.stride
-        else:
-            blocks.append(dataclasses.replace(block, dilation=dilation))
-            stride *= block.stride
-            reached.add(stride)
-    if output_stride not in reached:
+    strides = [block.stride for block in spec.blocks]
+    stem_stride = spec.output_stride // math.prod(strides)
+    after = list(itertools.accumulate(strides, operator.mul, initial=stem_stride))
+    if output_stride not in after:
         raise UserError(
             f"{spec.name} has no output stride {output_stride}: it must be one of "
-            f"{', '.join(map(str, sorted(reached)))}"
-            f"{' or ' + str(spec.output_stride) if dilation > 1 else ''}."
+            f"{', '.join(map(str, sorted(set(after))))}."
         )
+    blocks, dilation = [], 1
+    for block, stride in zip(spec.blocks, after[1:], strict=True):
+        if stride <= output_stride:
+            blocks.append(block)
+            continue
+        wider = dilation * block.dilation
+        blocks.append(dataclasses.replace(block, stride=1, dilation=wider))
+        dilation *= block.stride
     return dataclasses.replace(spec, blocks=tuple(blocks))

@@ -1,69 +1,123 @@
 """Specs and their complexity against the figures of the papers and released models."""
 
+import dataclasses
+
 import pytest
 
 from mobilenets import complexity
-from mobilenets.architectures import ARCHITECTURES, get_spec
+from mobilenets.architectures import ARCHITECTURES, get_spec, replace
+from mobilenets.architectures.mobilenet_v3 import halve_last_stage
 from mobilenets.errors import UserError
-
-# Exact parameters and million multiply-adds, to the digit printed, of the released
-# models (Keras' and timm's counts); the papers round them further.
-# fmt: off
-RELEASED = [
-    # name, width, resolution, parameters, million MAdds
-    ("mobilenet_v1", 1.00, 224, 4_231_976, 568.7),
-    ("mobilenet_v1", 0.75, 224, 2_585_560, 325.4),
-    ("mobilenet_v1", 0.50, 224, 1_331_592, 149.5),
-    ("mobilenet_v1", 0.25, 224,   470_072,  41.0),
-    ("mobilenet_v1", 1.00, 192, 4_231_976, 418.1),
-    ("mobilenet_v1", 1.00, 160, 4_231_976, 290.7),
-    ("mobilenet_v1", 1.00, 128, 4_231_976, 186.4),
-    ("mobilenet_v1", 0.75, 192, 2_585_560, 239.3),
-    ("mobilenet_v1", 0.75, 160, 2_585_560, 166.4),
-    ("mobilenet_v1", 0.75, 128, 2_585_560, 106.8),
-    ("mobilenet_v1", 0.50, 192, 1_331_592, 110.0),
-    ("mobilenet_v1", 0.50, 160, 1_331_592,  76.5),
-    ("mobilenet_v1", 0.50, 128, 1_331_592,  49.2),
-    ("mobilenet_v1", 0.25, 192,   470_072,  30.2),
-    ("mobilenet_v1", 0.25, 160,   470_072,  21.1),
-    ("mobilenet_v1", 0.25, 128,   470_072,  13.6),
-    ("mobilenet_v2", 1.40, 224, 6_108_776, 582.2),
-    ("mobilenet_v2", 1.30, 224, 5_386_792, 509.4),
-    ("mobilenet_v2", 1.00, 224, 3_504_872, 300.8),
-    ("mobilenet_v2", 1.00, 192, 3_504_872, 221.3),
-    ("mobilenet_v2", 1.00, 160, 3_504_872, 154.1),
-    ("mobilenet_v2", 1.00, 128, 3_504_872,  99.1),
-    ("mobilenet_v2", 1.00,  96, 3_504_872,  56.3),
-    ("mobilenet_v2", 0.75, 224, 2_636_424, 209.1),
-    ("mobilenet_v2", 0.75, 192, 2_636_424, 153.9),
-    ("mobilenet_v2", 0.75, 160, 2_636_424, 107.3),
-    ("mobilenet_v2", 0.75, 128, 2_636_424,  69.1),
-    ("mobilenet_v2", 0.75,  96, 2_636_424,  39.4),
-    ("mobilenet_v2", 0.50, 224, 1_968_680,  97.1),
-    ("mobilenet_v2", 0.50, 192, 1_968_680,  71.7),
-    ("mobilenet_v2", 0.50, 160, 1_968_680,  50.2),
-    ("mobilenet_v2", 0.50, 128, 1_968_680,  32.6),
-    ("mobilenet_v2", 0.50,  96, 1_968_680,  18.9),
-    ("mobilenet_v2", 0.35, 224, 1_677_128,  59.3),
-    ("mobilenet_v2", 0.35, 192, 1_677_128,  43.9),
-    ("mobilenet_v2", 0.35, 160, 1_677_128,  30.9),
-    ("mobilenet_v2", 0.35, 128, 1_677_128,  20.2),
-    ("mobilenet_v2", 0.35,  96, 1_677_128,  11.9),
-]
-# fmt: on
+from mobilenets.spec import with_output_stride
+from tests.published import ROWS
 
 
-@pytest.mark.parametrize(("name", "width", "resolution", "params", "madds"), RELEASED)
-def test_complexity_is_that_of_the_released_model(
-    name, width, resolution, params, madds
-):
-    spec = get_spec(name, width_multiplier=width, resolution=resolution)
-    assert complexity.params(spec) == params
-    assert round(complexity.madds(spec) / 1e6, 1) == madds
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_complexity_is_that_of_the_released_model(row):
+    spec = row.spec()
+    assert complexity.params(spec) == int(row.parameters)
+    if row.million_madds:
+        assert f"{complexity.madds(spec) / 1e6:.1f}" == row.million_madds
 
 
 def test_every_architecture_has_a_released_model():
-    assert {row[0] for row in RELEASED} == set(ARCHITECTURES)
+    # Without options, but for the ResNets that SENet's table has as v1 only.
+    plain = {row.architecture for row in ROWS if not row.options}
+    assert plain | {"resnet101", "resnet152"} == set(ARCHITECTURES)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_the_listed_accuracy_is_that_of_its_source(name):
+    architecture = ARCHITECTURES[name]
+    source = architecture.source.removesuffix(" (not checked)")
+    published = [
+        float(row.published_top1)
+        for row in ROWS
+        if (row.architecture, row.source) == (name, source)
+        and row.options in ("", "version=v1")
+        and int(row.resolution) == get_spec(name).resolution
+    ]
+    assert published == [architecture.top1]
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_the_blocks_fit_together(name):
+    spec = get_spec(name)
+    assert spec.name == name
+    channels = spec.stem_channels
+    for block in spec.blocks:
+        assert block.in_channels == channels
+        channels = block.out_channels
+
+
+def expansions(spec):
+    return [block.expanded_channels for block in spec.blocks]
+
+
+def squeezed(spec):
+    return [block.se.channels if block.se else 0 for block in spec.blocks]
+
+
+def test_mobilenet_v3_scales_the_expansion_as_a_ratio_of_its_input():
+    # By hand: 0.75 * 80 = 60, so 64 channels; 64 * 184 / 80 = 147.2, so 144.
+    spec = get_spec("mobilenet_v3_large", width_multiplier=0.75)
+    assert [b.out_channels for b in spec.blocks[6:10]] == [64, 64, 64, 64]
+    assert expansions(spec)[6:10] == [192, 160, 144, 144]
+
+
+def test_each_family_squeezes_by_its_own_rule():
+    # MobileNetV3: a quarter of the expansion, in multiples of 8: 72 / 4 = 18 -> 24.
+    assert squeezed(get_spec("mobilenet_v3_large"))[3:6] == [24, 32, 32]
+    # MoGA: a quarter of the expansion as it is: 240 / 4 and 120 / 4.
+    assert squeezed(get_spec("moga_a"))[3:6] == [0, 60, 30]
+    # EfficientNet: a quarter of the block's input: 32, 16, 24, 24, 40 channels.
+    assert squeezed(get_spec("efficientnet_b0"))[:5] == [8, 4, 6, 6, 10]
+    # MnasNet-A1: the same, where it has any.
+    assert squeezed(get_spec("mnasnet_a1"))[:6] == [0, 0, 0, 6, 10, 10]
+    # SENet: a sixteenth of the output.
+    assert squeezed(get_spec("se_resnet50"))[:4] == [16, 16, 16, 32]
+    assert squeezed(get_spec("se_mobilenet_v1"))[:4] == [4, 8, 8, 16]
+
+
+@pytest.mark.parametrize(
+    ("name", "act", "gate"),
+    [
+        ("mobilenet_v3_large", {"relu"}, "hard_sigmoid"),
+        ("moga_a", {"relu", "hard_swish"}, "hard_sigmoid"),
+        ("efficientnet_b0", {"swish"}, "sigmoid"),
+        ("mnasnet_a1", {"relu"}, "sigmoid"),
+        ("se_resnet50", {"relu"}, "sigmoid"),
+    ],
+)
+def test_each_family_has_its_own_activation_and_gate(name, act, gate):
+    squeezes = [b.se for b in get_spec(name).blocks if b.se]
+    assert {se.act for se in squeezes} == act
+    assert {se.gate for se in squeezes} == {gate}
+
+
+def test_the_residuals_are_those_of_the_papers_code():
+    def residuals(name):
+        return [i for i, block in enumerate(get_spec(name).blocks) if block.residual]
+
+    assert residuals("mobilenet_v3_large")[:2] == [0, 2]  # the first block has one
+    assert residuals("moga_a")[:2] == [2, 4]  # the first, of the same shape, has none
+    assert residuals("mobilenet_v1") == []
+    assert residuals("mobilenet_v2") == [2, 4, 5, 7, 8, 9, 11, 12, 14, 15]
+
+
+def test_stochastic_depth_grows_linearly_over_the_blocks_of_an_efficientnet():
+    rates = [block.drop_path_rate for block in get_spec("efficientnet_b0").blocks]
+    assert rates == pytest.approx([0.2 * i / 16 for i in range(16)])
+    deeper = get_spec("efficientnet_b3", drop_path_rate=0.3).blocks
+    assert deeper[-1].drop_path_rate == pytest.approx(0.3 * 25 / 26)
+    for name in ("mobilenet_v3_large", "mnasnet_a1", "moga_a"):
+        assert not any(block.drop_path_rate for block in get_spec(name).blocks)
+
+
+def test_dropout_grows_with_the_variant():
+    names = [f"efficientnet_b{i}" for i in range(8)]
+    rates = [get_spec(name).dropout_rate for name in names]
+    assert rates == [0.2, 0.2, 0.3, 0.3, 0.4, 0.4, 0.5, 0.5]
 
 
 def test_a_stem_of_stride_1_doubles_every_map():
@@ -75,18 +129,74 @@ def test_a_stem_of_stride_1_doubles_every_map():
     ]
 
 
+def test_the_halved_last_stage_of_mobilenet_v3_is_that_of_the_detection_model():
+    # slim's V3_LARGE_DETECTION: 80, 80, 80, 480; V3_SMALL_DETECTION: 48, 48, 48, 288.
+    large = halve_last_stage(get_spec("mobilenet_v3_large"))
+    assert [b.out_channels for b in large.blocks[12:]] == [80, 80, 80]
+    assert expansions(large)[12:] == [672, 480, 480]
+    assert squeezed(large)[12:] == [168, 120, 120]
+    assert large.head_conv_channels == 480
+    small = halve_last_stage(get_spec("mobilenet_v3_small"))
+    assert [b.out_channels for b in small.blocks[8:]] == [48, 48, 48]
+    assert expansions(small)[8:] == [288, 288, 288]
+    assert small.head_conv_channels == 288
+    assert large.blocks[:12] == get_spec("mobilenet_v3_large").blocks[:12]
+    with pytest.raises(UserError, match="mobilenet_v2 has no variant"):
+        halve_last_stage(get_spec("mobilenet_v2"))
+
+
+@pytest.mark.parametrize("output_stride", [8, 16, 32])
+@pytest.mark.parametrize(
+    "name", ["mobilenet_v2", "mobilenet_v3_small", "efficientnet_b0", "resnet50"]
+)
+def test_a_finer_output_stride_keeps_the_parameters(name, output_stride):
+    spec = get_spec(name)
+    finer = with_output_stride(spec, output_stride)
+    assert finer.output_stride == output_stride
+    assert complexity.params(finer) == complexity.params(spec)
+    assert (complexity.madds(finer) > complexity.madds(spec)) == (output_stride < 32)
+    assert max(block.dilation for block in finer.blocks) == 32 // output_stride
+
+
+def test_the_unchanged_output_stride_is_the_unchanged_network():
+    spec = get_spec("mobilenet_v3_large")
+    assert with_output_stride(spec, 32) == spec
+
+
+@pytest.mark.parametrize("output_stride", [1, 12, 64])
+def test_an_output_stride_that_is_not_there_is_one_clear_sentence(output_stride):
+    message = f"no output stride {output_stride}: it must be one of 2, 4, 8, 16, 32"
+    with pytest.raises(UserError, match=message):
+        with_output_stride(get_spec("mobilenet_v2"), output_stride)
+
+
+def test_a_spec_takes_the_same_replacements_as_a_name():
+    spec = get_spec("mobilenet_v2", width_multiplier=0.5)
+    changed = replace(spec, dropout_rate=0.4, stem_stride=1)
+    assert changed == dataclasses.replace(spec, dropout_rate=0.4, stem_stride=1)
+    with pytest.raises(UserError, match="Unknown option of mobilenet_v2 'width_mult"):
+        replace(spec, width_multiplier=0.5)
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
         ({"name": "mobilnet_v2"}, "did you mean 'mobilenet_v2'"),
+        ({"name": "efficientnet_b8"}, "did you mean 'efficientnet_b"),
         ({"widht_multiplier": 1.0}, "did you mean 'width_multiplier'"),
         ({"width_multiplier": 0.0}, "width_multiplier must be above 0, but is 0.0"),
         ({"width_multiplier": "wide"}, "width_multiplier must be above 0"),
+        ({"depth_multiplier": -1.0}, "depth_multiplier must be above 0, but is -1.0"),
         ({"resolution": 31}, "resolution 31 is too small .* output stride is 32"),
         ({"resolution": 224.0}, "resolution must be a positive integer"),
         ({"dropout_rate": 1.0}, "dropout_rate must be at least 0 and below 1"),
         ({"stem_stride": True}, "stem_stride must be 1 or 2"),
         ({"padding": "valid"}, "padding must be 'same' or 'symmetric'"),
+        ({"name": "moga_a", "layout": "paper"}, "layout must be 'code' or 'figure'"),
+        ({"name": "moga_b", "layout": "code"}, "Unknown option of moga_b 'layout'"),
+        ({"name": "resnet50", "version": "v2"}, "version must be 'v1' or 'v1.5'"),
+        ({"name": "se_resnet50", "reduction": 0}, "reduction must be a positive int"),
+        ({"name": "efficientnet_b0", "drop_path_rate": 1}, "drop_path_rate must be"),
     ],
 )
 def test_a_wrong_option_is_one_clear_sentence(overrides, message):

@@ -8,16 +8,17 @@ import pytest
 from mobilenets.depthwise import depthwise_conv, explicit_padding
 
 
-def reference(x, kernel, cotangent, stride, padding):
+def reference(x, kernel, cotangent, stride, padding, dilation=1):
     """Output and the gradients of input and kernel, every tap for itself."""
     k, (height, width) = len(kernel), cotangent.shape[1:3]
-    pads = explicit_padding(x.shape[1:3], k, stride, padding)  # tested below
+    pads = explicit_padding(x.shape[1:3], k, stride, padding, dilation)  # tested below
     padded = np.pad(x, [(0, 0), *pads, (0, 0)])
     y, dpadded, dkernel = np.zeros_like(cotangent), 0 * padded, 0 * kernel
     for i in range(k):
         for j in range(k):
-            rows = slice(i, i + stride * height, stride)
-            columns = slice(j, j + stride * width, stride)
+            top, left = i * dilation, j * dilation
+            rows = slice(top, top + stride * height, stride)
+            columns = slice(left, left + stride * width, stride)
             seen = padded[:, rows, columns]
             y += seen * kernel[i, j, 0]
             dpadded[:, rows, columns] += cotangent * kernel[i, j, 0]
@@ -27,11 +28,11 @@ def reference(x, kernel, cotangent, stride, padding):
     return y, dx, dkernel
 
 
-def value_and_gradients(x, kernel, cotangent, stride, padding):
+def value_and_gradients(x, kernel, cotangent, *options):
     @jax.jit
     def run(x, kernel, cotangent):
         y, backward = jax.vjp(
-            lambda x, kernel: depthwise_conv(x, kernel, stride, padding), x, kernel
+            lambda x, kernel: depthwise_conv(x, kernel, *options), x, kernel
         )
         return y, *backward(cotangent)
 
@@ -48,7 +49,7 @@ def case(shape, kernel_size, stride):
 
 
 @pytest.mark.parametrize("padding", ["same", "symmetric"])
-@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), (1, 2), (1, 4)])
 @pytest.mark.parametrize(
     ("shape", "kernel_size"),
     [
@@ -60,30 +61,31 @@ def case(shape, kernel_size, stride):
     ],
 )
 def test_values_and_gradients_are_those_of_the_definition(
-    shape, kernel_size, stride, padding
+    shape, kernel_size, stride, dilation, padding
 ):
     arguments = case(shape, kernel_size, stride)
-    expected = reference(*arguments, stride, padding)
+    expected = reference(*arguments, stride, padding, dilation)
     single = [a.astype(np.float32) for a in arguments]
-    found = value_and_gradients(*single, stride, padding)
+    found = value_and_gradients(*single, stride, padding, dilation)
     for a, b in zip(found, expected, strict=True):
         assert a.dtype == jnp.float32
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * np.abs(b).max())
 
 
 @pytest.mark.parametrize("padding", ["same", "symmetric"])
-@pytest.mark.parametrize("stride", [1, 2])
-def test_values_are_those_of_the_grouped_convolution(stride, padding):
+@pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), (1, 3)])
+def test_values_are_those_of_the_grouped_convolution(stride, dilation, padding):
     x, kernel, _ = (a.astype(np.float32) for a in case((2, 8, 7, 4), 3, stride))
     expected = jax.lax.conv_general_dilated(
         x,
         kernel,
         (stride, stride),
-        "SAME" if padding == "same" else [(1, 1), (1, 1)],
+        "SAME" if padding == "same" else [(dilation, dilation)] * 2,
+        rhs_dilation=(dilation, dilation),
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
         feature_group_count=4,
     )
-    found = depthwise_conv(x, kernel, stride, padding)
+    found = depthwise_conv(x, kernel, stride, padding, dilation)
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 

@@ -74,7 +74,7 @@ ARCHITECTURES = {
     "moga_a": Architecture(moga_a, 75.9, _MOGA),
     "moga_b": Architecture(partial(moga, "b"), 75.5, _MOGA),
     "moga_c": Architecture(partial(moga, "c"), 75.3, _MOGA),
-    "resnet50": Architecture(partial(resnet, 50), 76.0, _EFFICIENTNET),
+    "resnet50": Architecture(partial(resnet, 50), 76.0, "1905.11946, Table 2"),
     "resnet101": Architecture(partial(resnet, 101), 76.83, _SENET),
     "resnet152": Architecture(partial(resnet, 152), 77.58, _SENET),
     "se_resnet50": Architecture(partial(se_resnet, 50), 76.71, _SENET),
