@@ -158,9 +158,12 @@ def test_a_finer_output_stride_keeps_the_parameters(name, output_stride):
     assert max(block.dilation for block in finer.blocks) == 32 // output_stride
 
 
-def test_the_unchanged_output_stride_is_the_unchanged_network():
+def test_output_strides_compose():
     spec = get_spec("mobilenet_v3_large")
     assert with_output_stride(spec, 32) == spec
+    assert with_output_stride(with_output_stride(spec, 16), 8) == with_output_stride(
+        spec, 8
+    )
 
 
 @pytest.mark.parametrize("output_stride", [1, 12, 64])

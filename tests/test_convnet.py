@@ -9,6 +9,8 @@ import pytest
 
 from mobilenets import complexity, create_model, get_spec
 from mobilenets.convnet import init_variables
+from mobilenets.spec import with_output_stride
+from tests.published import ROWS
 
 
 def shapes_of(spec, num_classes, resolution=32):
@@ -26,41 +28,77 @@ def names_of(tree):
     return {"/".join(k.key for k in path): leaf for path, leaf in leaves}
 
 
-@pytest.mark.parametrize("width", [0.25, 0.75, 1.0, 1.4])
-@pytest.mark.parametrize("name", ["mobilenet_v1", "mobilenet_v2"])
-def test_the_tree_holds_exactly_the_counted_parameters(name, width):
-    spec = get_spec(name, width_multiplier=width)
-    params = names_of(shapes_of(spec, 17)[0]["params"])
-    for layer in complexity.layers(spec, 17):
-        found = [p for path, p in params.items() if path.startswith(f"{layer.name}/")]
-        assert sum(p.size for p in found) == layer.params, layer.name
-    assert sum(p.size for p in params.values()) == complexity.params(spec, 17)
+# One row for each network of published.csv; the resolution changes no parameter.
+NETWORKS = {(row.architecture, row.options): row for row in ROWS}
 
 
-def test_the_parameters_of_the_papers_are_counted():
-    # MobileNetV1, Table 4: 4.2 million; MobileNetV2, Table 4: 3.4 million.
-    sizes = {
-        name: sum(p.size for p in jax.tree.leaves(shapes["params"]))
-        for name in ("mobilenet_v1", "mobilenet_v2")
-        for shapes in [shapes_of(get_spec(name), 1000)[0]]
-    }
-    assert round(sizes["mobilenet_v1"] / 1e6, 1) == 4.2
-    assert sizes["mobilenet_v2"] == 3_504_872  # torchvision's, which is this network
+@pytest.mark.parametrize("row", NETWORKS.values(), ids=str)
+def test_the_tree_holds_exactly_the_published_parameters(row):
+    spec = row.spec()
+    params = names_of(shapes_of(spec, 1000)[0]["params"])
+    assert sum(p.size for p in params.values()) == int(row.parameters)
+    layers = complexity.layers(spec, 1000)
+    for layer in layers:
+        found = {f"{layer.name}/{name}" for name in ("kernel", "bias")}
+        found |= {f"{layer.name}/conv/kernel"}
+        found |= {f"{layer.name}/bn/{name}" for name in ("scale", "bias")}
+        sizes = [params.pop(path).size for path in found & set(params)]
+        assert sum(sizes) == layer.params, layer.name
+    assert not params  # every parameter is some layer's
+
+
+SMALL_OF_EACH_KIND = ["mobilenet_v1", "mobilenet_v3_small", "resnet50"]
 
 
 @pytest.mark.parametrize("resolution", [32, 75, 224])
-@pytest.mark.parametrize("name", ["mobilenet_v1", "mobilenet_v2"])
+@pytest.mark.parametrize("name", SMALL_OF_EACH_KIND)
 def test_the_counted_output_sizes_are_those_of_the_maps(name, resolution):
-    spec = get_spec(name, width_multiplier=0.5, resolution=resolution)
+    spec = get_spec(name, resolution=resolution)
     *_, endpoints = shapes_of(spec, 10, resolution)
     compared = set()
     for layer in complexity.layers(spec, 10):
-        endpoint = layer.name.removesuffix("/project")
-        if endpoint in endpoints:
-            size = layer.output_size
-            assert endpoints[endpoint].shape[1:3] == (size, size), layer.name
+        endpoint = layer.name.removesuffix("/project").removesuffix("/restore")
+        if endpoint in endpoints and endpoint != "head_conv":
+            shape = (2, layer.output_size, layer.output_size, layer.channels)
+            assert endpoints[endpoint].shape == shape, layer.name
             compared.add(endpoint)
     assert {"stem", *(f"block{i}" for i in range(len(spec.blocks)))} <= compared
+
+
+@pytest.mark.parametrize("padding", ["same", "symmetric"])
+@pytest.mark.parametrize("name", SMALL_OF_EACH_KIND)
+def test_the_counted_multiply_adds_are_those_of_the_traced_operations(name, padding):
+    # From the shapes of the operands that JAX traces, not from the spec.
+    spec = get_spec(name, resolution=224, padding=padding)
+    model = create_model(spec)
+    images = jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32)
+    variables = jax.eval_shape(model.init, jax.random.key(0), images)
+    jaxpr = jax.make_jaxpr(lambda v, x: model.apply(v, x)[0])(variables, images)
+    assert products_of(jaxpr.jaxpr) == complexity.madds(spec)
+
+
+def products_of(jaxpr):
+    """Multiply-adds of the native convolutions and the matrix products."""
+    total = 0
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "conv_general_dilated":
+            kernel, out = equation.invars[1].aval.shape, equation.outvars[0].aval.shape
+            total += np.prod(kernel[:3]) * np.prod(out)
+        elif equation.primitive.name == "dot_general":
+            inputs = equation.invars[0].aval.shape[-1]
+            total += inputs * np.prod(equation.outvars[0].aval.shape)
+        else:
+            for value in equation.params.values():
+                total += products_in(value)
+    return total
+
+
+def products_in(value):
+    """Those of a branch by platform (the native one is the last) or of a call."""
+    if isinstance(value, tuple | list):
+        return products_in(value[-1]) if value else 0
+    inner = getattr(value, "jaxpr", value)
+    return products_of(inner) if hasattr(inner, "eqns") else 0
 
 
 def test_the_endpoints_of_mobilenet_v2_are_those_of_table_2():
@@ -102,53 +140,69 @@ def test_the_endpoints_of_mobilenet_v1_are_those_of_table_1():
     assert {name: endpoints[name].shape for name in expected} == expected
 
 
+def test_the_endpoints_of_mobilenet_v3_are_those_of_table_1():
+    _, logits, endpoints = shapes_of(get_spec("mobilenet_v3_large"), 1000, 224)
+    assert logits.shape == (2, 1000)
+    expected = {
+        "stem": (2, 112, 112, 16),
+        "stride8": (2, 28, 28, 40),
+        "block12/expand": (2, 14, 14, 672),  # C4 of Sec. 6.3, where SSDLite attaches
+        "stride16": (2, 14, 14, 112),
+        "stride32": (2, 7, 7, 160),
+        "head_conv": (2, 7, 7, 960),
+        "pre_logits": (2, 1280),
+    }
+    assert {name: endpoints[name].shape for name in expected} == expected
+
+
+def test_the_endpoints_of_a_resnet_are_those_of_table_1():
+    *_, endpoints = shapes_of(get_spec("resnet50"), 1000, 224)
+    blocks = {f"block{i}" for i in range(16)}
+    strides = {"stride2", "stride4", "stride8", "stride16", "stride32"}
+    assert set(endpoints) == blocks | strides | {"stem", "pre_logits"}
+    expected = {
+        "stem": (2, 112, 112, 64),
+        "stride2": (2, 112, 112, 64),
+        "stride4": (2, 56, 56, 256),
+        "stride8": (2, 28, 28, 512),
+        "stride16": (2, 14, 14, 1024),
+        "stride32": (2, 7, 7, 2048),
+        "pre_logits": (2, 2048),
+    }
+    assert {name: endpoints[name].shape for name in expected} == expected
+
+
+@pytest.mark.parametrize("output_stride", [4, 8])
+@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet50"])
+def test_a_finer_map_has_the_coarser_one_in_it(name, output_stride):
+    # Every filter sees the pixels that it saw before. The first blocks, which end at
+    # stride 16 and compile in seconds; symmetric padding, where pixel 0 of one map is
+    # pixel 0 of the other.
+    spec = get_spec(name, padding="symmetric")
+    spec = dataclasses.replace(spec, blocks=spec.blocks[:9], head_conv_channels=0)
+    finer = with_output_stride(spec, output_stride)
+    step = spec.output_stride // finer.output_stride
+    assert step == 16 // output_stride
+    rng = np.random.default_rng(0)
+    variables = jax.tree.map(  # a ResNet's branches begin at 0 and would hide mistakes
+        lambda leaf: leaf + 0.1 * np.abs(rng.standard_normal(leaf.shape)).astype("f"),
+        init_variables(create_model(spec, 0), jax.random.key(0)),
+    )
+    images = rng.standard_normal((1, 75, 75, 3)).astype("f")
+    coarse, fine = (
+        jax.jit(create_model(s, 0).apply)(variables, images)[1]["block8"]
+        for s in (spec, finer)
+    )
+    found = fine[:, ::step, ::step]
+    assert found.shape == coarse.shape
+    np.testing.assert_allclose(found, coarse, atol=1e-5 * np.abs(coarse).max())
+
+
 def test_a_stem_without_stride_keeps_the_resolution():
     *_, endpoints = shapes_of(get_spec("mobilenet_v1", stem_stride=1), 10)
     assert endpoints["stride1"].shape == (2, 32, 32, 64)
     assert endpoints["stride16"].shape == (2, 2, 2, 1024)
     assert "stride32" not in endpoints
-
-
-@pytest.mark.parametrize("name", ["mobilenet_v1", "mobilenet_v2"])
-def test_init_variables_gives_the_tree_of_init(name):
-    model = create_model(name, 10, width_multiplier=0.5)
-    images = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
-    expected = jax.eval_shape(model.init, jax.random.key(0), images)
-    variables = init_variables(model, jax.random.key(0))
-    assert jax.tree.structure(variables) == jax.tree.structure(expected)
-    for a, b in zip(*map(jax.tree.leaves, (variables, expected)), strict=True):
-        assert (a.shape, a.dtype, a.weak_type) == (b.shape, b.dtype, False)
-
-
-def test_init_variables_draws_the_kernels_of_the_authors_code():
-    variables = init_variables(
-        create_model("mobilenet_v1", 1000, width_multiplier=0.5), jax.random.key(1)
-    )
-    kernels, of_name = [], {"bias": 0, "scale": 1, "mean": 0, "var": 1}
-    for path, leaf in names_of(variables).items():
-        name = path.rpartition("/")[2]
-        if name == "kernel":
-            # A normal of 0.09, cut at two standard deviations, has 0.8796 of it left.
-            if leaf.size > 5000:
-                assert np.std(leaf) == pytest.approx(0.09 * 0.8796, rel=0.03), path
-            assert np.abs(leaf).max() <= 0.18
-            kernels.append(np.ravel(leaf))
-        else:
-            assert np.all(leaf == of_name[name]), path
-    drawn = np.concatenate(kernels)
-    assert np.mean(drawn) == pytest.approx(0, abs=1e-3)
-    # Every weight is drawn for itself: two uses of one number would be seen here.
-    assert len(np.unique(drawn)) > 0.7 * len(drawn)
-    first, second = variables["params"]["block6"], variables["params"]["block7"]
-    a, b = (np.ravel(block["project"]["conv"]["kernel"]) for block in (first, second))
-    assert abs(np.corrcoef(a, b)[0, 1]) < 0.02
-
-
-def test_another_key_draws_other_kernels():
-    model = create_model("mobilenet_v1", 0, width_multiplier=0.25)
-    a, b = (init_variables(model, jax.random.key(seed)) for seed in (0, 1))
-    kernels = [v["params"]["stem"]["conv"]["kernel"] for v in (a, b)]
-    assert not np.any(kernels[0] == kernels[1])
 
 
 def logits_of(images, padding, **options):
