@@ -5,19 +5,26 @@ import ml_collections
 from mobilenets import configuration
 from mobilenets.errors import UserError, unknown
 
+Value = float | bool | str
 
-def parse_arg(arg: str | None, **defaults: float | bool) -> ml_collections.ConfigDict:
+
+def parse_arg(
+    arg: str | None, **defaults: Value | type[Value]
+) -> ml_collections.ConfigDict:
     """The part of --config behind the colon, "width=0.75,resolution=192,smoke".
 
     Args:
       arg: the text, or None.
       **defaults: the allowed names and their values; a value has its default's type. A
-        name that stands without a value is True.
+        type stands for a value that is None unless given. A name that stands without a
+        value is True.
 
     Raises:
       UserError: a name is unknown, or a value has another type.
     """
-    values = ml_collections.ConfigDict(defaults)
+    values = ml_collections.ConfigDict(
+        {k: None if isinstance(v, type) else v for k, v in defaults.items()}
+    )
     for part in (arg or "").split(",") if arg else []:
         name, _, text = part.partition("=")
         if name not in defaults:
@@ -26,19 +33,21 @@ def parse_arg(arg: str | None, **defaults: float | bool) -> ml_collections.Confi
     return values
 
 
-def _parse_value(name: str, text: str, default: float | bool) -> float | bool:
-    if isinstance(default, bool):
+def _parse_value(name: str, text: str, default: Value | type[Value]) -> Value:
+    kind = default if isinstance(default, type) else type(default)
+    if kind is bool:
         allowed = {"": True, "true": True, "false": False}
         if text.lower() in allowed:
             return allowed[text.lower()]
     else:
         try:
-            return type(default)(text)
+            return kind(text)
         except ValueError:
             pass
+    example = "" if isinstance(default, type) else f", like {default}"
     raise UserError(
         f"The argument {name} of the config file is {text!r}, but must be of type "
-        f"{type(default).__name__}, like {default}."
+        f"{kind.__name__}{example}."
     )
 
 
@@ -48,6 +57,54 @@ def imagenet() -> ml_collections.ConfigDict:
     config.dataset.name = "imagenet2012"
     config.dataset.num_workers = 16
     return config
+
+
+def tpu_imagenet() -> ml_collections.ConfigDict:
+    """ImageNet as the TPU models of MnasNet, EfficientNet and ResNet see it.
+
+    Crops of at least 8 % of the area, ImageNet's mean and deviation; in evaluation the
+    centre of size / (size + 32 * size / 224), 0.875, of the image.
+    """
+    config = imagenet()
+    config.preprocessing.interpolation = "bicubic"
+    config.preprocessing.mean = configuration.IMAGENET_MEAN
+    config.preprocessing.std = configuration.IMAGENET_STD
+    config.augmentation.min_area = 0.08
+    return config
+
+
+def inception_colors(config: ml_collections.ConfigDict) -> None:
+    """The random crops and colours with which slim trains Inception and MobileNets.
+
+    Slim's colours are drawn as changes of brightness, contrast, saturation and hue.
+    """
+    config.augmentation.min_area = 0.05
+    config.augmentation.brightness = 0.125  # 32 / 255
+    config.augmentation.contrast = 0.5
+    config.augmentation.saturation = 0.5
+    config.augmentation.hue = 0.2
+
+
+def mnasnet_recipe(config: ml_collections.ConfigDict, batch_size: int) -> None:
+    """RMSProp as MnasNet and EfficientNet are trained, at 0.016 for each 256 images.
+
+    MnasNet, arXiv:1807.11626, Sec. 5; EfficientNet, arXiv:1905.11946, Sec. 5.2: decay
+    and momentum 0.9, weight decay 1e-5, times 0.97 every 2.4 epochs. The rest (350
+    epochs, 5 of warm-up, epsilon, label smoothing, average) is from the TPU models,
+    which also decay biases; kernels alone are decayed here.
+    """
+    config.batch_size = batch_size
+    config.epochs = 350.0
+    config.optimizer.name = "rmsprop"
+    scale_learning_rate(config, 0.016, batch_size=256)
+    config.optimizer.weight_decay = 1e-5
+    config.optimizer.weight_decay_on_depthwise = True
+    config.optimizer.rmsprop.epsilon = 1e-3
+    config.schedule.name = "exponential"
+    config.schedule.warmup_epochs = 5.0
+    config.schedule.exponential = dict(decay_rate=0.97, decay_epochs=2.4)
+    config.label_smoothing = 0.1
+    config.ema_decay = 0.9999
 
 
 def scale_learning_rate(
@@ -62,17 +119,23 @@ def scale_learning_rate(
         config.optimizer.learning_rate = reference * (rate / batch_size)
 
 
+# What shrinks a model, where it has that option.
+SMOKE_MODEL = {"width_multiplier": 0.25, "depth_multiplier": 0.3, "resolution": 32}
+
+
 def smoke(config: ml_collections.ConfigDict) -> None:
     """Shrinks model, data and run to seconds: does everything work here?
 
     The data set becomes a slice of the embedded one, so nothing need be prepared.
     """
-    config.model.width_multiplier = 0.25
-    config.model.resolution = 32
+    for name, value in SMOKE_MODEL.items():
+        if name in config.model:
+            config.model[name] = value
     config.dataset.name = "fashion_mnist_subset"
     config.dataset.train_split = "train[:64]"
     config.dataset.eval_split = "validation[:40]"
     config.dataset.num_workers = 0
     config.batch_size = 16
     config.epochs = 2.0
+    config.schedule.warmup_epochs = 0.0
     config.log_every_steps = 1

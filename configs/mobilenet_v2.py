@@ -11,7 +11,7 @@ The recipe is the command with which the README of the authors' code (slim's
 `nets/mobilenet`) reproduces 72.0: RMSProp with a rate of 0.045 for each 96 images, on 8
 GPUs, times 0.98 every 2.5 epochs, about 700,000 steps, label smoothing 0.1, average of
 the weights 0.9999. The paper's own run was asynchronous on 16 GPUs and decayed every
-epoch. Slim's colours are drawn as changes of brightness, contrast, saturation and hue.
+epoch.
 """
 
 import ml_collections
@@ -28,11 +28,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         width_multiplier=arg.width,
         resolution=arg.resolution,
     )
-    config.augmentation.min_area = 0.05
-    config.augmentation.brightness = 0.125  # 32 / 255
-    config.augmentation.contrast = 0.5
-    config.augmentation.saturation = 0.5
-    config.augmentation.hue = 0.2
+    common.inception_colors(config)
 
     config.batch_size = 8 * 96
     config.epochs = 420.0  # 700,000 steps * 768 images / 1,281,167 images

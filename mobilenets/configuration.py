@@ -19,6 +19,10 @@ Fraction = Annotated[float, Ge(0), Lt(1)]
 NonNegative = Annotated[float, Ge(0)]
 Channels = tuple[float, float, float]  # red, green, blue
 
+# Of ImageNet's pixels, 0 to 255. The TPU models and PyTorch's normalise by them.
+IMAGENET_MEAN: Channels = (123.675, 116.28, 103.53)
+IMAGENET_STD: Channels = (58.395, 57.12, 57.375)
+
 
 class Section(pydantic.BaseModel):
     """A part of the configuration: typed, without unknown keys, immutable."""
@@ -117,6 +121,13 @@ class Exponential(Section):
     decay_epochs: Annotated[float, Gt(0)] = 2.4
 
 
+class Piecewise(Section):
+    """The rate times `factor` at each of the epochs."""
+
+    boundaries: tuple[Annotated[float, Gt(0)], ...] = (30.0, 60.0, 80.0)  # epochs
+    factor: Annotated[float, Gt(0), Le(1)] = 0.1
+
+
 class Cosine(Section):
     """Half a cosine from the peak down to `final_fraction` of it at the last step."""
 
@@ -126,9 +137,10 @@ class Cosine(Section):
 class Schedule(Section):
     """The learning rate over time: a linear warm-up from 0, then the named decay."""
 
-    name: Literal["exponential", "cosine"] = "cosine"
+    name: Literal["exponential", "piecewise", "cosine"] = "cosine"
     warmup_epochs: NonNegative = 0.0
     exponential: Exponential = Exponential()
+    piecewise: Piecewise = Piecewise()
     cosine: Cosine = Cosine()
 
 

@@ -60,7 +60,7 @@ OUT_OF_RANGE = [
     ("ema_decay", -0.1, "greater than or equal to 0"),
     ("optimizer.name", "adam", "should be 'rmsprop', 'sgd' or 'adamw'"),
     ("optimizer.learning_rate", 0.0, "greater than 0"),
-    ("schedule.name", "linear", "should be 'exponential' or 'cosine'"),
+    ("schedule.name", "linear", "should be 'exponential', 'piecewise' or 'cosine'"),
     ("preprocessing.crop_fraction", 1.5, "less than or equal to 1"),
     ("preprocessing.interpolation", "cubic", "should be 'bilinear' or 'bicubic'"),
     ("augmentation.min_area", 0.0, "greater than 0"),

@@ -15,7 +15,9 @@ FAMILIES = {
     "slim": get_spec("mobilenet_v3_small", width_multiplier=0.75),
     "efficientnet": get_spec("efficientnet_b0"),
     "moga": get_spec("moga_a"),
-    "resnet": get_spec("se_resnet50"),
+    "resnet": dataclasses.replace(
+        get_spec("se_resnet50"), blocks=get_spec("se_resnet50").blocks[:8]
+    ),
 }
 
 

@@ -76,6 +76,7 @@ def resnet(
 
 def se_resnet(
     layers: Literal[50, 101, 152],
+    width_multiplier: float = 1.0,
     resolution: int = 224,
     version: Version = "v1",
     reduction: int = 16,
@@ -84,15 +85,16 @@ def se_resnet(
 
     Args:
       layers: as `resnet`.
+      width_multiplier: as `resnet`.
       resolution: as `resnet`.
       version: as `resnet`; the paper's models are v1.
-      reduction: r of Sec. 3; Table 10 has 2 to 32.
+      reduction: r of Sec. 3; Table 10 has 4 to 32.
     """
-    spec = resnet(layers, resolution=resolution, version=version)
+    spec = resnet(layers, width_multiplier, resolution, version=version)
     blocks = tuple(
         dataclasses.replace(
             block,
-            se=SqueezeExciteSpec(block.out_channels // reduction, "relu", "sigmoid"),
+            se=SqueezeExciteSpec(max(1, block.out_channels // reduction), "relu", "sigmoid"),
         )
         for block in spec.blocks
     )

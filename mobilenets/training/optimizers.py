@@ -17,9 +17,9 @@ def make_schedule(
 ) -> optax.Schedule:
     """The learning rate at a step, counted from 0.
 
-    The warm-up rises linearly from 0. As in the authors' code of EfficientNet, the
-    exponential decay counts from step 0, so that the warm-up hides its beginning; the
-    cosine begins where the warm-up ends.
+    The warm-up rises linearly from 0. As in the authors' code of EfficientNet and in
+    that of ResNet for TPUs, the other decays count from step 0, so that the warm-up
+    hides their beginning; the cosine begins where the warm-up ends.
     """
     warmup_steps = round(schedule.warmup_epochs * steps_per_epoch)
     if schedule.name == "cosine":
@@ -30,14 +30,21 @@ def make_schedule(
             decay_steps=max(total_steps, warmup_steps + 1),
             end_value=learning_rate * schedule.cosine.final_fraction,
         )
-    decay = optax.exponential_decay(
-        init_value=learning_rate,
-        transition_steps=max(
-            1, round(schedule.exponential.decay_epochs * steps_per_epoch)
-        ),
-        decay_rate=schedule.exponential.decay_rate,
-        staircase=True,
-    )
+    if schedule.name == "piecewise":
+        boundaries = schedule.piecewise.boundaries
+        decay = optax.piecewise_constant_schedule(
+            learning_rate,
+            {round(b * steps_per_epoch): schedule.piecewise.factor for b in boundaries},
+        )
+    else:
+        decay = optax.exponential_decay(
+            init_value=learning_rate,
+            transition_steps=max(
+                1, round(schedule.exponential.decay_epochs * steps_per_epoch)
+            ),
+            decay_rate=schedule.exponential.decay_rate,
+            staircase=True,
+        )
 
     def warmed_up(step):
         fraction = step / max(1, warmup_steps)

@@ -171,6 +171,18 @@ def test_the_stair_without_warm_up_begins_at_the_peak():
     assert found == pytest.approx([0.8, 0.8, 0.4, 0.4, 0.2], rel=1e-6)
 
 
+def test_the_pieces_begin_at_their_epochs():
+    config = configuration.Schedule(
+        name="piecewise",
+        warmup_epochs=0.5,  # 5 steps
+        piecewise=configuration.Piecewise(boundaries=(2.0, 3.5), factor=0.1),
+    )
+    schedule = make_schedule(config, 0.4, steps_per_epoch=10.0, total_steps=40)
+    expected = {0: 0.0, 4: 0.32, 5: 0.4, 19: 0.4, 20: 0.04, 34: 0.04, 35: 0.004}
+    found = {step: float(schedule(step)) for step in expected}
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
 def test_the_cosine_begins_where_the_warm_up_ends():
     config = configuration.Schedule(
         name="cosine",

@@ -1,0 +1,64 @@
+r"""EfficientNet on ImageNet, arXiv:1905.11946v5: B0 to B7, and any other scaling of B0.
+
+    python train.py --config configs/efficientnet.py:variant=b3 --workdir runs/b3
+    python train.py --config configs/efficientnet_b3.py --workdir runs/b3
+    python train.py --config configs/efficientnet.py:phi=2.5 --workdir runs/phi_2.5
+    python train.py --config configs/efficientnet.py:smoke --workdir runs/smoke
+
+The variant gives width, depth, resolution and dropout; phi gives those of Eq. 3.
+What follows from the batch (the learning rate) and from the epochs (the steps) follows
+when they are changed, too.
+
+Top-1 of the paper: 77.1 (B0) to 84.3 (B7), with AutoAugment. Not run here. There is no
+AutoAugment here yet: without it the authors' README reports 76.7, 78.7, 79.8, 81.1,
+82.5 and 83.1 for B0 to B5.
+
+Recipe: `common.mnasnet_recipe`. The batch of 2048 is that of the authors' code.
+"""
+
+import dataclasses
+from typing import Any
+
+import ml_collections
+
+from configs import common
+from mobilenets import scaling
+from mobilenets.architectures.efficientnet import RELEASED
+from mobilenets.errors import UserError, unknown
+
+
+def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
+    """The run; the argument may hold variant= or phi=, and smoke."""
+    arg = common.parse_arg(arg, variant=str, phi=float, smoke=False)
+    if arg.variant is not None and arg.phi is not None:
+        raise UserError("configs/efficientnet.py takes variant= or phi=, not both.")
+    config = common.tpu_imagenet()
+    scaled = _released(arg.variant or "b0") if arg.phi is None else _scaled(arg.phi)
+    config.model = scaled | {"drop_path_rate": 0.2}
+    common.mnasnet_recipe(config, batch_size=2048)
+    if arg.smoke:
+        common.smoke(config)
+    return config
+
+
+def of_variant(variant: str, arg: str | None) -> ml_collections.ConfigDict:
+    """The run of a released network, whose own config may have "smoke" as argument."""
+    arg = common.parse_arg(arg, smoke=False)
+    return get_config(f"variant={variant},smoke={arg.smoke}")
+
+
+def _released(variant: str) -> dict[str, Any]:
+    if variant not in RELEASED:
+        raise unknown("variant of EfficientNet", variant, RELEASED)
+    return {"name": f"efficientnet_{variant}"} | dataclasses.asdict(RELEASED[variant])
+
+
+def _scaled(phi: float) -> dict[str, Any]:
+    multipliers = scaling.multipliers(phi)
+    return {
+        "name": "efficientnet_b0",
+        "width_multiplier": multipliers.width,
+        "depth_multiplier": multipliers.depth,
+        "resolution": multipliers.pixels,
+        "dropout_rate": scaling.dropout_rate(phi),
+    }

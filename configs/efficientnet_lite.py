@@ -1,0 +1,37 @@
+r"""EfficientNet-Lite on ImageNet, the TPU models' efficientnet/lite/README.
+
+    python train.py --config configs/efficientnet_lite.py --workdir runs/lite0
+    python train.py --config configs/efficientnet_lite.py:variant=lite4 \
+        --workdir runs/lite4
+    python train.py --config configs/efficientnet_lite.py:smoke --workdir runs/smoke
+
+Top-1 of the authors: 75.1 (Lite0) to 81.5 (Lite4). Not run here.
+
+Recipe: EfficientNet's, with (x - 127) / 128 as the input.
+"""
+
+import dataclasses
+
+import ml_collections
+
+from configs import common
+from mobilenets.architectures.efficientnet import RELEASED_LITE
+from mobilenets.errors import unknown
+
+
+def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
+    """The run; the argument may hold variant= and smoke."""
+    arg = common.parse_arg(arg, variant="lite0", smoke=False)
+    if arg.variant not in RELEASED_LITE:
+        raise unknown("variant of EfficientNet-Lite", arg.variant, RELEASED_LITE)
+    released = dataclasses.asdict(RELEASED_LITE[arg.variant])
+    config = common.tpu_imagenet()
+    config.model = dict(
+        name=f"efficientnet_{arg.variant}", drop_path_rate=0.2, **released
+    )
+    config.preprocessing.mean = (127.0, 127.0, 127.0)
+    config.preprocessing.std = (128.0, 128.0, 128.0)
+    common.mnasnet_recipe(config, batch_size=2048)
+    if arg.smoke:
+        common.smoke(config)
+    return config

@@ -1,0 +1,101 @@
+"""Every config builds the run that its header speaks of."""
+
+import importlib
+import pathlib
+
+import pytest
+
+from mobilenets import UserError, configuration, get_spec, scaling
+from mobilenets.architectures import ARCHITECTURES
+from mobilenets.architectures.efficientnet import RELEASED, RELEASED_LITE
+
+FOLDER = pathlib.Path(__file__).parent.parent / "configs"
+CONFIGS = sorted(
+    path.stem for path in FOLDER.glob("*.py") if "def get_config" in path.read_text()
+)
+
+# The argument with which a config trains an architecture, as its header says.
+# fmt: off
+ARGUMENTS = (
+    {f"efficientnet_{v}": ("efficientnet", f"variant={v}") for v in RELEASED}
+    | {f"efficientnet_{v}": ("efficientnet_lite", f"variant={v}")
+       for v in RELEASED_LITE}
+    | {f"mobilenet_v3_{v}": ("mobilenet_v3", f"variant={v}")
+       for v in ("large", "small", "large_minimalistic", "small_minimalistic")}
+    | {f"mnasnet_{v}": ("mnasnet", f"variant={v}") for v in ("a1", "b1")}
+    | {f"moga_{v}": ("moga", f"variant={v}") for v in ("a", "b", "c")}
+    | {f"resnet{n}": ("resnet", f"layers={n}") for n in (50, 101, 152)}
+    | {f"se_resnet{n}": ("se_resnet", f"layers={n}") for n in (50, 101, 152)}
+    | {v: (v, None) for v in ("mobilenet_v1", "mobilenet_v2", "se_mobilenet_v1")}
+)
+# fmt: on
+
+
+def checked(name, argument=None):
+    config = importlib.import_module(f"configs.{name}").get_config(argument)
+    return configuration.check(config)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_every_architecture_has_a_config_with_exactly_the_released_network(name):
+    spec = get_spec(**checked(*ARGUMENTS[name]).model)
+    assert spec == ARCHITECTURES[name].make()
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_config_says_how_it_is_run_and_what_it_reached(name):
+    module = importlib.import_module(f"configs.{name}")
+    assert f"python train.py --config configs/{name}.py" in module.__doc__
+    if name != "quickstart":
+        assert "Not run here" in module.__doc__
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_smoke_run_is_small_and_needs_no_prepared_data(name):
+    config = checked(name, "smoke")
+    spec = get_spec(**config.model)
+    assert spec.resolution == 32
+    assert config.dataset.name == "fashion_mnist_subset"
+    full = get_spec(**checked(name).model)
+    assert len(spec.blocks) <= len(full.blocks)
+
+
+@pytest.mark.parametrize("variant", RELEASED)
+def test_the_config_of_an_efficientnet_is_that_of_the_generator(variant):
+    assert checked(f"efficientnet_{variant}") == checked(
+        "efficientnet", f"variant={variant}"
+    )
+
+
+def test_phi_gives_the_network_of_equation_3():
+    spec = get_spec(**checked("efficientnet", "phi=2.5").model)
+    scaled = scaling.scaled_net("efficientnet", 2.5).spec
+    assert spec.blocks != get_spec("efficientnet_b0").blocks
+    assert (spec.resolution, spec.dropout_rate) == (318, scaled.dropout_rate)
+    channels = [(b.in_channels, b.out_channels) for b in spec.blocks]
+    assert channels == [(b.in_channels, b.out_channels) for b in scaled.blocks]
+
+
+def test_the_learning_rate_of_an_efficientnet_follows_the_batch():
+    # Sec. 5.2 and the authors' code: 0.016 for each 256 images, so 0.256 for 4096.
+    config = importlib.import_module("configs.efficientnet_b3").get_config()
+    assert configuration.check(config).optimizer.learning_rate == pytest.approx(0.128)
+    config.batch_size = 4096
+    assert configuration.check(config).optimizer.learning_rate == pytest.approx(0.256)
+
+
+@pytest.mark.parametrize(
+    ("name", "argument", "message"),
+    [
+        ("efficientnet", "variant=b9", "EfficientNet 'b9'. Known are: b0, b1,"),
+        ("efficientnet", "variant=b3,phi=2", "takes variant= or phi=, not both"),
+        ("efficientnet", "phi=two", "argument phi .* must be of type float"),
+        ("efficientnet", "phi=80", "phi must be a number from -10 to 10, but is 80"),
+        ("efficientnet", "fi=2", "'fi'. Known are: phi, smoke, variant"),
+        ("efficientnet_b3", "variant=b4", "Unknown argument of the config file"),
+        ("efficientnet_lite", "variant=lite5", "variant of EfficientNet-Lite 'lite5'"),
+    ],
+)
+def test_a_wrong_argument_is_one_clear_sentence(name, argument, message):
+    with pytest.raises(UserError, match=message):
+        checked(name, argument)
