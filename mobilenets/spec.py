@@ -142,6 +142,26 @@ def inverted_residual(
     )
 
 
+def with_squeeze_excite(spec: NetSpec, name: str, reduction: int) -> NetSpec:
+    """The network with squeeze-and-excitation on the output of every block.
+
+    Args:
+      spec: the network.
+      name: of the result.
+      reduction: r of arXiv:1709.01507, Sec. 3: the squeezed width is a block's output
+        width divided by r, at least 1.
+    """
+
+    def squeeze(channels: int) -> SqueezeExciteSpec:
+        return SqueezeExciteSpec(max(1, channels // reduction), "relu", "sigmoid")
+
+    blocks = tuple(
+        dataclasses.replace(block, se=squeeze(block.out_channels))
+        for block in spec.blocks
+    )
+    return dataclasses.replace(spec, name=name, blocks=blocks)
+
+
 def make_divisible(channels: float, divisor: int = 8) -> int:
     """Rounds to the nearest multiple of `divisor`, but not below 90 % of `channels`.
 

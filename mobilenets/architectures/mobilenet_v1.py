@@ -1,14 +1,13 @@
 """MobileNetV1, Howard et al. 2017, arXiv:1704.04861, and SE-MobileNet."""
 
-import dataclasses
 from typing import Literal
 
 from mobilenets.spec import (
     BlockSpec,
     NetSpec,
-    SqueezeExciteSpec,
     make_divisible,
     strides_of_stage,
+    with_squeeze_excite,
 )
 
 # Table 1: a pair "Conv dw" and "Conv 1x1" is a block, and blocks of one width are a
@@ -88,21 +87,11 @@ def se_mobilenet_v1(
     Args:
       width_multiplier: as `mobilenet_v1`.
       resolution: as `mobilenet_v1`.
-      reduction: r of Sec. 3; the squeezed width is a block's output width divided by r,
-        at least 1.
+      reduction: see `with_squeeze_excite`.
 
     The paper (Table 3) gives only the cost: 4.7 million parameters, 572 million
     multiply-adds. Squeeze-and-excitation with r = 16 behind each of the 13 pointwise
     convolutions has it; that it follows their activation is ours.
     """
     spec = mobilenet_v1(width_multiplier, resolution)
-    blocks = tuple(
-        dataclasses.replace(
-            block,
-            se=SqueezeExciteSpec(
-                max(1, block.out_channels // reduction), act="relu", gate="sigmoid"
-            ),
-        )
-        for block in spec.blocks
-    )
-    return dataclasses.replace(spec, name="se_mobilenet_v1", blocks=blocks)
+    return with_squeeze_excite(spec, "se_mobilenet_v1", reduction)

@@ -1,14 +1,13 @@
 """ResNet, He et al. 2016, arXiv:1512.03385; SE-ResNet, Hu et al. 2018, 1709.01507."""
 
-import dataclasses
 from typing import Literal
 
 from mobilenets.spec import (
     BottleneckSpec,
     NetSpec,
-    SqueezeExciteSpec,
     make_divisible,
     strides_of_stage,
+    with_squeeze_excite,
 )
 
 # Table 1, conv2_x to conv5_x: the blocks of each, by the number of layers.
@@ -88,14 +87,7 @@ def se_resnet(
       width_multiplier: as `resnet`.
       resolution: as `resnet`.
       version: as `resnet`; the paper's models are v1.
-      reduction: r of Sec. 3; Table 10 has 4 to 32.
+      reduction: see `with_squeeze_excite`; Table 10 has 4 to 32.
     """
     spec = resnet(layers, width_multiplier, resolution, version=version)
-    blocks = tuple(
-        dataclasses.replace(
-            block,
-            se=SqueezeExciteSpec(max(1, block.out_channels // reduction), "relu", "sigmoid"),
-        )
-        for block in spec.blocks
-    )
-    return dataclasses.replace(spec, name=f"se_resnet{layers}", blocks=blocks)
+    return with_squeeze_excite(spec, f"se_resnet{layers}", reduction)
