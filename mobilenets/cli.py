@@ -1,19 +1,37 @@
 """The command `mobilenets`; `train.py` and `eval.py` stand beside it."""
 
+import dataclasses
+import json
+import math
+import pathlib
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 import mobilenets
+from mobilenets import complexity, profile_table, scaling, scaling_table, tables
+from mobilenets.architectures import ARCHITECTURES, get_spec
 from mobilenets.errors import UserError
 
 app = typer.Typer(
     help="Efficient vision networks in JAX. To train and evaluate: train.py, eval.py.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
     add_completion=False,
+    rich_markup_mode=None,  # plain help can be piped, and its paragraphs are filled
 )
+
+# Typer brings its own copy of click in some versions; this is its class for what cannot
+# be parsed: an unknown option, a word in place of a number.
+_UsageError: Any = typer.BadParameter.__mro__[1]
+
+UNITS = {"K": 1e3, "M": 1e6, "G": 1e9}
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, with exact numbers.")]
+
+
+def _examples(*commands: str) -> str:
+    # The backspace is click's mark of a paragraph whose lines are to be kept.
+    return "\n  ".join(["\b\nExamples:", *commands])
 
 
 def _print_version(wanted: bool) -> None:
@@ -22,17 +40,170 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _options(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option("--version", callback=_print_version, help="Print the version."),
     ] = False,
 ) -> None:
-    """Makes subcommands of what follows, be it one or many."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
-@app.command()
+@app.command("list", epilog=_examples("mobilenets list", "mobilenets list --json"))
+def list_networks(as_json: Json = False) -> None:
+    """Lists every network with its cost and published accuracy.
+
+    Parameters and multiply-adds (MAdds) are exact, for 1000 classes and one image of
+    the given height and width in pixels. Top-1 is the source's, on ImageNet.
+    """
+    networks = [_listed(name) for name in ARCHITECTURES]
+    if as_json:
+        _print_json(networks)
+    else:
+        tables.print_list(networks)
+
+
+@app.command(
+    epilog=_examples(
+        "mobilenets profile mobilenet_v2",
+        "mobilenets profile mobilenet_v2 --width 0.5 --resolution 160 --num-classes 10",
+        "mobilenets profile efficientnet_b0 --json",
+    )
+)
+def profile(
+    name: Annotated[str, typer.Argument(help="A name that `mobilenets list` prints.")],
+    resolution: Annotated[
+        int | None, typer.Option(help="Height and width of the input in pixels.")
+    ] = None,
+    width: Annotated[
+        float | None, typer.Option(help="The width multiplier, of the channels.")
+    ] = None,
+    depth: Annotated[
+        float | None, typer.Option(help="The depth multiplier, of the layers.")
+    ] = None,
+    num_classes: Annotated[
+        int, typer.Option(min=0, help="Width of the logits; 0 leaves them out.")
+    ] = 1000,
+    as_json: Json = False,
+) -> None:
+    """Prints a network row by row: stem, each block, head.
+
+    A block's expansion is the width of its depthwise (in a ResNet its 3x3) convolution
+    over the width of its input; SE is the width between the two layers of its
+    squeeze-and-excitation; the output is height x width x channels. MAdds are
+    multiply-adds for one image. The memory is that of the activations: the outputs of
+    all convolutions and dense layers of the row for one image in float32.
+    """
+    given = {
+        "resolution": resolution,
+        "width_multiplier": width,
+        "depth_multiplier": depth,
+    }
+    spec = get_spec(name, **{k: v for k, v in given.items() if v is not None})
+    rows = profile_table.rows(spec, num_classes)
+    if as_json:
+        _print_json(
+            {
+                "name": name,
+                "resolution": spec.resolution,
+                "num_classes": num_classes,
+                "parameters": complexity.params(spec, num_classes),
+                "madds": complexity.madds(spec, num_classes),
+                "activation_bytes": sum(row.activation_bytes for row in rows),
+                "layers": [dataclasses.asdict(row) for row in rows],
+            }
+        )
+    else:
+        size = f"{spec.resolution} x {spec.resolution} pixels"
+        tables.print_profile(f"{name}, {size}, {num_classes} classes", rows)
+
+
+@app.command(
+    epilog=_examples(
+        "mobilenets scale efficientnet",
+        "mobilenets scale efficientnet --phi 2.5",
+        "mobilenets scale mobilenet_v2 --along width --phi 2",
+        "mobilenets scale efficientnet --max-madds 600M --max-parameters 8M",
+        "mobilenets scale efficientnet --plot scaling.png",
+    )
+)
+def scale(
+    family: Annotated[
+        str, typer.Argument(help="What to scale: " + ", ".join(scaling.FAMILIES) + ".")
+    ],
+    phi: Annotated[
+        float | None,
+        typer.Option(
+            help="How far: 0 is the baseline, each 1 about doubles its MAdds."
+        ),
+    ] = None,
+    along: Annotated[
+        str, typer.Option(help="What grows: " + ", ".join(scaling.METHODS) + ".")
+    ] = "compound",
+    alpha: Annotated[
+        float | None, typer.Option(help="Depth is alpha to the power of phi.")
+    ] = None,
+    beta: Annotated[
+        float | None, typer.Option(help="Width is beta to the power of phi.")
+    ] = None,
+    gamma: Annotated[
+        float | None, typer.Option(help="Resolution is gamma to the power of phi.")
+    ] = None,
+    max_madds: Annotated[
+        str | None, typer.Option(help="Budget of multiply-adds: 600M, 1.5G or 6e8.")
+    ] = None,
+    max_parameters: Annotated[
+        str | None, typer.Option(help="Budget of parameters: 8M or 8000000.")
+    ] = None,
+    plot: Annotated[
+        pathlib.Path | None,
+        typer.Option(help="A PNG file to draw phi 0 to 7 into.", metavar="FILE"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Scales a baseline in depth, width and resolution.
+
+    By Eq. 3 of the EfficientNet paper, arXiv:1905.11946. With --phi, the network there;
+    with a budget, the largest network within it; with neither, the networks of phi 0 to
+    7, for EfficientNet beside the released B0 to B7, whose multipliers were rounded by
+    hand. Parameters and multiply-adds (MAdds) are exact, for 1000 classes and one
+    image.
+    """
+    given = {"alpha": alpha, "beta": beta, "gamma": gamma}
+    coefficients = dataclasses.replace(
+        scaling.method(along), **{k: v for k, v in given.items() if v is not None}
+    )
+    budget = {
+        "max_madds": _number("--max-madds", max_madds),
+        "max_params": _number("--max-parameters", max_parameters),
+    }
+    has_budget = any(limit is not None for limit in budget.values())
+    if phi is not None and has_budget:
+        raise UserError("Give --phi or a budget, not both: a budget finds its phi.")
+    if has_budget:
+        net = scaling.largest(family, coefficients, **budget)
+        report = scaling_table.one(family, net)
+    elif phi is not None:
+        net = scaling.scaled_net(family, phi, coefficients)
+        report = scaling_table.one(family, net)
+    else:
+        report = scaling_table.series(family, coefficients)
+    if plot:
+        from mobilenets.scaling_picture import draw_scaling
+
+        draw_scaling(family, coefficients, plot)
+    if as_json:
+        _print_json(report)
+    else:
+        tables.print_scaling(report)
+
+
+@app.command(
+    epilog=_examples("mobilenets prepare imagenet2012 --data-dir D --manual-dir TARS")
+)
 def prepare(
     name: Annotated[
         str, typer.Argument(help="A data set of TensorFlow Datasets: imagenet2012.")
@@ -52,17 +223,55 @@ def prepare(
 
     ImageNet's two tars, ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar, must be in
     the manual folder; their host asks for an account.
-
-    Example: mobilenets prepare imagenet2012 --data-dir D --manual-dir TARS
     """
     from mobilenets.data.prepare import prepare as prepare_data_set
 
     prepare_data_set(name, data_dir, manual_dir)
 
 
-def main() -> None:
-    """Runs the command line; a `UserError` ends with its sentence and exit code 1."""
+def _listed(name: str) -> dict[str, Any]:
+    architecture = ARCHITECTURES[name]
+    spec = architecture.make()
+    return {
+        "name": name,
+        "parameters": complexity.params(spec),
+        "madds": complexity.madds(spec),
+        "resolution": spec.resolution,
+        "top1": architecture.top1,
+        "source": architecture.source,
+    }
+
+
+def _number(option: str, text: str | None) -> float | None:
+    """The number that "600M", "1.5G", "6e8" or "600000000" stands for."""
+    if text is None:
+        return None
+    unit = UNITS.get(text[-1:].upper())
     try:
-        app()
+        number = float(text[:-1]) * unit if unit else float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise UserError(
+            f"{option} must be a number above 0, such as 600M, 1.5G or 6e8, but is "
+            f"{text!r}."
+        )
+    return number
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2))
+
+
+def main() -> None:
+    """Runs the command line; a mistake ends with its sentence and exit code 1."""
+    try:
+        code = app(standalone_mode=False)
     except UserError as error:
         sys.exit(f"error: {error}")
+    except _UsageError as error:
+        message = error.format_message()
+        sys.exit(f"error: {message}{'' if message[-1] in '.?' else '.'} See --help.")
+    except typer.Abort:
+        sys.exit(130)  # Ctrl-C
+    sys.exit(code)

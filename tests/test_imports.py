@@ -16,7 +16,13 @@ def imported_by(module):
 
 @pytest.mark.parametrize(
     "module",
-    ["mobilenets", "mobilenets.spec", "mobilenets.complexity", "mobilenets.cli"],
+    [
+        "mobilenets",
+        "mobilenets.spec",
+        "mobilenets.complexity",
+        "mobilenets.scaling",
+        "mobilenets.cli",
+    ],
 )
 def test_specs_need_neither_jax_nor_a_data_library(module):
     heavy = {"jax", "flax", "tensorflow", "tensorflow_datasets", "grain"}

@@ -1,0 +1,187 @@
+"""The tables that the command line prints.
+
+Million means 10**6 and MB 10**6 bytes. Costs are multiply-adds (MAdds), never FLOPs.
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import rich.box
+import rich.console
+import rich.table
+
+from mobilenets.profile_table import Row
+
+# No terminal, no limit: what is piped into a file or a search has a line a row.
+WIDTH_OF_A_PIPE = 200
+
+
+def print_list(networks: Sequence[dict[str, Any]]) -> None:
+    """Prints the networks that `mobilenets list` knows.
+
+    Args:
+      networks: of each its name, parameters, madds, resolution, top1 and source.
+    """
+    table = _table("name", ">parameters", ">MAdds\n(M)", ">pixels", ">top-1\n(%)")
+    table.add_column("source of top-1", overflow="fold")
+    for net in networks:
+        table.add_row(
+            net["name"],
+            f"{net['parameters']:,}",
+            _millions(net["madds"]),
+            str(net["resolution"]),
+            str(net["top1"]),
+            net["source"],
+        )
+    _print(table)
+
+
+def print_profile(heading: str, rows: Sequence[Row]) -> None:
+    """Prints a network row by row, and the totals."""
+    table = _table("name")
+    table.add_column("operator")  # it alone may wrap
+    _add_columns(
+        table,
+        "kernel\nstride",
+        ">expan-\nsion",
+        ">SE",
+        ">output",
+        ">param-\neters",
+        ">MAdds\n(M)",
+        ">memory\n(MB)",
+    )
+    for row in rows:
+        has_kernel = row.kernel_size is not None
+        table.add_row(
+            row.name,
+            row.operator,
+            f"{row.kernel_size}x{row.kernel_size}, {row.stride}" if has_kernel else "",
+            f"{row.expansion:.3g}" if row.expansion is not None else "",
+            str(row.se_channels or ""),
+            "x".join(map(str, row.output)),
+            f"{row.parameters:,}",
+            _millions(row.madds),
+            _millions(row.activation_bytes),
+        )
+    table.add_section()
+    table.add_row(
+        "total",
+        *[""] * 5,
+        f"{sum(row.parameters for row in rows):,}",
+        _millions(sum(row.madds for row in rows)),
+        _millions(sum(row.activation_bytes for row in rows)),
+    )
+    _print(heading, table)
+
+
+def print_scaling(report: dict[str, Any]) -> None:
+    """Prints what `scaling_table.one` or `scaling_table.series` tells."""
+    alpha, beta, gamma = report["coefficients"].values()
+    heading = (
+        f"{report['family']}, scaled by alpha {alpha:.4g} (depth), beta {beta:.4g} "
+        f"(width), gamma {gamma:.4g} (resolution)"
+    )
+    if "nets" in report:
+        _print(heading, _series(report["nets"]))
+    else:
+        _print(heading, _facts(report))
+    if "released" in report:
+        _print(
+            "\nThe released networks, and the phi that each of their numbers implies",
+            _released(report["released"]),
+        )
+
+
+def _facts(net: dict[str, Any]) -> rich.table.Table:
+    """A line for each fact of one network."""
+    by = net["multipliers"]
+    facts = {
+        "phi": f"{net['phi']:g}",
+        "depth": f"x {by['depth']:.3f}",
+        "width": f"x {by['width']:.3f}",
+        "resolution": f"x {by['resolution']:.3f} = {net['resolution']} pixels",
+        "parameters": f"{net['parameters']:,}",
+        "MAdds": f"{net['madds']:,} = {net['madds_to_baseline']:.2f} x the baseline's",
+        "dropout": f"{net['dropout_rate']:.3g}",
+    }
+    if near := net.get("nearest_released"):
+        facts["nearest released"] = near["name"]
+        facts["its parameters"] = f"{near['parameters']:,}"
+        facts["its MAdds"] = f"{near['madds']:,}"
+    table = rich.table.Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for name, value in facts.items():
+        table.add_row(name, value)
+    return table
+
+
+def _series(nets: Sequence[dict[str, Any]]) -> rich.table.Table:
+    """A row for each phi."""
+    table = _table(">phi", *_SCALED_COLUMNS)
+    for net in nets:
+        table.add_row(f"{net['phi']:g}", *_scaled_cells(net))
+    return table
+
+
+def _released(nets: Sequence[dict[str, Any]]) -> rich.table.Table:
+    """A row for each released network, with the phi that its multipliers imply."""
+    dimensions = ("depth", "width", "resolution")
+    table = _table(
+        "", *_SCALED_COLUMNS, ">phi by\ndepth", ">phi by\nwidth", ">phi by\npixels"
+    )
+    for net in nets:
+        phis = [net["implied_phi"].get(dimension) for dimension in dimensions]
+        table.add_row(
+            net["name"].removeprefix("efficientnet_").upper(),
+            *_scaled_cells(net),
+            *("" if phi is None else f"{phi:.1f}" for phi in phis),
+        )
+    return table
+
+
+_SCALED_COLUMNS = (
+    ">depth",
+    ">width",
+    ">pixels",
+    ">parameters",
+    ">MAdds\n(M)",
+    ">times\nphi = 0",
+    ">dropout",
+)
+
+
+def _scaled_cells(net: dict[str, Any]) -> list[str]:
+    return [
+        f"{net['multipliers']['depth']:.2f}",
+        f"{net['multipliers']['width']:.2f}",
+        str(net["resolution"]),
+        f"{net['parameters']:,}",
+        _millions(net["madds"]),
+        f"{net['madds_to_baseline']:.1f}",
+        f"{net['dropout_rate']:.2g}",
+    ]
+
+
+def _table(*columns: str) -> rich.table.Table:
+    """A table with these columns; see `_add_columns`."""
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, show_edge=False, padding=0)
+    _add_columns(table, *columns)
+    return table
+
+
+def _add_columns(table: rich.table.Table, *names: str) -> None:
+    """Adds columns that do not wrap; ">" before a name aligns it to the right."""
+    for name in names:
+        justify = "right" if name.startswith(">") else "left"
+        table.add_column(name.removeprefix(">"), justify=justify, no_wrap=True)
+
+
+def _print(*parts: str | rich.table.Table) -> None:
+    width = None if sys.stdout.isatty() else WIDTH_OF_A_PIPE
+    console = rich.console.Console(width=width, highlight=False, markup=False)
+    for part in parts:
+        console.print(part)
+
+
+def _millions(number: int) -> str:
+    return f"{number / 1e6:,.1f}"
