@@ -109,6 +109,9 @@ class Optimizer(Section):
     weight_decay: NonNegative = 0.0
     # MobileNetV1 found "very little or no weight decay" best on them, Sec. 3.2.
     weight_decay_on_depthwise: bool = False
+    # The learning rate of all layers but the logits, as a fraction of it: in
+    # fine-tuning those are trained already.
+    backbone_rate: Annotated[float, Gt(0), Le(1)] = 1.0
     rmsprop: RMSProp = RMSProp()
     sgd: SGD = SGD()
     adamw: AdamW = AdamW()
@@ -148,8 +151,15 @@ class Configuration(Section):
     """One run: `python train.py --config FILE` trains exactly this."""
 
     task: Literal["classification"] = "classification"
-    # The arguments of `mobilenets.get_spec`: name, width_multiplier, resolution, ...
-    model: dict[str, Any]
+    # A folder of weights to start from: imported ones, or the workdir of a run. The
+    # network and its preprocessing are then theirs.
+    init_from: str = ""
+    # How many of the last stages are trained; a stage begins with each stride. 0: only
+    # the logits, -1: everything. What is not trained stays exactly as it was.
+    trainable_stages: Annotated[int, Ge(-1)] = -1
+    # The arguments of `mobilenets.get_spec`: name, width_multiplier, resolution, ...;
+    # with init_from those of `mobilenets.replace`, without a name.
+    model: dict[str, Any] = {}
     dtype: Literal["float32", "bfloat16"] = "float32"  # of the computation
     dataset: Dataset = Dataset()
     preprocessing: Preprocessing = Preprocessing()
@@ -175,6 +185,15 @@ class Configuration(Section):
                 f"batch_size {self.batch_size} cannot be split into accumulation_steps "
                 f"{self.accumulation_steps} equal parts"
             )
+        if self.init_from:
+            self._check_init_from()
+        elif "name" not in self.model:
+            raise ValueError("model.name is missing: give it, or init_from")
+        elif self.trainable_stages >= 0:
+            raise ValueError(
+                f"trainable_stages is {self.trainable_stages}, but what is not trained "
+                "must come from init_from, which is empty"
+            )
         given = [k for k in ("name", "directory", "folder") if getattr(self.dataset, k)]
         if len(given) != 1:
             raise ValueError(
@@ -183,10 +202,22 @@ class Configuration(Section):
             )
         return self
 
+    def _check_init_from(self) -> None:
+        if "name" in self.model:
+            raise ValueError(
+                f"model.name is {self.model['name']!r}, but the network is that of "
+                "init_from: leave it out"
+            )
+        if self.preprocessing != Preprocessing():
+            raise ValueError(
+                "preprocessing is given, but it is that of the weights in init_from: "
+                "leave it out"
+            )
+
 
 def defaults() -> ml_collections.ConfigDict:
-    """The default of every value but `model`, for a config file to start from."""
-    values = Configuration.model_construct(model={}).model_dump()
+    """The default of every value, for a config file to start from."""
+    values = Configuration.model_construct().model_dump()
     return ml_collections.ConfigDict(values)
 
 

@@ -12,6 +12,7 @@ from jax.typing import DTypeLike
 
 from mobilenets.architectures import get_spec, replace
 from mobilenets.blocks import ACTIVATIONS, BLOCKS, ConvBN, SqueezeExcite, max_pool
+from mobilenets.errors import UserError
 from mobilenets.initialization import SAMPLERS, initial_scale, kernel_draw, kernel_init
 from mobilenets.spec import NetSpec
 
@@ -23,11 +24,14 @@ class ConvNet(nn.Module):
       spec: the architecture.
       num_classes: width of the logits; 0 leaves out the dropout and the logits.
       dtype: of the computation. Parameters, statistics and logits are float32.
+      frozen: names of modules that behave as in evaluation while others are trained,
+        see `frozen_modules`. Who trains keeps their parameters.
     """
 
     spec: NetSpec
     num_classes: int = 1000
     dtype: DTypeLike = jnp.float32
+    frozen: tuple[str, ...] = ()
 
     @nn.compact
     def __call__(
@@ -65,20 +69,21 @@ class ConvNet(nn.Module):
             spec.stem_stride,
             act=spec.act,
             name="stem",
-        )(images, train)
+        )(images, self._trains("stem", train))
         stride = spec.stem_stride
         endpoints = {"stem": x, f"stride{stride}": x}
         if spec.stem_max_pool:
             x, stride = max_pool(x, spec.padding), 2 * stride
         for i, block in enumerate(spec.blocks):
-            module = BLOCKS[type(block)]
-            x, maps = module(block, conv_bn, squeeze_excite, name=f"block{i}")(x, train)
+            name = f"block{i}"
+            module = BLOCKS[type(block)](block, conv_bn, squeeze_excite, name=name)
+            x, maps = module(x, self._trains(name, train))
             stride *= block.stride
-            endpoints |= {f"block{i}/{name}": value for name, value in maps.items()}
-            endpoints[f"block{i}"] = endpoints[f"stride{stride}"] = x
+            endpoints |= {f"{name}/{inner}": value for inner, value in maps.items()}
+            endpoints[name] = endpoints[f"stride{stride}"] = x
         if spec.head_conv_channels:
             x = conv_bn(spec.head_conv_channels, act=spec.act, name="head_conv")(
-                x, train
+                x, self._trains("head_conv", train)
             )
             endpoints["head_conv"] = x
         x = x.mean(axis=(1, 2))
@@ -101,6 +106,40 @@ class ConvNet(nn.Module):
             name="logits",
         )(x.astype(jnp.float32))
         return logits, endpoints
+
+    def _trains(self, name: str, train: bool) -> bool:
+        return train and name not in self.frozen
+
+
+def frozen_modules(spec: NetSpec, trainable_stages: int) -> tuple[str, ...]:
+    """The modules in front of the stages that are trained.
+
+    A stage begins with every block that has a stride; what follows the last block
+    belongs to the last stage. The logits are always trained.
+
+    Args:
+      spec: the network.
+      trainable_stages: how many of the last stages are trained; 0 for the logits alone,
+        -1 for everything.
+
+    Raises:
+      UserError: the network has fewer stages.
+
+    >>> frozen_modules(get_spec("mobilenet_v1"), 2)[-1]  # 512 channels on are trained
+    'block4'
+    """
+    if trainable_stages < 0:
+        return ()
+    if trainable_stages == 0:
+        blocks = [f"block{i}" for i in range(len(spec.blocks))]
+        return ("stem", *blocks, "head_conv", "head_dense")
+    begins = [i for i, block in enumerate(spec.blocks) if block.stride > 1]
+    if trainable_stages > len(begins):
+        raise UserError(
+            f"trainable_stages is {trainable_stages}, but {spec.name} has "
+            f"{len(begins)} stages: use at most that, or -1 to train everything."
+        )
+    return ("stem", *(f"block{i}" for i in range(begins[-trainable_stages])))
 
 
 def init_variables(model: ConvNet, rng: jax.Array) -> Any:

@@ -96,6 +96,7 @@ def _one_of(values: tuple) -> tuple[Callable[[Any], bool], str]:
 # The fields of a finished spec that a caller may replace, and what each may be. The
 # others follow from the paper's table.
 _REPLACEABLE = {
+    "resolution": _POSITIVE,
     "stem_stride": _one_of((1, 2)),
     "dropout_rate": _FRACTION,
     "bn_momentum": _FRACTION,
@@ -106,7 +107,6 @@ _REPLACEABLE = {
 _ARGUMENTS = {
     "width_multiplier": _MULTIPLIER,
     "depth_multiplier": _MULTIPLIER,
-    "resolution": _POSITIVE,
     "reduction": _POSITIVE,
     "drop_path_rate": _FRACTION,
     "rounding": _one_of(("floor", "make_divisible")),
@@ -145,8 +145,8 @@ def replace(spec: NetSpec, **overrides: Any) -> NetSpec:
 
     Args:
       spec: the network.
-      **overrides: `stem_stride` (1 suits images of 32 pixels), `dropout_rate`,
-        `bn_momentum`, `bn_epsilon`, `padding`.
+      **overrides: `resolution`, `stem_stride` (1 suits images of 32 pixels),
+        `dropout_rate`, `bn_momentum`, `bn_epsilon`, `padding`.
 
     Raises:
       UserError: a key is none of those, a value is out of its range, or the resolution

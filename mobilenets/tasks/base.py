@@ -31,8 +31,21 @@ class Task(Protocol):
         """What a run must find unchanged in its data; JSON values."""
         ...
 
+    @property
+    def description(self) -> dict[str, Any]:
+        """What the weights belong to, for who uses them later; JSON values."""
+        ...
+
     def init_variables(self, rng: jax.Array) -> dict[str, Any]:
         """{"params", "batch_stats"} of the untrained model."""
+        ...
+
+    def with_pretrained(self, variables: dict[str, Any]) -> dict[str, Any]:
+        """The same on the host, with pretrained values where there are any."""
+        ...
+
+    def relative_rates(self, params: Any) -> Any:
+        """For each parameter a factor of its learning rate; 0 where it is frozen."""
         ...
 
     def train_batches(self) -> grain.DatasetIterator:

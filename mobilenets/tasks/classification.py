@@ -11,16 +11,24 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from mobilenets.architectures import get_spec
+from mobilenets import trained
+from mobilenets.architectures import get_spec, replace
 from mobilenets.configuration import Configuration
-from mobilenets.convnet import create_model, init_variables
+from mobilenets.convnet import ConvNet, frozen_modules, init_variables
 from mobilenets.data import pipeline
 from mobilenets.data.sources import open_source
-from mobilenets.errors import UserError
+from mobilenets.spec import NetSpec
 from mobilenets.tasks import pictures
 from mobilenets.tasks.base import Batch, HostBatch, Metrics
 
 PREDICTIONS_DRAWN = 40
+
+
+def _spec(config: Configuration) -> NetSpec:
+    """The network of the configuration, or of the weights it starts from."""
+    if config.init_from:
+        return replace(trained.describe(config.init_from).spec, **config.model)
+    return get_spec(**config.model)
 
 
 class Classification:
@@ -33,15 +41,19 @@ class Classification:
     headline = "top1"
 
     def __init__(self, config: Configuration):
+        self.spec = _spec(config)
+        if config.init_from:
+            preprocessing = trained.describe(config.init_from).preprocessing
+            config = config.model_copy(update={"preprocessing": preprocessing})
         self._config = config
-        if "name" not in config.model:
-            raise UserError("The config is wrong: model.name is missing.")
-        self.spec = get_spec(**config.model)
         self._train = open_source(config.dataset, config.dataset.train_split)
         self._eval = open_source(config.dataset, config.dataset.eval_split)
         self.class_names = self._train.class_names
-        self.model = create_model(
-            self.spec, len(self.class_names), jnp.dtype(config.dtype)
+        self.model = ConvNet(
+            self.spec,
+            len(self.class_names),
+            jnp.dtype(config.dtype),
+            frozen_modules(self.spec, config.trainable_stages),
         )
         self.train_size, self.eval_size = len(self._train), len(self._eval)
 
@@ -50,9 +62,39 @@ class Classification:
         """The names of the classes, and how many images there are to train."""
         return {"class_names": list(self.class_names), "train_size": self.train_size}
 
+    @property
+    def description(self) -> dict[str, Any]:
+        """See `trained.Description`."""
+        return trained.Description(
+            spec=self.spec,
+            preprocessing=self._config.preprocessing,
+            class_names=self.class_names,
+        ).model_dump(mode="json")
+
     def init_variables(self, rng: jax.Array) -> dict[str, Any]:
         """See `convnet.init_variables`."""
         return init_variables(self.model, rng)
+
+    def with_pretrained(self, variables: dict[str, Any]) -> dict[str, Any]:
+        """With the weights of `init_from`; the logits only if the classes are its."""
+        if not self._config.init_from:
+            return variables
+        pretrained = trained.load(self._config.init_from)
+        params = dict(pretrained.variables["params"])
+        if pretrained.description.class_names != self.class_names:
+            params["logits"] = variables["params"]["logits"]
+        return {"params": params, "batch_stats": pretrained.variables["batch_stats"]}
+
+    def relative_rates(self, params: Any) -> Any:
+        """1 for the logits, `optimizer.backbone_rate` for the others, 0 if frozen."""
+
+        def rate(path: tuple, _: jax.Array) -> float:
+            module = path[0].key
+            if module in self.model.frozen:
+                return 0.0
+            return 1.0 if module == "logits" else self._config.optimizer.backbone_rate
+
+        return jax.tree.map_with_path(rate, params)
 
     def train_batches(self) -> grain.DatasetIterator:
         """See `pipeline.train_batches`."""

@@ -9,6 +9,7 @@ from orbax.checkpoint import checkpoint_managers
 
 from mobilenets.configuration import Configuration
 from mobilenets.errors import UserError
+from mobilenets.tasks.base import Task
 from mobilenets.training.state import TrainState
 from mobilenets.training.workdir import Workdir
 
@@ -66,7 +67,7 @@ class Checkpoints:
         state: TrainState,
         batches: grain.DatasetIterator,
         config: Configuration,
-        data_facts: dict[str, Any],
+        task: Task,
         score: float | None,
     ) -> None:
         """Saves in the background; `wait` returns when it is on disk.
@@ -76,10 +77,14 @@ class Checkpoints:
           state: is copied before this returns, so it may be donated.
           batches: the training iterator, behind the batch of this step.
           config: of the run.
-          data_facts: the task's.
+          task: of the run; its facts and its description are saved.
           score: the headline metric, None without an evaluation.
         """
-        run = {"config": config.model_dump(mode="json"), "data_facts": data_facts}
+        run = {
+            "config": config.model_dump(mode="json"),
+            "data_facts": task.data_facts,
+            "description": task.description,
+        }
         self._manager.save(
             step,
             args=ocp.args.Composite(
@@ -101,18 +106,30 @@ class Checkpoints:
         Raises:
           UserError: a fact differs, or the checkpoint is damaged.
         """
-        try:
-            saved = self._manager.restore(
-                step, args=ocp.args.Composite(run=ocp.args.JsonRestore())
-            )["run"]["data_facts"]
-        except (ValueError, KeyError, OSError) as error:
-            raise _unusable(step, error) from None
+        saved = self._run(step)["data_facts"]
         changed = [name for name, fact in data_facts.items() if saved[name] != fact]
         if changed:
             raise UserError(
                 f"The data set is not the one of the run: its {' and '.join(changed)} "
                 "changed. Use the same images, or another --workdir."
             )
+
+    def description(self, step: int) -> dict[str, Any]:
+        """The task's description of what the weights of a checkpoint belong to.
+
+        Raises:
+          UserError: the checkpoint is damaged.
+        """
+        return self._run(step)["description"]
+
+    def _run(self, step: int) -> dict[str, Any]:
+        try:
+            run = self._manager.restore(
+                step, args=ocp.args.Composite(run=ocp.args.JsonRestore())
+            )["run"]
+            return {name: run[name] for name in ("data_facts", "description")}
+        except (ValueError, KeyError, OSError) as error:
+            raise _unusable(step, error) from None
 
     def wait(self) -> None:
         """Waits for what is being saved."""

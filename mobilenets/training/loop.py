@@ -55,15 +55,20 @@ def train(task: Task, config: Configuration, directory: str) -> None:
         if first_step >= total_steps:
             console.print(f"Nothing to do: the run in {files.path} is finished.")
             return
-        create, train_step = _compiled(task, config, mesh, steps_per_epoch, total_steps)
+        init_rng, step_rng = jax.random.split(jax.random.key(config.seed))
+        create, train_step = _compiled(
+            task, config, mesh, steps_per_epoch, total_steps, step_rng
+        )
         batches = stack.enter_context(contextlib.closing(task.train_batches()))
         if first_step:
-            shapes = jax.eval_shape(create)
+            variables = jax.eval_shape(task.init_variables, init_rng)
+            shapes = jax.eval_shape(create, variables)
             abstract_state = abstract_like(shapes, sharding.replicated(mesh))
             state = checkpoints.restore(abstract_state, batches)
             console.print(f"Going on from step {first_step} of {total_steps}.")
         else:
-            state = create()
+            variables = jax.device_get(jax.jit(task.init_variables)(init_rng))
+            state = create(task.with_pretrained(variables))
         evaluator = Evaluator(task, mesh)
         log = stack.enter_context(contextlib.closing(MetricLog(files, first_step)))
         stop = stack.enter_context(StopRequest())
@@ -102,7 +107,7 @@ def train(task: Task, config: Configuration, directory: str) -> None:
                 draw_training_curves(files, task.headline)
                 evaluator.draw_predictions(state.variables(ema=True), files.predictions)
             if evaluating or stopping:
-                checkpoints.save(step, state, batches, config, task.data_facts, score)
+                checkpoints.save(step, state, batches, config, task, score)
             if stopping:
                 break
         checkpoints.wait()
@@ -121,21 +126,22 @@ def _compiled(
     mesh: jax.sharding.Mesh,
     steps_per_epoch: float,
     total_steps: int,
+    rng: jax.Array,
 ) -> tuple[
-    Callable[[], TrainState], Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+    Callable[[dict[str, Any]], TrainState],
+    Callable[[TrainState, Batch], tuple[TrainState, Metrics]],
 ]:
-    """The jitted functions that create the state and that update it."""
+    """The jitted functions that create the state from variables and that update it."""
     schedule = make_schedule(
         config.schedule, config.optimizer.learning_rate, steps_per_epoch, total_steps
     )
-    optimizer = make_optimizer(config.optimizer, schedule)
-    init_rng, step_rng = jax.random.split(jax.random.key(config.seed))
+    optimizer = make_optimizer(config.optimizer, schedule, task.relative_rates)
     everywhere = sharding.replicated(mesh)
     create = jax.jit(
-        lambda: create_state(task, optimizer, init_rng), out_shardings=everywhere
+        lambda variables: create_state(variables, optimizer), out_shardings=everywhere
     )
     update = jax.jit(
-        make_train_step(task, optimizer, schedule, config, step_rng),
+        make_train_step(task, optimizer, schedule, config, rng),
         in_shardings=(everywhere, sharding.by_example(mesh)),
         out_shardings=everywhere,
         donate_argnums=0,

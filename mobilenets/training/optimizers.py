@@ -1,5 +1,6 @@
 """Optimizers and learning-rate schedules by name, all of optax."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -54,9 +55,36 @@ def make_schedule(
 
 
 def make_optimizer(
+    optimizer: configuration.Optimizer,
+    schedule: optax.Schedule,
+    relative_rates: Callable[[Any], Any] = lambda params: jax.tree.map(
+        lambda _: 1.0, params
+    ),
+) -> optax.GradientTransformation:
+    """The named optimizer, with weight decay on kernels only.
+
+    Args:
+      optimizer: of the configuration.
+      schedule: the learning rate at a step.
+      relative_rates: from the parameters to a number for each, by which its learning
+        rate is multiplied. 0 leaves it as it is, without decay and without a state.
+    """
+
+    def is_trained(params: Any) -> Any:
+        return jax.tree.map(bool, relative_rates(params))
+
+    def scale(updates: Any, params: Any) -> Any:
+        return jax.tree.map(lambda u, rate: u * rate, updates, relative_rates(params))
+
+    return optax.chain(
+        optax.masked(_named_optimizer(optimizer, schedule), is_trained),
+        optax.stateless(scale),
+    )
+
+
+def _named_optimizer(
     optimizer: configuration.Optimizer, schedule: optax.Schedule
 ) -> optax.GradientTransformation:
-    """The named optimizer, with weight decay on kernels only."""
 
     def decayed(params: Any) -> Any:
         return decay_mask(params, optimizer.weight_decay_on_depthwise)

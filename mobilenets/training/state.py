@@ -7,8 +7,6 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from mobilenets.tasks.base import Task
-
 
 @flax.struct.dataclass
 class TrainState:
@@ -28,10 +26,9 @@ class TrainState:
 
 
 def create_state(
-    task: Task, optimizer: optax.GradientTransformation, rng: jax.Array
+    variables: dict[str, Any], optimizer: optax.GradientTransformation
 ) -> TrainState:
-    """The state before the first step."""
-    variables = task.init_variables(rng)
+    """The state before the first step, from {"params", "batch_stats"}."""
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=variables["params"],

@@ -32,6 +32,11 @@ def make_train_step(
     parts = config.accumulation_steps
 
     def loss_and_updates(params, batch_stats, part, rng):
+        # Nothing flows back to what is not trained: a gradient of 0 that costs nothing.
+        rates = task.relative_rates(params)
+        params = jax.tree.map(
+            lambda p, rate: p if rate else jax.lax.stop_gradient(p), params, rates
+        )
         outputs, updated = task.model.apply(
             {"params": params, "batch_stats": batch_stats},
             task.inputs(part),
@@ -65,10 +70,12 @@ def make_train_step(
 
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        ema = optax.incremental_update(
-            {"params": params, "batch_stats": batch_stats},
+        new_share = 1.0 - ema_decay_at(state.step, config.ema_decay)
+        # In this form what does not change is not rounded either.
+        ema = jax.tree.map(
+            lambda average, value: average + new_share * (value - average),
             state.ema,
-            1.0 - ema_decay_at(state.step, config.ema_decay),
+            {"params": params, "batch_stats": batch_stats},
         )
         metrics |= {
             "learning_rate": jnp.asarray(schedule(state.step)),

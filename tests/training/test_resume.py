@@ -82,7 +82,9 @@ def saved_state(directory):
     config = make_config()
     task = make_small_task(config)
     optimizer = make_optimizer(config.optimizer, lambda step: 0.0)
-    abstract = jax.eval_shape(lambda: create_state(task, optimizer, jax.random.key(0)))
+    abstract = jax.eval_shape(
+        lambda: create_state(task.init_variables(jax.random.key(0)), optimizer)
+    )
     here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     batches = task.train_batches()
     checkpoints = Checkpoints(workdir.of_run(directory))
@@ -205,14 +207,14 @@ def test_the_latest_and_the_best_checkpoint_are_kept(tmp_path):
     config = make_config()
     task = make_small_task(config)
     optimizer = make_optimizer(config.optimizer, lambda step: 0.0)
-    state = create_state(task, optimizer, jax.random.key(0))
+    state = create_state(task.init_variables(jax.random.key(0)), optimizer)
     batches = task.train_batches()
     checkpoints = Checkpoints(workdir.claim(str(tmp_path), config))
     assert checkpoints.latest_step is None and checkpoints.best_step is None
     kept = []
     scores = {1: None, 2: 0.2, 3: 0.9, 4: 0.9, 5: 0.5, 6: None, 7: 0.1}
     for step, score in scores.items():
-        checkpoints.save(step, state, batches, config, task.data_facts, score)
+        checkpoints.save(step, state, batches, config, task, score)
         checkpoints.wait()
         kept.append((kept_steps(tmp_path), checkpoints.best_step))
     checkpoints.close()

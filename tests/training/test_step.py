@@ -66,7 +66,7 @@ def run_steps(config, batches, dropout_rate=0.0, devices=1):
         in_shardings=(everywhere, sharding.by_example(mesh)),
         out_shardings=everywhere,
     )
-    state = create_state(task, optimizer, jax.random.key(0))
+    state = create_state(task.init_variables(jax.random.key(0)), optimizer)
     states, metrics = [jax.device_get(state)], {}
     for batch in batches:
         state, metrics = step(state, sharding.to_devices(mesh, batch))
