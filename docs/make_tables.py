@@ -1,6 +1,6 @@
-"""Writes docs/scaling_table_3.md: EfficientNet's Table 3, ours beside the paper's.
+"""Writes the pages that hold our figures beside the papers': two files beside this one.
 
-Run as: python docs/make_tables.py
+Run in the root of the repository as: python -m docs.make_tables
 """
 
 import dataclasses
@@ -8,8 +8,9 @@ import pathlib
 
 from mobilenets import complexity
 from mobilenets.scaling import Multipliers, scaled_spec
+from tests.published import ROWS, Row
 
-FILE = pathlib.Path(__file__).parent / "scaling_table_3.md"
+FOLDER = pathlib.Path(__file__).parent
 
 SCALINGS = {
     "baseline": Multipliers(1, 1, 1),
@@ -159,6 +160,56 @@ def _million(number: int) -> str:
     return f"{number / 1e6:,.1f}"
 
 
+def published() -> str:
+    """The page of every published row, in Markdown."""
+    lines = [
+        "# What the papers and the released models say, and what is counted here",
+        "",
+        "<!-- written by docs/make_tables.py: change it there -->",
+        "",
+        "Parameters and multiply-adds (MAdds) of every network here are exact and "
+        "equal those of the released model, as",
+        "timm, Keras and torchvision count them; tests hold every row. Beside them is "
+        "what the source prints. **Bold** is a",
+        "figure that differs by more than its rounding and 2 %. Top-1 is the "
+        "source's, on ImageNet: none was measured here.",
+        "",
+        "| network | pixels | parameters | printed (M) | MAdds (M) | printed (M) "
+        "| top-1 | source |",
+        "|---|--:|--:|--:|--:|--:|--:|---|",
+    ]
+    return "\n".join([*lines, *map(_published_line, ROWS), ""])
+
+
+def _published_line(row: Row) -> str:
+    spec = row.spec()
+    params, madds = complexity.params(spec), complexity.madds(spec)
+    cells = [
+        f"`{row.architecture}` {row.options.replace('_multiplier', '')}".strip(),
+        row.resolution,
+        f"{params:,}",
+        _printed(row.published_million_parameters, params / 1e6),
+        _million(madds),
+        _printed(row.published_million_madds, madds / 1e6),
+        row.published_top1,
+        row.source,
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _printed(text: str, ours: float) -> str:
+    """The source's figure, bold where it is not ours in its number of digits."""
+    if not text:
+        return ""
+    last_digit = 10.0 ** -len(text.partition(".")[2])
+    difference = abs(float(text) - ours)
+    is_other = difference >= last_digit and difference > 0.02 * ours
+    return f"**{text}**" if is_other else text
+
+
+PAGES = {"scaling_table_3.md": table_3, "published.md": published}
+
 if __name__ == "__main__":
-    FILE.write_text(table_3())
-    print(f"{FILE} is written.")
+    for name, page in PAGES.items():
+        (FOLDER / name).write_text(page())
+        print(f"{FOLDER / name} is written.")
