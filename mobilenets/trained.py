@@ -5,6 +5,7 @@ Such a folder is what imported weights become; the workdir of a run holds the sa
 
 import contextlib
 import dataclasses
+import json
 import pathlib
 from typing import Any
 
@@ -140,7 +141,9 @@ def _description_of_run(
     checkpoints: Checkpoints, step: int, directory: str
 ) -> Description:
     try:
-        return Description.model_validate(checkpoints.description(step))
+        return Description.model_validate_json(
+            json.dumps(checkpoints.description(step))
+        )
     except pydantic.ValidationError as error:
         raise _damaged(directory, error) from None
 

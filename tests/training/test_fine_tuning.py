@@ -1,0 +1,195 @@
+"""What is frozen stays as it was, to the bit; the rest starts from the weights."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from configs import quickstart
+from mobilenets import UserError, configuration, get_spec, trained
+from mobilenets.convnet import frozen_modules
+from mobilenets.tasks.registry import make_task
+from mobilenets.training.loop import train
+from mobilenets.training.metric_log import read_metrics
+from tests.test_trained import small_net
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """A folder of weights for other classes than those of the data."""
+    folder = tmp_path_factory.mktemp("weights") / "net"
+    trained.save(small_net("mobilenet_v3_small"), str(folder))
+    return folder
+
+
+def make_config(weights, **changes):
+    """Three steps on a few images of the embedded data set, with weight decay."""
+    config = quickstart.get_config("smoke")
+    config.model = {}
+    config.preprocessing = configuration.defaults().preprocessing
+    config.init_from = str(weights)
+    config.epochs = 0.75
+    config.ema_decay = 0.5
+    config.update_from_flattened_dict(changes)
+    return configuration.check(config)
+
+
+def run(config, workdir):
+    """The weights before and after, the average after, and the logged steps."""
+    task = make_task(config)
+    fresh = jax.device_get(jax.jit(task.init_variables)(jax.random.key(0)))
+    before = task.with_pretrained(fresh)
+    train(task, config, str(workdir))
+    return before, trained.load(str(workdir)), read_metrics(workdir / "metrics.jsonl")
+
+
+def changed_modules(before, after):
+    """The modules of which a parameter or a statistic is another."""
+    return {
+        module
+        for kind in ("params", "batch_stats")
+        for module, leaves in before[kind].items()
+        for a, b in zip(
+            *map(jax.tree.leaves, (leaves, after[kind][module])), strict=True
+        )
+        if not np.array_equal(a, b)
+    }
+
+
+@pytest.mark.parametrize(
+    ("trainable_stages", "changed"),
+    [
+        (0, {"logits"}),
+        (1, {"block1", "head_conv", "head_dense", "logits"}),
+        (2, {"block0", "block1", "head_conv", "head_dense", "logits"}),
+        (-1, {"stem", "block0", "block1", "head_conv", "head_dense", "logits"}),
+    ],
+)
+def test_only_the_trained_stages_change(weights, tmp_path, trainable_stages, changed):
+    config = make_config(weights, trainable_stages=trainable_stages)
+    before, net, _ = run(config, tmp_path / "run")
+    # The run's folder holds the averages: they too are what they were, to the bit.
+    assert changed_modules(before, net.variables) == changed
+    original = trained.load(str(weights)).variables
+    assert changed_modules(original, before) <= {"logits"}
+
+
+def test_a_frozen_batch_norm_takes_part_as_in_evaluation(weights):
+    config = make_config(weights, trainable_stages=0)
+    task = make_task(config)
+    net = trained.load(str(weights))
+    images = np.random.default_rng(0).standard_normal((4, 32, 32, 3)).astype("f")
+    _, expected = net.model.apply(net.variables, images, train=False)
+    variables = task.with_pretrained(task.init_variables(jax.random.key(0)))
+    (_, endpoints), _ = task.model.apply(
+        variables,
+        images,
+        train=True,
+        mutable=["batch_stats"],
+        rngs={"dropout": jax.random.key(0)},
+    )
+    np.testing.assert_allclose(
+        endpoints["pre_logits"], expected["pre_logits"], rtol=1e-5, atol=1e-6
+    )
+
+
+def test_frozen_parameters_do_not_count_in_the_norm_of_the_gradient(weights, tmp_path):
+    _, _, head = run(make_config(weights, trainable_stages=0), tmp_path / "head")
+    _, _, all_ = run(make_config(weights), tmp_path / "all")
+    # Dropout apart the first step is the same: the logits' gradient is part of all.
+    assert 0 < head[0]["train/gradient_norm"] < all_[0]["train/gradient_norm"]
+
+
+def test_the_backbone_learns_at_its_own_rate(weights, tmp_path):
+    def first_step(name, **changes):
+        config = make_config(
+            weights,
+            epochs=0.25,
+            ema_decay=0.0,
+            **{"optimizer.name": "sgd", "optimizer.weight_decay": 1e-3},
+            **changes,
+        )
+        before, net, _ = run(config, tmp_path / name)
+        return jax.tree.map(
+            lambda a, b: b - a, before["params"], net.variables["params"]
+        )
+
+    full, tenth = (
+        first_step("full"),
+        first_step("t", **{"optimizer.backbone_rate": 0.1}),
+    )
+    for module in full:
+        rate = 1.0 if module == "logits" else 0.1
+        for a, b in zip(
+            *map(jax.tree.leaves, (full[module], tenth[module])), strict=True
+        ):
+            np.testing.assert_allclose(b, rate * a, atol=2e-7, rtol=1e-3)
+
+
+def test_the_logits_are_new_unless_the_classes_are_the_same(tmp_path):
+    task = make_task(make_config_for(tmp_path, ("cat", "dog")))
+    fresh = jax.device_get(jax.jit(task.init_variables)(jax.random.key(0)))
+    assert task.with_pretrained(fresh)["params"]["logits"]["kernel"].shape == (40, 10)
+
+    classes = task.class_names
+    task = make_task(make_config_for(tmp_path, classes))
+    kept = task.with_pretrained(fresh)["params"]["logits"]["kernel"]
+    original = trained.load(str(tmp_path / str(len(classes)))).variables
+    np.testing.assert_array_equal(kept, original["params"]["logits"]["kernel"])
+
+
+def make_config_for(folder, classes):
+    path = folder / str(len(classes))
+    trained.save(small_net(classes=classes), str(path))
+    return make_config(path)
+
+
+def test_a_run_is_itself_something_to_start_from(weights, tmp_path):
+    first = make_config(weights, trainable_stages=0)
+    _, net, _ = run(first, tmp_path / "first")
+    assert net.description.class_names[0] == "T-shirt/top"
+    assert net.description.preprocessing.mean == (1.0, 2.0, 3.0)
+    before, _, _ = run(make_config(tmp_path / "first"), tmp_path / "second")
+    # The same classes, so the logits are kept as well.
+    assert changed_modules(net.variables, before) == set()
+
+
+def test_the_resolution_may_be_another(weights):
+    task = make_task(make_config(weights, **{"model": {"resolution": 48}}))
+    assert task.spec.resolution == 48
+
+
+MISTAKES = [
+    ({"model": {"name": "mobilenet_v2"}}, "model.name is 'mobilenet_v2', but the netw"),
+    ({"preprocessing.crop_fraction": 0.5}, "preprocessing is given, but it is that of"),
+    ({"init_from": ""}, "model.name is missing: give it, or init_from"),
+    (
+        {"init_from": "", "model": {"name": "mobilenet_v2"}, "trainable_stages": 1},
+        "trainable_stages is 1, but what is not trained must come from init_from",
+    ),
+    ({"trainable_stages": 3}, "trainable_stages is 3, but mobilenet_v3_small has 2"),
+    ({"trainable_stages": -2}, "trainable_stages is -2, but input should be greater"),
+    ({"optimizer.backbone_rate": 0.0}, "optimizer.backbone_rate is 0.0, but input"),
+    ({"init_from": "/nowhere"}, "There is no folder /nowhere"),
+    ({"model": {"width_multiplier": 0.5}}, "Unknown option of mobilenet_v3_small"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), MISTAKES)
+def test_a_mistake_is_one_clear_sentence(weights, changes, message):
+    with pytest.raises(UserError, match=message):
+        make_task(make_config(weights, **changes))
+
+
+def test_the_stages_of_the_papers_networks():
+    assert frozen_modules(get_spec("mobilenet_v2"), 1)[-1] == "block12"  # to 160 next
+    assert frozen_modules(get_spec("resnet50"), 1)[-1] == "block12"  # conv5_x is left
+    assert frozen_modules(get_spec("efficientnet_b0"), 4) == ("stem", "block0")
+
+
+def test_a_checkpoint_describes_its_network(weights, tmp_path):
+    config = make_config(weights)
+    task = make_task(config)
+    description = trained.Description.model_validate_json(json.dumps(task.description))
+    assert description.spec == task.spec
