@@ -1,182 +1,132 @@
-"""Weights in the layout and under the names of timm and torchvision."""
+"""From the weights of a library to a spec and the variables of its `ConvNet`."""
 
-import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
-from mobilenets.architectures import get_spec
-from mobilenets.architectures.mobilenet_v2 import TABLE_2
 from mobilenets.configuration import Preprocessing
 from mobilenets.convnet import ConvNet
-from mobilenets.errors import UserError, unknown
+from mobilenets.errors import unknown
+from mobilenets.pretrained import (
+    efficientnet_lite_pytorch,
+    keras,
+    tf_slim,
+    timm,
+    torchvision,
+)
+from mobilenets.pretrained.library import Library, Model, Weights
 from mobilenets.spec import NetSpec
 
-# The mean and deviation that both libraries' ImageNet weights expect, times 255.
-_IMAGENET = Preprocessing(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
-
-# A layer of ours and the modules that hold it there: the convolution and its batch
-# norm, or only the dense layer of the logits.
-LayerNames = dict[str, tuple[str, ...]]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Model:
-    """One model of a library."""
-
-    spec: NetSpec
-    layer_names: Callable[[NetSpec], LayerNames]
-    preprocessing: Preprocessing
+LIBRARIES = {
+    "efficientnet_lite_pytorch": efficientnet_lite_pytorch.LIBRARY,
+    "keras": keras.LIBRARY,
+    "tf-slim": tf_slim.LIBRARY,
+    "timm": timm.LIBRARY,
+    "torchvision": torchvision.LIBRARY,
+}
 
 
 def from_state_dict(
     state: Mapping[str, Any], library: str, model: str
 ) -> tuple[NetSpec, dict[str, Any], Preprocessing]:
-    """Our network with the weights of a library's `state_dict`.
+    """Our network with the weights of a library's model.
 
     Args:
-      state: the arrays by the library's keys, in its layout.
-      library: "timm" or "torchvision".
-      model: the library's name of the model, such as "mobilenetv2_100".
+      state: the arrays by the library's keys, in its layout: `model.state_dict()` of
+        timm and torchvision, `{w.path: w.numpy() for w in model.weights}` of Keras 3.
+      library: a key of `LIBRARIES`, such as "timm".
+      model: the library's name of the model: "tf_efficientnet_b0", "resnet50". Of
+        Keras the call that builds it, without arguments that are its defaults:
+        "EfficientNetB0", "MobileNetV3Large(minimalistic=True)".
 
     Returns:
       spec: of the network; `num_classes` is the size of the variables' logits.
       variables: {"params": ..., "batch_stats": ...} for `ConvNet.apply`.
-      preprocessing: what the weights expect of an image; for torchvision that of its
-        first weights, IMAGENET1K_V1 (V2 are evaluated with a crop fraction of 224/232).
+      preprocessing: what the weights expect of an image, at `spec.resolution`, as the
+        library says: timm of the name's default weights (`resolve_data_config`),
+        torchvision of its first, IMAGENET1K_V1 (for V2 see its documentation). What
+        Keras says and does not: see `keras.py`.
 
     Raises:
       UserError: library or model are unknown; a key is missing, has another shape,
         or is none of the model's.
     """
-    if library not in _LIBRARIES:
-        raise unknown("library", library, _LIBRARIES)
-    if model not in _LIBRARIES[library]:
-        raise unknown(f"model of {library}", model, _LIBRARIES[library])
-    entry = _LIBRARIES[library][model]
-    names = entry.layer_names(entry.spec)
-    left = {k: v for k, v in state.items() if not k.endswith(".num_batches_tracked")}
-    classifier_bias = f"{names['logits'][0]}.bias"
-    if classifier_bias not in left:
-        raise UserError(f"The weights of {model} lack the key {classifier_bias}.")
-    network = ConvNet(entry.spec, num_classes=len(left[classifier_bias]))
-    shapes = jax.eval_shape(
-        network.init, jax.random.key(0), np.zeros((1, 32, 32, 3), np.float32)
-    )
+    if library not in LIBRARIES:
+        raise unknown("library", library, LIBRARIES)
+    source = LIBRARIES[library]
+    if model not in source.models:
+        raise unknown(f"model of {library}", model, source.models)
+    entry = source.models[model]
+    weights = Weights(source.clean(state), model)
+    preprocessing = entry.preprocessing
+    if entry.read_normalization:
+        normalization = entry.read_normalization(weights)
+        preprocessing = preprocessing.model_copy(update=normalization)
+    variables = _Reader(weights, entry, source).variables()
+    weights.check_all_taken()
+    return entry.spec, variables, preprocessing
 
-    def take(path: tuple, wanted: jax.ShapeDtypeStruct) -> np.ndarray:
-        key, value = _find(left, names, [part.key for part in path], model)
-        if value.shape != wanted.shape:
-            raise UserError(
-                f"The key {key} of the weights has the shape {value.shape} in our "
-                f"layout, but {model} needs {wanted.shape}."
-            )
+
+class _Reader:
+    """Takes the variables of one model out of its weights."""
+
+    def __init__(self, weights: Weights, model: Model, library: Library):
+        self._weights, self._model, self._library = weights, model, library
+        self._names = model.names(model.spec)
+
+    def variables(self) -> dict[str, Any]:
+        """All of them, as `ConvNet.init` would return them."""
+        num_classes = self._weights.size(self._key("logits", "bias"))
+        network = ConvNet(self._model.spec, num_classes)
+        image = jax.ShapeDtypeStruct((1, 32, 32, 3), np.float32)
+        shapes = jax.eval_shape(network.init, jax.random.key(0), image)
+
+        def take(path: tuple, wanted: jax.ShapeDtypeStruct) -> np.ndarray:
+            layer, variable = _layer_and_variable([part.key for part in path])
+            return self._take(layer, variable, wanted.shape)
+
+        return jax.tree.map_with_path(take, shapes)
+
+    def _key(self, layer: str, variable: str) -> str:
+        """The library's key of one of our variables."""
+        module = self._names[layer][1 if variable.startswith("bn/") else 0]
+        name = self._library.variables[variable]
+        return f"{module}{self._library.separator}{name}"
+
+    def _take(self, layer: str, variable: str, shape: tuple[int, ...]) -> np.ndarray:
+        if variable.endswith("kernel"):
+            return self._take_kernel(layer, variable, shape)
+        value = self._weights.take(self._key(layer, variable), shape)
+        if variable == "bn/mean" and self._model.conv_biases:
+            # (x + bias) - mean = x - (mean - bias)
+            value = value - self._weights.take(self._key(layer, "conv/bias"), shape)
         return value
 
-    variables = jax.tree.map_with_path(take, shapes)
-    if left:
-        raise UserError(f"The weights have keys that {model} lacks: {', '.join(left)}.")
-    return entry.spec, variables, entry.preprocessing
+    def _take_kernel(
+        self, layer: str, variable: str, shape: tuple[int, ...]
+    ) -> np.ndarray:
+        is_depthwise = layer.endswith("/depthwise")
+
+        def to_our_layout(kernel: np.ndarray) -> np.ndarray:
+            kernel = self._library.kernel_layout(kernel, is_depthwise)
+            # Of a 1x1 convolution that is a dense layer here.
+            is_pointwise = kernel.ndim == 4 and kernel.shape[:2] == (1, 1)
+            return kernel[0, 0] if is_pointwise and len(shape) == 2 else kernel
+
+        kernel = self._weights.take(self._key(layer, variable), shape, to_our_layout)
+        takes_bgr = self._model.channel_order == "BGR"
+        return kernel[:, :, ::-1] if takes_bgr and layer == "stem" else kernel
 
 
-_SUFFIXES = {
-    ("conv", "kernel"): "weight",
-    ("bn", "scale"): "weight",
-    ("bn", "bias"): "bias",
-    ("bn", "mean"): "running_mean",
-    ("bn", "var"): "running_var",
-    ("logits", "kernel"): "weight",
-    ("logits", "bias"): "bias",
-}
+def _layer_and_variable(path: list[str]) -> tuple[str, str]:
+    """Splits the path of a variable.
 
-
-def _find(
-    left: dict[str, Any], names: LayerNames, path: list[str], model: str
-) -> tuple[str, np.ndarray]:
-    """Takes the array of one of our variables out of `left`, in our layout."""
-    # ["params", "block3", "expand", "conv", "kernel"] -> "block3/expand", "conv"
-    part, variable = path[-2:]
-    layer = "logits" if part == "logits" else "/".join(path[1:-2])
-    module = names[layer][1 if part == "bn" else 0]
-    key = f"{module}.{_SUFFIXES[part, variable]}"
-    if key not in left:
-        raise UserError(f"The weights of {model} lack the key {key}.")
-    value = np.asarray(left.pop(key), np.float32)
-    if variable == "kernel":  # OIHW -> HWIO, or OI -> IO
-        value = value.transpose((2, 3, 1, 0) if value.ndim == 4 else (1, 0))
-    return key, value
-
-
-def _timm_mobilenet_v2(spec: NetSpec) -> LayerNames:
-    names: LayerNames = {
-        "stem": ("conv_stem", "bn1"),
-        "head_conv": ("conv_head", "bn2"),
-        "logits": ("classifier",),
-    }
-    places = [(stage, i) for stage, row in enumerate(TABLE_2) for i in range(row[2])]
-    for number, (block, (stage, i)) in enumerate(zip(spec.blocks, places, strict=True)):
-        if block.has_expansion:
-            layers = {
-                "expand": "conv_pw",
-                "depthwise": "conv_dw",
-                "project": "conv_pwl",
-            }
-        else:
-            layers = {"depthwise": "conv_dw", "project": "conv_pw"}
-        there = f"blocks.{stage}.{i}"
-        for position, (ours, theirs) in enumerate(layers.items(), start=1):
-            names[f"block{number}/{ours}"] = (
-                f"{there}.{theirs}",
-                f"{there}.bn{position}",
-            )
-    return names
-
-
-def _torchvision_mobilenet_v2(spec: NetSpec) -> LayerNames:
-    last = len(spec.blocks) + 1
-    names: LayerNames = {
-        "stem": ("features.0.0", "features.0.1"),
-        "head_conv": (f"features.{last}.0", f"features.{last}.1"),
-        "logits": ("classifier.1",),
-    }
-    for i, block in enumerate(spec.blocks):
-        there = f"features.{i + 1}.conv"
-        n = 0
-        if block.has_expansion:
-            names[f"block{i}/expand"] = (f"{there}.0.0", f"{there}.0.1")
-            n = 1
-        names[f"block{i}/depthwise"] = (f"{there}.{n}.0", f"{there}.{n}.1")
-        names[f"block{i}/project"] = (f"{there}.{n + 1}", f"{there}.{n + 2}")
-    return names
-
-
-def _mobilenet_v2(width: float) -> NetSpec:
-    """As both libraries build it; PyTorch's momentum of 0.1 is our 0.9."""
-    return get_spec(
-        "mobilenet_v2",
-        width_multiplier=width,
-        padding="symmetric",
-        bn_momentum=0.9,
-        bn_epsilon=1e-5,
-    )
-
-
-_LIBRARIES = {
-    "timm": {
-        f"mobilenetv2_{round(100 * width):03}": _Model(
-            _mobilenet_v2(width),
-            _timm_mobilenet_v2,
-            _IMAGENET.model_copy(update={"interpolation": "bicubic"}),
-        )
-        for width in (0.35, 0.5, 0.75, 1.0, 1.4)
-    },
-    "torchvision": {
-        "mobilenet_v2": _Model(
-            _mobilenet_v2(1.0),
-            _torchvision_mobilenet_v2,
-            _IMAGENET,
-        )
-    },
-}
+    >>> _layer_and_variable(["params", "block3", "expand", "conv", "kernel"])
+    ('block3/expand', 'conv/kernel')
+    >>> _layer_and_variable(["params", "block3", "se", "reduce", "bias"])
+    ('block3/se/reduce', 'bias')
+    """
+    start = -2 if path[-2] in ("conv", "bn") else -1
+    return "/".join(path[1:start]), "/".join(path[start:])

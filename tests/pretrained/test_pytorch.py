@@ -4,6 +4,7 @@ import json
 import pathlib
 import zlib
 
+import jax
 import numpy as np
 import pytest
 
@@ -48,16 +49,17 @@ def rebuilt_images(resolution):
     return (coarse[:, cells][:, :, cells] + noise).astype(np.float32)
 
 
-@pytest.mark.parametrize(
-    "name", ["timm__mobilenetv2_100__96", "torchvision__mobilenet_v2__96"]
-)
+NAMES = sorted(path.stem for path in GOLDEN.glob("*.json"))
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_logits_are_those_of_the_library(name):
     reference = golden(name)
     spec, variables, _ = from_state_dict(
         rebuilt_state(reference), reference["library"], reference["model"]
     )
     images = rebuilt_images(reference["resolution"])
-    logits, _ = mobilenets.create_model(spec).apply(variables, images)
+    logits, _ = jax.jit(mobilenets.create_model(spec).apply)(variables, images)
     errors = np.abs(logits[:, :16] - np.array(reference["logits_first16"]))
     assert errors.max() / reference["logits_std"] < 1e-4
     assert logits.argmax(-1).tolist() == reference["argmax"]
@@ -91,6 +93,7 @@ def test_a_transposed_kernel_is_named_with_both_shapes():
     [
         ("timn", "mobilenetv2_100", "timm"),
         ("timm", "mobilenetv2_100d", "mobilenetv2_100"),
+        ("keras", "MobilenetV2", "MobileNetV2"),
     ],
 )
 def test_unknown_names_are_met_with_the_closest(library, model, hint):

