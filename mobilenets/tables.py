@@ -4,14 +4,17 @@ Million means 10**6 and MB 10**6 bytes. Costs are multiply-adds (MAdds), never F
 """
 
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import rich.box
 import rich.console
 import rich.table
 
 from mobilenets.profile_table import Row
+
+if TYPE_CHECKING:
+    from mobilenets.prediction import Prediction
 
 # No terminal, no limit: what is piped into a file or a search has a line a row.
 WIDTH_OF_A_PIPE = 200
@@ -73,6 +76,28 @@ def print_profile(heading: str, rows: Sequence[Row]) -> None:
         _millions(sum(row.activation_bytes for row in rows)),
     )
     _print(heading, table)
+
+
+def print_catalogue(catalogue: Mapping[str, Any]) -> None:
+    """Prints the pretrained networks of `importing.CATALOGUE`."""
+    table = rich.table.Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, entry in catalogue.items():
+        table.add_row(name, f"{entry.source}; {entry.licence}")
+        table.add_row("", f"PyPI: {entry.package}")
+        table.add_row("", f"sha256: {entry.sha256}")
+    _print(table)
+
+
+def print_predictions(predictions: "Sequence[Prediction]") -> None:
+    """Prints the classes of each photograph, the likeliest first."""
+    table = _table("photograph", ">probability", " class")
+    for prediction in predictions:
+        name = prediction.photo.path.name
+        for i, (class_name, p) in enumerate(prediction.classes):
+            table.add_row("" if i else name, f"{p:.1%}", f" {class_name}")
+    _print(table)
 
 
 def print_scaling(report: dict[str, Any]) -> None:

@@ -76,13 +76,20 @@ class Classification:
         return init_variables(self.model, rng)
 
     def with_pretrained(self, variables: dict[str, Any]) -> dict[str, Any]:
-        """With the weights of `init_from`; the logits only if the classes are its."""
+        """With the weights of `init_from`; the logits only if the classes are its.
+
+        New logits start at 0, as in BiT, arXiv:1912.11370: every class is as likely.
+        The initialisation of EfficientNet, made for a thousand classes, is so wide for
+        ten that a short training does not overcome it.
+        """
         if not self._config.init_from:
             return variables
         pretrained = trained.load(self._config.init_from)
         params = dict(pretrained.variables["params"])
         if pretrained.description.class_names != self.class_names:
-            params["logits"] = variables["params"]["logits"]
+            params["logits"] = jax.tree.map(
+                np.zeros_like, variables["params"]["logits"]
+            )
         return {"params": params, "batch_stats": pretrained.variables["batch_stats"]}
 
     def relative_rates(self, params: Any) -> Any:

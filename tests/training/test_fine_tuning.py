@@ -6,7 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from configs import quickstart
+from configs import finetune, quickstart
+from docs import fine_tuning
 from mobilenets import UserError, configuration, get_spec, trained
 from mobilenets.convnet import frozen_modules
 from mobilenets.tasks.registry import make_task
@@ -180,6 +181,25 @@ MISTAKES = [
 def test_a_mistake_is_one_clear_sentence(weights, changes, message):
     with pytest.raises(UserError, match=message):
         make_task(make_config(weights, **changes))
+
+
+def test_real_weights_beat_random_ones_by_far(tmp_path):
+    """The first steps of what `docs/fine_tuning.py` shows, with the logits alone."""
+    fine_tuning.make_images(tmp_path / "images")
+    fine_tuning.make_weights(tmp_path)
+    top1 = {}
+    for weights in ("pretrained", "random"):
+        config = finetune.get_config()
+        config.init_from = str(tmp_path / weights)
+        config.dataset.folder = str(tmp_path / "images")
+        config.trainable_stages = 0
+        config.model.resolution = 96
+        config.epochs = 2.0
+        config = configuration.check(config)
+        train(make_task(config), config, str(tmp_path / f"run_{weights}"))
+        *_, last = read_metrics(tmp_path / f"run_{weights}/metrics.jsonl")
+        top1[weights] = last["eval/raw/top1"]
+    assert top1["pretrained"] > top1["random"] + 0.25, top1
 
 
 def test_the_stages_of_the_papers_networks():
