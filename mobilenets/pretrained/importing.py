@@ -16,7 +16,8 @@ from mobilenets.architectures import replace
 from mobilenets.configuration import Preprocessing
 from mobilenets.data import imagenet
 from mobilenets.errors import UserError, unknown
-from mobilenets.pretrained.files import read_state
+from mobilenets.pretrained import keras
+from mobilenets.pretrained.files import read_state, rename_keras_variables
 from mobilenets.pretrained.state_dict import LIBRARIES, from_state_dict
 from mobilenets.spec import NetSpec
 from mobilenets.trained import Description, TrainedNet
@@ -90,7 +91,11 @@ def from_file(path: str, library: str, model: str) -> TrainedNet:
         raise unknown("library", library, LIBRARIES)
     if model not in LIBRARIES[library].models:
         raise unknown(f"model of {library}", model, LIBRARIES[library].models)
-    return _named(*from_state_dict(read_state(path), library, model))
+    state = read_state(path)
+    if library == "keras":
+        layer_names = keras.layer_names(LIBRARIES[library].models[model])
+        state = rename_keras_variables(state, layer_names)
+    return _named(*from_state_dict(state, library, model))
 
 
 def fetch(name: str) -> TrainedNet:

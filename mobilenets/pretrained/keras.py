@@ -17,16 +17,19 @@ that trained the weights: EfficientNet's authors leave out a border of 16 pixels
 the others a central 87.5 % is taken, as in slim.
 """
 
+import collections
 import re
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from mobilenets import complexity
 from mobilenets.pretrained.library import (
     IMAGENET,
     MINUS_ONE_TO_ONE,
     Library,
+    Model,
     Names,
     Normalization,
     Place,
@@ -123,6 +126,28 @@ def _resnet(spec: NetSpec) -> Names:
         "logits": ("predictions",),
         **block_names(spec, names_at),
     }
+
+
+def layer_names(model: Model) -> dict[str, list[str]]:
+    """The names of a model's layers by their class, in the order of Keras' `layers`.
+
+    With them `files.rename_keras_variables` names what a ".weights.h5" only numbers.
+    """
+    names = model.names(model.spec)
+    layers = complexity.layers(model.spec)
+    for i, layer in enumerate(layers):  # Keras has a shortcut before a block's last
+        if layer.name.endswith("/shortcut"):
+            last = max(j for j in range(i) if layers[j].name.endswith("/restore"))
+            layers.insert(last, layers.pop(i))
+    result = collections.defaultdict(list)
+    if model.read_normalization:
+        result["normalization"].append("normalization")
+    for layer in layers:
+        module, *batch_norm = names[layer.name]
+        kind = "depthwise_conv2d" if layer.operator == "depthwise" else "conv2d"
+        result["dense" if module == "predictions" else kind].append(module)
+        result["batch_normalization"] += batch_norm
+    return dict(result)
 
 
 def _clean(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import mobilenets
-from mobilenets.pretrained import from_state_dict
+from mobilenets.pretrained import from_state_dict, importing
 
 CLASSES = 20
 
@@ -112,11 +112,11 @@ CASES = [
      (95,)),
     (LARGE, "mobilenet_v3", LARGE, {}, 1.32, BOTH),
     (SMALL, "mobilenet_v3", SMALL, {}, 1.52, BOTH),
-    (f"{LARGE}(minimalistic=True)", "mobilenet_v3", LARGE, MINIMALISTIC, 1.25, (64,)),
-    (f"{SMALL}(minimalistic=True)", "mobilenet_v3", SMALL, MINIMALISTIC, 1.25, (95,)),
+    (f"{LARGE}(minimalistic=True)", "mobilenet_v3", LARGE, MINIMALISTIC, 1.25, BOTH),
+    (f"{SMALL}(minimalistic=True)", "mobilenet_v3", SMALL, MINIMALISTIC, 1.25, BOTH),
     ("EfficientNetB0", "efficientnet", "EfficientNetB0", {}, 1.55, BOTH),
     ("EfficientNetB3", "efficientnet", "EfficientNetB3", {}, 1.48, BOTH),
-    ("EfficientNetB7", "efficientnet", "EfficientNetB7", {}, 1.36, (95,)),
+    ("EfficientNetB7", "efficientnet", "EfficientNetB7", {}, 1.36, BOTH),
     ("ResNet50", "resnet", "ResNet50", {}, 0.9, BOTH),
 ]
 # fmt: on
@@ -139,6 +139,21 @@ def test_logits_are_those_of_keras(
     theirs = keras_logits(preprocess, model, images)
     ours = our_logits(state_of(model), name, images)
     assert np.abs(ours - theirs).max() / theirs.std() < 1e-4
+
+
+@pytest.mark.parametrize("suffix", ["keras", "weights.h5", "h5"])
+@pytest.mark.parametrize("name", ["MobileNet", SMALL, "EfficientNetB0", "ResNet50"])
+def test_what_keras_saves_is_imported(applications, tmp_path, name, suffix):
+    model = build(applications, name, 32, gain=1.0)
+    path = tmp_path / f"model.{suffix}"
+    if suffix == "weights.h5":
+        model.save_weights(path)
+    else:
+        model.save(path)
+    net = importing.from_file(str(path), "keras", name)
+    _, expected, preprocessing = from_state_dict(state_of(model), "keras", name)
+    jax.tree.map(np.testing.assert_array_equal, net.variables, expected)
+    assert net.description.preprocessing == preprocessing
 
 
 def test_imagenet_weights_of_an_efficientnet_expect_imagenet_statistics(applications):
