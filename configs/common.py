@@ -63,7 +63,8 @@ def tpu_imagenet() -> ml_collections.ConfigDict:
     """ImageNet as the TPU models of MnasNet, EfficientNet and ResNet see it.
 
     Crops of at least 8 % of the area, ImageNet's mean and deviation; in evaluation the
-    centre of size / (size + 32 * size / 224), 0.875, of the image.
+    central 0.875 of the image at every size, as in the last version of their code. (An
+    earlier one left out a border of 16 pixels; timm has that of its copies.)
     """
     config = imagenet()
     config.preprocessing.interpolation = "bicubic"

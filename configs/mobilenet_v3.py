@@ -13,7 +13,8 @@ Sec. 6.1.1 gives RMSProp with momentum 0.9 at 0.1 for 4096 images, weight decay 
 dropout, the average of the weights at 0.9999 and Inception's preprocessing. Its "decay
 rate of 0.01 every 3 epochs" is read as times 0.99. It has no epochs, no warm-up and no
 epsilon: 600, 5 and EfficientNet's 0.001 are ours, and so is label smoothing, which
-Inception's recipe brings. The colours are those of MobileNetV2's config.
+Inception's recipe brings. Depthwise kernels are not decayed, as in slim. The colours
+are those of MobileNetV2's config.
 """
 
 import ml_collections

@@ -7,7 +7,8 @@ r"""ResNet-50, -101 and -152 (v1.5) on ImageNet, arXiv:1512.03385.
 Top-1 of ResNet-50 as EfficientNet's paper has it: 76.0. Not run here.
 
 Recipe of the TPU models: 0.1 for each 256 images, divided by 10 at epochs 30, 60 and
-80 of 90, 5 epochs of warm-up, weight decay 1e-4, no average of the weights.
+80 of 90, 5 epochs of warm-up, weight decay 1e-4, no average of the weights. The last
+batch norm of a block starts with a scale of 0, the logits' kernel at 0.01.
 """
 
 import ml_collections

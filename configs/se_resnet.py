@@ -9,7 +9,8 @@ Top-1 of the paper: 76.71 (50), 77.62 (101), 78.43 (152). Not run here.
 
 Recipe of Sec. 6.1: 0.6 for 1024 images, divided by 10 every 30 of 100 epochs, momentum
 0.9. It gives no weight decay: ResNet's 1e-4 is used. It subtracts the mean; here the
-deviation is divided out, too. No average of the weights.
+deviation is divided out, too. No average of the weights. The logits and the last batch
+norm of a block start as in ResNet's config, of which the paper says nothing.
 """
 
 import ml_collections

@@ -295,7 +295,6 @@ def pretrained(
         return
     folder = pathlib.Path(output) if output else importing.cache_folder(name)
     if output or not folder.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
         trained.save(importing.fetch(name), str(folder))
     print(f"{_in_words(trained.describe(str(folder)))} is in {folder}.")
     print(f"Try it: mobilenets predict PHOTO --weights {folder}")
@@ -325,11 +324,12 @@ def predict(
     """
     from mobilenets import prediction, trained
 
+    _quiet()
     net = trained.load(weights)
     broken: list[UserError] = []
-    readable = list(prediction.read_photos(photos, net, broken.append))
-    if readable:
-        predictions = prediction.predict(net, readable, top)
+    readable = prediction.read_photos(photos, net, broken.append)
+    predictions = prediction.predict(net, readable, top)
+    if predictions:
         tables.print_predictions(predictions)
         prediction.draw_predictions(predictions, picture)
         print(f"Drawn in {picture}.")
@@ -358,17 +358,24 @@ def features(
     """
     from mobilenets import prediction, trained
 
+    _quiet()
     paths = prediction.images_in(folder)
     net = trained.load(weights)
     broken: list[UserError] = []
-    readable = list(prediction.read_photos(paths, net, broken.append))
-    if readable:
-        vectors = prediction.features(net, readable)
-        root = pathlib.Path(folder).expanduser()
-        names = [str(photo.path.relative_to(root)) for photo in readable]
-        prediction.save_features(vectors, names, output)
-        print(f"{len(vectors)} vectors of {vectors.shape[1]} are in {output}.")
+    readable = prediction.read_photos(paths, net, broken.append)
+    vectors = dict(prediction.features(net, readable))
+    if vectors:
+        prediction.save_features(vectors, folder, output)
+        channels = net.description.spec.feature_channels
+        print(f"{len(vectors)} vectors of {channels} are in {output}.")
     _fail_with(broken)
+
+
+def _quiet() -> None:
+    """Silences what JAX and Orbax tell of their own work."""
+    from mobilenets import launch
+
+    launch.quiet()
 
 
 def _fail_with(errors: list[UserError]) -> None:

@@ -51,7 +51,7 @@ def run(main: Callable[[], None]) -> None:
     def guarded(argv: list[str]) -> None:
         if len(argv) > 1:
             sys.exit(f"error: unexpected argument {argv[1]!r}. See --help.")
-        _quiet()
+        quiet()
         try:
             main()
         except UserError as error:
@@ -129,7 +129,7 @@ def _in_words(message: str) -> str:
     return message.rstrip(".") + "."
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """Silences what libraries tell of their own work; their errors remain."""
     absl.logging.set_verbosity(absl.logging.ERROR)
     logging.getLogger("jax").setLevel(logging.ERROR)

@@ -1,8 +1,9 @@
 """What a trained network says of photographs, and its features of them."""
 
 import dataclasses
+import itertools
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -16,7 +17,8 @@ from mobilenets.data.sources import IMAGE_SUFFIXES
 from mobilenets.errors import UserError
 from mobilenets.trained import TrainedNet
 
-BATCH_SIZE = 16  # at most; one size, so that the network is compiled once
+BATCH_SIZE = 16  # one size, so that the network is compiled once
+MOST_DRAWN = 30  # photographs in one picture
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +67,7 @@ def read_photos(
             on_broken(error)
 
 
-def predict(net: TrainedNet, photos: Sequence[Photo], top: int = 5) -> list[Prediction]:
+def predict(net: TrainedNet, photos: Iterable[Photo], top: int = 5) -> list[Prediction]:
     """The `top` likeliest classes of each photograph.
 
     Classes that are named by ImageNet's WordNet ids are given their names.
@@ -82,32 +84,38 @@ def predict(net: TrainedNet, photos: Sequence[Photo], top: int = 5) -> list[Pred
             photo,
             tuple((names[i], float(p)) for p, i in zip(*row, strict=True)),
         )
-        for photo, row in zip(photos, _apply(net, photos, classes), strict=True)
+        for photo, row in _apply(net, photos, classes)
     ]
 
 
-def features(net: TrainedNet, photos: Sequence[Photo]) -> np.ndarray:
-    """The vectors from which the logits are computed, [photos, C] float32."""
+def features(
+    net: TrainedNet, photos: Iterable[Photo]
+) -> Iterator[tuple[pathlib.Path, np.ndarray]]:
+    """The path of each photograph and the vector before its logits, [C] float32."""
 
     def pre_logits(outputs: Any) -> Any:
         _, endpoints = outputs
         return (endpoints["pre_logits"],)
 
-    return np.array([row[0] for row in _apply(net, photos, pre_logits)], np.float32)
+    for photo, (vector,) in _apply(net, photos, pre_logits):
+        yield photo.path, vector
 
 
 def save_features(
-    vectors: np.ndarray, names: Sequence[str], path: pathlib.Path
+    vectors: Mapping[pathlib.Path, np.ndarray], folder: str, path: pathlib.Path
 ) -> None:
-    """Writes an .npz file with the arrays "features" and "paths".
+    """Writes an .npz file: "features", [images, C], and "paths", within the folder.
 
     Raises:
-      UserError: the name has another ending, or the file cannot be written.
+      UserError: the file cannot be written.
     """
-    if path.suffix != ".npz":
-        raise UserError(f"The output must be an .npz file, but is {str(path)!r}.")
+    root = pathlib.Path(folder).expanduser()
+    names = [str(photo.relative_to(root)) for photo in vectors]
     try:
-        np.savez_compressed(path, features=vectors, paths=np.array(names))
+        with path.open("wb") as file:  # savez would add a suffix of its own
+            np.savez_compressed(
+                file, features=np.stack([*vectors.values()]), paths=np.array(names)
+            )
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}.") from None
 
@@ -129,7 +137,7 @@ def images_in(folder: str) -> list[pathlib.Path]:
 
 
 def draw_predictions(predictions: Sequence[Prediction], path: pathlib.Path) -> None:
-    """Draws each photograph with a bar for each of its classes.
+    """Draws the first `MOST_DRAWN` photographs with a bar for each of their classes.
 
     Args:
       predictions: at least one.
@@ -138,6 +146,7 @@ def draw_predictions(predictions: Sequence[Prediction], path: pathlib.Path) -> N
     Raises:
       UserError: the file cannot be written.
     """
+    predictions = predictions[:MOST_DRAWN]
     columns = min(3, len(predictions))
     rows = -(-len(predictions) // columns)
     bars = max(len(p.classes) for p in predictions)
@@ -170,11 +179,9 @@ def _draw_bars(axis: Any, classes: Sequence[tuple[str, float]]) -> None:
 
 
 def _apply(
-    net: TrainedNet,
-    photos: Sequence[Photo],
-    result: Callable[[Any], Any],
-) -> list[tuple]:
-    """What `result` makes of the network's logits and endpoints, a photo a row."""
+    net: TrainedNet, photos: Iterable[Photo], result: Callable[[Any], Any]
+) -> Iterator[tuple[Photo, tuple]]:
+    """What `result` makes of the network's logits and endpoints for each photograph."""
     preprocessing = net.description.preprocessing
     mean = jnp.array(preprocessing.mean)
     std = jnp.array(preprocessing.std)
@@ -185,12 +192,11 @@ def _apply(
         return result(net.model.apply(variables, images))
 
     variables = jax.device_put(net.variables)
-    size = min(BATCH_SIZE, len(photos))
-    rows = []
-    for start in range(0, len(photos), size):
-        pixels = np.stack([photo.pixels for photo in photos[start : start + size]])
-        missing = size - len(pixels)
+    photos = iter(photos)
+    while batch := list(itertools.islice(photos, BATCH_SIZE)):
+        pixels = np.stack([photo.pixels for photo in batch])
+        missing = BATCH_SIZE - len(batch)
         padded = np.pad(pixels, [(0, missing), (0, 0), (0, 0), (0, 0)])
         outputs = jax.device_get(run(variables, padded))
-        rows += zip(*(output[: len(pixels)] for output in outputs), strict=True)
-    return rows
+        rows = zip(*(output[: len(batch)] for output in outputs), strict=True)
+        yield from zip(batch, rows, strict=True)

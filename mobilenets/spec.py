@@ -227,7 +227,10 @@ def with_output_stride(spec: NetSpec, output_stride: int) -> NetSpec:
         if stride <= output_stride:
             blocks.append(block)
             continue
-        wider = dilation * block.dilation
+        # The spatial filter of most blocks has the stride itself and sees what it saw;
+        # that of a ResNet's v1 comes behind the stride.
+        comes_behind = isinstance(block, BottleneckSpec) and block.stride_in == "1x1"
+        wider = block.dilation * dilation * (block.stride if comes_behind else 1)
         blocks.append(dataclasses.replace(block, stride=1, dilation=wider))
         dilation *= block.stride
     return dataclasses.replace(spec, blocks=tuple(blocks))

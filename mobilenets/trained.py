@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import json
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -14,6 +15,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pydantic
 
+from mobilenets import complexity
+from mobilenets.architectures import REPLACEABLE, replace
 from mobilenets.configuration import Preprocessing
 from mobilenets.convnet import ConvNet, init_variables
 from mobilenets.errors import UserError
@@ -76,12 +79,10 @@ def describe(directory: str) -> Description:
     """
     path = _existing(directory)
     if (path / "network.json").exists():
-        try:
-            return Description.model_validate_json((path / "network.json").read_text())
-        except (OSError, ValueError) as error:
-            raise _damaged(directory, error) from None
+        return _read_description((path / "network.json").read_text, directory)
     with _checkpoints_of_run(path, directory) as (checkpoints, step):
-        return _description_of_run(checkpoints, step, directory)
+        description = checkpoints.description(step)
+        return _read_description(lambda: json.dumps(description), directory)
 
 
 def load(directory: str) -> TrainedNet:
@@ -137,15 +138,22 @@ def _checkpoints_of_run(path: pathlib.Path, directory: str):
         yield checkpoints, step
 
 
-def _description_of_run(
-    checkpoints: Checkpoints, step: int, directory: str
-) -> Description:
+def _read_description(read: Callable[[], str], directory: str) -> Description:
+    """A description from its JSON, which must be that of a network."""
     try:
-        return Description.model_validate_json(
-            json.dumps(checkpoints.description(step))
+        description = Description.model_validate_json(read())
+        complexity.layers(description.spec, len(description.class_names))
+        replace(
+            description.spec,
+            **{key: getattr(description.spec, key) for key in REPLACEABLE},
         )
     except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise _damaged(directory, f"{place}: {first['msg']}") from None
+    except (OSError, ValueError, TypeError, ArithmeticError, UserError) as error:
         raise _damaged(directory, error) from None
+    return description
 
 
 def _shapes(description: Description) -> Any:
@@ -155,6 +163,6 @@ def _shapes(description: Description) -> Any:
     return abstract_like(shapes, here)
 
 
-def _damaged(directory: str, error: Exception) -> UserError:
+def _damaged(directory: str, error: Exception | str) -> UserError:
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     return UserError(f"The weights in {directory} cannot be read: {reason}.")

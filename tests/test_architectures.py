@@ -120,6 +120,52 @@ def test_dropout_grows_with_the_variant():
     assert rates == [0.2, 0.2, 0.3, 0.3, 0.4, 0.4, 0.5, 0.5]
 
 
+# What parameters and MAdds do not tell: of the papers' text and the authors' code.
+# fmt: off
+CONSTANTS = [
+    # name, activation, dropout, momentum, epsilon, padding, initialisation
+    ("mobilenet_v1",       "relu6",      0.001, 0.9997, 1e-3, "same",      "slim"),
+    ("se_mobilenet_v1",    "relu6",      0.001, 0.9997, 1e-3, "same",      "slim"),
+    ("mobilenet_v2",       "relu6",      0.2,   0.997,  1e-3, "same",      "slim"),
+    ("mobilenet_v3_large", "hard_swish", 0.2,   0.99,   1e-3, "same",      "slim"),
+    ("mobilenet_v3_small_minimalistic", "relu", 0.2, 0.99, 1e-3, "same",   "slim"),
+    ("efficientnet_b0",    "swish",      0.2,   0.99,   1e-3, "same",  "efficientnet"),
+    ("efficientnet_b7",    "swish",      0.5,   0.99,   1e-3, "same",  "efficientnet"),
+    ("efficientnet_lite0", "relu6",      0.2,   0.99,   1e-3, "same",  "efficientnet"),
+    ("efficientnet_lite4", "relu6",      0.3,   0.99,   1e-3, "same",  "efficientnet"),
+    ("mnasnet_a1",         "relu",       0.2,   0.99,   1e-3, "same",  "efficientnet"),
+    ("mnasnet_b1",         "relu",       0.2,   0.99,   1e-3, "same",  "efficientnet"),
+    ("moga_a",             "hard_swish", 0.2,   0.9,    1e-5, "symmetric", "moga"),
+    ("moga_c",             "hard_swish", 0.2,   0.9,    1e-5, "symmetric", "moga"),
+    ("resnet50",           "relu",       0.0,   0.9,    1e-5, "symmetric", "resnet"),
+    ("se_resnet152",       "relu",       0.0,   0.9,    1e-5, "symmetric", "resnet"),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize("row", CONSTANTS, ids=lambda row: row[0])
+def test_the_constants_are_those_of_the_family(row):
+    spec = get_spec(row[0])
+    found = (
+        *(spec.name, spec.act, spec.dropout_rate, spec.bn_momentum, spec.bn_epsilon),
+        *(spec.padding, spec.initialization),
+    )
+    assert found == row
+
+
+def test_the_activations_of_moga_and_mobilenet_v3_change_where_the_papers_say():
+    def activations(name):
+        return [block.act for block in get_spec(name).blocks]
+
+    # MoGA: the first block and L1 to L5 have ReLU, L6 to L14 h-swish.
+    for name in ("moga_a", "moga_b", "moga_c"):
+        assert activations(name) == ["relu"] * 6 + ["hard_swish"] * 9
+    # MobileNetV3: h-swish from the first block of 80 channels on, of 40 in Small.
+    assert activations("mobilenet_v3_large") == ["relu"] * 6 + ["hard_swish"] * 9
+    assert activations("mobilenet_v3_small") == ["relu"] * 3 + ["hard_swish"] * 8
+    assert set(activations("mobilenet_v3_large_minimalistic")) == {"relu"}
+
+
 def test_a_stem_of_stride_1_doubles_every_map():
     halved = get_spec("mobilenet_v1", resolution=64)
     spec = get_spec("mobilenet_v1", resolution=32, stem_stride=1)
@@ -141,6 +187,11 @@ def test_the_halved_last_stage_of_mobilenet_v3_is_that_of_the_detection_model():
     assert expansions(small)[8:] == [288, 288, 288]
     assert small.head_conv_channels == 288
     assert large.blocks[:12] == get_spec("mobilenet_v3_large").blocks[:12]
+    # For segmentation, in whichever order.
+    spec = get_spec("mobilenet_v3_large")
+    assert halve_last_stage(with_output_stride(spec, 16)) == with_output_stride(
+        large, 16
+    )
     with pytest.raises(UserError, match="mobilenet_v2 has no variant"):
         halve_last_stage(get_spec("mobilenet_v2"))
 

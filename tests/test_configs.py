@@ -62,6 +62,62 @@ def test_a_smoke_run_is_small_and_needs_no_prepared_data(name):
     assert len(spec.blocks) <= len(full.blocks)
 
 
+# The papers' and authors' recipes; see the header of each config for what is whose.
+# fmt: off
+RECIPES = [
+    # config, optimizer, batch, rate at that batch, epochs, decay, schedule, its numbers
+    ("mobilenet_v1",    "rmsprop", 1024, 0.66,  200, 4e-5, "exponential", (0.94, 3.0)),
+    ("mobilenet_v2",    "rmsprop",  768, 0.36,  420, 4e-5, "exponential", (0.98, 2.5)),
+    ("mobilenet_v3",    "rmsprop", 4096, 0.1,   600, 1e-5, "exponential", (0.99, 3.0)),
+    ("efficientnet_b0", "rmsprop", 2048, 0.128, 350, 1e-5, "exponential", (0.97, 2.4)),
+    ("efficientnet_b7", "rmsprop", 2048, 0.128, 350, 1e-5, "exponential", (0.97, 2.4)),
+    ("efficientnet_lite", "rmsprop", 2048, 0.128, 350, 1e-5, "exponential",
+     (0.97, 2.4)),
+    ("mnasnet",         "rmsprop", 4096, 0.256, 350, 1e-5, "exponential", (0.97, 2.4)),
+    ("moga",            "rmsprop", 4096, 0.256, 350, 1e-5, "exponential", (0.97, 2.4)),
+    ("resnet",          "sgd",     1024, 0.4,    90, 1e-4, "piecewise", (30, 60, 80)),
+    ("se_resnet",       "sgd",     1024, 0.6,   100, 1e-4, "piecewise", (30, 60, 90)),
+    ("se_mobilenet_v1", "sgd",      256, 0.1,   400, 4e-5, "piecewise", (200, 300)),
+]
+# What is subtracted from the pixels, divided into them, and the smallest random crop.
+IMAGES = {
+    "mobilenet_v1": (127.5, 127.5, 0.25), "mobilenet_v2": (127.5, 127.5, 0.05),
+    "mobilenet_v3": (127.5, 127.5, 0.05), "efficientnet_b0": (123.675, 58.395, 0.08),
+    "efficientnet_lite": (127.0, 128.0, 0.08), "mnasnet": (123.675, 58.395, 0.08),
+    "moga": (123.675, 58.395, 0.2), "resnet": (123.675, 58.395, 0.08),
+}
+# fmt: on
+
+
+@pytest.mark.parametrize("row", RECIPES, ids=lambda row: row[0])
+def test_a_recipe_is_that_of_its_source(row):
+    config = checked(row[0])
+    schedule, optimizer = config.schedule, config.optimizer
+    exponential = (schedule.exponential.decay_rate, schedule.exponential.decay_epochs)
+    numbers = {
+        "exponential": exponential,
+        "piecewise": schedule.piecewise.boundaries,
+    }
+    assert (row[0], optimizer.name, config.batch_size, config.epochs) == (
+        *row[:3],
+        row[4],
+    )
+    assert optimizer.learning_rate == pytest.approx(row[3])
+    assert (optimizer.weight_decay, schedule.name) == row[5:7]
+    assert numbers[schedule.name] == row[7]
+    # All that average do so at 0.9999; the recipes with SGD do not.
+    assert config.ema_decay == (0.0 if optimizer.name == "sgd" else 0.9999)
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_images_are_prepared_as_by_the_source(name):
+    config = checked(name)
+    preprocessing = config.preprocessing
+    found = (preprocessing.mean[0], preprocessing.std[0], config.augmentation.min_area)
+    assert found == IMAGES[name]
+    assert preprocessing.crop_fraction == 0.875
+
+
 @pytest.mark.parametrize("variant", RELEASED)
 def test_the_config_of_an_efficientnet_is_that_of_the_generator(variant):
     assert checked(f"efficientnet_{variant}") == checked(

@@ -173,12 +173,14 @@ def test_the_endpoints_of_a_resnet_are_those_of_table_1():
 
 
 @pytest.mark.parametrize("output_stride", [4, 8])
-@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet50"])
+@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet50", "resnet50 v1"])
 def test_a_finer_map_has_the_coarser_one_in_it(name, output_stride):
     # Every filter sees the pixels that it saw before. The first blocks, which end at
     # stride 16 and compile in seconds; symmetric padding, where pixel 0 of one map is
     # pixel 0 of the other.
-    spec = get_spec(name, padding="symmetric")
+    name, *version = name.split()
+    options = {"version": "v1"} if version else {}
+    spec = get_spec(name, padding="symmetric", **options)
     spec = dataclasses.replace(spec, blocks=spec.blocks[:9], head_conv_channels=0)
     finer = with_output_stride(spec, output_stride)
     step = spec.output_stride // finer.output_stride

@@ -79,7 +79,21 @@ def _unknown_value(path):
     path.write_text(json.dumps(facts))
 
 
-@pytest.mark.parametrize("damage", [_cut, _other_network, _unknown_value])
+def _no_stride(path):
+    facts = json.loads(path.read_text())
+    facts["spec"]["blocks"][0]["stride"] = 0
+    path.write_text(json.dumps(facts))
+
+
+def _negative_epsilon(path):
+    facts = json.loads(path.read_text())
+    facts["spec"]["bn_epsilon"] = -5.0
+    path.write_text(json.dumps(facts))
+
+
+@pytest.mark.parametrize(
+    "damage", [_cut, _other_network, _unknown_value, _no_stride, _negative_epsilon]
+)
 def test_a_damaged_folder_is_one_clear_sentence(damage, tmp_path):
     trained.save(small_net(), str(tmp_path / "weights"))
     damage(tmp_path / "weights/network.json")

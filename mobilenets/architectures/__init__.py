@@ -85,7 +85,7 @@ ARCHITECTURES = {
 # fmt: on
 
 _FRACTION = (lambda v: 0 <= v < 1, "at least 0 and below 1")
-_MULTIPLIER = (lambda v: v > 0, "above 0")
+_MULTIPLIER = (lambda v: 0 < v <= 1024, "above 0 and at most 1024")
 _POSITIVE = (lambda v: isinstance(v, int) and v > 0, "a positive integer")
 
 
@@ -95,7 +95,7 @@ def _one_of(values: tuple) -> tuple[Callable[[Any], bool], str]:
 
 # The fields of a finished spec that a caller may replace, and what each may be. The
 # others follow from the paper's table.
-_REPLACEABLE = {
+REPLACEABLE = {
     "resolution": _POSITIVE,
     "stem_stride": _one_of((1, 2)),
     "dropout_rate": _FRACTION,
@@ -134,7 +134,7 @@ def get_spec(name: str, **overrides: Any) -> NetSpec:
         raise unknown("architecture", name, ARCHITECTURES)
     make = ARCHITECTURES[name].make
     arguments = inspect.signature(make).parameters
-    rules = _REPLACEABLE | {k: v for k, v in _ARGUMENTS.items() if k in arguments}
+    rules = REPLACEABLE | {k: v for k, v in _ARGUMENTS.items() if k in arguments}
     _check(name, overrides, rules)
     spec = make(**{k: v for k, v in overrides.items() if k in arguments})
     return replace(spec, **{k: v for k, v in overrides.items() if k not in arguments})
@@ -152,7 +152,7 @@ def replace(spec: NetSpec, **overrides: Any) -> NetSpec:
       UserError: a key is none of those, a value is out of its range, or the resolution
         is smaller than the output stride.
     """
-    _check(spec.name, overrides, _REPLACEABLE)
+    _check(spec.name, overrides, REPLACEABLE)
     spec = dataclasses.replace(spec, **overrides)
     if spec.resolution < spec.output_stride:
         raise UserError(

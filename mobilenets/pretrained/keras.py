@@ -37,6 +37,7 @@ from mobilenets.pretrained.library import (
     Weights,
     block_names,
     models_of,
+    tensorflow_kernel_layout,
     width,
 )
 from mobilenets.spec import NetSpec
@@ -181,11 +182,6 @@ def _triple(values: np.ndarray) -> tuple[float, float, float]:
     return red, green, blue
 
 
-def _kernel_layout(kernel: np.ndarray, is_depthwise: bool) -> np.ndarray:
-    """As here, but a depthwise kernel is [k, k, channels, 1]."""
-    return kernel.swapaxes(2, 3) if is_depthwise and kernel.ndim == 4 else kernel
-
-
 def _mobilenet_rows(name: str, ours: str, alphas: tuple[float, ...]) -> list[Row]:
     """A MobileNet of several widths: Keras' `name(alpha=...)`, 1 being the default."""
     return [
@@ -272,5 +268,5 @@ LIBRARY = Library(
         "bias": "bias",
     },
     clean=_clean,
-    kernel_layout=_kernel_layout,
+    kernel_layout=tensorflow_kernel_layout,
 )

@@ -8,7 +8,12 @@ import numpy as np
 
 from mobilenets import complexity
 from mobilenets.architectures import get_spec
-from mobilenets.configuration import Channels, Preprocessing
+from mobilenets.configuration import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Channels,
+    Preprocessing,
+)
 from mobilenets.errors import UserError
 from mobilenets.spec import NetSpec, Padding
 
@@ -21,10 +26,7 @@ Names = dict[str, tuple[str, ...]]
 # What is subtracted from and divided into values of 0 to 255: the statistics of
 # ImageNet, or so that the range becomes -1 to 1.
 Normalization = dict[str, Channels]
-IMAGENET: Normalization = {
-    "mean": (123.675, 116.28, 103.53),
-    "std": (58.395, 57.12, 57.375),
-}
+IMAGENET: Normalization = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
 MINUS_ONE_TO_ONE: Normalization = {
     "mean": (127.5, 127.5, 127.5),
     "std": (127.5, 127.5, 127.5),
@@ -65,14 +67,14 @@ class Weights:
         Raises:
           UserError: there is no such key, or the shape is another.
         """
-        array = to_our_layout(np.asarray(self._find(key), np.float32))
-        if array.shape != shape:
+        array = to_our_layout(np.asarray(self._find(key)))
+        if array.shape != shape:  # before it is copied: a view can be of any size
             raise UserError(
                 f"The key {key} of the weights has the shape {array.shape} in our "
                 f"layout, but {self._model} needs {shape}."
             )
         del self._arrays[key]
-        return array
+        return array.astype(np.float32)
 
     def check_all_taken(self) -> None:
         """Raises a UserError that names the keys that are left, if there are any."""
@@ -203,3 +205,8 @@ def models_of(
         )
         result[name] = Model(spec, names, preprocessing, **fields)
     return result
+
+
+def tensorflow_kernel_layout(kernel: np.ndarray, is_depthwise: bool) -> np.ndarray:
+    """TensorFlow's and Keras' layout: ours, but a depthwise kernel is [k, k, C, 1]."""
+    return kernel.swapaxes(2, 3) if is_depthwise and kernel.ndim == 4 else kernel

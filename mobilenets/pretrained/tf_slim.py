@@ -17,6 +17,7 @@ from mobilenets.pretrained.library import (
     Row,
     block_names,
     models_of,
+    tensorflow_kernel_layout,
     width,
 )
 from mobilenets.spec import NetSpec
@@ -75,11 +76,6 @@ def _clean(state: Mapping[str, Any]) -> dict[str, Any]:
             value = np.asarray(value)[..., 1:]
         result[key.replace("/depthwise_weights", "/weights")] = value
     return result
-
-
-def _kernel_layout(kernel: np.ndarray, is_depthwise: bool) -> np.ndarray:
-    """As here, but a depthwise kernel is [k, k, channels, 1]."""
-    return kernel.swapaxes(2, 3) if is_depthwise and kernel.ndim == 4 else kernel
 
 
 def _rows(
@@ -155,5 +151,5 @@ LIBRARY = Library(
         "bias": "biases",
     },
     clean=_clean,
-    kernel_layout=_kernel_layout,
+    kernel_layout=tensorflow_kernel_layout,
 )

@@ -17,18 +17,10 @@ from mobilenets.configuration import Configuration
 from mobilenets.convnet import ConvNet, frozen_modules, init_variables
 from mobilenets.data import pipeline
 from mobilenets.data.sources import open_source
-from mobilenets.spec import NetSpec
 from mobilenets.tasks import pictures
 from mobilenets.tasks.base import Batch, HostBatch, Metrics
 
 PREDICTIONS_DRAWN = 40
-
-
-def _spec(config: Configuration) -> NetSpec:
-    """The network of the configuration, or of the weights it starts from."""
-    if config.init_from:
-        return replace(trained.describe(config.init_from).spec, **config.model)
-    return get_spec(**config.model)
 
 
 class Classification:
@@ -41,10 +33,14 @@ class Classification:
     headline = "top1"
 
     def __init__(self, config: Configuration):
-        self.spec = _spec(config)
         if config.init_from:
-            preprocessing = trained.describe(config.init_from).preprocessing
-            config = config.model_copy(update={"preprocessing": preprocessing})
+            description = trained.describe(config.init_from)
+            self.spec = replace(description.spec, **config.model)
+            config = config.model_copy(
+                update={"preprocessing": description.preprocessing}
+            )
+        else:
+            self.spec = get_spec(**config.model)
         self._config = config
         self._train = open_source(config.dataset, config.dataset.train_split)
         self._eval = open_source(config.dataset, config.dataset.eval_split)

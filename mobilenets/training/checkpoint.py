@@ -127,9 +127,15 @@ class Checkpoints:
             run = self._manager.restore(
                 step, args=ocp.args.Composite(run=ocp.args.JsonRestore())
             )["run"]
-            return {name: run[name] for name in ("data_facts", "description")}
         except (ValueError, KeyError, OSError) as error:
             raise _unusable(step, error) from None
+        if "description" not in run:
+            raise UserError(
+                f"The checkpoint of step {step} was saved by an older version of "
+                "mobilenets, which this one cannot go on from: use that version, or "
+                "train again in another --workdir."
+            )
+        return run
 
     def wait(self) -> None:
         """Waits for what is being saved."""

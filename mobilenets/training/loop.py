@@ -67,8 +67,9 @@ def train(task: Task, config: Configuration, directory: str) -> None:
             state = checkpoints.restore(abstract_state, batches)
             console.print(f"Going on from step {first_step} of {total_steps}.")
         else:
-            variables = jax.device_get(jax.jit(task.init_variables)(init_rng))
-            state = create(task.with_pretrained(variables))
+            fresh = jax.jit(task.init_variables)(init_rng)
+            state = create(task.with_pretrained(jax.device_get(fresh)))
+            del fresh
         evaluator = Evaluator(task, mesh)
         log = stack.enter_context(contextlib.closing(MetricLog(files, first_step)))
         stop = stack.enter_context(StopRequest())

@@ -70,10 +70,11 @@ def make_train_step(
 
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        new_share = 1.0 - ema_decay_at(state.step, config.ema_decay)
-        # In this form what does not change is not rounded either.
+        decay = ema_decay_at(state.step, config.ema_decay)
+        # In this form an average of equal values is that value, and one without decay
+        # is the new value, to the bit.
         ema = jax.tree.map(
-            lambda average, value: average + new_share * (value - average),
+            lambda average, value: value + decay * (average - value),
             state.ema,
             {"params": params, "batch_stats": batch_stats},
         )

@@ -191,7 +191,9 @@ def test_views_have_the_numbers_that_numpy_gives_them(tmp_path, write):
     }
     tree = {n: tensor("FloatStorage", "0", 24, *view) for n, view in views.items()}
     tree["parameter"] = parameter(tree["slice"])
-    path = write(tmp_path / "x.pth", tree, {"0": (24, numbers.tobytes())})
+    tree["empty"] = tensor("FloatStorage", "1", 0, (3, 0), (1, 1))
+    storages = {"0": (24, numbers.tobytes()), "1": (0, b"")}
+    path = write(tmp_path / "x.pth", tree, storages)
     state = read_state(path)
     expected = {
         "whole": matrix,
@@ -201,6 +203,7 @@ def test_views_have_the_numbers_that_numpy_gives_them(tmp_path, write):
         "none": matrix[:0],
         "repeated": np.broadcast_to(matrix[2], (3, 6)),
         "parameter": matrix[1:3, ::2],
+        "empty": np.zeros((3, 0), np.float32),
     }
     assert list(state) == list(expected)
     for name, array in expected.items():
@@ -218,6 +221,7 @@ def test_views_have_the_numbers_that_numpy_gives_them(tmp_path, write):
         (6, (2,), (-1,), 5),
         (6, (2,), (1, 1), 0),
         (7, (7,), (1,), 0),  # the storage is shorter than the pickle says
+        (5, (5,), (1,), 0),  # and longer
         (-1, (0,), (1,), 0),
     ],
 )
@@ -229,6 +233,15 @@ def test_no_tensor_reaches_out_of_its_storage(
     path = write(tmp_path / "x.pth", tree, {"0": (6, content)})
     with pytest.raises(UserError, match=r"x\.pth cannot be read: it is damaged"):
         read_state(path)
+
+
+def test_a_view_of_a_storage_is_told(tmp_path):
+    vector, storages = floats(1.0, 2.0)
+    storage, *others = vector.arguments
+    identifier = (*storage.identifier, ("view", 1, 1))
+    tree = {"a": Call(vector.function, (Outside(identifier), *others))}
+    with pytest.raises(UserError, match=r"views of storages, of PyTorch before 0\.4"):
+        read_state(legacy(tmp_path / "x.pth", tree, storages))
 
 
 class Attack:
@@ -447,6 +460,12 @@ def test_a_number_in_a_pickle_does_not_fill_the_memory(tmp_path):
     path = tmp_path / "x.pth"
     # Puts nothing under the number 2**24 of the table of what was seen.
     path.write_bytes(b"\x80\x02N" + b"r" + struct.pack("<I", 2**24) + b".")
+    assert peak_of_reading(path) < 2**24
+
+
+def test_a_storage_does_not_fill_the_memory(tmp_path):
+    tree = {"a": tensor("FloatStorage", "0", 2**28, (2**28,), (1,))}
+    path = legacy(tmp_path / "x.pth", tree, {"0": (2**28, bytes(4))})
     assert peak_of_reading(path) < 2**24
 
 

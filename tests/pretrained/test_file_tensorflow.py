@@ -1,6 +1,8 @@
 """Checkpoints and frozen graphs that TensorFlow writes here."""
 
 import os
+import pathlib
+import shutil
 import sys
 import types
 
@@ -30,7 +32,7 @@ def graph(tf, tmp_path_factory):
         bias = v1.get_variable("net/conv/biases", initializer=np.ones(3, np.float16))
         v1.get_variable("net/classes", initializer=np.array(["cat", "dog"]))
         images = v1.placeholder(tf.float32, [None, 2])
-        logits = tf.matmul(images, kernel) * 2.0 + tf.cast(bias, tf.float32)
+        logits = tf.matmul(images, kernel) * [1.0, 2.0, 3.0] + tf.cast(bias, tf.float32)
         loss = tf.reduce_sum(logits**2)
         step = v1.train.get_or_create_global_step()
         update = v1.train.RMSPropOptimizer(0.1, momentum=0.9).minimize(loss, step)
@@ -97,6 +99,17 @@ def test_a_graph_without_reads_has_its_constants(tf, tmp_path):
     np.testing.assert_array_equal(state["kernel"], KERNEL)
 
 
+def test_an_average_is_read_whether_its_variable_is_there_or_not(tf, tmp_path):
+    arrays = {
+        "a/ExponentialMovingAverage": KERNEL + 1,
+        "a": KERNEL,  # also if it comes later
+        "b/ExponentialMovingAverage": KERNEL + 2,
+        "b/ExponentialMovingAverage/biased": KERNEL,
+    }
+    state = read_state(constants(tf, tmp_path / "x.pb", **arrays))
+    assert {name: array[0, 0] for name, array in state.items()} == {"a": 1, "b": 2}
+
+
 def test_a_constant_cannot_be_larger_than_its_file(tf, tmp_path):
     path = constants(tf, tmp_path / "x.pb", kernel=KERNEL[0, 0])
     graph = tf.compat.v1.GraphDef.FromString(path.read_bytes())
@@ -108,19 +121,30 @@ def test_a_constant_cannot_be_larger_than_its_file(tf, tmp_path):
 
 
 def test_a_checkpoint_of_objects_has_the_names_of_variables(tf, tmp_path):
-    module, optimizer = tf.Module(), tf.Module()
+    module, api = tf.Module(), tf.Module()
     module.layer = tf.Module()
     module.layer.w = tf.Variable(KERNEL, name="stem/kernel")
-    module.layer.nameless = tf.Variable(1.0, name="")
-    optimizer.momentum = tf.Variable(2.0, name="stem/kernel/momentum")
-    checkpoint = tf.train.Checkpoint(model=module, optimizer=optimizer)
+    adam, optimizer = tf.compat.v1.train.AdamOptimizer(), tf.Module()
+    with tf.compat.v1.variable_scope("train"):
+        adam.apply_gradients([(tf.ones((2, 3)), module.layer.w)])
+    optimizer.rate = tf.Variable(0.1, name="rate")
+    api.metrics = [tf.Variable(1.0, name="total")]
+    checkpoint = tf.train.Checkpoint(
+        model=module, adam=adam, optimizer=optimizer, keras_api=api
+    )
     prefix = checkpoint.save(str(tmp_path / "ckpt"))
-    names = {name for name, _ in tf.train.list_variables(prefix)}
-    assert "model/layer/w/.ATTRIBUTES/VARIABLE_VALUE" in names
-    assert "optimizer/momentum/.ATTRIBUTES/VARIABLE_VALUE" in names
+    names = " ".join(name for name, _ in tf.train.list_variables(prefix))
+    for part in (
+        "model/layer/w/.ATTR",
+        "w/.OPTIMIZER_SLOT/adam/",
+        "adam/beta1_power/",
+        "optimizer/rate/",
+        "keras_api/metrics/0/",
+    ):
+        assert part in names
     state = read_state(prefix)
-    np.testing.assert_array_equal(state.pop("stem/kernel"), KERNEL)
-    assert len(state) == 1
+    assert list(state) == ["stem/kernel"]
+    np.testing.assert_array_equal(state["stem/kernel"], module.layer.w.numpy())
 
 
 def test_two_variables_of_one_name_are_refused(tf, tmp_path):
@@ -146,6 +170,30 @@ def test_another_file_is_no_graph(tf, tmp_path):
     path.write_bytes(b"\xff" * 100)
     with pytest.raises(UserError, match="damaged"):
         read_state(path)
+
+
+@pytest.mark.parametrize("suffix", [".index", ".data-00000-of-00001"])
+def test_a_truncated_checkpoint_is_told(graph, tmp_path, suffix):
+    for file in pathlib.Path(graph.prefix).parent.glob("model.ckpt-7.*"):
+        shutil.copy(file, tmp_path)
+    path = tmp_path / f"model.ckpt-7{suffix}"
+    content = path.read_bytes()
+    for size in (0, len(content) // 2, len(content) - 1):
+        path.write_bytes(content[:size])
+        with pytest.raises(UserError, match=r"model\.ckpt-7.* is damaged"):
+            read_state(tmp_path / "model.ckpt-7")
+    path.unlink()
+    with pytest.raises(UserError, match=r"model\.ckpt-7"):
+        read_state(tmp_path / "model.ckpt-7")
+
+
+def test_a_truncated_graph_is_told(graph, tmp_path):
+    path = tmp_path / "x.pb"
+    content = pathlib.Path(graph.frozen).read_bytes()
+    for size in (len(content) // 2, len(content) - 1):
+        path.write_bytes(content[:size])
+        with pytest.raises(UserError, match=r"x\.pb cannot be read: it is damaged"):
+            read_state(path)
 
 
 def test_without_tensorflow_it_is_told_how_to_install_it(graph, monkeypatch):

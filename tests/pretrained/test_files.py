@@ -72,7 +72,7 @@ def write(folder, name):
 @pytest.mark.parametrize("suffix", [None, ".bin", ".h5", ".safetensors", ".txt", ""])
 def test_the_content_tells_the_format_whatever_the_suffix(tmp_path, name, suffix):
     path = write(tmp_path, name)
-    if suffix is not None and suffix != ".safetensors":
+    if suffix is not None:
         path = path.rename(path.with_suffix(suffix))
     ((key, array),) = read_state(path).items()
     assert key == FORMATS[name][1]
@@ -133,7 +133,7 @@ def test_a_damaged_file_is_read_or_refused(tmp_path, name):
         (b"\n <!DOCTYPE html><html><body>404 Not Found", "is a web page, not weights"),
         (b"\xef\xbb\xbf<HTML lang='en'>", "is a web page, not weights"),
         (
-            b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n",
             "is only a pointer of Git LFS",
         ),
     ],
@@ -162,7 +162,9 @@ def test_an_unknown_format_is_told_which_are_known(tmp_path, suffix):
 
 def test_a_missing_file_and_a_folder_are_told(tmp_path):
     assert refusal(tmp_path / "x.pth").startswith("There is no file ")
-    assert "is a folder: give the file" in refusal(tmp_path)
+    assert refusal(f"{tmp_path}/{'x' * 300}.pth").endswith("File name too long.")
+    for folder in (tmp_path, "/", "."):
+        assert "is a folder: give the file" in refusal(folder)
 
 
 def test_a_file_that_must_not_be_read_is_told(tmp_path, monkeypatch):

@@ -219,7 +219,17 @@ def test_what_the_hub_does_not_have_is_told(hub):
 
 def test_a_way_to_crop_that_is_not_ours_is_told(hub):
     hub["crop_mode"] = "squash"
-    with pytest.raises(UserError, match="wants its images by crop_mode 'squash'"):
+    with pytest.raises(UserError, match="cannot be used: crop_mode is 'squash'"):
+        importing.fetch("timm/mobilenetv3_small_100.lamb_in1k")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("crop_pct", 1.5), ("interpolation", "lanczos"), ("mean", [0.5]), ("std", None)],
+)
+def test_a_fact_of_the_hub_that_cannot_be_used_is_told(hub, key, value):
+    hub[key] = value
+    with pytest.raises(UserError, match=r"config.json of timm/.* cannot be used: "):
         importing.fetch("timm/mobilenetv3_small_100.lamb_in1k")
 
 

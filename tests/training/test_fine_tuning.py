@@ -13,6 +13,9 @@ from mobilenets.convnet import frozen_modules
 from mobilenets.tasks.registry import make_task
 from mobilenets.training.loop import train
 from mobilenets.training.metric_log import read_metrics
+from mobilenets.training.optimizers import make_optimizer
+from mobilenets.training.state import create_state
+from mobilenets.training.step import make_train_step
 from tests.test_trained import small_net
 
 
@@ -95,15 +98,58 @@ def test_a_frozen_batch_norm_takes_part_as_in_evaluation(weights):
     )
 
 
-def test_frozen_parameters_do_not_count_in_the_norm_of_the_gradient(weights, tmp_path):
-    _, _, head = run(make_config(weights, trainable_stages=0), tmp_path / "head")
-    _, _, all_ = run(make_config(weights), tmp_path / "all")
-    # Dropout apart the first step is the same: the logits' gradient is part of all.
-    assert 0 < head[0]["train/gradient_norm"] < all_[0]["train/gradient_norm"]
+def first_step(task, config):
+    """The state after one step, without the loop, and its metrics."""
+
+    def schedule(step):
+        return 0.1
+
+    optimizer = make_optimizer(config.optimizer, schedule, task.relative_rates)
+    fresh = jax.device_get(jax.jit(task.init_variables)(jax.random.key(0)))
+    state = create_state(task.with_pretrained(fresh), optimizer)
+    step = make_train_step(task, optimizer, schedule, config, jax.random.key(1))
+    rng = np.random.default_rng(0)
+    batch = {
+        "image": rng.integers(0, 256, (8, 32, 32, 3), np.uint8),
+        "label": rng.integers(0, 10, 8, np.int32),
+    }
+    return (step, state, batch), *jax.jit(step)(state, batch)
+
+
+def test_frozen_parameters_do_not_count_in_the_norm_of_the_gradient(weights):
+    config = make_config(weights, trainable_stages=0, **{"optimizer.name": "sgd"})
+    task = make_task(config)
+    _, state, metrics = first_step(task, config)
+    # SGD from rest: its momentum is the gradient, decay included, of what is trained.
+    weight = task.with_pretrained(task.init_variables(jax.random.key(0)))["params"]
+    momentum = [leaf for leaf in jax.tree.leaves(state.opt_state) if leaf.ndim]
+    decay = config.optimizer.weight_decay * weight["logits"]["kernel"]
+    gradients = [leaf - decay if leaf.ndim == 2 else leaf for leaf in momentum]
+    norm = np.sqrt(sum(float((g**2).sum()) for g in gradients))
+    assert metrics["gradient_norm"] == pytest.approx(norm, rel=1e-4)
+    assert norm > 0
+
+
+def test_the_optimizer_has_no_state_for_what_is_frozen(weights):
+    config = make_config(weights, trainable_stages=0)
+    _, state, _ = first_step(make_task(config), config)
+    # AdamW: two moments of the logits' kernel and bias.
+    shapes = [leaf.shape for leaf in jax.tree.leaves(state.opt_state) if leaf.ndim]
+    assert sorted(shapes) == [(10,), (10,), (40, 10), (40, 10)]
+
+
+def test_nothing_is_computed_backwards_through_what_is_frozen(weights):
+    def products(trainable_stages):
+        config = make_config(weights, trainable_stages=trainable_stages)
+        (step, state, batch), *_ = first_step(make_task(config), config)
+        text = str(jax.make_jaxpr(step)(state, batch))
+        return text.count("dot_general") + text.count("conv_general_dilated")
+
+    assert products(0) < products(1) < products(-1)
 
 
 def test_the_backbone_learns_at_its_own_rate(weights, tmp_path):
-    def first_step(name, **changes):
+    def change(name, **changes):
         config = make_config(
             weights,
             epochs=0.25,
@@ -117,8 +163,8 @@ def test_the_backbone_learns_at_its_own_rate(weights, tmp_path):
         )
 
     full, tenth = (
-        first_step("full"),
-        first_step("t", **{"optimizer.backbone_rate": 0.1}),
+        change("full"),
+        change("tenth", **{"optimizer.backbone_rate": 0.1}),
     )
     for module in full:
         rate = 1.0 if module == "logits" else 0.1

@@ -58,9 +58,8 @@ def array(dataset: h5py.Dataset) -> np.ndarray:
     Raises:
       ValueError: what is in it are no numbers.
     """
-    values = np.asarray(dataset[()])
-    if values.dtype == np.dtype("V2"):  # HDF5 has no bfloat16: Keras writes two bytes
-        return from_bfloat16(values.view(np.uint16))
-    if values.dtype.kind not in "biuf":
+    is_bfloat16 = dataset.dtype == np.dtype("V2")  # HDF5 has none: Keras writes bytes
+    if dataset.dtype.kind not in "biuf" and not is_bfloat16:
         raise ValueError(f"{dataset.name} holds no numbers")
-    return widened(values)
+    values = np.asarray(dataset[()])
+    return from_bfloat16(values.view(np.uint16)) if is_bfloat16 else widened(values)

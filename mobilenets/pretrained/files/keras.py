@@ -61,7 +61,7 @@ def read_hdf5(path: pathlib.Path) -> dict[str, np.ndarray]:
       Keras 2's suffix ":0" is taken off, and its "depthwise_kernel" is a "kernel". Of a
       ".weights.h5", whose layers have no names, by Keras' own paths,
       "layers/conv2d_1/vars/0": see `rename_keras_variables`. What belongs to the
-      optimizer, the metrics or the random number generators is left out.
+      optimizer and the metrics is left out.
 
     Raises:
       UserError: the file is not of Keras, refers to other files, or has two variables
@@ -185,15 +185,10 @@ def _keras_3_name(name: str, arrays: Mapping[str, np.ndarray]) -> str:
 
 
 def _own_arrays(found: hdf5.Contents) -> dict[str, np.ndarray]:
-    """The arrays of the layers."""
-    # Of a model that is a class of its own, layers are named after its attributes.
-    is_graph = any(key.startswith("layers/") for key in found.datasets)
     return {
         key: hdf5.array(dataset)
         for key, dataset in found.datasets.items()
-        if key.startswith(("layers/", "vars/") if is_graph else "")
-        and "/seed_generator/" not in key
-        and not key.startswith("optimizer/")
+        if not key.startswith(("optimizer/", "metrics/"))
     }
 
 

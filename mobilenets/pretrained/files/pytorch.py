@@ -124,15 +124,10 @@ def read_legacy(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def _read_storage(file: BinaryIO, storage: _Storage) -> bytes:
-    """The bytes of the storage that comes next, after their size."""
+    """The bytes of the storage that comes next, after their size, or what is left."""
     size = int.from_bytes(file.read(8), "little")
-    if size != storage.size:
-        raise ValueError(f"storage {storage.key} has another size than its tensors say")
     size *= np.dtype(_DTYPES[storage.kind]).itemsize
-    content = file.read(size) if size <= _bytes_left(file) else b""
-    if len(content) != size:
-        raise EOFError(f"storage {storage.key} is cut off")
-    return content
+    return file.read(min(size, _bytes_left(file)))
 
 
 def _bytes_left(file: BinaryIO) -> int:
@@ -177,11 +172,9 @@ class _Unpickler(pickle.Unpickler):
 
     def persistent_load(self, pid: Any) -> _Storage:
         """Called for what is outside of the pickle, a storage."""
-        what, kind, key, _, size, *view = pid
-        # Nothing but the first PyTorch versions wrote views.
-        is_known = what == "storage" and kind in _DTYPES and not any(view)
-        if not is_known or not isinstance(size, int) or size < 0:
-            raise ValueError(f"unknown storage {pid}")
+        _, kind, key, _, size, *view = pid
+        if any(view):
+            raise ValueError("views of storages, of PyTorch before 0.4")
         storage = _Storage(str(key), kind, size)
         self.storages[storage.key] = storage
         return storage
@@ -190,13 +183,10 @@ class _Unpickler(pickle.Unpickler):
 def _rebuild_tensor(
     storage: Any, offset: Any, shape: Any, strides: Any, *_: Any
 ) -> _Tensor:
-    numbers = (offset, *shape, *strides)
-    if (
-        not isinstance(storage, _Storage)
-        or len(shape) != len(strides)
-        or not all(isinstance(n, int) and n >= 0 for n in numbers)
-    ):
-        raise ValueError("a tensor has no storage, shape or strides")
+    if not isinstance(storage, _Storage):
+        raise ValueError("a tensor has no storage")
+    if not all(isinstance(n, int) and n >= 0 for n in (offset, *shape, *strides)):
+        raise ValueError("a tensor has no shape or strides")
     last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
     if math.prod(shape) and last >= storage.size:
         raise ValueError(f"a tensor reaches out of storage {storage.key}")

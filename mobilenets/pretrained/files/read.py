@@ -19,7 +19,14 @@ _PICKLE = b"\x80"
 _GIT_LFS = b"version https://git-lfs.github.com/"
 _HTML = (b"<!doctype html", b"<html")
 
-_SAFETENSORS_START = 9  # bytes: the length of its header, and the header's "{"
+# What has no sign of its own: graphs, and what is left of a damaged file.
+_BY_SUFFIX = {
+    ".pb": tensorflow.read_frozen_graph,
+    ".safetensors": safetensors.read,
+    ".pth": pytorch.read_legacy,
+    ".pt": pytorch.read_legacy,
+    ".bin": pytorch.read_legacy,
+}
 
 
 def read_state(path: str | os.PathLike[str]) -> State:
@@ -42,19 +49,24 @@ def read_state(path: str | os.PathLike[str]) -> State:
       UserError: there is no such file; it is none of these formats, damaged or
         incomplete; or it has in it what is no array.
     """
-    path = pathlib.Path(path).expanduser()
-    read = _reader(path)
+    path = pathlib.Path(os.path.expanduser(path))
     try:
-        return read(path)
+        return _reader(path)(path)
     except UserError:
         raise
     # Parsers raise anything at damaged files: it is not possible to list it all.
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise UserError(
-            f"{path} cannot be read: it is damaged or incomplete ({reason}). Download "
-            "or copy it again."
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: pathlib.Path, error: Exception) -> UserError:
+    if isinstance(error, OSError) and error.strerror:  # of the system, not of a parser
+        return UserError(f"{path} cannot be read: {error.strerror}.")
+    reason = f"{type(error).__name__}: {error}".splitlines()[0]
+    return UserError(
+        f"{path} cannot be read: it is damaged or incomplete ({reason}). Download or "
+        "copy it again."
+    )
 
 
 def _reader(path: pathlib.Path) -> Callable[[pathlib.Path], State]:
@@ -64,23 +76,20 @@ def _reader(path: pathlib.Path) -> Callable[[pathlib.Path], State]:
         raise UserError(f"{path} is a folder: give the file of weights that is in it.")
     if not path.is_file():
         raise UserError(f"There is no file {path}.")
-    try:
-        with open(path, "rb") as file:
-            start = file.read(512)
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
+    with open(path, "rb") as file:
+        start = file.read(512)
     _refuse_failed_download(path, start)
     if start.startswith(_ZIP):
         return keras.read_archive if _is_keras(path) else pytorch.read_archive
     if start.startswith(_HDF5):
         return keras.read_hdf5
-    suffix = path.suffix.lower()
-    if suffix == ".safetensors" or _is_safetensors(path, start):
+    if _is_safetensors(path, start):
         return safetensors.read
-    if suffix == ".pb":
-        return tensorflow.read_frozen_graph
-    if start.startswith(_PICKLE) or suffix in (".pth", ".pt", ".bin"):
+    if start.startswith(_PICKLE):
         return pytorch.read_legacy
+    suffix = path.suffix.lower()
+    if suffix in _BY_SUFFIX:
+        return _BY_SUFFIX[suffix]
     raise UserError(
         f"{path} is none of the files of weights that can be read: PyTorch's (.pth, "
         ".pt, .bin), safetensors, Keras' (.keras, .weights.h5, .h5, .hdf5) and "
@@ -108,11 +117,11 @@ def _is_keras(path: pathlib.Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return keras.CONFIG in archive.namelist()
-    except Exception:  # it is damaged: both readers say so
+    except Exception:  # it is damaged, which either reader says
         return False
 
 
 def _is_safetensors(path: pathlib.Path, start: bytes) -> bool:
+    """Whether it begins with the length of a header that fits in, and a header."""
     header_size = int.from_bytes(start[:8], "little")
-    has_header = len(start) >= _SAFETENSORS_START and start[8:9] == b"{"
-    return has_header and header_size + 8 <= path.stat().st_size
+    return start[8:9] == b"{" and header_size + 8 <= path.stat().st_size

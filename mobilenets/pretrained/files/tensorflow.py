@@ -5,6 +5,7 @@ import itertools
 import math
 import pathlib
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,12 @@ _COUNTERS = {"global_step", "beta1_power", "beta2_power", "save_counter"}
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _NO_WEIGHTS = ("/.OPTIMIZER_SLOT/", "optimizer/", "keras_api/metrics/")
 
-_AVERAGE = "ExponentialMovingAverage"
+_AVERAGE = "/ExponentialMovingAverage"
 
 
 def is_checkpoint(path: pathlib.Path) -> bool:
     """Whether it is the prefix of a checkpoint's files, or one of them."""
-    prefix = _prefix(path)
-    return prefix.with_name(f"{prefix.name}.index").is_file()
+    return pathlib.Path(f"{_prefix(path)}.index").is_file()
 
 
 def read_checkpoint(path: pathlib.Path) -> dict[str, np.ndarray]:
@@ -77,28 +77,33 @@ def read_frozen_graph(path: pathlib.Path) -> dict[str, np.ndarray]:
             "of its checkpoint, variables/variables."
         )
     graph = tf.compat.v1.GraphDef.FromString(content)
-    tensors = {
-        node.name: node.attr["value"].tensor
-        for node in graph.node
-        if node.op == "Const"
-    }
-    tensors = {k: v for k, v in tensors.items() if _is_numeric(tf.as_dtype(v.dtype))}
-    check_size(path, sum(map(_size, tensors.values())))
-    arrays = {name: tf.make_ndarray(tensor) for name, tensor in tensors.items()}
-    read = {i for node in graph.node if node.op == "Identity" for i in node.input}
-    weights = {name: array for name, array in arrays.items() if name in read}
-    if not weights:
-        weights = {
-            name: array
-            for name, array in arrays.items()
-            if array.ndim and array.dtype.kind == "f"
-        }
+    arrays = _constants(tf, graph, path)
+    read = {name for node in graph.node if node.op == "Identity" for name in node.input}
+    weights = [name for name in arrays if name in read] or [
+        name for name, array in arrays.items() if array.ndim and array.dtype.kind == "f"
+    ]
     if not weights:
         raise UserError(
             f"{path} is no frozen graph of TensorFlow: it has no constants. Give a "
             "checkpoint, or freeze the graph."
         )
-    return _variables({name: widened(array) for name, array in weights.items()})
+    return _variables({name: widened(arrays[name]) for name in weights})
+
+
+def _constants(tf: Any, graph: Any, path: pathlib.Path) -> dict[str, np.ndarray]:
+    """The arrays in a graph; the file must be large enough for them."""
+    tensors = {
+        node.name: node.attr["value"].tensor
+        for node in graph.node
+        if node.op == "Const"
+    }
+    # One value may stand for all, so that a small file may have a large tensor.
+    check_size(path, sum(8 * _number_of_values(t) for t in tensors.values()))
+    return {
+        name: tf.make_ndarray(tensor)
+        for name, tensor in tensors.items()
+        if _is_numeric(tf.as_dtype(tensor.dtype))
+    }
 
 
 def _names_in_object_graph(serialized: bytes, keys: list[str]) -> dict[str, str]:
@@ -115,27 +120,38 @@ def _names_in_object_graph(serialized: bytes, keys: list[str]) -> dict[str, str]
         for attribute in node.attributes
     }
     return {
-        key: names.get(key) or key.partition("/.ATTRIBUTES")[0]
-        for key in keys
-        if not any(part in key for part in _NO_WEIGHTS)
+        key: names[key] for key in keys if not any(part in key for part in _NO_WEIGHTS)
     }
 
 
 def _variables(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The arrays without the optimizer's, averages in the place of what they are of."""
-    result = {}
-    for name, array in arrays.items():
-        *scopes, last = name.split("/")
-        above = set(itertools.accumulate(scopes, "{}/{}".format))
-        if last == _AVERAGE:
-            result["/".join(scopes)] = array
-        elif not above & arrays.keys() and last not in _COUNTERS:
-            result.setdefault(name, array)
-    return result
+    averages = {
+        name.removesuffix(_AVERAGE): array
+        for name, array in arrays.items()
+        if name.endswith(_AVERAGE)
+    }
+    others = {
+        name: array
+        for name, array in arrays.items()
+        if not name.endswith(_AVERAGE)
+        and name.rpartition("/")[2] not in _COUNTERS
+        and not any(above in arrays for above in _above(name))
+    }
+    return others | averages
+
+
+def _above(name: str) -> Iterable[str]:
+    """The scopes that a name is in.
+
+    >>> list(_above("net/conv/weights"))
+    ['net', 'net/conv']
+    """
+    return itertools.accumulate(name.split("/")[:-1], "{}/{}".format)
 
 
 def _prefix(path: pathlib.Path) -> pathlib.Path:
-    return path.with_name(re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", path.name))
+    return path.parent / re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", path.name)
 
 
 def _import_tensorflow(path: pathlib.Path) -> Any:
@@ -153,6 +169,5 @@ def _is_numeric(dtype: Any) -> bool:
     return dtype.is_floating or dtype.is_integer or dtype.is_bool
 
 
-def _size(tensor: Any) -> int:
-    """The bytes of a tensor of a graph, which may be written as one value, repeated."""
-    return 8 * math.prod(dim.size for dim in tensor.tensor_shape.dim)
+def _number_of_values(tensor: Any) -> int:
+    return math.prod(abs(dimension.size) for dimension in tensor.tensor_shape.dim)
