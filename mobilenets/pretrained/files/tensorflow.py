@@ -34,13 +34,14 @@ def read_checkpoint(path: pathlib.Path) -> dict[str, np.ndarray]:
       path: what its files have in common, "model.ckpt-1000", or one of them.
 
     Returns:
-      The arrays by the names of the variables. Where a variable has an exponential
-      moving average, "name/ExponentialMovingAverage", that is its value, since it is
-      the one to evaluate. Other keys below the name of a variable, which are the
-      optimizer's, and counters of steps are left out.
+      The arrays by the names of the variables, which a checkpoint of TensorFlow 2 has
+      beside the paths of its objects. Where a variable has an exponential moving
+      average, "name/ExponentialMovingAverage", that is its value, since it is the one
+      to evaluate. Other names below that of a variable, which are the optimizer's, and
+      what else is its or the metrics', and counters of steps are left out.
 
     Raises:
-      UserError: TensorFlow is not installed.
+      UserError: TensorFlow is not installed, or two variables have the same name.
     """
     tf = _import_tensorflow(path)
     reader = tf.train.load_checkpoint(str(_prefix(path)))
