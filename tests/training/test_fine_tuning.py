@@ -1,5 +1,6 @@
 """What is frozen stays as it was, to the bit; the rest starts from the weights."""
 
+import dataclasses
 import json
 
 import jax
@@ -11,12 +12,14 @@ from docs import fine_tuning
 from mobilenets import UserError, configuration, get_spec, trained
 from mobilenets.convnet import frozen_modules
 from mobilenets.tasks.registry import make_task
+from mobilenets.training.evaluation import evaluate_run
 from mobilenets.training.loop import train
 from mobilenets.training.metric_log import read_metrics
 from mobilenets.training.optimizers import make_optimizer
 from mobilenets.training.state import create_state
 from mobilenets.training.step import make_train_step
 from tests.test_trained import small_net
+from tests.training.test_resume import Interrupted, sigterm
 
 
 @pytest.fixture(scope="module")
@@ -200,6 +203,32 @@ def test_a_run_is_itself_something_to_start_from(weights, tmp_path):
     before, _, _ = run(make_config(tmp_path / "first"), tmp_path / "second")
     # The same classes, so the logits are kept as well.
     assert changed_modules(net.variables, before) == set()
+
+
+def test_an_interrupted_run_ends_as_one_that_was_not(weights, tmp_path):
+    config = make_config(weights, trainable_stages=1)
+    _, whole, _ = run(config, tmp_path / "whole")
+    task = make_task(config)
+    batches = task.train_batches()
+    task.train_batches = lambda: Interrupted(batches, 2, sigterm)
+    with pytest.raises(SystemExit):
+        train(task, config, str(tmp_path / "parts"))
+    train(make_task(config), config, str(tmp_path / "parts"))
+    parts = trained.load(str(tmp_path / "parts"))
+    assert changed_modules(whole.variables, parts.variables) == set()
+
+
+def test_a_run_is_evaluated_with_its_own_weights_only(weights, tmp_path):
+    config = make_config(weights, trainable_stages=0)
+    run(config, tmp_path / "run")
+    net = trained.load(str(weights))
+    other = net.description.model_copy(
+        update={"preprocessing": configuration.Preprocessing()}
+    )
+    trained.save(dataclasses.replace(net, description=other), str(tmp_path / "other"))
+    task = make_task(make_config(tmp_path / "other", trainable_stages=0))
+    with pytest.raises(UserError, match="give the run's own, also its init_from"):
+        evaluate_run(task, config, str(tmp_path / "run"), ema=True, best=True)
 
 
 def test_the_resolution_may_be_another(weights):

@@ -140,14 +140,59 @@ def _bytes_left(file: BinaryIO) -> int:
 def _unpickle(file: BinaryIO, path: pathlib.Path) -> tuple[Any, dict[str, _Storage]]:
     """The object of the pickle that comes next, and the storages it names, by key."""
     start = file.tell()
+    tuples = _TupleDepths()
     for opcode, argument, _ in pickletools.genops(file):
         # Python's unpickler makes a table as long as the highest number used.
         if opcode.name.endswith("PUT") and int(argument or 0) > file.tell():
             raise ValueError("a number in the pickle is too high")
+        tuples.follow(opcode, argument)
     size = file.tell() - start
     file.seek(start)
     unpickler = _Unpickler(io.BytesIO(file.read(size)), path)
     return unpickler.load(), unpickler.storages
+
+
+class _TupleDepths:
+    """Follows a pickle without running it, to refuse tuples nested deeply.
+
+    A tuple of twice the same tuple, and so on, is short in a file, and takes for ever
+    when it is hashed as the key of a dictionary.
+    """
+
+    _DEEPEST = 8  # tensors need two
+
+    def __init__(self) -> None:
+        self._stack: list[int | None] = []  # depths; None is a mark
+        self._memo: dict[Any, int | None] = {}
+
+    def follow(self, opcode: pickletools.OpcodeInfo, argument: Any) -> None:
+        name, stack = opcode.name, self._stack
+        if name == "MARK":
+            stack.append(None)
+        elif name in ("GET", "BINGET", "LONG_BINGET"):
+            stack.append(self._memo[argument])
+        elif name in ("PUT", "BINPUT", "LONG_BINPUT"):
+            self._memo[argument] = stack[-1]
+        elif name == "MEMOIZE":
+            self._memo[len(self._memo)] = stack[-1]
+        elif name == "DUP":
+            stack.append(stack[-1])
+        else:
+            taken = self._take(opcode)
+            depth = 1 + max(taken, default=0) if "TUPLE" in name else 0
+            if depth > self._DEEPEST:
+                raise ValueError("its tuples are nested too deeply")
+            stack += [depth] * len(opcode.stack_after)
+
+    def _take(self, opcode: pickletools.OpcodeInfo) -> list[int]:
+        """The depths of what an operation takes from the stack."""
+        before, taken = opcode.stack_before, []
+        fixed = len(before)
+        if pickletools.markobject in before:
+            fixed = before.index(pickletools.markobject)
+            while (depth := self._stack.pop()) is not None:
+                taken.append(depth)
+        return taken + [self._stack.pop() or 0 for _ in range(fixed)]
 
 
 class _Unpickler(pickle.Unpickler):
@@ -175,6 +220,10 @@ class _Unpickler(pickle.Unpickler):
         _, kind, key, _, size, *view = pid
         if any(view):
             raise ValueError("views of storages, of PyTorch before 0.4")
+        if not (isinstance(kind, str) and kind in _DTYPES and isinstance(size, int)):
+            raise ValueError("a storage has no type or size")
+        if not isinstance(key, str | int):
+            raise ValueError("a storage has no name")
         storage = _Storage(str(key), kind, size)
         self.storages[storage.key] = storage
         return storage
@@ -243,8 +292,9 @@ def _find_tensors(tree: Any, path: pathlib.Path) -> dict[str, _Tensor]:
         )
     for key, value in state.items():
         if not isinstance(key, str) or not isinstance(value, _Tensor):
+            name = repr(key) if isinstance(key, str | int) else _described(key)
             raise UserError(
-                f"{path} holds {_described(value)} under {key!r} instead of a tensor: "
+                f"{path} holds {_described(value)} under {name} instead of a tensor: "
                 "save only the weights, by torch.save(model.state_dict(), ...), or "
                 f"under one of {', '.join(_NESTED)}."
             )
