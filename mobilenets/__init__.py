@@ -6,7 +6,7 @@ model = mobilenets.create_model("mobilenet_v2", num_classes=10)
 
 from typing import TYPE_CHECKING
 
-from mobilenets.architectures import ARCHITECTURES, get_spec
+from mobilenets.architectures import ARCHITECTURES, get_spec, replace
 from mobilenets.errors import UserError
 from mobilenets.spec import NetSpec
 
@@ -21,6 +21,7 @@ __all__ = [
     "UserError",
     "create_model",
     "get_spec",
+    "replace",
 ]
 
 

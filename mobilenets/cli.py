@@ -24,6 +24,8 @@ app = typer.Typer(
 # be parsed: an unknown option, a word in place of a number.
 _UsageError: Any = typer.BadParameter.__mro__[1]
 
+_DEFAULT_PICTURE = pathlib.Path("predictions.png")
+
 UNITS = {"K": 1e3, "M": 1e6, "G": 1e9}
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, with exact numbers.")]
@@ -197,8 +199,10 @@ def scale(
         draw_scaling(family, coefficients, plot)
     if as_json:
         _print_json(report)
-    else:
-        tables.print_scaling(report)
+        return
+    tables.print_scaling(report)
+    if plot:
+        print(f"Drawn in {plot}.")
 
 
 @app.command(
@@ -316,7 +320,7 @@ def predict(
     top: Annotated[int, typer.Option(min=1, help="How many classes to name.")] = 5,
     picture: Annotated[
         pathlib.Path, typer.Option(help="Where to draw them.", metavar="FILE")
-    ] = pathlib.Path("predictions.png"),
+    ] = _DEFAULT_PICTURE,
 ) -> None:
     """Names the likeliest classes of photographs, and draws them.
 
@@ -325,6 +329,10 @@ def predict(
     from mobilenets import prediction, trained
 
     _quiet()
+    if picture.suffix != ".png":
+        raise UserError(f"The picture must be a .png file, but is {str(picture)!r}.")
+    if picture.exists() and (picture != _DEFAULT_PICTURE or picture in photos):
+        raise UserError(f"{picture} exists already: give another --picture.")
     net = trained.load(weights)
     broken: list[UserError] = []
     readable = prediction.read_photos(photos, net, broken.append)
@@ -359,6 +367,8 @@ def features(
     from mobilenets import prediction, trained
 
     _quiet()
+    if output.exists():
+        raise UserError(f"{output} exists already: give another --output.")
     paths = prediction.images_in(folder)
     net = trained.load(weights)
     broken: list[UserError] = []

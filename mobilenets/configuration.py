@@ -188,7 +188,10 @@ class Configuration(Section):
         if self.init_from:
             self._check_init_from()
         elif "name" not in self.model:
-            raise ValueError("model.name is missing: give it, or init_from")
+            raise ValueError(
+                "the network is missing: give init_from, a folder of weights "
+                "(`mobilenets pretrained` fetches some), or model.name"
+            )
         elif self.trainable_stages >= 0:
             raise ValueError(
                 f"trainable_stages is {self.trainable_stages}, but what is not trained "

@@ -210,8 +210,12 @@ def create_model(
     >>> logits.shape, endpoints["stride32"].shape
     ((2, 10), (2, 3, 3, 112))
     """
-    if isinstance(architecture, str):
-        spec = get_spec(architecture, **overrides)
-    else:
+    if isinstance(architecture, NetSpec):
         spec = replace(architecture, **overrides)
+    else:
+        spec = get_spec(architecture, **overrides)
+    if not isinstance(num_classes, int) or num_classes < 0:
+        raise UserError(
+            f"num_classes must be 0 or a positive integer, but is {num_classes!r}."
+        )
     return ConvNet(spec, num_classes, dtype)

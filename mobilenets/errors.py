@@ -12,6 +12,10 @@ class UserError(Exception):
     """
 
 
+class BrokenImage(UserError):
+    """An image that cannot be decoded."""
+
+
 def unknown(kind: str, given: str, allowed: Iterable[str]) -> UserError:
     """The error for a name that is none of the allowed ones, with the closest of them.
 

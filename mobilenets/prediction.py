@@ -19,6 +19,7 @@ from mobilenets.trained import TrainedNet
 
 BATCH_SIZE = 16  # one size, so that the network is compiled once
 MOST_DRAWN = 30  # photographs in one picture
+MOST_BARS = 10  # classes of one photograph
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +50,7 @@ def read_photo(
         content = path.read_bytes()
     except OSError as error:
         raise UserError(f"Cannot read the image {path}: {error.strerror}.") from None
-    image = transforms.decode(content, str(path))
+    image = transforms.decode(content, str(path), upright=True)
     return Photo(path, transforms.center_crop(image, resolution, preprocessing))
 
 
@@ -149,23 +150,32 @@ def draw_predictions(predictions: Sequence[Prediction], path: pathlib.Path) -> N
     predictions = predictions[:MOST_DRAWN]
     columns = min(3, len(predictions))
     rows = -(-len(predictions) // columns)
-    bars = max(len(p.classes) for p in predictions)
+    bars = min(MOST_BARS, max(len(p.classes) for p in predictions))
     height = 2.6 + 0.22 * bars
     figure = Figure(figsize=(4.2 * columns, height * rows), layout="constrained")
     grid = figure.add_gridspec(
         2 * rows, columns, height_ratios=[2.6, 0.22 * bars] * rows
     )
+    names = labels(predictions)
     for i, prediction in enumerate(predictions):
         row, column = divmod(i, columns)
         picture = figure.add_subplot(grid[2 * row, column])
         picture.imshow(prediction.photo.pixels)
         picture.set_axis_off()
-        picture.set_title(prediction.photo.path.name, fontsize=9)
-        _draw_bars(figure.add_subplot(grid[2 * row + 1, column]), prediction.classes)
+        picture.set_title(names[i], fontsize=9)
+        axis = figure.add_subplot(grid[2 * row + 1, column])
+        _draw_bars(axis, prediction.classes[:bars])
     try:
         figure.savefig(path, dpi=110, format="png")
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}.") from None
+
+
+def labels(predictions: Sequence[Prediction]) -> list[str]:
+    """The names of the files; their paths where two files have one name."""
+    paths = [prediction.photo.path for prediction in predictions]
+    names = [path.name for path in paths]
+    return names if len({*names}) == len({*paths}) else [str(path) for path in paths]
 
 
 def _draw_bars(axis: Any, classes: Sequence[tuple[str, float]]) -> None:

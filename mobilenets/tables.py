@@ -93,8 +93,9 @@ def print_catalogue(catalogue: Mapping[str, Any]) -> None:
 def print_predictions(predictions: "Sequence[Prediction]") -> None:
     """Prints the classes of each photograph, the likeliest first."""
     table = _table("photograph", ">probability", " class")
-    for prediction in predictions:
-        name = prediction.photo.path.name
+    from mobilenets.prediction import labels  # needs JAX
+
+    for name, prediction in zip(labels(predictions), predictions, strict=True):
         for i, (class_name, p) in enumerate(prediction.classes):
             table.add_row("" if i else name, f"{p:.1%}", f" {class_name}")
     _print(table)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mobilenets import complexity, create_model, get_spec
+from mobilenets import UserError, complexity, create_model, get_spec
 from mobilenets.convnet import init_variables
 from mobilenets.spec import with_output_stride
 from tests.published import ROWS
@@ -257,3 +257,20 @@ def test_bfloat16_logits_are_close_to_those_of_float32():
     half = logits_of(images, "same", dtype=jnp.bfloat16)
     errors = np.abs(single - half).max()
     assert 0 < errors < 0.05 * np.abs(single).max()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("mobilenet_v2", -1),
+            "num_classes must be 0 or a positive integer, but is -1",
+        ),
+        (("mobilenet_v2", "10"), "num_classes must be 0 or a positive integer"),
+        (("mobilnet_v2",), "did you mean 'mobilenet_v2'"),
+        ((None,), "Unknown architecture 'None'"),
+    ],
+)
+def test_a_model_that_cannot_be_is_one_clear_sentence(arguments, message):
+    with pytest.raises(UserError, match=message):
+        create_model(*arguments)

@@ -115,9 +115,41 @@ def test_the_features_of_a_folder_are_written(net, photos, tmp_path):
         np.testing.assert_allclose(file["features"][19], expected, rtol=1e-3, atol=1e-4)
 
 
+def test_no_file_of_the_user_is_overwritten(net, photos, tmp_path):
+    trained.save(net, str(tmp_path / "weights"))
+    photo = photos / "a/00.png"
+    for file in (photo, tmp_path / "mine.png", tmp_path / "mine.npz"):
+        if file != photo:
+            file.write_bytes(b"mine")
+        before = file.read_bytes()
+        option = "--picture" if file.suffix == ".png" else "--output"
+        command = (
+            ("predict", photo) if option == "--picture" else ("features", "photos")
+        )
+        result = run(*command, "--weights", "weights", option, file, cwd=tmp_path)
+        assert result.returncode == 1
+        assert f"exists already: give another {option}" in result.stderr
+        assert file.read_bytes() == before
+
+
+def test_photographs_of_one_name_are_told_apart_by_their_paths(net, photos, tmp_path):
+    trained.save(net, str(tmp_path / "weights"))
+    (photos / "b/00.png").write_bytes((photos / "a/00.png").read_bytes())
+    result = run(
+        *("predict", "photos/a/00.png", "photos/b/00.png", "--weights", "weights"),
+        cwd=tmp_path,
+    )
+    assert "photos/a/00.png" in result.stdout
+    assert "photos/b/00.png" in result.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (
+            ("predict", "x.jpg", "--weights", "weights", "--picture", "p.xyz"),
+            "The picture must be a .png file, but is 'p.xyz'",
+        ),
         (("predict", "x.jpg", "--weights", "nowhere"), "There is no folder nowhere"),
         (("predict", "--weights", "weights"), "Missing argument 'photos'"),
         (("predict", "x.jpg", "--weights", "weights", "--top", "0"), "--top"),

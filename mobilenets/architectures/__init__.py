@@ -131,7 +131,7 @@ def get_spec(name: str, **overrides: Any) -> NetSpec:
     16
     """
     if name not in ARCHITECTURES:
-        raise unknown("architecture", name, ARCHITECTURES)
+        raise unknown("architecture", str(name), ARCHITECTURES)
     make = ARCHITECTURES[name].make
     arguments = inspect.signature(make).parameters
     rules = REPLACEABLE | {k: v for k, v in _ARGUMENTS.items() if k in arguments}

@@ -35,7 +35,7 @@ def train_batches(
     def load(index: int, rng: np.random.Generator) -> Example:
         example = source[index]
         image = transforms.augment(
-            transforms.decode(example.image, example.origin),
+            transforms.decode(example.image, example.origin, source.upright),
             rng,
             resolution,
             config.augmentation,
@@ -69,7 +69,7 @@ def eval_batches(
         if index >= len(source):
             return padding
         example = source[index]
-        image = transforms.decode(example.image, example.origin)
+        image = transforms.decode(example.image, example.origin, source.upright)
         return {
             "image": transforms.center_crop(image, resolution, config.preprocessing),
             "label": np.int32(example.label),

@@ -29,6 +29,7 @@ class Source(Protocol):
     """A split of a data set."""
 
     class_names: tuple[str, ...]
+    upright: bool  # whether its images are turned as their EXIF orientation says
 
     def __len__(self) -> int: ...
 
@@ -43,7 +44,7 @@ def open_source(dataset: Dataset, split: str) -> Source:
         the command that prepares it), or it does not hold labelled images.
     """
     if dataset.folder:
-        return FolderSource(dataset.folder, split)
+        return FolderSource(dataset.folder, split, split == dataset.train_split)
     # TFDS costs half a second and is not needed for a folder.
     import tensorflow_datasets as tfds
 
@@ -63,6 +64,8 @@ def open_source(dataset: Dataset, split: str) -> Source:
 
 class TfdsSource:
     """A split of a data set prepared by TensorFlow Datasets as ArrayRecord."""
+
+    upright = False
 
     def __init__(self, builder: Any, split: str):
         import tensorflow_datasets as tfds
@@ -105,16 +108,26 @@ class FolderSource:
     """The images FOLDER/SPLIT/CLASS/*.jpg (or png, webp), in the order of their names.
 
     The classes are those of all splits together, so that every split numbers them
-    alike.
+    alike. The images are turned as their EXIF orientation says.
+
+    Args:
+      folder: the root.
+      split: a folder in it.
+      needs_all_classes: refuse a split without an image of some class, to train on.
     """
 
-    def __init__(self, folder: str, split: str):
+    upright = True
+
+    def __init__(self, folder: str, split: str, needs_all_classes: bool = False):
         root = pathlib.Path(folder).expanduser()
         if not root.is_dir():
             raise UserError(f"dataset.folder {folder} is not a folder.")
         splits = _folders(root)
         if split not in splits:
-            raise unknown(f"split of {folder}", split, splits)
+            layout = f"Images are expected as {split}/CLASS/*.jpg in it."
+            if not splits:
+                raise UserError(f"dataset.folder {folder} has no folders. {layout}")
+            raise UserError(f"{unknown(f'split of {folder}', split, splits)} {layout}")
         classes = {name for s in splits for name in _folders(root / s)}
         self.class_names = tuple(sorted(classes))
         self._files = [
@@ -127,6 +140,23 @@ class FolderSource:
             raise UserError(
                 f"{root / split} holds no images: expected are files "
                 f"CLASS/*{', CLASS/*'.join(IMAGE_SUFFIXES)}."
+            )
+        if needs_all_classes:
+            self._check_classes(root / split)
+
+    def _check_classes(self, path: pathlib.Path) -> None:
+        """Refuses to train on one class, or on none of the images of a class."""
+        if len(self.class_names) == 1:
+            raise UserError(
+                f"{path} has the one class {self.class_names[0]}: to tell classes apart"
+                " there must be two or more folders of images."
+            )
+        seen = {label for _, label in self._files}
+        lacking = [n for i, n in enumerate(self.class_names) if i not in seen]
+        if lacking:
+            raise UserError(
+                f"{path} has no images of {', '.join(lacking)}, which other splits or "
+                "an empty folder name as classes: add some, or remove the folders."
             )
 
     def __len__(self) -> int:

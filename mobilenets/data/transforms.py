@@ -8,10 +8,10 @@ import io
 import math
 
 import numpy as np
-from PIL import Image, ImageEnhance, UnidentifiedImageError
+from PIL import Image, ImageEnhance, ImageOps, UnidentifiedImageError
 
 from mobilenets.configuration import Augmentation, Preprocessing
-from mobilenets.errors import UserError
+from mobilenets.errors import BrokenImage
 
 _INTERPOLATIONS = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -19,14 +19,25 @@ _INTERPOLATIONS = {
 }
 
 
-def decode(content: bytes, origin: str) -> Image.Image:
+def decode(content: bytes, origin: str, upright: bool = False) -> Image.Image:
     """The image in RGB; a grey one has three equal channels.
 
+    Args:
+      content: of the file.
+      origin: for messages.
+      upright: turn it as its EXIF orientation says, as viewers do and cameras rely on.
+        ImageNet's evaluations, ours and others', do not.
+
     Raises:
-      UserError: the content is no image that PIL can read, or is cut short.
+      BrokenImage: the content is no image that PIL can read, or is cut short.
     """
     try:
-        return Image.open(io.BytesIO(content)).convert("RGB")
+        image = Image.open(io.BytesIO(content))
+        if image.mode.startswith("I"):  # 16 bits of grey, which `convert` cuts off
+            image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
+        elif upright:
+            image = ImageOps.exif_transpose(image)
+        return image.convert("RGB")
     except (
         UnidentifiedImageError,
         Image.DecompressionBombError,
@@ -36,7 +47,7 @@ def decode(content: bytes, origin: str) -> Image.Image:
     ) as error:
         known = not isinstance(error, UnidentifiedImageError)
         reason = error if known else "it is no JPEG, PNG or WebP"
-        raise UserError(
+        raise BrokenImage(
             f"Cannot decode the image {origin}: {reason}. Remove or replace it."
         ) from None
 

@@ -88,7 +88,10 @@ class Weights:
 
     def _find(self, key: str) -> Any:
         if key not in self._arrays:
-            raise UserError(f"The weights of {self._model} lack the key {key}.")
+            raise UserError(
+                f"The weights of {self._model} lack the key {key}: are they those of "
+                "another model or library?"
+            )
         return self._arrays[key]
 
 

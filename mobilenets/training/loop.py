@@ -10,7 +10,7 @@ from typing import Any
 import jax
 
 from mobilenets.configuration import Configuration
-from mobilenets.errors import UserError
+from mobilenets.errors import BrokenImage, UserError
 from mobilenets.tasks.base import Batch, Metrics, Task
 from mobilenets.training import sharding, workdir
 from mobilenets.training.checkpoint import Checkpoints, abstract_like
@@ -99,7 +99,11 @@ def train(task: Task, config: Configuration, directory: str) -> None:
                 progress.log(step, logged)
             score = None
             if evaluating:
-                results = _evaluate(evaluator, task, state, config, progress, step)
+                try:
+                    results = _evaluate(evaluator, task, state, config, progress, step)
+                except BrokenImage:  # the training until here is not lost
+                    checkpoints.save(step, state, batches, config, task, None)
+                    raise
                 log.write_evaluation(step, results)
                 progress.log_evaluation(step, results)
                 score = results["ema"][task.headline]

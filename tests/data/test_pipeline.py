@@ -21,6 +21,7 @@ class Numbered:
     """Images whose every pixel is their index; the label is index modulo 3."""
 
     class_names = ("a", "b", "c")
+    upright = False
 
     def __init__(self, size):
         self._size = size
@@ -51,7 +52,7 @@ def encoded(pixels):
 def config(batch_size, augmentation=PLAIN, workers=0, seed=0):
     return Configuration.model_validate(
         {
-            "model": {},
+            "model": {"name": "mobilenet_v1"},
             "dataset": {"name": "unused", "num_workers": workers},
             "preprocessing": {"crop_fraction": 1.0},
             "augmentation": augmentation,

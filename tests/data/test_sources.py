@@ -83,21 +83,25 @@ def folder(tmp_path):
     return tmp_path
 
 
+def open_in(folder, split, train_split="none of them"):
+    return open_source(Dataset(folder=str(folder), train_split=train_split), split)
+
+
 def files(source):
     paths = [source[i].origin.split("/")[-2:] for i in range(len(source))]
     return ["/".join(p) for p in paths]
 
 
 def test_a_folder_is_read_in_the_order_of_its_names(folder):
-    source = open_source(Dataset(folder=str(folder)), "train")
+    source = open_in(folder, "train")
     assert files(source) == ["cat/10.jpg", "cat/2.webp", "dog/a.jpeg", "dog/b.PNG"]
     assert source[0].image == (folder / "train/cat/10.jpg").read_bytes()
     assert source[3].origin == str(folder / "train/dog/b.PNG")
 
 
 def test_all_splits_of_a_folder_number_the_classes_alike(folder):
-    train = open_source(Dataset(folder=str(folder)), "train")
-    test = open_source(Dataset(folder=str(folder)), "test")
+    train = open_in(folder, "train")
+    test = open_in(folder, "test")
     assert train.class_names == test.class_names == ("ant", "cat", "dog", "eel")
     assert labels(train) == [1, 1, 2, 2]
     assert labels(test) == [0, 2, 3]
@@ -105,7 +109,7 @@ def test_all_splits_of_a_folder_number_the_classes_alike(folder):
 
 def test_a_folder_of_links_to_images_is_read(folder):
     (folder / "linked").symlink_to(folder / "train")
-    assert len(open_source(Dataset(folder=str(folder)), "linked")) == 4
+    assert len(open_in(folder, "linked")) == 4
 
 
 def test_an_unknown_data_set_is_met_with_the_closest():
@@ -130,7 +134,7 @@ def test_an_unknown_split_is_met_with_the_closest(folder):
         open_source(Dataset(name=SUBSET), "trian")
     with pytest.raises(UserError, match=r"did you mean 'test'.*: linked, test, train"):
         (folder / "linked").mkdir()
-        open_source(Dataset(folder=str(folder)), "tset")
+        open_in(folder, "tset")
 
 
 @pytest.mark.parametrize("split", ["train[", "train[:200%]", "train[0:9999]", ""])
@@ -156,7 +160,7 @@ def test_a_split_without_images_is_refused(folder):
     (folder / "empty/dog").mkdir(parents=True)
     (folder / "empty/dog/notes.txt").write_text("no image")
     with pytest.raises(UserError, match=r"empty holds no images: .*CLASS/\*\.jpg"):
-        open_source(Dataset(folder=str(folder)), "empty")
+        open_in(folder, "empty")
 
 
 def test_a_data_set_without_labels_is_refused(tmp_path):
@@ -172,3 +176,25 @@ def test_tfrecords_are_refused_with_the_command_that_converts_them(tmp_path):
     assert f"tfds convert_format --dataset_version_dir={tmp_path / 'set'} " in str(
         caught.value
     )
+
+
+def test_to_train_on_a_class_without_images_is_refused(folder):
+    message = r"train has no images of ant, eel, which other splits or an empty folder"
+    with pytest.raises(UserError, match=message):
+        open_in(folder, "train", train_split="train")
+    for name in ("ant", "eel"):
+        save_image(folder / f"train/{name}/1.png")
+    assert len(open_in(folder, "train", train_split="train")) == 6
+
+
+def test_to_train_on_a_single_class_is_refused(tmp_path):
+    save_image(tmp_path / "train/cat/1.png")
+    with pytest.raises(UserError, match="has the one class cat: to tell classes apart"):
+        open_in(tmp_path, "train", train_split="train")
+
+
+def test_a_folder_without_splits_is_told_what_is_expected(tmp_path):
+    with pytest.raises(
+        UserError, match=r"has no folders\. Images are expected as train/"
+    ):
+        open_in(tmp_path, "train")

@@ -306,3 +306,35 @@ def test_colors_are_changed_in_random_order():
         for seed in range(20)
     }
     assert len(outs) == 2
+
+
+def as_file(image, kind, **options):
+    content = io.BytesIO()
+    image.save(content, kind, **options)
+    return content.getvalue()
+
+
+def test_sixteen_bits_of_grey_become_eight():
+    grey = np.array([[0, 257 * 10], [257 * 200, 65535]], np.uint16)
+    content = as_file(Image.fromarray(grey), "PNG")
+    image = np.asarray(transforms.decode(content, "grey.png"))
+    expected = np.array([[0, 10], [200, 255]], np.uint8)
+    np.testing.assert_array_equal(image, np.stack([expected] * 3, -1))
+
+
+def test_an_image_is_turned_upright_only_where_it_is_asked_for():
+    pixels = np.zeros((2, 3, 3), np.uint8)
+    pixels[0, 0] = 255  # the corner that orientation 3 puts at the bottom right
+    exif = Image.Exif()
+    exif[0x0112] = 3  # turned by 180 degrees
+    content = as_file(Image.fromarray(pixels), "PNG", exif=exif)
+    turned = np.asarray(transforms.decode(content, "", upright=True))
+    np.testing.assert_array_equal(turned, pixels[::-1, ::-1])
+    np.testing.assert_array_equal(np.asarray(transforms.decode(content, "")), pixels)
+
+
+def test_an_image_too_large_to_be_one_is_broken(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    content = as_file(Image.new("L", (30, 30)), "PNG")
+    with pytest.raises(UserError, match=r"Cannot decode the image large\.png: "):
+        transforms.decode(content, "large.png")

@@ -239,7 +239,7 @@ def test_the_resolution_may_be_another(weights):
 MISTAKES = [
     ({"model": {"name": "mobilenet_v2"}}, "model.name is 'mobilenet_v2', but the netw"),
     ({"preprocessing.crop_fraction": 0.5}, "preprocessing is given, but it is that of"),
-    ({"init_from": ""}, "model.name is missing: give it, or init_from"),
+    ({"init_from": ""}, "the network is missing: give init_from, a folder of"),
     (
         {"init_from": "", "model": {"name": "mobilenet_v2"}, "trainable_stages": 1},
         "trainable_stages is 1, but what is not trained must come from init_from",

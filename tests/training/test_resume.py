@@ -13,6 +13,7 @@ import pytest
 
 from configs import quickstart
 from mobilenets import UserError, configuration, create_model
+from mobilenets.errors import BrokenImage
 from mobilenets.tasks.registry import make_task
 from mobilenets.training import workdir
 from mobilenets.training.checkpoint import Checkpoints, abstract_like
@@ -236,3 +237,20 @@ def test_a_half_written_last_line_of_the_metrics_is_dropped(uninterrupted, tmp_p
     with path.open("a") as file:
         file.write(json.dumps(records[-1])[:-9])
     assert read_metrics(path) == records
+
+
+def test_an_image_that_breaks_an_evaluation_costs_no_training(uninterrupted, tmp_path):
+    config, task = make_config(), make_small_task(make_config())
+    whole = task.eval_batches
+
+    def broken():
+        raise BrokenImage("Cannot decode the image bad.jpg: it is cut off.")
+
+    task.eval_batches = broken
+    with pytest.raises(UserError, match=r"Cannot decode the image bad\.jpg"):
+        train(task, config, str(tmp_path))
+    assert kept_steps(tmp_path) == {3}  # where the first evaluation was due
+    task.eval_batches = whole
+    train(make_small_task(config), config, str(tmp_path))
+    expected, _ = saved_state(uninterrupted)
+    assert_same_bits(saved_state(tmp_path)[0], expected)
