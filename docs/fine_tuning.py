@@ -4,7 +4,7 @@ Run in the root of the repository, where the package is installed:
 
     python -m docs.fine_tuning FOLDER
 
-About ten minutes on two cores. Everything is left in FOLDER; the picture and the table
+About five minutes on two cores. Everything is left in FOLDER; the picture and the table
 are written beside this file. The images are the first 20 of each class of the embedded
 Fashion-MNIST subset, as a folder of PNG files; validation has 200 others.
 """
