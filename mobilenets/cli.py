@@ -331,8 +331,10 @@ def predict(
     _quiet()
     if picture.suffix != ".png":
         raise UserError(f"The picture must be a .png file, but is {str(picture)!r}.")
-    if picture.exists() and (picture != _DEFAULT_PICTURE or picture in photos):
-        raise UserError(f"{picture} exists already: give another --picture.")
+    if picture.exists():
+        is_photo = any(photo.exists() and photo.samefile(picture) for photo in photos)
+        if is_photo or picture != _DEFAULT_PICTURE:
+            raise UserError(f"{picture} exists already: give another --picture.")
     net = trained.load(weights)
     broken: list[UserError] = []
     readable = prediction.read_photos(photos, net, broken.append)
@@ -367,6 +369,8 @@ def features(
     from mobilenets import prediction, trained
 
     _quiet()
+    if output.suffix != ".npz":
+        raise UserError(f"The output must be an .npz file, but is {str(output)!r}.")
     if output.exists():
         raise UserError(f"{output} exists already: give another --output.")
     paths = prediction.images_in(folder)

@@ -113,10 +113,9 @@ def save_features(
     root = pathlib.Path(folder).expanduser()
     names = [str(photo.relative_to(root)) for photo in vectors]
     try:
-        with path.open("wb") as file:  # savez would add a suffix of its own
-            np.savez_compressed(
-                file, features=np.stack([*vectors.values()]), paths=np.array(names)
-            )
+        np.savez_compressed(
+            path, features=np.stack([*vectors.values()]), paths=np.array(names)
+        )
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}.") from None
 

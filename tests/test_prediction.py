@@ -132,6 +132,17 @@ def test_no_file_of_the_user_is_overwritten(net, photos, tmp_path):
         assert file.read_bytes() == before
 
 
+def test_a_photograph_of_the_pictures_own_name_is_kept(net, photos, tmp_path):
+    trained.save(net, str(tmp_path / "weights"))
+    photo = tmp_path / "predictions.png"
+    photo.write_bytes((photos / "a/00.png").read_bytes())
+    before = photo.read_bytes()
+    result = run("predict", photo, "--weights", "weights", cwd=tmp_path)
+    assert result.returncode == 1
+    assert "exists already: give another --picture" in result.stderr
+    assert photo.read_bytes() == before
+
+
 def test_photographs_of_one_name_are_told_apart_by_their_paths(net, photos, tmp_path):
     trained.save(net, str(tmp_path / "weights"))
     (photos / "b/00.png").write_bytes((photos / "a/00.png").read_bytes())
@@ -156,6 +167,10 @@ def test_photographs_of_one_name_are_told_apart_by_their_paths(net, photos, tmp_
         (
             ("features", "empty", "--weights", "weights", "--output", "f.npz"),
             "empty holds no images: expected are files .jpg",
+        ),
+        (
+            ("features", "photos", "--weights", "weights", "--output", "f.csv"),
+            "The output must be an .npz file, but is 'f.csv'",
         ),
         (
             ("features", "photos", "--weights", "weights", "--output", "no/f.npz"),

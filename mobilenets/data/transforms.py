@@ -34,7 +34,8 @@ def decode(content: bytes, origin: str, upright: bool = False) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(content))
         if image.mode.startswith("I"):  # 16 bits of grey, which `convert` cuts off
-            image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
+            grey = np.clip(np.asarray(image) // 257, 0, 255)
+            image = Image.fromarray(grey.astype(np.uint8))
         elif upright:
             image = ImageOps.exif_transpose(image)
         return image.convert("RGB")

@@ -114,6 +114,21 @@ class Checkpoints:
                 "changed. Use the same images, or another --workdir."
             )
 
+    def check_description(self, step: int, description: dict[str, Any]) -> None:
+        """Compares what the weights belong to with that of a checkpoint.
+
+        With `init_from` the config does not tell: it is the folder that says.
+
+        Raises:
+          UserError: network, preprocessing or classes differ, or the checkpoint is
+            damaged.
+        """
+        if self.description(step) != description:
+            raise UserError(
+                "The network or its preprocessing is not that of the run: give the "
+                "run's own config and, if it has one, the init_from it began with."
+            )
+
     def description(self, step: int) -> dict[str, Any]:
         """The task's description of what the weights of a checkpoint belong to.
 

@@ -49,11 +49,7 @@ def evaluate_run(
             )
         class_names = task.data_facts["class_names"]
         checkpoints.check_data(step, {"class_names": class_names})
-        if checkpoints.description(step) != task.description:
-            raise UserError(
-                f"The network or the preprocessing of --workdir {directory} is not "
-                "that of the config: give the run's own, also its init_from."
-            )
+        checkpoints.check_description(step, task.description)
         shapes = jax.eval_shape(task.init_variables, jax.random.key(0))
         variables = checkpoints.restore_variables(
             step, abstract_like(shapes, sharding.replicated(mesh)), ema

@@ -52,6 +52,7 @@ def train(task: Task, config: Configuration, directory: str) -> None:
         first_step = checkpoints.latest_step or 0
         if first_step:
             checkpoints.check_data(first_step, task.data_facts)
+            checkpoints.check_description(first_step, task.description)
         if first_step >= total_steps:
             console.print(f"Nothing to do: the run in {files.path} is finished.")
             return

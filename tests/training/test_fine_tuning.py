@@ -227,8 +227,10 @@ def test_a_run_is_evaluated_with_its_own_weights_only(weights, tmp_path):
     )
     trained.save(dataclasses.replace(net, description=other), str(tmp_path / "other"))
     task = make_task(make_config(tmp_path / "other", trainable_stages=0))
-    with pytest.raises(UserError, match="give the run's own, also its init_from"):
+    with pytest.raises(UserError, match="preprocessing is not that of the run: give"):
         evaluate_run(task, config, str(tmp_path / "run"), ema=True, best=True)
+    with pytest.raises(UserError, match="preprocessing is not that of the run: give"):
+        train(task, config, str(tmp_path / "run"))
 
 
 def test_the_resolution_may_be_another(weights):
