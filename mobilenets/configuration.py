@@ -167,6 +167,10 @@ class Configuration(Section):
     batch_size: Positive = 128  # images in one update, over all devices
     # Splits each batch into that many, one after the other, where memory is short.
     accumulation_steps: Positive = 1
+    # Computes each block a second time for the gradient instead of keeping its maps:
+    # for GPUs and TPUs whose memory is short (XLA's code for CPUs needs no less). It
+    # changes no more than rounding, so that a run may go on with the other value.
+    remat: bool = False
     epochs: Annotated[float, Gt(0), Le(1_000_000)] = 1.0
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()

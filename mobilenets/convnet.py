@@ -26,12 +26,15 @@ class ConvNet(nn.Module):
       dtype: of the computation. Parameters, statistics and logits are float32.
       frozen: names of modules that behave as in evaluation while others are trained,
         see `frozen_modules`. Who trains keeps their parameters.
+      remat: computes each block's maps a second time for the gradient instead of
+        keeping them: less memory, more time. The parameters and the result stay.
     """
 
     spec: NetSpec
     num_classes: int = 1000
     dtype: DTypeLike = jnp.float32
     frozen: tuple[str, ...] = ()
+    remat: bool = False
 
     @nn.compact
     def __call__(
@@ -76,8 +79,12 @@ class ConvNet(nn.Module):
             x, stride = max_pool(x, spec.padding), 2 * stride
         for i, block in enumerate(spec.blocks):
             name = f"block{i}"
-            module = BLOCKS[type(block)](block, conv_bn, squeeze_excite, name=name)
-            x, maps = module(x, self._trains(name, train))
+            module = BLOCKS[type(block)]
+            if self.remat:
+                module = nn.remat(module, static_argnums=(2,))  # `train`
+            x, maps = module(block, conv_bn, squeeze_excite, name=name)(
+                x, self._trains(name, train)
+            )
             stride *= block.stride
             endpoints |= {f"{name}/{inner}": value for inner, value in maps.items()}
             endpoints[name] = endpoints[f"stride{stride}"] = x

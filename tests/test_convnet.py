@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mobilenets import UserError, complexity, create_model, get_spec
-from mobilenets.convnet import init_variables
+from mobilenets.convnet import ConvNet, init_variables
 from mobilenets.spec import with_output_stride
 from tests.published import ROWS
 
@@ -274,3 +274,72 @@ def test_bfloat16_logits_are_close_to_those_of_float32():
 def test_a_model_that_cannot_be_is_one_clear_sentence(arguments, message):
     with pytest.raises(UserError, match=message):
         create_model(*arguments)
+
+
+# Stochastic depth, dropout and squeeze-and-excitation; a bottleneck's projection.
+REMAT_SPECS = {
+    "efficientnet_b0": dict(
+        width_multiplier=0.25, dropout_rate=0.5, drop_path_rate=0.5
+    ),
+    "se_resnet50": dict(width_multiplier=0.125),
+}
+
+
+def remat_pair(name):
+    """A small network that keeps its maps, and the same with `remat`."""
+    spec = get_spec(name, **REMAT_SPECS[name], resolution=32)
+    spec = dataclasses.replace(spec, blocks=spec.blocks[:3])
+    return [ConvNet(spec, 10, remat=remat) for remat in (False, True)]
+
+
+def training_loss(model, images):
+    """From parameters and statistics to a loss and the new statistics."""
+
+    def loss(params, batch_stats):
+        (logits, _), updated = model.apply(
+            {"params": params, "batch_stats": batch_stats},
+            images,
+            train=True,
+            mutable=["batch_stats"],
+            rngs={"dropout": jax.random.key(1)},
+        )
+        return jnp.sum(logits**2), updated["batch_stats"]
+
+    return loss
+
+
+@pytest.mark.parametrize("name", REMAT_SPECS)
+def test_remat_changes_neither_names_nor_gradients_nor_statistics(name):
+    plain, remat = remat_pair(name)
+    images = jax.random.normal(jax.random.key(0), (4, 32, 32, 3))
+    trees = [jax.eval_shape(m.init, jax.random.key(0), images) for m in (plain, remat)]
+    assert names_of(trees[0]) == names_of(trees[1])
+    variables = init_variables(plain, jax.random.key(2))
+
+    def gradients_and_statistics(model):
+        gradient = jax.grad(training_loss(model, images), has_aux=True)
+        found = jax.jit(gradient)(variables["params"], variables["batch_stats"])
+        return names_of(dict(zip(("gradients", "statistics"), found, strict=True)))
+
+    found = gradients_and_statistics(remat)
+    for path, expected in gradients_and_statistics(plain).items():
+        largest = np.abs(expected).max()
+        np.testing.assert_allclose(
+            found[path], expected, rtol=1e-4, atol=1e-4 * largest, err_msg=path
+        )
+
+
+def test_remat_keeps_fewer_bytes_for_the_gradient():
+    def kept_bytes(model):
+        def backward(variables, images):
+            loss = training_loss(model, images)
+            given = variables["params"], variables["batch_stats"]
+            return jax.vjp(loss, *given, has_aux=True)[1]
+
+        images = jax.ShapeDtypeStruct((4, 32, 32, 3), jnp.float32)
+        variables = jax.eval_shape(model.init, jax.random.key(0), images)
+        kept = jax.tree.leaves(jax.eval_shape(backward, variables, images))
+        return sum(x.size * x.dtype.itemsize for x in kept)
+
+    plain, remat = map(kept_bytes, remat_pair("efficientnet_b0"))
+    assert remat < plain / 2

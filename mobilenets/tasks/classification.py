@@ -50,6 +50,7 @@ class Classification:
             len(self.class_names),
             jnp.dtype(config.dtype),
             frozen_modules(self.spec, config.trainable_stages),
+            remat=config.remat,
         )
         self.train_size, self.eval_size = len(self._train), len(self._eval)
 

@@ -63,7 +63,7 @@ def make_small_task(config, at_batch=0, action=None):
     task = make_task(config)
     assert task.spec.dropout_rate > 0
     spec = dataclasses.replace(task.spec, blocks=task.spec.blocks[:2])
-    task.model = create_model(spec, 10)
+    task.model = create_model(spec, 10).clone(remat=task.model.remat)
     if action:
         batches = task.train_batches()
         task.train_batches = lambda: Interrupted(batches, at_batch, action)
@@ -180,6 +180,18 @@ def test_another_config_is_refused(uninterrupted):
     assert "ema_decay (0.99 there, 0.5 given)" in str(error.value)
     assert "batch_size" not in str(error.value)
     assert contents(uninterrupted) == before
+
+
+def test_a_run_may_go_on_with_the_other_remat(uninterrupted, tmp_path):
+    config = make_config(remat=True)
+    assert make_small_task(config).model.remat
+    with pytest.raises(SystemExit):
+        train(make_small_task(config, 5, sigterm), config, str(tmp_path))
+    train(make_small_task(make_config()), make_config(), str(tmp_path))
+    (expected, _), (state, _) = map(saved_state, (uninterrupted, tmp_path))
+    assert state.step == TOTAL_STEPS
+    for x, y in zip(*map(jax.tree.leaves, (state, expected)), strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-3)
 
 
 def test_other_images_are_refused(uninterrupted, tmp_path):
