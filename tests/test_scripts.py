@@ -76,6 +76,7 @@ def test_help_shows_an_example_and_the_flags(script):
     assert result.returncode == 0
     assert f"python {script} --config configs/quickstart.py" in result.stdout
     assert "--workdir" in result.stdout
+    assert "JAX_ENABLE_COMPILATION_CACHE=false" in result.stdout
 
 
 def test_a_config_from_training_to_evaluation(tmp_path):

