@@ -1,0 +1,59 @@
+"""Inference against the peers': time and images a second.
+
+python -m benchmarks.inference --help
+"""
+
+from benchmarks import report, settings, summary
+from benchmarks.workloads import CLASSES
+
+SIDES = "ours,flax,torch,torch_jit,keras_tensorflow,keras_jax,litert"
+
+
+def inference(
+    models: settings.Models = "mobilenet_v1,mobilenet_v2,mobilenet_v3_large,"
+    "efficientnet_b0",
+    batch: settings.Batch = 1,
+    resolution: settings.Resolution = 224,
+    threads: settings.Threads = 0,
+    repeats: settings.Repeats = 7,
+    seconds: settings.Seconds = 0.5,
+    sides: settings.Sides = SIDES,
+    pythons: settings.Pythons = None,
+    one_at_a_time: settings.OneAtATime = False,
+    output: settings.Output = settings.DEFAULT_OUTPUT,
+) -> None:
+    """Compares the time from images to logits in float32 with other libraries.
+
+    The images are synthetic and lie on the device. Each side runs in a process of its
+    own, in turn with the others; who is not installed is left out. A round's value is
+    the median of its calls, the result the median of the rounds, the ratio a side's
+    over ours: above 1 we are faster.
+    """
+    options = settings.check(
+        sides, SIDES.split(","), threads, pythons, output, one_at_a_time
+    )
+    networks = settings.networks(models, batch, resolution)
+    machine = report.measure_machine(options)
+    rows = []
+    with options.session() as session:
+        for network in networks:
+            session.restart()  # so that no memory is that of another network
+            options.tell(network.model)
+            measured = session.compare("inference", network, repeats, seconds)
+            rows += summary.rows("time of a call", network.model, measured, batch)
+    heading = (
+        f"Inference: batch {batch}, {resolution} x {resolution} pixels, {CLASSES} "
+        f"classes, float32; medians of {repeats} rounds"
+    )
+    report.publish("inference", heading, options, machine, session, rows)
+
+
+if __name__ == "__main__":
+    settings.run(
+        inference,
+        settings.examples(
+            "python -m benchmarks.inference",
+            "python -m benchmarks.inference --models mobilenet_v2 --batch 32",
+            "python -m benchmarks.inference --sides ours,litert --threads 1",
+        ),
+    )

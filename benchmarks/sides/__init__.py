@@ -1,0 +1,66 @@
+"""The sides: who they are. Each module in this folder runs one library.
+
+A module has a function for every task that it can run, named as in `workloads.TASKS`.
+It takes the variant and the workload and returns the step: a function without arguments
+that returns when its result has been computed. A module also has `device`, where it
+computes, and `accelerator_peak`, the memory of a step there. It imports neither
+another side nor what that needs, so that each may live in an environment of its own.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+
+
+@dataclasses.dataclass(frozen=True)
+class Side:
+    """One library in one form.
+
+    Args:
+      label: what tables and pictures say.
+      module: of this package.
+      variant: which of the module's forms.
+      environment: whose interpreter runs it, a name that `--python` takes.
+      packages: what it imports; their versions are reported.
+      install: what makes it run, told where a package is missing.
+      variables: of the process' environment.
+    """
+
+    label: str
+    module: str
+    variant: str
+    environment: str
+    packages: tuple[str, ...]
+    install: str
+    variables: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+# Packages, how to install them, and variables.
+_QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
+_JAX = (("jax", "jaxlib", "flax"), "pip install .")
+_TORCH = (("torch", "timm"), "pip install torch timm")
+_TENSORFLOW = (
+    ("keras", "tensorflow"),
+    "pip install keras tensorflow",
+    {"KERAS_BACKEND": "tensorflow"} | _QUIET,
+)
+_KERAS_ON_JAX = (
+    ("keras", "jax"),
+    "pip install keras jax",
+    {"KERAS_BACKEND": "jax"} | _QUIET,
+)
+
+# The ratios are to the first. Stock Flax is our network on Flax's and XLA's own layers.
+# fmt: off
+SIDES = {
+    "ours": Side("ours", "jax_side", "auto", "jax", *_JAX),
+    "flax": Side("stock Flax", "jax_side", "native", "jax", *_JAX),
+    "torch": Side("torch + timm", "torch_side", "eager", "torch", *_TORCH),
+    "torch_jit": Side("torch.jit, optimized", "torch_side", "jit", "torch", *_TORCH),
+    "keras_tensorflow": Side("Keras on TensorFlow", "keras_tensorflow_side",
+                             "tensorflow", "keras", *_TENSORFLOW),
+    "keras_jax": Side("Keras on JAX", "keras_jax_side", "jax", "keras", *_KERAS_ON_JAX),
+    "litert": Side("LiteRT (XNNPACK)", "keras_tensorflow_side",
+                   "litert", "keras", *_TENSORFLOW),
+}
+# fmt: on
+OURS = "ours"

@@ -1,0 +1,224 @@
+"""Our networks, as they are ("auto") and as stock Flax has them ("native").
+
+Stock is the same `ConvNet` with XLA's own grouped convolution and `nn.BatchNorm`.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+import mobilenets
+from benchmarks.workloads import (
+    CLASSES,
+    LEARNING_RATE,
+    MOMENTUM,
+    Copy,
+    Depthwise,
+    MatrixProduct,
+    Network,
+)
+from mobilenets.convnet import ConvNet, init_variables
+from mobilenets.depthwise import depthwise_conv
+
+Step = Callable[[], Any]
+
+
+def device(variant: str) -> dict[str, str]:
+    """Where JAX computes."""
+    return {"platform": jax.default_backend(), "kind": jax.devices()[0].device_kind}
+
+
+def accelerator_peak(step: Step) -> int | None:
+    """Bytes of the accelerator in use at most since the process began."""
+    step()
+    statistics = jax.devices()[0].memory_stats() or {}
+    return statistics.get("peak_bytes_in_use")
+
+
+def use_cache(folder: str) -> None:
+    """Keeps everything that is compiled in the folder, however small it is."""
+    jax.config.update("jax_compilation_cache_dir", folder)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def training(variant: str, network: Network) -> Step:
+    """An update by SGD with momentum, batch statistics included."""
+    compiled, (state, images, labels) = _training(variant, network)
+
+    def step():
+        nonlocal state  # the old one is donated
+        state = jax.block_until_ready(compiled(state, images, labels))
+
+    return step
+
+
+def inference(variant: str, network: Network) -> Step:
+    """The logits."""
+    compiled, arguments = _inference(variant, network)
+    return lambda: jax.block_until_ready(compiled(*arguments))
+
+
+def compile_training(variant: str, network: Network) -> Callable[[], dict[str, float]]:
+    """Times the phases before the first training step is done, see `_phases`."""
+    return lambda: _phases(*_training(variant, network))
+
+
+def compile_inference(variant: str, network: Network) -> Callable[[], dict[str, float]]:
+    """Times the phases before the first logits are there, see `_phases`."""
+    return lambda: _phases(*_inference(variant, network))
+
+
+def depthwise_forward(variant: str, workload: Depthwise) -> Step:
+    """The convolution."""
+    compiled = jax.jit(_depthwise(variant, workload))
+    x, kernel, _ = _depthwise_arrays(workload)
+    return lambda: jax.block_until_ready(compiled(x, kernel))
+
+
+def depthwise_training(variant: str, workload: Depthwise) -> Step:
+    """The convolution and the gradients of its input and kernel."""
+    convolve = _depthwise(variant, workload)
+
+    @jax.jit
+    def forward_and_backward(x, kernel, cotangent):
+        y, pull_back = jax.vjp(convolve, x, kernel)
+        return y, pull_back(cotangent)
+
+    arrays = _depthwise_arrays(workload)
+    return lambda: jax.block_until_ready(forward_and_backward(*arrays))
+
+
+def matrix_product(variant: str, workload: MatrixProduct) -> Step:
+    """In JAX's default precision, which on accelerators may be below float32's."""
+    compiled = jax.jit(jnp.dot)
+    x = jax.random.normal(jax.random.key(0), (workload.size, workload.size))
+    return lambda: jax.block_until_ready(compiled(x, x))
+
+
+def copy(variant: str, workload: Copy) -> Step:
+    """Into memory that has been written before, as new pages cost more than a copy."""
+
+    def write(source, target):  # the result takes the place of the donated target
+        return source + 1
+
+    compiled = jax.jit(write, donate_argnums=1, keep_unused=True)
+    source = jnp.zeros(workload.elements)
+    target = jnp.zeros(workload.elements)
+
+    def step():
+        nonlocal target
+        target = jax.block_until_ready(compiled(source, target))
+
+    return step
+
+
+def _training(variant: str, network: Network) -> tuple[Any, tuple]:
+    """The jitted training step, and its arguments: state, images and labels."""
+    model, variables, images = _model(variant, network)
+    optimizer = optax.sgd(LEARNING_RATE, MOMENTUM)
+    rng = jax.random.key(1)
+
+    def loss_and_statistics(params, batch_stats, images, labels, rng):
+        (logits, _), updated = model.apply(
+            {"params": params, "batch_stats": batch_stats},
+            images,
+            train=True,
+            mutable=["batch_stats"],
+            rngs={"dropout": rng},
+        )
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+        return losses.mean(), updated["batch_stats"]
+
+    def train_step(state, images, labels):
+        number, params, batch_stats, opt_state = state
+        (loss, batch_stats), grads = jax.value_and_grad(
+            loss_and_statistics, has_aux=True
+        )(params, batch_stats, images, labels, jax.random.fold_in(rng, number))
+        updates, opt_state = optimizer.update(grads, opt_state)
+        params = optax.apply_updates(params, updates)
+        return (number + 1, params, batch_stats, opt_state), loss
+
+    def keep_state(state, images, labels):
+        return train_step(state, images, labels)[0]
+
+    params = variables["params"]
+    state = (0, params, variables["batch_stats"], optimizer.init(params))
+    state = jax.tree.map(jnp.asarray, state)
+    labels = jnp.arange(network.batch) % CLASSES
+    return jax.jit(keep_state, donate_argnums=0), (state, images, labels)
+
+
+def _inference(variant: str, network: Network) -> tuple[Any, tuple]:
+    """The jitted network, and its arguments: variables and images."""
+    model, variables, images = _model(variant, network)
+    return jax.jit(lambda v, x: model.apply(v, x)[0]), (variables, images)
+
+
+def _model(variant: str, network: Network) -> tuple[ConvNet, Any, jax.Array]:
+    """The model, its variables and the images."""
+    model = mobilenets.create_model(
+        network.model, CLASSES, resolution=network.resolution
+    ).clone(lowering=variant)
+    rng, images_rng = jax.random.split(jax.random.key(0))
+    shape = (network.batch, network.resolution, network.resolution, 3)
+    images = jax.random.normal(images_rng, shape)
+    return model, jax.jit(lambda rng: init_variables(model, rng))(rng), images
+
+
+def _phases(jitted: Any, arguments: tuple) -> dict[str, float]:
+    """The seconds of the first call, by phase.
+
+    "trace" is from Python to StableHLO, "compile" XLA's part or the reading of its
+    result from the cache, "first call" both and the run.
+    """
+    jax.block_until_ready(arguments)
+    start = time.perf_counter()
+    lowered = jitted.lower(*arguments)
+    traced = time.perf_counter()
+    compiled = lowered.compile()
+    ready = time.perf_counter()
+    jax.block_until_ready(compiled(*arguments))
+    return {
+        "trace": traced - start,
+        "compile": ready - traced,
+        "first call": time.perf_counter() - start,
+    }
+
+
+def _depthwise(
+    variant: str, workload: Depthwise
+) -> Callable[[jax.Array, jax.Array], jax.Array]:
+    """The convolution as a function of input and kernel."""
+    if variant == "auto":
+        return lambda x, kernel: depthwise_conv(
+            x, kernel, workload.stride, padding="symmetric"
+        )
+    reach = workload.kernel_size // 2
+    return lambda x, kernel: jax.lax.conv_general_dilated(
+        x,
+        kernel,
+        window_strides=(workload.stride, workload.stride),
+        padding=[(reach, reach)] * 2,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=workload.channels,
+    )
+
+
+def _depthwise_arrays(workload: Depthwise) -> tuple[jax.Array, ...]:
+    """Input, kernel and cotangent."""
+    batch, size, k, channels = (
+        workload.batch,
+        workload.size,
+        workload.kernel_size,
+        workload.channels,
+    )
+    out = -(-size // workload.stride)
+    shapes = [(batch, size, size, channels), (k, k, 1, channels)]
+    shapes.append((batch, out, out, channels))
+    keys = jax.random.split(jax.random.key(0), 3)
+    return tuple(map(jax.random.normal, keys, shapes))

@@ -1,0 +1,138 @@
+"""torch with timm's networks, eager or through `torch.jit`; channels last."""
+
+from collections.abc import Callable
+from typing import Any
+
+import timm
+import torch
+
+from benchmarks.workloads import (
+    CLASSES,
+    LEARNING_RATE,
+    MOMENTUM,
+    NAMES,
+    Depthwise,
+    Network,
+)
+
+Step = Callable[[], Any]
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def device(variant: str) -> dict[str, str]:
+    """Where torch computes."""
+    on_gpu = DEVICE.type == "cuda"
+    kind = torch.cuda.get_device_name() if on_gpu else "cpu"
+    return {"platform": "gpu" if on_gpu else "cpu", "kind": kind}
+
+
+def accelerator_peak(step: Step) -> int | None:
+    """Bytes of the GPU allocated at most during a step."""
+    if DEVICE.type == "cpu":
+        return None
+    torch.cuda.reset_peak_memory_stats()
+    step()
+    return torch.cuda.max_memory_allocated()
+
+
+def training(variant: str, network: Network) -> Step:
+    """An update by SGD with momentum, batch statistics included."""
+    model, images = _model(network)
+    model.train()
+    labels = torch.arange(network.batch, device=DEVICE) % CLASSES
+    optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM)
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        loss = torch.nn.functional.cross_entropy(model(images), labels)
+        loss.backward()
+        optimizer.step()
+        _wait()
+
+    return step
+
+
+def inference(variant: str, network: Network) -> Step:
+    """The logits."""
+    model, images = _model(network)
+    model.eval()
+    if variant == "jit":
+        with torch.inference_mode():
+            model = torch.jit.optimize_for_inference(
+                torch.jit.freeze(torch.jit.trace(model, images))
+            )
+
+    def step():
+        with torch.inference_mode():
+            model(images)
+        _wait()
+
+    return step
+
+
+def depthwise_forward(variant: str, workload: Depthwise) -> Step:
+    """The convolution."""
+    convolve, x, _ = _depthwise(workload)
+
+    def step():
+        with torch.inference_mode():
+            convolve(x)
+        _wait()
+
+    return step
+
+
+def depthwise_training(variant: str, workload: Depthwise) -> Step:
+    """The convolution and the gradients of its input and kernel."""
+    convolve, x, kernel = _depthwise(workload)
+    x.requires_grad_()
+    kernel.requires_grad_()
+    cotangent = torch.randn_like(convolve(x))  # randn_like keeps channels last
+
+    def step():
+        torch.autograd.grad(convolve(x), (x, kernel), cotangent)
+        _wait()
+
+    return step
+
+
+def _model(network: Network) -> tuple[Any, torch.Tensor]:
+    """The model of timm and the images."""
+    model = timm.create_model(
+        NAMES[network.model].timm,
+        num_classes=CLASSES,
+        drop_rate=network.dropout_rate,
+        drop_path_rate=network.drop_path_rate,
+    )
+    shape = (network.batch, 3, network.resolution, network.resolution)
+    return (
+        model.to(DEVICE, memory_format=torch.channels_last),
+        _channels_last(torch.randn(shape, device=DEVICE)),
+    )
+
+
+def _depthwise(workload: Depthwise) -> tuple[Any, torch.Tensor, torch.Tensor]:
+    """The convolution as a function of the input, an input and the kernel."""
+    k, channels, size = workload.kernel_size, workload.channels, workload.size
+    x = _channels_last(torch.randn(workload.batch, channels, size, size, device=DEVICE))
+    kernel = _channels_last(torch.randn(channels, 1, k, k, device=DEVICE))
+
+    def convolve(x):
+        return torch.nn.functional.conv2d(
+            x,
+            kernel,
+            stride=workload.stride,
+            padding=k // 2,
+            groups=channels,
+        )
+
+    return convolve, x, kernel
+
+
+def _channels_last(x: torch.Tensor) -> torch.Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def _wait() -> None:
+    if DEVICE.type == "cuda":
+        torch.cuda.synchronize()

@@ -1,0 +1,63 @@
+"""A training step against the peers': time, images a second, peak memory.
+
+python -m benchmarks.training --help
+"""
+
+from benchmarks import report, settings, summary
+from benchmarks.workloads import CLASSES
+
+SIDES = "ours,flax,torch,keras_tensorflow,keras_jax"
+
+
+def training(
+    models: settings.Models = "mobilenet_v1,mobilenet_v2,mobilenet_v3_large,"
+    "efficientnet_b0",
+    batch: settings.Batch = 32,
+    resolution: settings.Resolution = 128,
+    threads: settings.Threads = 0,
+    repeats: settings.Repeats = 7,
+    seconds: settings.Seconds = 1.0,
+    sides: settings.Sides = SIDES,
+    pythons: settings.Pythons = None,
+    one_at_a_time: settings.OneAtATime = False,
+    output: settings.Output = settings.DEFAULT_OUTPUT,
+) -> None:
+    """Compares a training step in float32 with that of other libraries.
+
+    Forward, softmax cross-entropy, backward and the update by SGD with momentum, batch
+    statistics included, on synthetic images that lie on the device. Each side runs in a
+    process of its own, in turn with the others; who is not installed is left out. The
+    ratio is a side's median time over ours: above 1 we are faster. The peak memory is
+    that of the process (on accelerators: of the device) while it runs steps.
+    """
+    options = settings.check(
+        sides, SIDES.split(","), threads, pythons, output, one_at_a_time
+    )
+    networks = settings.networks(models, batch, resolution)
+    machine = report.measure_machine(options)
+    rows = []
+    with options.session() as session:
+        for network in networks:
+            session.restart()  # so that no memory is that of another network
+            options.tell(network.model)
+            measured = session.compare(
+                "training", network, repeats, seconds, with_memory=True
+            )
+            rows += summary.rows("time of a step", network.model, measured, batch)
+    heading = (
+        f"Training step: batch {batch}, {resolution} x {resolution} pixels, {CLASSES} "
+        f"classes, float32; medians of {repeats} rounds"
+    )
+    report.publish("training", heading, options, machine, session, rows)
+
+
+if __name__ == "__main__":
+    settings.run(
+        training,
+        settings.examples(
+            "python -m benchmarks.training",
+            "python -m benchmarks.training --models mobilenet_v2 --batch 64",
+            "python -m benchmarks.training --sides ours,torch "
+            "--python torch=torch_env/bin/python",
+        ),
+    )

@@ -1,0 +1,102 @@
+"""What a side can be told to run. Only the standard library: every side reads this."""
+
+import dataclasses
+from typing import Any
+
+CLASSES = 1000
+LEARNING_RATE, MOMENTUM = 0.01, 0.9  # small, so that nothing becomes NaN or denormal
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A step of one network on synthetic images in float32, with `CLASSES` logits."""
+
+    model: str  # a key of `NAMES`
+    batch: int
+    resolution: int  # height and width of the images in pixels
+    dropout_rate: float
+    drop_path_rate: float  # of the last block with a residual; see the architecture
+
+
+@dataclasses.dataclass(frozen=True)
+class Depthwise:
+    """One depthwise convolution with symmetric padding, on a square map in float32."""
+
+    kernel_size: int
+    stride: int
+    channels: int
+    size: int  # height and width of the input in pixels
+    batch: int
+
+
+@dataclasses.dataclass(frozen=True)
+class MatrixProduct:
+    """The product of two square float32 matrices."""
+
+    size: int = 4096
+
+    @property
+    def operations(self) -> int:
+        """Multiplications and additions of one call."""
+        return 2 * self.size**3
+
+
+@dataclasses.dataclass(frozen=True)
+class Copy:
+    """Copies a float32 array into another that exists already."""
+
+    elements: int = 64 * 2**20  # 256 MiB: no cache holds it
+
+    @property
+    def bytes(self) -> int:
+        """Bytes read and bytes written by one call."""
+        return 2 * 4 * self.elements
+
+
+# What can be asked for, and what describes it. A side has a function of the same name.
+TASKS: dict[str, Any] = {
+    "training": Network,
+    "inference": Network,
+    "compile_training": Network,
+    "compile_inference": Network,
+    "depthwise_forward": Depthwise,
+    "depthwise_training": Depthwise,
+    "matrix_product": MatrixProduct,
+    "copy": Copy,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Names:
+    """What the peers call a network."""
+
+    timm: str
+    keras: str  # a function of keras.applications
+    keras_options: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+# Rescaling of the images is left out where Keras offers that: it is not the network's.
+_PLAIN = {"include_preprocessing": False}
+_MINIMALISTIC = _PLAIN | {"minimalistic": True}
+
+# The networks that timm and Keras both have, with the same number of parameters.
+# fmt: off
+NAMES = {
+    "mobilenet_v1": Names("mobilenetv1_100", "MobileNet"),
+    "mobilenet_v2": Names("mobilenetv2_100", "MobileNetV2"),
+    "mobilenet_v3_large": Names("mobilenetv3_large_100", "MobileNetV3Large", _PLAIN),
+    "mobilenet_v3_small": Names("mobilenetv3_small_100", "MobileNetV3Small", _PLAIN),
+    "mobilenet_v3_large_minimalistic":
+        Names("tf_mobilenetv3_large_minimal_100", "MobileNetV3Large", _MINIMALISTIC),
+    "mobilenet_v3_small_minimalistic":
+        Names("tf_mobilenetv3_small_minimal_100", "MobileNetV3Small", _MINIMALISTIC),
+    "efficientnet_b0": Names("efficientnet_b0", "EfficientNetB0"),
+    "efficientnet_b1": Names("efficientnet_b1", "EfficientNetB1"),
+    "efficientnet_b2": Names("efficientnet_b2", "EfficientNetB2"),
+    "efficientnet_b3": Names("efficientnet_b3", "EfficientNetB3"),
+    "efficientnet_b4": Names("efficientnet_b4", "EfficientNetB4"),
+    "efficientnet_b5": Names("efficientnet_b5", "EfficientNetB5"),
+    "efficientnet_b6": Names("efficientnet_b6", "EfficientNetB6"),
+    "efficientnet_b7": Names("efficientnet_b7", "EfficientNetB7"),
+}
+# fmt: on
