@@ -14,6 +14,7 @@ import rich.table
 from mobilenets.profile_table import Row
 
 if TYPE_CHECKING:
+    from mobilenets.memory_profile import StepMemory
     from mobilenets.prediction import Prediction
 
 # No terminal, no limit: what is piped into a file or a search has a line a row.
@@ -76,6 +77,30 @@ def print_profile(heading: str, rows: Sequence[Row]) -> None:
         _millions(sum(row.activation_bytes for row in rows)),
     )
     _print(heading, table)
+
+
+def print_memory(heading: str, step: "StepMemory") -> None:
+    """Prints what a training step needs on each device."""
+    table = _table("on each device", ">MB")
+    table.add_column(" what it is")
+    outputs_elsewhere = step.output_bytes - step.alias_bytes
+    for name, number, meaning in (
+        ("arguments", step.argument_bytes, "the state, and its part of the batch"),
+        ("outputs", outputs_elsewhere, "but for the state, which is written in place"),
+        ("temporary", step.temporary_bytes, "maps and gradients, space to work in"),
+        ("generated code", step.generated_code_bytes, "0 where XLA does not tell it"),
+    ):
+        table.add_row(name, _millions(number), f" {meaning}")
+    table.add_section()
+    table.add_row("total", _millions(step.total_bytes), "")
+    devices = f"{step.devices} {step.platform} device{'s' * (step.devices > 1)}"
+    remat = ", remat" if step.remat else ""
+    _print(
+        heading,
+        f"A training step of {step.batch} images on {devices}: {step.dtype}, "
+        f"{step.optimizer}{remat}; XLA's memory analysis",
+        table,
+    )
 
 
 def print_catalogue(catalogue: Mapping[str, Any]) -> None:

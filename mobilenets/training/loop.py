@@ -4,14 +4,14 @@ import contextlib
 import math
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 
 from mobilenets.configuration import Configuration
 from mobilenets.errors import BrokenImage, UserError
-from mobilenets.tasks.base import Batch, Metrics, Task
+from mobilenets.tasks.base import Metrics, Task
 from mobilenets.training import sharding, workdir
 from mobilenets.training.checkpoint import Checkpoints, abstract_like
 from mobilenets.training.evaluation import Evaluator
@@ -57,7 +57,7 @@ def train(task: Task, config: Configuration, directory: str) -> None:
             console.print(f"Nothing to do: the run in {files.path} is finished.")
             return
         init_rng, step_rng = jax.random.split(jax.random.key(config.seed))
-        create, train_step = _compiled(
+        create, train_step = jitted_functions(
             task, config, mesh, steps_per_epoch, total_steps, step_rng
         )
         batches = stack.enter_context(contextlib.closing(task.train_batches()))
@@ -126,18 +126,26 @@ def train(task: Task, config: Configuration, directory: str) -> None:
     report(f"Finished {total_steps} steps", results, best_step, files)
 
 
-def _compiled(
+def jitted_functions(
     task: Task,
     config: Configuration,
     mesh: jax.sharding.Mesh,
     steps_per_epoch: float,
     total_steps: int,
     rng: jax.Array,
-) -> tuple[
-    Callable[[dict[str, Any]], TrainState],
-    Callable[[TrainState, Batch], tuple[TrainState, Metrics]],
-]:
-    """The jitted functions that create the state from variables and that update it."""
+) -> tuple[jax.stages.Wrapped, jax.stages.Wrapped]:
+    """(variables) -> `TrainState`, and (state, batch) -> (new state, metrics).
+
+    The update writes the new state in place of the old one.
+
+    Args:
+      task: made from the configuration.
+      config: of the run.
+      mesh: see `sharding.data_mesh`.
+      steps_per_epoch: may be a fraction.
+      total_steps: of the run.
+      rng: of which every step's own is made.
+    """
     schedule = make_schedule(
         config.schedule, config.optimizer.learning_rate, steps_per_epoch, total_steps
     )

@@ -34,8 +34,17 @@ def join_processes() -> None:
         ) from None
 
 
-def data_mesh(batch_size: int, accumulation_steps: int = 1) -> Mesh:
+def data_mesh(
+    batch_size: int,
+    accumulation_steps: int = 1,
+    option: str = "--config.batch_size",
+) -> Mesh:
     """A mesh of all devices of all processes.
+
+    Args:
+      batch_size: images in the global batch.
+      accumulation_steps: parts of it that pass one after the other.
+      option: by which the user chooses the batch size.
 
     Raises:
       UserError: the global batch, or each part of it where gradients accumulate, cannot
@@ -49,8 +58,7 @@ def data_mesh(batch_size: int, accumulation_steps: int = 1) -> Mesh:
         parts = f" in {accumulation_steps} steps" if accumulation_steps > 1 else ""
         raise UserError(
             f"batch_size {batch_size} cannot be split over {devices} devices{parts}: "
-            f"use a multiple of {multiple}, such as --config.batch_size="
-            f"{' or '.join(near)}."
+            f"use a multiple of {multiple}, such as {option}={' or '.join(near)}."
         )
     # Auto: with Explicit axes, the default of jax.make_mesh, Linen's dropout fails.
     return jax.make_mesh((devices,), ("data",), axis_types=(AxisType.Auto,))
