@@ -10,8 +10,10 @@ import jax.numpy as jnp
 from jax import lax
 from jax.typing import DTypeLike
 
+from mobilenets.batch_norm import Deferred, batch_statistics, normalize, value
 from mobilenets.depthwise import depthwise_conv, explicit_padding
 from mobilenets.initialization import initial_scale, kernel_init
+from mobilenets.lowering import Lowering, choose
 from mobilenets.spec import (
     Activation,
     BlockSpec,
@@ -21,6 +23,8 @@ from mobilenets.spec import (
     Padding,
     SqueezeExciteSpec,
 )
+
+Map = jax.Array | Deferred
 
 ACTIVATIONS: dict[Activation | Gate, Callable[[jax.Array], jax.Array]] = {
     "relu": jax.nn.relu,
@@ -57,31 +61,37 @@ class Conv(nn.Module):
     padding: Padding
     kernel_init: nn.initializers.Initializer
     dtype: DTypeLike
+    lowering: Lowering
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Map) -> jax.Array:
         """[N, H, W, C] -> [N, ceil(H / stride), ceil(W / stride), features]."""
         k = self.kernel_size
-        inputs_a_filter = 1 if self.depthwise else x.shape[-1]
-        shape = (k, k, inputs_a_filter, self.features)
+        inputs = (x.z if isinstance(x, Deferred) else x).shape[-1]
+        shape = (k, k, 1 if self.depthwise else inputs, self.features)
         kernel = self.param("kernel", self.kernel_init, shape).astype(self.dtype)
-        x = x.astype(self.dtype)
+        if isinstance(x, Deferred):
+            return value(x.then(self._convolve, kernel))
+        return self._convolve(x.astype(self.dtype), kernel)
+
+    @nn.nowrap
+    def _convolve(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
+        stride, padding, dilation = self.stride, self.padding, self.dilation
         if self.depthwise:
-            return depthwise_conv(x, kernel, self.stride, self.padding, self.dilation)
-        pads = explicit_padding(
-            x.shape[1:3], k, self.stride, self.padding, self.dilation
-        )
+            return depthwise_conv(x, kernel, stride, padding, dilation, self.lowering)
         native = functools.partial(
             lax.conv_general_dilated,
-            window_strides=(self.stride, self.stride),
-            padding=pads,
-            rhs_dilation=(self.dilation, self.dilation),
+            window_strides=(stride, stride),
+            padding=explicit_padding(
+                x.shape[1:3], self.kernel_size, stride, padding, dilation
+            ),
+            rhs_dilation=(dilation, dilation),
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )
-        if k > 1:
+        if self.kernel_size > 1:
             return native(x, kernel)
-        matmul = functools.partial(_matmul, stride=self.stride)
-        return lax.platform_dependent(x, kernel, cpu=matmul, default=native)
+        matmul = functools.partial(_matmul, stride=stride)
+        return choose(self.lowering, x, kernel, cpu=matmul, native=native)
 
 
 def _matmul(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
@@ -95,6 +105,40 @@ def max_pool(x: jax.Array, padding: Padding) -> jax.Array:
     """The largest of 3x3 pixels at stride 2: [N, ceil(H / 2), ceil(W / 2), C]."""
     pads = explicit_padding(x.shape[1:3], 3, 2, padding)
     return nn.max_pool(x, (3, 3), (2, 2), pads)  # pyright: ignore[reportArgumentType]
+
+
+class BatchNorm(nn.Module):
+    """Batch norm and activation, with the variables of `flax.linen.BatchNorm`."""
+
+    act: Activation | None
+    momentum: float
+    epsilon: float
+    scale_init: nn.initializers.Initializer
+    lowering: Lowering
+
+    @nn.compact
+    def __call__(self, z: jax.Array, train: bool) -> Map:
+        """With `train` normalised by the batch, else by the running averages.
+
+        Under jit with the batch sharded, the mean is over the global batch.
+        """
+        act = ACTIVATIONS[self.act] if self.act else _identity
+        channels = z.shape[-1:]
+        scale = self.param("scale", self.scale_init, channels)
+        bias = self.param("bias", nn.initializers.zeros, channels)
+        mean = self.variable("batch_stats", "mean", jnp.zeros, channels)
+        variance = self.variable("batch_stats", "var", jnp.ones, channels)
+        if not train or self.is_initializing():
+            affine = mean.value, variance.value, scale, bias
+            return act(normalize(z, *affine, self.epsilon))
+        statistics = batch_statistics(z)
+        for running, new in zip((mean, variance), statistics, strict=True):
+            running.value = self.momentum * running.value + (1 - self.momentum) * new
+        return Deferred(z, *statistics, scale, bias, self.epsilon, act, self.lowering)
+
+
+def _identity(x: jax.Array) -> jax.Array:
+    return x
 
 
 class ConvBN(nn.Module):
@@ -111,11 +155,12 @@ class ConvBN(nn.Module):
     bn_epsilon: float = 1e-3
     initialization: Initialization = "slim"
     dtype: DTypeLike = jnp.float32
+    lowering: Lowering = "auto"
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """As `Conv`; with `train` normalised by the batch, else by running averages."""
-        x = Conv(
+    def __call__(self, x: Map, train: bool) -> Map:
+        """As `Conv`, and then as `BatchNorm`."""
+        z = Conv(
             self.features,
             self.kernel_size,
             self.stride,
@@ -124,18 +169,28 @@ class ConvBN(nn.Module):
             self.padding,
             kernel_init(self.initialization),
             self.dtype,
+            self.lowering,
             name="conv",
         )(x)
-        # Under jit with the batch sharded, the mean is over the global batch.
-        x = nn.BatchNorm(
-            use_running_average=not train,
-            momentum=self.bn_momentum,
-            epsilon=self.bn_epsilon,
-            scale_init=nn.initializers.constant(initial_scale(self.name)),
-            dtype=self.dtype,
+        scale_init = nn.initializers.constant(initial_scale(self.name))
+        if self.lowering == "native":
+            x = nn.BatchNorm(
+                not train,
+                momentum=self.bn_momentum,
+                epsilon=self.bn_epsilon,
+                scale_init=scale_init,
+                dtype=self.dtype,
+                name="bn",
+            )(z)
+            return ACTIVATIONS[self.act](x) if self.act else x
+        return BatchNorm(
+            self.act,
+            self.bn_momentum,
+            self.bn_epsilon,
+            scale_init,
+            self.lowering,
             name="bn",
-        )(x)
-        return ACTIVATIONS[self.act](x) if self.act else x
+        )(z, train)
 
 
 class SqueezeExcite(nn.Module):
@@ -146,8 +201,11 @@ class SqueezeExcite(nn.Module):
     dtype: DTypeLike
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Map) -> Map:
         """[N, H, W, C] -> the same shape."""
+        if isinstance(x, Deferred):
+            unbound = self.clone(parent=None)
+            return x.then(lambda x, own: unbound.apply(own, x), self.variables)
         dense = functools.partial(
             nn.Dense, kernel_init=kernel_init(self.initialization), dtype=self.dtype
         )
@@ -166,9 +224,7 @@ class Block(nn.Module):
     squeeze_excite: Callable[..., SqueezeExcite]  # the same
 
     @nn.compact
-    def __call__(
-        self, x: jax.Array, train: bool
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+    def __call__(self, x: Map, train: bool) -> tuple[Map, dict[str, Map]]:
         """Runs the block on x, [N, H, W, in_channels].
 
         Returns:
@@ -176,7 +232,10 @@ class Block(nn.Module):
           {"expand": the expanded map before the depthwise convolution, [N, H, W,
           expanded_channels]}: SSDLite attaches to it (MobileNetV2, Sec. 6.2).
         """
-        spec, shortcut = self.spec, x
+        spec = self.spec
+        if spec.residual:
+            x = value(x)  # it is read twice
+        shortcut = x
         separable = spec.op == "depthwise_separable"
         expanded = spec.expanded_channels
         if spec.has_expansion:
@@ -198,7 +257,7 @@ class Block(nn.Module):
         if spec.se and separable:
             x = self.squeeze_excite(spec.se, name="se")(x)
         if spec.residual:
-            x = shortcut + _drop_path(spec.drop_path_rate, train)(x)
+            x = shortcut + _drop_path(spec.drop_path_rate, train)(value(x))
         return x, maps
 
 
@@ -210,11 +269,10 @@ class Bottleneck(nn.Module):
     squeeze_excite: Callable[..., SqueezeExcite]
 
     @nn.compact
-    def __call__(
-        self, x: jax.Array, train: bool
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+    def __call__(self, x: Map, train: bool) -> tuple[Map, dict[str, Map]]:
         """As `Block`; there is no expanded map."""
-        spec, shortcut = self.spec, x
+        spec = self.spec
+        x = shortcut = value(x)
         strides = (spec.stride, 1) if spec.stride_in == "1x1" else (1, spec.stride)
         conv_bn, inner, act = self.conv_bn, spec.inner_channels, spec.act
         x = conv_bn(inner, 1, strides[0], act=act, name="reduce")(x, train)
@@ -228,7 +286,7 @@ class Bottleneck(nn.Module):
             shortcut = conv_bn(spec.out_channels, 1, spec.stride, name="shortcut")(
                 shortcut, train
             )
-        return ACTIVATIONS[act](x + shortcut), {}
+        return ACTIVATIONS[act](value(x) + value(shortcut)), {}
 
 
 BLOCKS: dict[type, Callable[..., Any]] = {BlockSpec: Block, BottleneckSpec: Bottleneck}

@@ -11,9 +11,18 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from mobilenets.architectures import get_spec, replace
-from mobilenets.blocks import ACTIVATIONS, BLOCKS, ConvBN, SqueezeExcite, max_pool
+from mobilenets.batch_norm import Deferred, value
+from mobilenets.blocks import (
+    ACTIVATIONS,
+    BLOCKS,
+    ConvBN,
+    Map,
+    SqueezeExcite,
+    max_pool,
+)
 from mobilenets.errors import UserError
 from mobilenets.initialization import SAMPLERS, initial_scale, kernel_draw, kernel_init
+from mobilenets.lowering import Lowering
 from mobilenets.spec import NetSpec
 
 
@@ -28,6 +37,7 @@ class ConvNet(nn.Module):
         see `frozen_modules`. Who trains keeps their parameters.
       remat: computes each block's maps a second time for the gradient instead of
         keeping them: less memory, more time. The parameters and the result stay.
+      lowering: see `mobilenets.lowering`; the parameters are the same.
     """
 
     spec: NetSpec
@@ -35,6 +45,7 @@ class ConvNet(nn.Module):
     dtype: DTypeLike = jnp.float32
     frozen: tuple[str, ...] = ()
     remat: bool = False
+    lowering: Lowering = "auto"
 
     @nn.compact
     def __call__(
@@ -62,6 +73,7 @@ class ConvNet(nn.Module):
             bn_epsilon=spec.bn_epsilon,
             initialization=spec.initialization,
             dtype=self.dtype,
+            lowering=self.lowering,
         )
         squeeze_excite = functools.partial(
             SqueezeExcite, initialization=spec.initialization, dtype=self.dtype
@@ -74,9 +86,9 @@ class ConvNet(nn.Module):
             name="stem",
         )(images, self._trains("stem", train))
         stride = spec.stem_stride
-        endpoints = {"stem": x, f"stride{stride}": x}
+        endpoints = {"stem": value(x), f"stride{stride}": value(x)}
         if spec.stem_max_pool:
-            x, stride = max_pool(x, spec.padding), 2 * stride
+            x, stride = max_pool(value(x), spec.padding), 2 * stride
         for i, block in enumerate(spec.blocks):
             name = f"block{i}"
             module = BLOCKS[type(block)]
@@ -86,14 +98,14 @@ class ConvNet(nn.Module):
                 x, self._trains(name, train)
             )
             stride *= block.stride
-            endpoints |= {f"{name}/{inner}": value for inner, value in maps.items()}
-            endpoints[name] = endpoints[f"stride{stride}"] = x
+            endpoints |= {f"{name}/{inner}": value(y) for inner, y in maps.items()}
+            endpoints[name] = endpoints[f"stride{stride}"] = value(x)
         if spec.head_conv_channels:
             x = conv_bn(spec.head_conv_channels, act=spec.act, name="head_conv")(
                 x, self._trains("head_conv", train)
             )
-            endpoints["head_conv"] = x
-        x = x.mean(axis=(1, 2))
+            endpoints["head_conv"] = value(x)
+        x = _global_average_pool(x)
         if spec.head_dense_channels:
             x = nn.Dense(
                 spec.head_dense_channels,
@@ -116,6 +128,12 @@ class ConvNet(nn.Module):
 
     def _trains(self, name: str, train: bool) -> bool:
         return train and name not in self.frozen
+
+
+def _global_average_pool(x: Map) -> jax.Array:
+    if isinstance(x, Deferred):
+        return value(x.then(lambda x, _: x.mean(axis=(1, 2))))
+    return x.mean(axis=(1, 2))
 
 
 def frozen_modules(spec: NetSpec, trainable_stages: int) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from mobilenets.lowering import Lowering, choose
 from mobilenets.spec import Padding
 
 
@@ -15,6 +16,7 @@ def depthwise_conv(
     stride: int,
     padding: Padding,
     dilation: int = 1,
+    lowering: Lowering = "auto",
 ) -> jax.Array:
     """Convolves every channel with its own filter.
 
@@ -25,28 +27,19 @@ def depthwise_conv(
       padding: "same" pads as TensorFlow does (at stride 2 and even size one pixel more
         at the bottom and right), "symmetric" as PyTorch (k // 2 on every side).
       dilation: pixels from one tap to the next; above 1 the stride must be 1.
+      lowering: see `mobilenets.lowering`.
 
     Returns:
       [N, ceil(H / stride), ceil(W / stride), C].
 
     XLA has no fast grouped convolution for CPUs, so there the sum over the taps is
-    written out; GPU and TPU have the native convolution. Its gradient is written out
-    too, so there is no forward-mode differentiation (`jax.jvp`).
+    written out; GPU and TPU have the native convolution. The gradients are chosen by
+    platform, too, and so there is no forward-mode differentiation (`jax.jvp` raises a
+    TypeError) unless `lowering` is "native".
     """
-    return lax.platform_dependent(
-        x,
-        kernel,
-        cpu=lambda x, kernel: _shift_multiply_add(x, kernel, stride, padding, dilation),
-        default=lambda x, kernel: lax.conv_general_dilated(
-            x,
-            kernel,
-            (stride, stride),
-            explicit_padding(x.shape[1:3], kernel.shape[0], stride, padding, dilation),
-            rhs_dilation=(dilation, dilation),
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-            feature_group_count=x.shape[-1],
-        ),
-    )
+    if lowering == "native":
+        return _native(x, kernel, stride, padding, dilation)
+    return _by_platform(x, kernel, stride, padding, dilation, lowering)
 
 
 def explicit_padding(
@@ -71,28 +64,55 @@ def explicit_padding(
     )
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
-def _shift_multiply_add(x, kernel, stride, padding, dilation):
-    """`depthwise_conv` as a sum over the taps, forwards and backwards."""
-    padded = _pad(x, kernel.shape[0], stride, padding, dilation)
-    return _sum_of_taps(padded, kernel, stride, dilation)
-
-
-def _forward(x, kernel, stride, padding, dilation):
-    return _shift_multiply_add(x, kernel, stride, padding, dilation), (x, kernel)
-
-
-def _backward(stride, padding, dilation, residuals, cotangent):
-    x, kernel = residuals
-    pads = explicit_padding(x.shape[1:3], kernel.shape[0], stride, padding, dilation)
-    padded = _pad(x, kernel.shape[0], stride, padding, dilation)
-    return (
-        _input_gradient(cotangent, kernel, stride, dilation, x.shape[1:3], pads),
-        _kernel_gradient(padded, cotangent, kernel.shape[0], stride, dilation),
+def _native(x, kernel, stride, padding, dilation):
+    return lax.conv_general_dilated(
+        x,
+        kernel,
+        (stride, stride),
+        explicit_padding(x.shape[1:3], kernel.shape[0], stride, padding, dilation),
+        rhs_dilation=(dilation, dilation),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=x.shape[-1],
     )
 
 
-_shift_multiply_add.defvjp(_forward, _backward)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4, 5))
+def _by_platform(x, kernel, stride, padding, dilation, lowering):
+    def sum_of_taps(x, kernel):
+        padded = _pad(x, kernel.shape[0], stride, padding, dilation)
+        return _sum_of_taps(padded, kernel, stride, dilation)
+
+    def native(x, kernel):
+        return _native(x, kernel, stride, padding, dilation)
+
+    return choose(lowering, x, kernel, cpu=sum_of_taps, native=native)
+
+
+def _forward(x, kernel, stride, padding, dilation, lowering):
+    y = _by_platform(x, kernel, stride, padding, dilation, lowering)
+    return y, (x, kernel)
+
+
+def _backward(stride, padding, dilation, lowering, residuals, cotangent):
+    def gradients(x, kernel, cotangent):
+        k, size = kernel.shape[0], x.shape[1:3]
+        pads = explicit_padding(size, k, stride, padding, dilation)
+        padded = _pad(x, k, stride, padding, dilation)
+        return (
+            _input_gradient(cotangent, kernel, stride, dilation, size, pads),
+            _kernel_gradient(padded, cotangent, k, stride, dilation),
+        )
+
+    def native(x, kernel, cotangent):
+        _, vjp = jax.vjp(
+            lambda x, kernel: _native(x, kernel, stride, padding, dilation), x, kernel
+        )
+        return vjp(cotangent)
+
+    return choose(lowering, *residuals, cotangent, cpu=gradients, native=native)
+
+
+_by_platform.defvjp(_forward, _backward)
 
 
 def _pad(x, kernel_size, stride, padding, dilation):
@@ -161,22 +181,28 @@ def _transposed_sum_of_taps(cotangent, taps, stride, dilation, size, pads):
 def _kernel_gradient(padded, cotangent, k, stride, dilation):
     """The sum over images, rows and columns of what each tap sees times the cotangent.
 
-    All taps are added up in one reduction, rows first: a reduction for each tap would
-    read the images k * k times.
+    Image by image, so that they stay in the cache, and all taps in one reduction,
+    columns first: a reduction for each tap would read the images k * k times.
     """
     size = cotangent.shape[1:3]
-    products = [
-        (_tap(padded, i * dilation, j * dilation, size, stride) * cotangent).astype(
-            jnp.float32
-        )
-        for i in range(k)
-        for j in range(k)
-    ]
-    zeros = [jnp.zeros((), jnp.float32)] * len(products)
+    zeros = [jnp.zeros((), jnp.float32)] * (k * k)
 
     def add(a, b):
         return [x + y for x, y in zip(a, b, strict=True)]
 
-    over_rows = lax.reduce(products, zeros, add, (1,))
-    totals = lax.reduce(over_rows, zeros, add, (0, 1))
+    def add_image(i, totals):
+        image, its_cotangent = padded[i], cotangent[i]
+        products = [
+            (
+                _tap(image, row * dilation, column * dilation, size, stride)
+                * its_cotangent
+            ).astype(jnp.float32)
+            for row in range(k)
+            for column in range(k)
+        ]
+        over_columns = lax.reduce(products, zeros, add, (1,))
+        return add(totals, lax.reduce(over_columns, zeros, add, (0,)))
+
+    start = [jnp.zeros(padded.shape[-1:], jnp.float32)] * (k * k)
+    totals = lax.fori_loop(0, len(padded), add_image, start)
     return jnp.stack(totals).reshape(k, k, 1, -1).astype(padded.dtype)

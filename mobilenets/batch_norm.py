@@ -1,0 +1,153 @@
+"""Batch norm and activation, applied where the map is read.
+
+In training a network keeps maps for the gradient. Of a map that is convolved,
+normalised, activated and read by another convolution, stock JAX keeps three copies.
+Here the convolution's output alone is kept (a `Deferred`): its reader normalises and
+activates it, and does so again in the backward pass.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from mobilenets.lowering import Lowering, choose
+
+Function = Callable[..., jax.Array]
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["z", "mean", "variance", "scale", "bias", "weights"],
+    meta_fields=["epsilon", "act", "lowering", "functions"],
+)
+@dataclasses.dataclass(frozen=True)
+class Deferred:
+    """The map `act(normalised z)`, or a function of it, not yet computed."""
+
+    z: jax.Array  # [N, H, W, C]
+    mean: jax.Array  # [C], of z, as is the variance: `batch_statistics`
+    variance: jax.Array
+    scale: jax.Array  # [C]
+    bias: jax.Array  # [C]
+    epsilon: float  # added to the variance
+    act: Function
+    lowering: Lowering
+    functions: tuple[Function, ...] = ()  # applied one after the other, …
+    weights: tuple[Any, ...] = ()  # … each to the map and to its weights
+
+    def then(self, function: Function, weights: Any = None) -> "Deferred":
+        """`function(map, weights)`, deferred as well."""
+        return dataclasses.replace(
+            self,
+            functions=(*self.functions, function),
+            weights=(*self.weights, weights),
+        )
+
+
+def value(x: jax.Array | Deferred) -> jax.Array:
+    """The map itself.
+
+    Its gradient is that of stock batch norm, the part through mean and variance
+    included. Every call computes the map anew, so that one that is read often should be
+    passed on as an array.
+    """
+    if not isinstance(x, Deferred):
+        return x
+    rule = _Rule(x.epsilon, x.act, x.functions, x.lowering)
+    return _read(rule, x.z, x.scale, x.bias, x.weights, x.mean, x.variance)
+
+
+def batch_statistics(z: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Mean and variance of every channel of z, [..., C], in float32.
+
+    As `flax.linen.BatchNorm`: the variance is the mean square less the squared mean,
+    which reads z once, and no less than 0. No gradient flows through them.
+    """
+    z = lax.stop_gradient(z).astype(jnp.float32)
+    mean, mean_square = (_sum(x) / (z.size // z.shape[-1]) for x in (z, z * z))
+    return mean, jnp.maximum(0.0, mean_square - mean * mean)
+
+
+def normalize(
+    z: jax.Array,
+    mean: jax.Array,
+    variance: jax.Array,
+    scale: jax.Array,
+    bias: jax.Array,
+    epsilon: float,
+) -> jax.Array:
+    """(z - mean) / sqrt(variance + epsilon) * scale + bias, in z's dtype."""
+    multiplier = lax.rsqrt(variance + epsilon) * scale
+    return ((z - mean) * multiplier + bias).astype(z.dtype)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Rule:
+    epsilon: float
+    act: Function
+    functions: tuple[Function, ...]
+    lowering: Lowering
+
+    def apply(self, activated: jax.Array, weights: tuple[Any, ...]) -> jax.Array:
+        for function, its_weights in zip(self.functions, weights, strict=True):
+            activated = function(activated, its_weights)
+        return activated
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _read(rule, z, scale, bias, weights, mean, variance):
+    normalized = normalize(z, mean, variance, scale, bias, rule.epsilon)
+    return rule.apply(rule.act(normalized), weights)
+
+
+def _forward(rule, *operands):
+    return _read(rule, *operands), operands
+
+
+def _backward(rule, residuals, cotangent):
+    z, scale, bias, weights, mean, variance = residuals
+    mean = mean + choose(
+        rule.lowering, cotangent, cpu=_late_zero, native=lambda _: jnp.float32(0)
+    )
+    normalized = normalize(z, mean, variance, scale, bias, rule.epsilon)
+    activated, act_vjp = jax.vjp(rule.act, normalized)
+    _, apply_vjp = jax.vjp(rule.apply, activated, weights)
+    from_activated, from_weights = apply_vjp(cotangent)
+    (from_normalized,) = act_vjp(from_activated)
+
+    # With n pixels, z^ = (z - mean) * r, r = 1 / sqrt(variance + epsilon):
+    # dz = scale * r * (d - sum(d) / n - z^ * sum(d * z^) / n).
+    d, centred = from_normalized.astype(jnp.float32), z - mean
+    r = lax.rsqrt(variance + rule.epsilon)
+    from_bias, from_scale = _sum(d), _sum(d * centred) * r
+    n = z.size // z.shape[-1]
+    slope, offset = r * from_scale / n, from_bias / n
+    from_z = (scale * r * (d - offset - centred * slope)).astype(z.dtype)
+    zeros = jnp.zeros_like(mean)  # what flows through them is in z's gradient
+    return from_z, from_scale, from_bias, from_weights, zeros, zeros
+
+
+_read.defvjp(_forward, _backward)
+
+
+def _sum(x: jax.Array) -> jax.Array:
+    """Over all but the channels, in two stages: on a CPU faster than in one."""
+    return x.sum(range(x.ndim - 2)).sum(0)
+
+
+def _late_zero(cotangent: jax.Array) -> jax.Array:
+    """0, which XLA cannot know before the backward pass.
+
+    Otherwise XLA, seeing that the backward pass computes what the forward pass computed
+    before, keeps all of it in between. (`jax.checkpoint` says the same by an
+    optimization barrier, which XLA removes early on a CPU.)
+    """
+    pixel = cotangent[(0,) * (cotangent.ndim - 1)].astype(jnp.float32)
+    # A maximum of all channels, not one number: XLA computes it once and for all, but
+    # would compute the number, and all it comes from, wherever it is used.
+    return jnp.where(pixel.max() > jnp.inf, 1.0, 0.0)
