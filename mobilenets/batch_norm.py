@@ -122,12 +122,16 @@ def _backward(rule, residuals, cotangent):
 
     # With n pixels, z^ = (z - mean) * r, r = 1 / sqrt(variance + epsilon):
     # dz = scale * r * (d - sum(d) / n - z^ * sum(d * z^) / n).
-    d, centred = from_normalized.astype(jnp.float32), z - mean
+    d, exact = from_normalized.astype(jnp.float32), z.astype(jnp.float32)
     r = lax.rsqrt(variance + rule.epsilon)
-    from_bias, from_scale = _sum(d), _sum(d * centred) * r
+    from_bias = _sum(d)
+    # Not of d * (z - mean): XLA would write that difference to memory first.
+    from_scale = (_sum(d * exact) - mean * from_bias) * r
+    # Multiplied out, so that the last operation is the result: XLA then writes one map.
     n = z.size // z.shape[-1]
-    slope, offset = r * from_scale / n, from_bias / n
-    from_z = (scale * r * (d - offset - centred * slope)).astype(z.dtype)
+    multiplier = scale * r
+    slope, offset = multiplier * r * from_scale / n, multiplier * from_bias / n
+    from_z = (d * multiplier - ((exact - mean) * slope + offset)).astype(z.dtype)
     zeros = jnp.zeros_like(mean)  # what flows through them is in z's gradient
     return from_z, from_scale, from_bias, from_weights, zeros, zeros
 

@@ -26,6 +26,8 @@ from mobilenets.spec import (
 
 Map = jax.Array | Deferred
 
+IMAGE_CHANNELS = 3
+
 ACTIVATIONS: dict[Activation | Gate, Callable[[jax.Array], jax.Array]] = {
     "relu": jax.nn.relu,
     "relu6": jax.nn.relu6,
@@ -79,26 +81,41 @@ class Conv(nn.Module):
         stride, padding, dilation = self.stride, self.padding, self.dilation
         if self.depthwise:
             return depthwise_conv(x, kernel, stride, padding, dilation, self.lowering)
+        pads = explicit_padding(
+            x.shape[1:3], self.kernel_size, stride, padding, dilation
+        )
         native = functools.partial(
             lax.conv_general_dilated,
             window_strides=(stride, stride),
-            padding=explicit_padding(
-                x.shape[1:3], self.kernel_size, stride, padding, dilation
-            ),
+            padding=pads,
             rhs_dilation=(dilation, dilation),
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )
-        if self.kernel_size > 1:
+        if self.kernel_size > 1 and x.shape[-1] > IMAGE_CHANNELS:
             return native(x, kernel)
-        matmul = functools.partial(_matmul, stride=stride)
+        matmul = functools.partial(_matmul, stride=stride, pads=pads)
         return choose(self.lowering, x, kernel, cpu=matmul, native=native)
 
 
-def _matmul(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-    """A 1x1 convolution as a matrix product: on a CPU XLA trains it twice as fast."""
-    if stride > 1:
-        x = x[:, ::stride, ::stride]
-    return (x.reshape(-1, x.shape[-1]) @ kernel[0, 0]).reshape(*x.shape[:-1], -1)
+def _matmul(
+    x: jax.Array, kernel: jax.Array, stride: int, pads: list[tuple[int, int]]
+) -> jax.Array:
+    """A convolution as one matrix product, on a CPU twice as fast as XLA's own.
+
+    With a kernel larger than 1x1 every pixel is copied k * k times first, which pays
+    for an image's three channels alone.
+    """
+    k = len(kernel)
+    padded = jnp.pad(x, [(0, 0), *pads, (0, 0)])
+    height, width = ((n - k) // stride + 1 for n in padded.shape[1:3])
+    taps = [
+        padded[:, i : i + stride * height : stride, j : j + stride * width : stride]
+        for i in range(k)
+        for j in range(k)
+    ]
+    seen = jnp.concatenate(taps, axis=-1).reshape(-1, k * k * x.shape[-1])
+    y = seen @ kernel.reshape(seen.shape[-1], -1)
+    return y.reshape(len(x), height, width, -1)
 
 
 def max_pool(x: jax.Array, padding: Padding) -> jax.Array:

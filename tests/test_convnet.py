@@ -321,11 +321,12 @@ def test_remat_changes_neither_names_nor_gradients_nor_statistics(name):
         found = jax.jit(gradient)(variables["params"], variables["batch_stats"])
         return names_of(dict(zip(("gradients", "statistics"), found, strict=True)))
 
-    found = gradients_and_statistics(remat)
-    for path, expected in gradients_and_statistics(plain).items():
-        largest = np.abs(expected).max()
+    found, expected = map(gradients_and_statistics, (remat, plain))
+    # Of all: a bias before a batch norm has the gradient 0 but for rounding.
+    largest = max(np.abs(value).max() for value in expected.values())
+    for path, value in expected.items():
         np.testing.assert_allclose(
-            found[path], expected, rtol=1e-4, atol=1e-4 * largest, err_msg=path
+            found[path], value, rtol=1e-4, atol=1e-6 * largest, err_msg=path
         )
 
 

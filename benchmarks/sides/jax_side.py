@@ -21,6 +21,7 @@ from benchmarks.workloads import (
     MatrixProduct,
     Network,
 )
+from mobilenets import freed_memory
 from mobilenets.convnet import ConvNet, init_variables
 from mobilenets.depthwise import depthwise_conv
 
@@ -54,6 +55,8 @@ def training(variant: str, network: Network) -> Step:
         nonlocal state  # the old one is donated
         state = jax.block_until_ready(compiled(state, images, labels))
 
+    step()  # compiles
+    freed_memory.give_back()  # as `mobilenets.training.loop` does
     return step
 
 
@@ -154,9 +157,13 @@ def _training(variant: str, network: Network) -> tuple[Any, tuple]:
 
 
 def _inference(variant: str, network: Network) -> tuple[Any, tuple]:
-    """The jitted network, and its arguments: variables and images."""
+    """The jitted network, and its argument, the images.
+
+    The variables are constants of the program, as in `torch.jit`'s frozen modules and
+    LiteRT's files.
+    """
     model, variables, images = _model(variant, network)
-    return jax.jit(lambda v, x: model.apply(v, x)[0]), (variables, images)
+    return jax.jit(lambda x: model.apply(variables, x)[0]), (images,)
 
 
 def _model(variant: str, network: Network) -> tuple[ConvNet, Any, jax.Array]:
