@@ -1,4 +1,4 @@
-r"""A small MobileNetV1 on the embedded Fashion-MNIST subset: minutes on a laptop's CPU.
+r"""Half a MobileNetV3-Small on embedded Fashion-MNIST images: minutes on a laptop's CPU.
 
     python train.py --config configs/quickstart.py --workdir runs/quickstart
     python train.py --config configs/quickstart.py:smoke --workdir runs/smoke
@@ -18,12 +18,12 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     arg = common.parse_arg(arg, smoke=False)
     config = configuration.defaults()
     config.model = dict(
-        name="mobilenet_v1",
-        width_multiplier=0.25,
+        name="mobilenet_v3_small",
+        width_multiplier=0.5,
         resolution=32,
         stem_stride=1,
         dropout_rate=0.1,
-        bn_momentum=0.9,  # 1,000 steps are too few for the paper's 0.9997
+        bn_momentum=0.9,  # 2,000 steps are too few for the paper's 0.99?
     )
     config.dataset.name = "fashion_mnist_subset"
     config.preprocessing.crop_fraction = 1.0  # the clothes fill the image

@@ -63,12 +63,12 @@ def value(x: jax.Array | Deferred) -> jax.Array:
 
 
 def batch_statistics(z: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Mean and variance of every channel of z, [..., C], in float32.
+    """Mean and variance of every channel of z, [..., C], in float32 (or float64).
 
     As `flax.linen.BatchNorm`: the variance is the mean square less the squared mean,
     which reads z once, and no less than 0. No gradient flows through them.
     """
-    z = lax.stop_gradient(z).astype(jnp.float32)
+    z = _exact(lax.stop_gradient(z))
     mean, mean_square = (_sum(x) / (z.size // z.shape[-1]) for x in (z, z * z))
     return mean, jnp.maximum(0.0, mean_square - mean * mean)
 
@@ -112,7 +112,7 @@ def _forward(rule, *operands):
 def _backward(rule, residuals, cotangent):
     z, scale, bias, weights, mean, variance = residuals
     mean = mean + choose(
-        rule.lowering, cotangent, cpu=_late_zero, native=lambda _: jnp.float32(0)
+        rule.lowering, cotangent, cpu=_late_zero, native=lambda _: jnp.zeros(())
     )
     normalized = normalize(z, mean, variance, scale, bias, rule.epsilon)
     activated, act_vjp = jax.vjp(rule.act, normalized)
@@ -122,7 +122,7 @@ def _backward(rule, residuals, cotangent):
 
     # With n pixels, z^ = (z - mean) * r, r = 1 / sqrt(variance + epsilon):
     # dz = scale * r * (d - sum(d) / n - z^ * sum(d * z^) / n).
-    d, exact = from_normalized.astype(jnp.float32), z.astype(jnp.float32)
+    d, exact = _exact(from_normalized), _exact(z)
     r = lax.rsqrt(variance + rule.epsilon)
     from_bias = _sum(d)
     # Not of d * (z - mean): XLA would write that difference to memory first.
@@ -139,6 +139,10 @@ def _backward(rule, residuals, cotangent):
 _read.defvjp(_forward, _backward)
 
 
+def _exact(x: jax.Array) -> jax.Array:
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
 def _sum(x: jax.Array) -> jax.Array:
     """Over all but the channels, in two stages: on a CPU faster than in one."""
     return x.sum(range(x.ndim - 2)).sum(0)
@@ -151,7 +155,7 @@ def _late_zero(cotangent: jax.Array) -> jax.Array:
     before, keeps all of it in between. (`jax.checkpoint` says the same by an
     optimization barrier, which XLA removes early on a CPU.)
     """
-    pixel = cotangent[(0,) * (cotangent.ndim - 1)].astype(jnp.float32)
+    pixel = cotangent[(0,) * (cotangent.ndim - 1)]
     # A maximum of all channels, not one number: XLA computes it once and for all, but
     # would compute the number, and all it comes from, wherever it is used.
-    return jnp.where(pixel.max() > jnp.inf, 1.0, 0.0)
+    return (pixel.max() > jnp.inf).astype(float)

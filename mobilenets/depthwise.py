@@ -185,7 +185,8 @@ def _kernel_gradient(padded, cotangent, k, stride, dilation):
     columns first: a reduction for each tap would read the images k * k times.
     """
     size = cotangent.shape[1:3]
-    zeros = [jnp.zeros((), jnp.float32)] * (k * k)
+    exact = jnp.promote_types(padded.dtype, jnp.float32)
+    zeros = [jnp.zeros((), exact)] * (k * k)
 
     def add(a, b):
         return [x + y for x, y in zip(a, b, strict=True)]
@@ -196,13 +197,13 @@ def _kernel_gradient(padded, cotangent, k, stride, dilation):
             (
                 _tap(image, row * dilation, column * dilation, size, stride)
                 * its_cotangent
-            ).astype(jnp.float32)
+            ).astype(exact)
             for row in range(k)
             for column in range(k)
         ]
         over_columns = lax.reduce(products, zeros, add, (1,))
         return add(totals, lax.reduce(over_columns, zeros, add, (0,)))
 
-    start = [jnp.zeros(padded.shape[-1:], jnp.float32)] * (k * k)
+    start = [jnp.zeros(padded.shape[-1:], exact)] * (k * k)
     totals = lax.fori_loop(0, len(padded), add_image, start)
     return jnp.stack(totals).reshape(k, k, 1, -1).astype(padded.dtype)

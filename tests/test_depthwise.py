@@ -137,3 +137,95 @@ def test_padding_is_that_of_tensorflow_or_pytorch(size, kernel_size, stride, sam
     assert explicit_padding((size,), kernel_size, stride, "same") == [same]
     symmetric = explicit_padding((size,), kernel_size, stride, "symmetric")
     assert symmetric == [(reach, reach)]
+
+
+@pytest.mark.parametrize("lowering", ["auto", "cpu", "native"])
+@pytest.mark.parametrize("padding", ["same", "symmetric"])
+@pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), (1, 2)])
+@pytest.mark.parametrize("kernel_size", [3, 5, 7])
+def test_every_form_has_the_gradients_of_the_grouped_convolution(
+    kernel_size, stride, dilation, padding, lowering
+):
+    x, kernel, cotangent = case((2, 9, 8, 3), kernel_size, stride)
+    reach = dilation * (kernel_size - 1) + 1
+
+    def stock(x, kernel):
+        return jax.lax.conv_general_dilated(
+            x,
+            kernel,
+            (stride, stride),
+            "SAME" if padding == "same" else [(reach // 2, reach // 2)] * 2,
+            rhs_dilation=(dilation, dilation),
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            feature_group_count=3,
+        )
+
+    with jax.enable_x64(True):
+        arguments = [jnp.asarray(a) for a in (x, kernel, cotangent)]
+        found = value_and_gradients(*arguments, stride, padding, dilation, lowering)
+        y, backward = jax.vjp(stock, *arguments[:2])
+        for a, b in zip(found, (y, *backward(arguments[2])), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("lowering", ["auto", "cpu", "native"])
+def test_vmap_is_a_loop(lowering):
+    x, kernel, cotangent = (a.astype("f") for a in case((6, 6, 5, 2), 3, 2))
+    x, cotangent = (a.reshape(3, 2, *a.shape[1:]) for a in (x, cotangent))
+    kernels = np.stack([kernel, 2 * kernel, -kernel])
+
+    def gradients(x, kernel, cotangent):
+        return value_and_gradients(x, kernel, cotangent, 2, "same", 1, lowering)
+
+    found = jax.vmap(gradients)(x, kernels, cotangent)
+    expected = [gradients(*each) for each in zip(x, kernels, cotangent, strict=True)]
+    for i, a in enumerate(found):
+        b = np.stack([each[i] for each in expected])
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+
+
+def test_forward_mode_is_native_and_refused_elsewhere():
+    x, kernel, _ = (a.astype("f") for a in case((1, 6, 5, 2), 3, 1))
+
+    def tangent(lowering):
+        return jax.jvp(
+            lambda kernel: depthwise_conv(x, kernel, 1, "same", 1, lowering),
+            (kernel,),
+            (kernel,),
+        )
+
+    y, moved = tangent("native")  # linear in the kernel
+    np.testing.assert_allclose(moved, y, rtol=1e-6)
+    for lowering in ("auto", "cpu"):
+        with pytest.raises(TypeError, match="forward-mode"):
+            tangent(lowering)
+
+
+@pytest.mark.parametrize(
+    ("platform", "has_convolution"), [("cpu", False), ("cuda", True), ("tpu", True)]
+)
+def test_the_form_is_chosen_when_a_program_is_lowered(platform, has_convolution):
+    x, kernel, cotangent = (a.astype("f") for a in case((2, 6, 5, 2), 3, 2))
+
+    @jax.jit
+    def run(x, kernel, cotangent):
+        return value_and_gradients(x, kernel, cotangent, 2, "same")
+
+    exported = jax.export.export(run, platforms=[platform])(x, kernel, cotangent)
+    assert ("stablehlo.convolution" in exported.mlir_module()) == has_convolution
+
+
+def test_a_batch_on_four_devices_is_convolved_as_on_one():
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    by_example = jax.NamedSharding(mesh, jax.P("data"))
+    whole = jax.NamedSharding(mesh, jax.P())
+    x, kernel, cotangent = (a.astype("f") for a in case((8, 6, 5, 2), 3, 2))
+
+    def run(x, kernel, cotangent):
+        return value_and_gradients(x, kernel, cotangent, 2, "same")
+
+    sharded = jax.jit(run, in_shardings=(by_example, whole, by_example))
+    for a, b in zip(
+        sharded(x, kernel, cotangent), run(x, kernel, cotangent), strict=True
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)

@@ -1,0 +1,180 @@
+"""Our batch norm against Flax's, alone and in front of what reads the map."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mobilenets.batch_norm import Deferred, batch_statistics, value
+from mobilenets.blocks import ACTIVATIONS, BatchNorm
+
+MOMENTUM, EPSILON = 0.9, 1e-3
+CHANNELS = 6
+
+
+def matmul(x, kernel):
+    return x @ kernel
+
+
+def inputs(dtype=jnp.float32):
+    """Variables, maps of channels unlike in mean and spread, kernel, cotangent."""
+    rng = np.random.default_rng(0)
+    spread, mean = np.geomspace(0.1, 10, CHANNELS), np.linspace(-20, 20, CHANNELS)
+    z = rng.standard_normal((8, 5, 4, CHANNELS)) * spread + mean
+    variables = {
+        "params": {
+            "scale": rng.uniform(0.5, 2, CHANNELS),
+            "bias": rng.uniform(-1, 3, CHANNELS),
+        },
+        "batch_stats": {
+            "mean": rng.standard_normal(CHANNELS),
+            "var": rng.uniform(0.5, 2, CHANNELS),
+        },
+    }
+    exact = jnp.promote_types(dtype, jnp.float32)
+    variables = jax.tree.map(lambda leaf: jnp.asarray(leaf, exact), variables)
+    kernel, cotangent = (
+        rng.standard_normal((CHANNELS, 3)),
+        rng.standard_normal((8, 5, 4, 3)),
+    )
+    return variables, *(jnp.asarray(a, dtype) for a in (z, kernel, cotangent))
+
+
+def ours(act, lowering):
+    norm = BatchNorm(act, MOMENTUM, EPSILON, nn.initializers.ones, lowering)
+
+    def run(variables, z, kernel, train):
+        deferred, updated = norm.apply(variables, z, train, mutable=["batch_stats"])
+        if not train:
+            return deferred @ kernel, updated
+        return value(deferred.then(matmul, kernel)), updated
+
+    return run
+
+
+def flax(act):
+    def run(variables, z, kernel, train):
+        norm = nn.BatchNorm(
+            not train, momentum=MOMENTUM, epsilon=EPSILON, dtype=z.dtype
+        )
+        y, updated = norm.apply(variables, z, mutable=["batch_stats"])
+        return (ACTIVATIONS[act](y) if act else y) @ kernel, updated
+
+    return run
+
+
+def step(run, variables, z, kernel, cotangent, train=True):
+    """The output, the gradients of parameters, map and kernel, the new statistics."""
+
+    def output(params, z, kernel):
+        return run({**variables, "params": params}, z, kernel, train)
+
+    y, backward, updated = jax.vjp(output, variables["params"], z, kernel, has_aux=True)
+    return {"y": y, "gradients": backward(cotangent), "updated": updated}
+
+
+def assert_close(found, expected, tolerance):
+    jax.tree.map_with_path(
+        lambda path, a, b: np.testing.assert_allclose(
+            np.asarray(a, np.float64),
+            np.asarray(b, np.float64),
+            rtol=tolerance,
+            atol=tolerance * np.abs(np.asarray(b, np.float64)).max(),
+            err_msg=jax.tree_util.keystr(path),
+        ),
+        found,
+        expected,
+    )
+
+
+@pytest.mark.parametrize("train", [True, False])
+@pytest.mark.parametrize("lowering", ["auto", "cpu"])
+@pytest.mark.parametrize("act", ["relu", "relu6", "hard_swish", "swish", None])
+def test_batch_norm_is_flaxs_in_double_precision(act, lowering, train):
+    with jax.enable_x64(True):
+        arguments = inputs(jnp.float64)
+        found = jax.jit(lambda *a: step(ours(act, lowering), *a, train))(*arguments)
+        expected = step(flax(act), *arguments, train)
+        # Flax's own statistics are of float32 at least, and so of float64 here.
+        assert_close(found, expected, 1e-10)
+
+
+def test_batch_norm_is_flaxs_in_single_precision():
+    arguments = inputs()
+    found = jax.jit(lambda *a: step(ours("hard_swish", "auto"), *a))(*arguments)
+    # The first channel's mean is 200 times its spread: of the 24 bits 16 are left.
+    assert_close(found, step(flax("hard_swish"), *arguments), 2e-3)
+    assert found["y"].dtype == jnp.float32
+
+
+def test_bfloat16_is_normalised_in_single_precision():
+    variables, z, kernel, cotangent = inputs(jnp.bfloat16)
+    found = jax.jit(lambda *a: step(ours("relu", "auto"), *a))(
+        variables, z, kernel, cotangent
+    )
+    # The statistics are those of the rounded map, as exact as in float32.
+    expected = step(flax("relu"), variables, z, kernel, cotangent)
+    assert_close(found["updated"], expected["updated"], 1e-3)
+    assert found["y"].dtype == jnp.bfloat16
+    assert_close(found["y"], expected["y"], 2**-6)
+    params, from_z, _ = found["gradients"]
+    assert from_z.dtype == jnp.bfloat16 and params["scale"].dtype == jnp.float32
+
+
+def test_a_batch_on_four_devices_is_normalised_as_one():
+    mesh = jax.make_mesh((4,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+    by_example = jax.NamedSharding(mesh, jax.P("data"))
+    whole = jax.NamedSharding(mesh, jax.P())
+    variables, z, kernel, cotangent = inputs()
+
+    def run(*arguments):
+        return step(ours("swish", "auto"), *arguments)
+
+    sharded = jax.jit(run, in_shardings=(whole, by_example, whole, by_example))
+    found = sharded(variables, z, kernel, cotangent)
+    assert len(found["gradients"][1].sharding.device_set) == 4
+    assert_close(found, jax.jit(run)(variables, z, kernel, cotangent), 1e-3)
+    # Each device's own batch would have another mean.
+    mean, _ = batch_statistics(z[:2])
+    assert np.abs(mean - batch_statistics(z)[0]).max() > 0.1
+
+
+def test_functions_are_applied_one_after_the_other():
+    variables, z, kernel, _ = inputs()
+    deferred, _ = BatchNorm(
+        "relu", MOMENTUM, EPSILON, nn.initializers.ones, "auto"
+    ).apply(variables, z, True, mutable=["batch_stats"])
+    assert isinstance(deferred, Deferred)
+    chain = deferred.then(matmul, kernel).then(lambda x, _: x.mean((1, 2)))
+    expected = (value(deferred) @ kernel).mean((1, 2))
+    np.testing.assert_allclose(value(chain), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_map_is_kept_once_for_the_gradient():
+    variables, z, *_ = inputs()
+    z = jnp.tile(z, (8, 8, 8, 1))
+
+    def temporary_bytes(run):
+        """Of the gradient through three layers, each read by a product."""
+
+        def loss(kernels):
+            x = z
+            for kernel in kernels:
+                x, _ = run(variables, x, kernel, True)
+            return (x**2).mean()
+
+        kernels = jnp.stack([jnp.eye(CHANNELS)] * 3)
+        compiled = jax.jit(jax.grad(loss)).lower(kernels).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    assert temporary_bytes(ours("swish", "auto")) < 0.75 * temporary_bytes(
+        flax("swish")
+    )
+
+
+def test_there_is_no_forward_mode():
+    variables, z, kernel, _ = inputs()
+    run = ours("relu", "auto")
+    with pytest.raises(TypeError, match="forward-mode"):
+        jax.jvp(lambda z: run(variables, z, kernel, True)[0], (z,), (z,))
