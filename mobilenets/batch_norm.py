@@ -27,7 +27,10 @@ Function = Callable[..., jax.Array]
 )
 @dataclasses.dataclass(frozen=True)
 class Deferred:
-    """The map `act(normalised z)`, or a function of it, not yet computed."""
+    """The map `act(normalised z)`, or a function of it, not yet computed.
+
+    Pass it on, or ask `value` for the map.
+    """
 
     z: jax.Array  # [N, H, W, C]
     mean: jax.Array  # [C], of z, as is the variance: `batch_statistics`
@@ -66,9 +69,9 @@ def batch_statistics(z: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Mean and variance of every channel of z, [..., C], in float32 (or float64).
 
     As `flax.linen.BatchNorm`: the variance is the mean square less the squared mean,
-    which reads z once, and no less than 0. No gradient flows through them.
+    which reads z once, and no less than 0.
     """
-    z = _exact(lax.stop_gradient(z))
+    z = _exact(z)
     mean, mean_square = (_sum(x) / (z.size // z.shape[-1]) for x in (z, z * z))
     return mean, jnp.maximum(0.0, mean_square - mean * mean)
 
@@ -112,8 +115,8 @@ def _forward(rule, *operands):
 def _backward(rule, residuals, cotangent):
     z, scale, bias, weights, mean, variance = residuals
     mean = mean + choose(
-        rule.lowering, cotangent, cpu=_late_zero, native=lambda _: jnp.zeros(())
-    )
+        rule.lowering, cotangent, cpu=_late_zero, native=lambda _: jnp.float32(0)
+    ).astype(mean.dtype)
     normalized = normalize(z, mean, variance, scale, bias, rule.epsilon)
     activated, act_vjp = jax.vjp(rule.act, normalized)
     _, apply_vjp = jax.vjp(rule.apply, activated, weights)
@@ -132,8 +135,8 @@ def _backward(rule, residuals, cotangent):
     multiplier = scale * r
     slope, offset = multiplier * r * from_scale / n, multiplier * from_bias / n
     from_z = (d * multiplier - ((exact - mean) * slope + offset)).astype(z.dtype)
-    zeros = jnp.zeros_like(mean)  # what flows through them is in z's gradient
-    return from_z, from_scale, from_bias, from_weights, zeros, zeros
+    # What flows through mean and variance is in z's gradient.
+    return from_z, from_scale, from_bias, from_weights, None, None
 
 
 _read.defvjp(_forward, _backward)
@@ -158,4 +161,4 @@ def _late_zero(cotangent: jax.Array) -> jax.Array:
     pixel = cotangent[(0,) * (cotangent.ndim - 1)]
     # A maximum of all channels, not one number: XLA computes it once and for all, but
     # would compute the number, and all it comes from, wherever it is used.
-    return (pixel.max() > jnp.inf).astype(float)
+    return (pixel.max() > jnp.inf).astype(jnp.float32)

@@ -50,6 +50,7 @@ class Conv(nn.Module):
       padding: see `depthwise_conv`.
       kernel_init: of the kernel.
       dtype: of the computation; the kernel stays float32.
+      lowering: see `mobilenets.lowering`.
 
     The parameter "kernel" is [k, k, inputs, features], or [k, k, 1, features] where
     depthwise, as in `nn.Conv`.
@@ -91,7 +92,8 @@ class Conv(nn.Module):
             rhs_dilation=(dilation, dilation),
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )
-        if self.kernel_size > 1 and x.shape[-1] > IMAGE_CHANNELS:
+        is_small_stem = x.shape[-1] == IMAGE_CHANNELS and self.kernel_size <= 3
+        if dilation > 1 or (self.kernel_size > 1 and not is_small_stem):
             return native(x, kernel)
         matmul = functools.partial(_matmul, stride=stride, pads=pads)
         return choose(self.lowering, x, kernel, cpu=matmul, native=native)
@@ -103,7 +105,7 @@ def _matmul(
     """A convolution as one matrix product, on a CPU twice as fast as XLA's own.
 
     With a kernel larger than 1x1 every pixel is copied k * k times first, which pays
-    for an image's three channels alone.
+    for a 3x3 kernel on an image's three channels alone.
     """
     k = len(kernel)
     padded = jnp.pad(x, [(0, 0), *pads, (0, 0)])
@@ -137,21 +139,30 @@ class BatchNorm(nn.Module):
     def __call__(self, z: jax.Array, train: bool) -> Map:
         """With `train` normalised by the batch, else by the running averages.
 
-        Under jit with the batch sharded, the mean is over the global batch.
+        A `Deferred` in training, an array in evaluation. Under jit with the batch
+        sharded, the mean is over the global batch.
         """
         act = ACTIVATIONS[self.act] if self.act else _identity
         channels = z.shape[-1:]
-        scale = self.param("scale", self.scale_init, channels)
-        bias = self.param("bias", nn.initializers.zeros, channels)
-        mean = self.variable("batch_stats", "mean", jnp.zeros, channels)
-        variance = self.variable("batch_stats", "var", jnp.ones, channels)
-        if not train or self.is_initializing():
-            affine = mean.value, variance.value, scale, bias
-            return act(normalize(z, *affine, self.epsilon))
+        scale = self.param("scale", self.scale_init, channels, jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, channels, jnp.float32)
+        running = [
+            self.variable("batch_stats", name, start, channels, jnp.float32)
+            for name, start in (("mean", jnp.zeros), ("var", jnp.ones))
+        ]
+        if not train:
+            statistics = [variable.value for variable in running]
+            return act(normalize(z, *statistics, scale, bias, self.epsilon))
         statistics = batch_statistics(z)
-        for running, new in zip((mean, variance), statistics, strict=True):
-            running.value = self.momentum * running.value + (1 - self.momentum) * new
-        return Deferred(z, *statistics, scale, bias, self.epsilon, act, self.lowering)
+        deferred = Deferred(
+            z, *statistics, scale, bias, self.epsilon, act, self.lowering
+        )
+        if self.is_initializing():  # what reads it may have no weights yet
+            return value(deferred)
+        for variable, new in zip(running, statistics, strict=True):
+            old = variable.value
+            variable.value = self.momentum * old + (1 - self.momentum) * new
+        return deferred
 
 
 def _identity(x: jax.Array) -> jax.Array:
@@ -176,7 +187,7 @@ class ConvBN(nn.Module):
 
     @nn.compact
     def __call__(self, x: Map, train: bool) -> Map:
-        """As `Conv`, and then as `BatchNorm`."""
+        """As `Conv`, and then as `BatchNorm`: in training the result is `Deferred`."""
         z = Conv(
             self.features,
             self.kernel_size,

@@ -43,7 +43,8 @@ def use() -> None:
             _make_writable(folder)
             _remove_unfinished(folder)
             jax.config.update("jax_compilation_cache_dir", str(folder))
-            jax.config.update("jax_compilation_cache_max_size", MOST_BYTES)
+            if "JAX_COMPILATION_CACHE_MAX_SIZE" not in os.environ:
+                jax.config.update("jax_compilation_cache_max_size", MOST_BYTES)
         elif "://" not in given:
             _make_writable(pathlib.Path(given))
     except (OSError, RuntimeError) as error:

@@ -37,7 +37,8 @@ class ConvNet(nn.Module):
         see `frozen_modules`. Who trains keeps their parameters.
       remat: computes each block's maps a second time for the gradient instead of
         keeping them: less memory, more time. The parameters and the result stay.
-      lowering: see `mobilenets.lowering`; the parameters are the same.
+      lowering: see `mobilenets.lowering`; the parameters are the same. Forward-mode
+        differentiation (`jax.jvp`) needs "native".
     """
 
     spec: NetSpec
@@ -86,7 +87,8 @@ class ConvNet(nn.Module):
             name="stem",
         )(images, self._trains("stem", train))
         stride = spec.stem_stride
-        endpoints = {"stem": value(x), f"stride{stride}": value(x)}
+        endpoints = {}
+        endpoints["stem"] = endpoints[f"stride{stride}"] = value(x)
         if spec.stem_max_pool:
             x, stride = max_pool(value(x), spec.padding), 2 * stride
         for i, block in enumerate(spec.blocks):

@@ -1,6 +1,7 @@
 """The depthwise convolution, in the form that is fast on the platform it runs on."""
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -32,11 +33,16 @@ def depthwise_conv(
     Returns:
       [N, ceil(H / stride), ceil(W / stride), C].
 
+    Raises:
+      ValueError: a stride and a dilation above 1.
+
     XLA has no fast grouped convolution for CPUs, so there the sum over the taps is
     written out; GPU and TPU have the native convolution. The gradients are chosen by
     platform, too, and so there is no forward-mode differentiation (`jax.jvp` raises a
     TypeError) unless `lowering` is "native".
     """
+    if stride > 1 and dilation > 1:
+        raise ValueError(f"Stride {stride} with dilation {dilation}: one must be 1.")
     if lowering == "native":
         return _native(x, kernel, stride, padding, dilation)
     return _by_platform(x, kernel, stride, padding, dilation, lowering)
@@ -182,28 +188,32 @@ def _kernel_gradient(padded, cotangent, k, stride, dilation):
     """The sum over images, rows and columns of what each tap sees times the cotangent.
 
     Image by image, so that they stay in the cache, and all taps in one reduction,
-    columns first: a reduction for each tap would read the images k * k times.
+    columns first: a reduction for each tap would read the images k * k times. With
+    several devices, an image of each at a time: none needs another's.
     """
-    size = cotangent.shape[1:3]
+    size, n = cotangent.shape[1:3], len(cotangent)
     exact = jnp.promote_types(padded.dtype, jnp.float32)
     zeros = [jnp.zeros((), exact)] * (k * k)
+    parts = math.gcd(n, jax.device_count())
+    padded, cotangent = (
+        x.reshape(parts, n // parts, *x.shape[1:]) for x in (padded, cotangent)
+    )
 
     def add(a, b):
         return [x + y for x, y in zip(a, b, strict=True)]
 
-    def add_image(i, totals):
-        image, its_cotangent = padded[i], cotangent[i]
+    def add_images(i, totals):
+        images, their_cotangents = padded[:, i], cotangent[:, i]
         products = [
-            (
-                _tap(image, row * dilation, column * dilation, size, stride)
-                * its_cotangent
-            ).astype(exact)
+            _tap(images, row * dilation, column * dilation, size, stride)
+            * their_cotangents
             for row in range(k)
             for column in range(k)
         ]
-        over_columns = lax.reduce(products, zeros, add, (1,))
-        return add(totals, lax.reduce(over_columns, zeros, add, (0,)))
+        products = [product.astype(exact) for product in products]
+        over_columns = lax.reduce(products, zeros, add, (2,))
+        return add(totals, lax.reduce(over_columns, zeros, add, (1,)))
 
-    start = [jnp.zeros(padded.shape[-1:], exact)] * (k * k)
-    totals = lax.fori_loop(0, len(padded), add_image, start)
-    return jnp.stack(totals).reshape(k, k, 1, -1).astype(padded.dtype)
+    start = [jnp.zeros((parts, padded.shape[-1]), exact)] * (k * k)
+    totals = lax.fori_loop(0, n // parts, add_images, start)
+    return jnp.stack(totals).sum(1).reshape(k, k, 1, -1).astype(padded.dtype)

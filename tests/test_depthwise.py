@@ -225,7 +225,15 @@ def test_a_batch_on_four_devices_is_convolved_as_on_one():
         return value_and_gradients(x, kernel, cotangent, 2, "same")
 
     sharded = jax.jit(run, in_shardings=(by_example, whole, by_example))
+    program = sharded.lower(x, kernel, cotangent).compile()
+    assert "all-gather" not in program.as_text()  # every device keeps to its images
     for a, b in zip(
         sharded(x, kernel, cotangent), run(x, kernel, cotangent), strict=True
     ):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+
+
+def test_stride_and_dilation_at_once_are_refused():
+    x, kernel, _ = case((1, 6, 6, 2), 3, 2)
+    with pytest.raises(ValueError, match="one must be 1"):
+        depthwise_conv(x, kernel, 2, "same", 2)
