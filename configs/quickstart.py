@@ -1,4 +1,4 @@
-r"""Half a MobileNetV3-Small on embedded Fashion-MNIST images: minutes on a laptop's CPU.
+r"""Half a MobileNetV3-Small on embedded Fashion-MNIST images: minutes on a CPU.
 
     python train.py --config configs/quickstart.py --workdir runs/quickstart
     python train.py --config configs/quickstart.py:smoke --workdir runs/smoke

@@ -17,14 +17,9 @@ from jax import lax
 
 from mobilenets.lowering import Lowering, choose
 
-Function = Callable[..., jax.Array]
+Function = Callable[..., Any]
 
 
-@functools.partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["z", "mean", "variance", "scale", "bias", "weights"],
-    meta_fields=["epsilon", "act", "lowering", "functions"],
-)
 @dataclasses.dataclass(frozen=True)
 class Deferred:
     """The map `act(normalised z)`, or a function of it, not yet computed.
@@ -50,6 +45,13 @@ class Deferred:
             functions=(*self.functions, function),
             weights=(*self.weights, weights),
         )
+
+
+jax.tree_util.register_dataclass(
+    Deferred,
+    data_fields=["z", "mean", "variance", "scale", "bias", "weights"],
+    meta_fields=["epsilon", "act", "lowering", "functions"],
+)
 
 
 def value(x: jax.Array | Deferred) -> jax.Array:

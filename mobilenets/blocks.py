@@ -151,8 +151,8 @@ class BatchNorm(nn.Module):
             for name, start in (("mean", jnp.zeros), ("var", jnp.ones))
         ]
         if not train:
-            statistics = [variable.value for variable in running]
-            return act(normalize(z, *statistics, scale, bias, self.epsilon))
+            mean, variance = (variable.value for variable in running)
+            return act(normalize(z, mean, variance, scale, bias, self.epsilon))
         statistics = batch_statistics(z)
         deferred = Deferred(
             z, *statistics, scale, bias, self.epsilon, act, self.lowering
@@ -285,7 +285,7 @@ class Block(nn.Module):
         if spec.se and separable:
             x = self.squeeze_excite(spec.se, name="se")(x)
         if spec.residual:
-            x = shortcut + _drop_path(spec.drop_path_rate, train)(value(x))
+            x = value(shortcut) + _drop_path(spec.drop_path_rate, train)(value(x))
         return x, maps
 
 
