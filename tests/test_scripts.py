@@ -37,7 +37,7 @@ MISTAKES = [
     (["--config", "configs/quickstart.py", "--config.model.name=mobilenet_v4"],
      "Unknown architecture 'mobilenet_v4': did you mean"),
     (["--config", "configs/quickstart.py", "--config.model.resolution=15"],
-     "resolution 15 is too small for mobilenet_v1: its output stride is 16"),
+     "resolution 15 is too small for mobilenet_v3_small: its output stride is 16"),
     (["--config", "configs/mobilenet_v1.py", "--config.dataset.data_dir=/nowhere"],
      "mobilenets prepare imagenet2012 --data-dir /nowhere"),
     (["--config", "configs/quickstart.py", "--config.dataset.eval_split=test"],

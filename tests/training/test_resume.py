@@ -204,15 +204,16 @@ def test_other_images_are_refused(uninterrupted, tmp_path):
 
 
 def test_a_loss_that_is_not_a_number_ends_the_run(tmp_path):
-    # The warm-up's first rate is 0, so the second update is the one that explodes.
+    # The warm-up's first rate is 0, so the second update is the one that explodes: its
+    # own loss is finite, that of the evaluation after it is not.
     config = make_config(
         optimizer={"learning_rate": 1e30},
         log_every_steps=1,
         evaluate_every_epochs=1 / 6,
     )
-    with pytest.raises(UserError, match=r"is nan at step 3: the training diverged"):
+    with pytest.raises(UserError, match=r"is nan at step 2: the training diverged"):
         train(make_small_task(config), config, str(tmp_path))
-    assert kept_steps(tmp_path) - {1} == {2}
+    assert kept_steps(tmp_path) == {1}
     assert {r["step"] for r in read_metrics(tmp_path / "metrics.jsonl")} == {1, 2}
 
 
