@@ -10,6 +10,7 @@ import tempfile
 from benchmarks import report, settings, summary
 from benchmarks.driver import FailedError, Measurement, Session
 from benchmarks.workloads import Network
+from mobilenets import cli
 
 SIDES = "ours,flax"
 TASKS = {"compile_training": "training step", "compile_inference": "inference"}
@@ -82,7 +83,7 @@ def time_phases(
 if __name__ == "__main__":
     settings.run(
         compile,
-        settings.examples(
+        cli.examples(
             "python -m benchmarks.compile",
             "python -m benchmarks.compile --models mobilenet_v2,efficientnet_b0",
         ),

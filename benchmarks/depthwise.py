@@ -5,7 +5,7 @@ python -m benchmarks.depthwise --help
 
 from benchmarks import report, settings, summary
 from benchmarks.workloads import Depthwise, Network
-from mobilenets import get_spec
+from mobilenets import cli, get_spec
 
 SIDES = "ours,flax,torch"
 TASKS = {
@@ -90,7 +90,7 @@ def in_words(workload: Depthwise) -> str:
 if __name__ == "__main__":
     settings.run(
         depthwise,
-        settings.examples(
+        cli.examples(
             "python -m benchmarks.depthwise",
             "python -m benchmarks.depthwise --models mobilenet_v2 --resolution 224",
             "python -m benchmarks.depthwise --sides ours,torch --threads 1",

@@ -5,6 +5,7 @@ python -m benchmarks.inference --help
 
 from benchmarks import report, settings, summary
 from benchmarks.workloads import CLASSES
+from mobilenets import cli
 
 SIDES = "ours,flax,torch,torch_jit,keras_tensorflow,keras_jax,litert"
 
@@ -51,7 +52,7 @@ def inference(
 if __name__ == "__main__":
     settings.run(
         inference,
-        settings.examples(
+        cli.examples(
             "python -m benchmarks.inference",
             "python -m benchmarks.inference --models mobilenet_v2 --batch 32",
             "python -m benchmarks.inference --sides ours,litert --threads 1",

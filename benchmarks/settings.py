@@ -7,19 +7,15 @@ import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from benchmarks.driver import Contestant, Session
 from benchmarks.sides import SIDES
 from benchmarks.workloads import NAMES, Network
-from mobilenets import get_spec
+from mobilenets import cli, get_spec
 from mobilenets.errors import UserError, unknown
-
-# Typer brings its own copy of click in some versions; this is its class for what cannot
-# be parsed.
-_UsageError: Any = typer.BadParameter.__mro__[1]
 
 DEFAULT_OUTPUT = pathlib.Path("runs/benchmarks")
 
@@ -166,31 +162,16 @@ def networks(models: str, batch: int, resolution: int) -> list[Network]:
     ]
 
 
-def examples(*commands: str) -> str:
-    """The end of a help text."""
-    # The backspace is click's mark of a paragraph whose lines are to be kept.
-    return "\n  ".join(["\b\nExamples:", *commands])
-
-
 def run(benchmark: Callable[..., None], epilog: str) -> None:
     """Runs a benchmark's command line; a mistake ends with its sentence, exit code 1.
 
     Args:
       benchmark: its parameters are the options, its docstring the help.
-      epilog: see `examples`.
+      epilog: see `cli.examples`.
     """
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     app.command(epilog=epilog)(benchmark)
-    try:
-        code = app(standalone_mode=False)
-    except UserError as error:
-        sys.exit(f"error: {error}")
-    except _UsageError as error:
-        message = error.format_message()
-        sys.exit(f"error: {message}{'' if message[-1] in '.?' else '.'} See --help.")
-    except typer.Abort:
-        sys.exit(130)  # Ctrl-C
-    sys.exit(code)
+    cli.run(app)
 
 
 def _threads(given: int) -> int:

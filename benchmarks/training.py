@@ -5,6 +5,7 @@ python -m benchmarks.training --help
 
 from benchmarks import report, settings, summary
 from benchmarks.workloads import CLASSES
+from mobilenets import cli
 
 SIDES = "ours,flax,torch,keras_tensorflow,keras_jax"
 
@@ -54,7 +55,7 @@ def training(
 if __name__ == "__main__":
     settings.run(
         training,
-        settings.examples(
+        cli.examples(
             "python -m benchmarks.training",
             "python -m benchmarks.training --models mobilenet_v2 --batch 64",
             "python -m benchmarks.training --sides ours,torch "

@@ -31,7 +31,8 @@ UNITS = {"K": 1e3, "M": 1e6, "G": 1e9}
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, with exact numbers.")]
 
 
-def _examples(*commands: str) -> str:
+def examples(*commands: str) -> str:
+    """The end of a help text."""
     # The backspace is click's mark of a paragraph whose lines are to be kept.
     return "\n  ".join(["\b\nExamples:", *commands])
 
@@ -54,7 +55,7 @@ def _options(
         print(context.get_help())
 
 
-@app.command("list", epilog=_examples("mobilenets list", "mobilenets list --json"))
+@app.command("list", epilog=examples("mobilenets list", "mobilenets list --json"))
 def list_networks(as_json: Json = False) -> None:
     """Lists every network with its cost and published accuracy.
 
@@ -69,7 +70,7 @@ def list_networks(as_json: Json = False) -> None:
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "mobilenets profile mobilenet_v2",
         "mobilenets profile mobilenet_v2 --width 0.5 --resolution 160 --num-classes 10",
         "mobilenets profile efficientnet_b0 --json",
@@ -183,7 +184,7 @@ def _step_memory(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "mobilenets scale efficientnet",
         "mobilenets scale efficientnet --phi 2.5",
         "mobilenets scale mobilenet_v2 --along width --phi 2",
@@ -265,7 +266,7 @@ def scale(
 
 
 @app.command(
-    epilog=_examples("mobilenets prepare imagenet2012 --data-dir D --manual-dir TARS")
+    epilog=examples("mobilenets prepare imagenet2012 --data-dir D --manual-dir TARS")
 )
 def prepare(
     name: Annotated[
@@ -294,7 +295,7 @@ def prepare(
 
 @app.command(
     "import-weights",
-    epilog=_examples(
+    epilog=examples(
         "mobilenets import-weights mobilenet_v2.pth --library torchvision "
         "--model mobilenet_v2 --output weights/v2",
         "mobilenets import-weights model.safetensors --library timm "
@@ -330,7 +331,7 @@ def import_weights(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "mobilenets pretrained",
         "mobilenets pretrained efficientnet_lite0",
         "mobilenets pretrained timm/mobilenetv3_large_100.ra_in1k --output weights/v3",
@@ -364,7 +365,7 @@ def pretrained(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "mobilenets predict cat.jpg dog.png --weights weights/v2",
         "mobilenets predict photos/*.jpg --weights runs/photos --top 3",
     )
@@ -406,7 +407,7 @@ def predict(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         "mobilenets features photos --weights weights/v2 --output features.npz"
     )
 )
@@ -499,7 +500,12 @@ def _print_json(value: Any) -> None:
 
 
 def main() -> None:
-    """Runs the command line; a mistake ends with its sentence and exit code 1."""
+    """Runs the command `mobilenets`."""
+    run(app)
+
+
+def run(app: typer.Typer) -> None:
+    """Runs a command line; a mistake ends with its sentence and exit code 1."""
     try:
         code = app(standalone_mode=False)
     except UserError as error:
