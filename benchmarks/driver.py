@@ -51,6 +51,15 @@ class Measurement:
     peak_bytes: int | None = None
     failure: str = ""
 
+    def __add__(self, other: "Measurement") -> "Measurement":
+        """The rounds of both, the higher peak and the first failure."""
+        peaks = [m.peak_bytes for m in (self, other) if m.peak_bytes is not None]
+        return Measurement(
+            rounds=self.rounds + other.rounds,
+            peak_bytes=max(peaks, default=None),
+            failure=self.failure or other.failure,
+        )
+
 
 class Process:
     """A side that runs. It answers each request by one line of JSON.
@@ -149,6 +158,7 @@ class Session:
         self._tell = tell
         self._running: dict[str, Process] = {}
         self._never_started: dict[str, str] = {}  # and why
+        self._order = random.Random(0)
         self.versions: dict[str, dict[str, str]] = {}
         self.devices: dict[str, dict[str, str]] = {}
 
@@ -218,10 +228,9 @@ class Session:
         for name in results:
             self._tell(f"{name} warms up")
             turn(name)
-        shuffled = random.Random(0)
         for number in range(1, repeats + 1):
             self._tell(f"round {number} of {repeats}")
-            for name in shuffled.sample(list(results), len(results)):
+            for name in self._order.sample(list(results), len(results)):
                 if answer := turn(name, "measure", seconds=seconds):
                     results[name].rounds.append(answer["seconds"])
         for name in results if with_memory else ():

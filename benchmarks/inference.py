@@ -3,8 +3,7 @@
 python -m benchmarks.inference --help
 """
 
-from benchmarks import report, settings, summary
-from benchmarks.workloads import CLASSES
+from benchmarks import settings, whole_networks
 from mobilenets import cli
 
 SIDES = "ours,flax,torch,torch_jit,keras_tensorflow,keras_jax,litert"
@@ -16,7 +15,8 @@ def inference(
     batch: settings.Batch = 1,
     resolution: settings.Resolution = 224,
     threads: settings.Threads = 0,
-    repeats: settings.Repeats = 7,
+    processes: settings.Processes = 3,
+    repeats: settings.Repeats = 3,
     seconds: settings.Seconds = 0.5,
     sides: settings.Sides = SIDES,
     pythons: settings.Pythons = None,
@@ -33,20 +33,15 @@ def inference(
     options = settings.check(
         sides, SIDES.split(","), threads, pythons, output, one_at_a_time
     )
-    networks = settings.networks(models, batch, resolution)
-    machine = report.measure_machine(options)
-    rows = []
-    with options.session() as session:
-        for network in networks:
-            session.restart()  # so that no memory is that of another network
-            options.tell(network.model)
-            measured = session.compare("inference", network, repeats, seconds)
-            rows += summary.rows("time of a call", network.model, measured, batch)
-    heading = (
-        f"Inference: batch {batch}, {resolution} x {resolution} pixels, {CLASSES} "
-        f"classes, float32; medians of {repeats} rounds"
+    whole_networks.compare(
+        "inference",
+        "Inference",
+        options,
+        settings.networks(models, batch, resolution),
+        processes,
+        repeats,
+        seconds,
     )
-    report.publish("inference", heading, options, machine, session, rows)
 
 
 if __name__ == "__main__":

@@ -30,8 +30,12 @@ Resolution = Annotated[
 Threads = Annotated[
     int, typer.Option(min=0, help="Cores that a side may use; 0 for all there are.")
 ]
+Processes = Annotated[
+    int, typer.Option(min=1, help="Processes of each side, one after the other.")
+]
 Repeats = Annotated[
-    int, typer.Option(min=1, help="Rounds; the result is their median.")
+    int,
+    typer.Option(min=1, help="Rounds (of each process); the result is their median."),
 ]
 Seconds = Annotated[
     float, typer.Option(min=0, help="How long a side's calls go on in a round.")

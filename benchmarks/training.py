@@ -3,8 +3,7 @@
 python -m benchmarks.training --help
 """
 
-from benchmarks import report, settings, summary
-from benchmarks.workloads import CLASSES
+from benchmarks import settings, whole_networks
 from mobilenets import cli
 
 SIDES = "ours,flax,torch,keras_tensorflow,keras_jax"
@@ -16,7 +15,8 @@ def training(
     batch: settings.Batch = 32,
     resolution: settings.Resolution = 128,
     threads: settings.Threads = 0,
-    repeats: settings.Repeats = 7,
+    processes: settings.Processes = 3,
+    repeats: settings.Repeats = 3,
     seconds: settings.Seconds = 1.0,
     sides: settings.Sides = SIDES,
     pythons: settings.Pythons = None,
@@ -34,22 +34,16 @@ def training(
     options = settings.check(
         sides, SIDES.split(","), threads, pythons, output, one_at_a_time
     )
-    networks = settings.networks(models, batch, resolution)
-    machine = report.measure_machine(options)
-    rows = []
-    with options.session() as session:
-        for network in networks:
-            session.restart()  # so that no memory is that of another network
-            options.tell(network.model)
-            measured = session.compare(
-                "training", network, repeats, seconds, with_memory=True
-            )
-            rows += summary.rows("time of a step", network.model, measured, batch)
-    heading = (
-        f"Training step: batch {batch}, {resolution} x {resolution} pixels, {CLASSES} "
-        f"classes, float32; medians of {repeats} rounds"
+    whole_networks.compare(
+        "training",
+        "Training step",
+        options,
+        settings.networks(models, batch, resolution),
+        processes,
+        repeats,
+        seconds,
+        with_memory=True,
     )
-    report.publish("training", heading, options, machine, session, rows)
 
 
 if __name__ == "__main__":

@@ -446,11 +446,10 @@ def features(
 
 
 def _prepare_jax() -> None:
-    """Silences what JAX and Orbax tell of their own work; keeps what is compiled."""
-    from mobilenets import compilation_cache, launch
+    """See `launch.prepare_jax`; half a second, which most commands do without."""
+    from mobilenets import launch
 
-    launch.quiet()
-    compilation_cache.use()
+    launch.prepare_jax()
 
 
 def _fail_with(errors: list[UserError]) -> None:

@@ -11,7 +11,7 @@ import ml_collections
 from absl import app, flags
 from ml_collections import config_flags
 
-from mobilenets import compilation_cache, configuration
+from mobilenets import compilation_cache, configuration, host_memory
 from mobilenets.errors import UserError, unknown
 
 
@@ -51,8 +51,7 @@ def run(main: Callable[[], None]) -> None:
     def guarded(argv: list[str]) -> None:
         if len(argv) > 1:
             sys.exit(f"error: unexpected argument {argv[1]!r}. See --help.")
-        quiet()
-        compilation_cache.use()
+        prepare_jax()
         try:
             main()
         except UserError as error:
@@ -131,7 +130,13 @@ def _in_words(message: str) -> str:
     return message.rstrip(".") + "."
 
 
-def quiet() -> None:
-    """Silences what libraries tell of their own work; their errors remain."""
+def prepare_jax() -> None:
+    """For a process that is ours alone: a script or a command.
+
+    Libraries no longer tell of their own work, only of errors; what is compiled is
+    kept; and memory comes in huge pages.
+    """
     absl.logging.set_verbosity(absl.logging.ERROR)
     logging.getLogger("jax").setLevel(logging.ERROR)
+    compilation_cache.use()
+    host_memory.use_huge_pages()

@@ -2,9 +2,10 @@
 
 A module has a function for every task that it can run, named as in `workloads.TASKS`.
 It takes the variant and the workload and returns the step: a function without arguments
-that returns when its result has been computed. A module also has `device`, where it
-computes, and `accelerator_peak`, the memory of a step there. It imports neither
-another side nor what that needs, so that each may live in an environment of its own.
+that returns when its result has been computed. A module also has `start`, which is
+called first and tells where it computes, and `accelerator_peak`, the memory of a step
+there. It imports neither another side nor what that needs, so that each may live in an
+environment of its own.
 """
 
 import dataclasses

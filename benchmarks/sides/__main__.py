@@ -32,7 +32,7 @@ def main(name: str, threads: int) -> None:
         _answer(answers, {"missing": error.name})
         return
     module = importlib.import_module(f"benchmarks.sides.{side.module}")
-    _answer(answers, {"versions": versions, "device": module.device(side.variant)})
+    _answer(answers, {"versions": versions, "device": module.start(side.variant)})
     step = _nothing
     for line in sys.stdin:
         request = json.loads(line)

@@ -21,15 +21,17 @@ from benchmarks.workloads import (
     MatrixProduct,
     Network,
 )
-from mobilenets import freed_memory
+from mobilenets import host_memory
 from mobilenets.convnet import ConvNet, init_variables
 from mobilenets.depthwise import depthwise_conv
 
 Step = Callable[[], Any]
 
 
-def device(variant: str) -> dict[str, str]:
-    """Where JAX computes."""
+def start(variant: str) -> dict[str, str]:
+    """Prepares the process; where JAX computes."""
+    if variant == "auto":
+        host_memory.use_huge_pages()  # as our scripts do
     return {"platform": jax.default_backend(), "kind": jax.devices()[0].device_kind}
 
 
@@ -56,7 +58,7 @@ def training(variant: str, network: Network) -> Step:
         state = jax.block_until_ready(compiled(state, images, labels))
 
     step()  # compiles
-    freed_memory.give_back()  # as `mobilenets.training.loop` does
+    host_memory.give_back()  # as `mobilenets.training.loop` does
     return step
 
 

@@ -10,7 +10,7 @@ from benchmarks.sides.keras_models import training as training
 from benchmarks.workloads import Network
 
 
-def device(variant: str) -> dict[str, str]:
+def start(variant: str) -> dict[str, str]:
     """Where JAX computes."""
     return {"platform": jax.default_backend(), "kind": jax.devices()[0].device_kind}
 

@@ -13,7 +13,7 @@ from benchmarks.sides.keras_models import training as training
 from benchmarks.workloads import Network
 
 
-def device(variant: str) -> dict[str, str]:
+def start(variant: str) -> dict[str, str]:
     """Where TensorFlow computes; LiteRT's XNNPACK has the processor alone."""
     platform = "gpu" if _gpus() and variant != "litert" else "cpu"
     return {"platform": platform, "kind": platform}

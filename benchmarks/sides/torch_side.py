@@ -19,7 +19,7 @@ Step = Callable[[], Any]
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def device(variant: str) -> dict[str, str]:
+def start(variant: str) -> dict[str, str]:
     """Where torch computes."""
     on_gpu = DEVICE.type == "cuda"
     kind = torch.cuda.get_device_name() if on_gpu else "cpu"

@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from mobilenets import freed_memory
+from mobilenets import host_memory
 from mobilenets.configuration import Configuration
 from mobilenets.errors import BrokenImage, UserError
 from mobilenets.tasks.base import Metrics, Task
@@ -87,7 +87,7 @@ def train(task: Task, config: Configuration, directory: str) -> None:
             # The host is one step ahead, not more: batches in flight take memory.
             jax.block_until_ready(previous_metrics)
             if step == first_step + 2:  # the first one has compiled and ended
-                freed_memory.give_back()
+                host_memory.give_back()
             previous_metrics = metrics
             throughput.count_step()
             progress.step(step)

@@ -1,0 +1,58 @@
+"""What the benchmarks of training and of inference share."""
+
+from collections.abc import Sequence
+
+from benchmarks import report, summary
+from benchmarks.driver import Measurement
+from benchmarks.settings import Settings
+from benchmarks.workloads import CLASSES, Network
+
+
+def compare(
+    task: str,
+    heading: str,
+    options: Settings,
+    networks: Sequence[Network],
+    processes: int,
+    repeats: int,
+    seconds: float,
+    with_memory: bool = False,
+) -> None:
+    """Measures the networks one after the other, and publishes the result.
+
+    A process is fast or slow for as long as it lives, by up to a quarter, whatever the
+    library: by where its memory happens to lie. So each network is measured in several.
+
+    Args:
+      task: a key of `workloads.TASKS`, and the name of the benchmark.
+      heading: what a call is, for people.
+      options: as `settings.check` gives them.
+      networks: as `settings.networks` gives them: of one batch size and resolution.
+      processes: of each side, for each network.
+      repeats: rounds in each process.
+      seconds: see `Session.compare`.
+      with_memory: see there.
+    """
+    machine = report.measure_machine(options)
+    rows = []
+    with options.session() as session:
+        for network in networks:
+            measured = {name: Measurement() for name in session.names}
+            for number in range(1, processes + 1):
+                options.tell(f"{network.model}, processes {number} of {processes}")
+                session.restart()
+                more = session.compare(task, network, repeats, seconds, with_memory)
+                measured = {name: measured[name] + more[name] for name in more}
+            rows += summary.rows(
+                "time of a call", network.model, measured, network.batch
+            )
+    batch, resolution = networks[0].batch, networks[0].resolution
+    report.publish(
+        task,
+        f"{heading}: batch {batch}, {resolution} x {resolution} pixels, {CLASSES} "
+        f"classes, float32; medians of {processes} x {repeats} rounds",
+        options,
+        machine,
+        session,
+        rows,
+    )
