@@ -1,5 +1,6 @@
 """The command `mobilenets`; `train.py` and `eval.py` stand beside it."""
 
+import ast
 import dataclasses
 import json
 import math
@@ -443,6 +444,137 @@ def features(
         channels = net.description.spec.feature_channels
         print(f"{len(vectors)} vectors of {channels} are in {output}.")
     _fail_with(broken)
+
+
+@app.command(
+    epilog=examples(
+        "mobilenets benchmark mobilenet_v3_small",
+        "mobilenets benchmark mobilenet_v2 efficientnet_b0 --batch 8 --resolution 192",
+    )
+)
+def benchmark(
+    names: Annotated[
+        list[str], typer.Argument(help="Names that `mobilenets list` prints.")
+    ],
+    batch: Annotated[int, typer.Option(min=1, help="Images of a call.")] = 1,
+    resolution: Annotated[
+        int | None,
+        typer.Option(help="Height and width in pixels; by default each network's own."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Measures inference here: seconds from images to 1000 logits, float32.
+
+    After a warm-up the networks have their turns in seven rounds, in an order that
+    changes. A round's value is the median of its calls, the result their median.
+    """
+    given = {} if resolution is None else {"resolution": resolution}
+    specs = {name: get_spec(name, **given) for name in dict.fromkeys(names)}
+    _prepare_jax()
+    from mobilenets import latency
+
+    nets = {name: latency.Net(spec) for name, spec in specs.items()}
+    measured = latency.measure(nets, batch, tell=_tell)
+    rows = [
+        {
+            "name": name,
+            "resolution": spec.resolution,
+            "madds": complexity.madds(spec),
+            "batch": batch,
+            "median_seconds": measured[name].median,
+            "round_seconds": measured[name].rounds,
+        }
+        for name, spec in specs.items()
+    ]
+    if as_json:
+        _print_json(rows)
+    else:
+        tables.print_latencies(rows)
+
+
+def _tell(line: str) -> None:
+    """Says on stderr what goes on."""
+    print(f"… {line}", file=sys.stderr, flush=True)
+
+
+@app.command(
+    epilog=examples(
+        "mobilenets sweep --config configs/sweeps/width_resolution.py --dry-run",
+        "mobilenets sweep --config configs/sweeps/width_resolution.py "
+        "--workdir runs/widths",
+        "mobilenets sweep --config configs/sweeps/width_resolution.py "
+        "--workdir runs/widths --config.epochs=6",
+        "mobilenets sweep --config configs/sweeps/learning_rate.py "
+        "--workdir /shared/rates --workers 2 "
+        "--storage postgresql+psycopg://me:secret@host/sweeps",
+    ),
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+)
+def sweep(
+    context: typer.Context,
+    config: Annotated[
+        str, typer.Option(metavar="FILE", help="The sweep, in configs/sweeps/.")
+    ],
+    workdir: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER", help="For everything the sweep leaves."),
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 1,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="A database, for workers on several machines that share FOLDER; by "
+            "default a file in FOLDER.",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Print every point and its cost; run nothing."),
+    ] = False,
+) -> None:
+    """Trains a network at each point of a grid or a search over config values.
+
+    Any value of the runs is overridden by --config.KEY=VALUE, as with train.py. The
+    same command goes on where it was stopped, or joins in beside others: each point is
+    run once, and one whose worker was killed is taken up from its last checkpoint.
+    """
+    _prepare_jax()
+    from mobilenets.sweeps import command, definition
+
+    planned = definition.load(config, dict(map(_override, context.args)))
+    if dry_run:
+        command.print_plan(planned)
+    elif workdir is None:
+        raise UserError("--workdir is missing: the folder for what the sweep leaves.")
+    else:
+        command.run(planned, workdir, workers, storage)
+
+
+def _override(text: str) -> tuple[str, Any]:
+    """Key and value of "--config.KEY=VALUE"."""
+    key, equals, value = text.partition("=")
+    if not key.startswith("--config.") or not equals:
+        raise UserError(f"Unknown argument {text!r}. See --help.")
+    try:
+        return key.removeprefix("--config."), ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return key.removeprefix("--config."), value
+
+
+@app.command(epilog=examples("mobilenets report runs/widths"))
+def report(
+    folder: Annotated[str, typer.Argument(help="The --workdir of a sweep.")],
+) -> None:
+    """Writes what a sweep has found so far, as a page with pictures and a table.
+
+    Measures the latency of each network that is not measured yet, all in turn: nothing
+    else should run on the machine then.
+    """
+    _prepare_jax()
+    from mobilenets.sweeps import reporting
+
+    print(f"The report is {reporting.make(folder, _tell)}.")
 
 
 def _prepare_jax() -> None:

@@ -182,6 +182,14 @@ class Configuration(Section):
     # A checkpoint is saved after every evaluation.
     evaluate_every_epochs: Annotated[float, Gt(0)] = 1.0
 
+    def total_steps(self, train_size: int) -> int:
+        """Updates in the run.
+
+        Args:
+          train_size: images to train.
+        """
+        return max(1, round(self.epochs * (train_size / self.batch_size)))
+
     @pydantic.model_validator(mode="after")
     def _check_together(self) -> "Configuration":
         if self.batch_size % self.accumulation_steps:
@@ -239,8 +247,27 @@ def check(config: ml_collections.ConfigDict) -> Configuration:
     try:
         return Configuration.model_validate(values)
     except pydantic.ValidationError as error:
-        clauses = [_clause(e) for e in error.errors()]
-        raise UserError(f"The config is wrong: {'; '.join(clauses)}.") from None
+        raise in_words("The config", error) from None
+
+
+def in_words(what: str, error: pydantic.ValidationError) -> UserError:
+    """The sentence for values that are not allowed, with a clause for each."""
+    clauses = "; ".join(_clause(e) for e in error.errors())
+    return UserError(f"{what} is wrong: {clauses}.")
+
+
+def set_value(config: ml_collections.ConfigDict, key: str, value: Any) -> None:
+    """Sets the value with that dotted path, as --config.KEY=VALUE does.
+
+    Raises:
+      UserError: there is no such key.
+    """
+    check_key(key)
+    *sections, name = key.split(".")
+    for section in sections:
+        config = config[section]
+    with config.unlocked(), config.ignore_type():  # `check` has the better message
+        config[name] = value
 
 
 def check_key(key: str) -> None:
@@ -274,24 +301,24 @@ class Difference:
         return f"{self.key} ({self.old!r} there, {self.new!r} given)"
 
 
-def differences(old: Configuration, new: Configuration) -> list[Difference]:
-    """Every value in which two configurations differ."""
-    a, b = _flatten(old.model_dump()), _flatten(new.model_dump())
+def differences(old: Section, new: Section) -> list[Difference]:
+    """Every value in which two of a kind differ."""
+    a, b = flatten(old.model_dump()), flatten(new.model_dump())
     return [Difference(k, a.get(k), b.get(k)) for k in a | b if a.get(k) != b.get(k)]
 
 
-def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """The leaves of nested dicts under dotted keys."""
     result = {}
     for key, value in tree.items():
         inner = isinstance(value, dict)
-        result |= _flatten(value, f"{prefix}{key}.") if inner else {prefix + key: value}
+        result |= flatten(value, f"{prefix}{key}.") if inner else {prefix + key: value}
     return result
 
 
 def _known_keys() -> list[str]:
     """The dotted paths of all values and sections."""
-    leaves = list(_flatten(defaults().to_dict()))
+    leaves = list(flatten(defaults().to_dict()))
     prefixes = {leaf.rpartition(".")[0] for leaf in leaves} - {""}
     return sorted({*leaves, *prefixes, "model"})
 

@@ -66,10 +66,10 @@ def of_training_step(
     task = Classification(config)
     task.model = task.model.clone(num_classes=num_classes)
     rng = jax.random.key(0)
-    create, update = jitted_functions(task, config, mesh, 1.0, 1, rng)
+    create, update = jitted_functions(task, config, mesh, 1.0, 1)
     state = jax.eval_shape(create, jax.eval_shape(task.init_variables, rng))
     images = batch_shapes(batch, task.spec.resolution)
-    plan = update.lower(state, images).compile().memory_analysis()
+    plan = update.lower(state, images, rng).compile().memory_analysis()
     if plan is None:
         raise UserError(f"XLA tells no memory of {jax.default_backend()}.")
     parts = {

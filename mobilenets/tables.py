@@ -27,23 +27,23 @@ def print_list(networks: Sequence[dict[str, Any]]) -> None:
     Args:
       networks: of each its name, parameters, madds, resolution, top1 and source.
     """
-    table = _table("name", ">parameters", ">MAdds\n(M)", ">pixels", ">top-1\n(%)")
+    table = new("name", ">parameters", ">MAdds\n(M)", ">pixels", ">top-1\n(%)")
     table.add_column("source of top-1", overflow="fold")
     for net in networks:
         table.add_row(
             net["name"],
             f"{net['parameters']:,}",
-            _millions(net["madds"]),
+            millions(net["madds"]),
             str(net["resolution"]),
             str(net["top1"]),
             net["source"],
         )
-    _print(table)
+    show(table)
 
 
 def print_profile(heading: str, rows: Sequence[Row]) -> None:
     """Prints a network row by row, and the totals."""
-    table = _table("name")
+    table = new("name")
     table.add_column("operator")  # it alone may wrap
     _add_columns(
         table,
@@ -65,23 +65,23 @@ def print_profile(heading: str, rows: Sequence[Row]) -> None:
             str(row.se_channels or ""),
             "x".join(map(str, row.output)),
             f"{row.parameters:,}",
-            _millions(row.madds),
-            _millions(row.activation_bytes),
+            millions(row.madds),
+            millions(row.activation_bytes),
         )
     table.add_section()
     table.add_row(
         "total",
         *[""] * 5,
         f"{sum(row.parameters for row in rows):,}",
-        _millions(sum(row.madds for row in rows)),
-        _millions(sum(row.activation_bytes for row in rows)),
+        millions(sum(row.madds for row in rows)),
+        millions(sum(row.activation_bytes for row in rows)),
     )
-    _print(heading, table)
+    show(heading, table)
 
 
 def print_memory(heading: str, step: "StepMemory") -> None:
     """Prints what a training step needs on each device."""
-    table = _table("on each device", ">MB")
+    table = new("on each device", ">MB")
     table.add_column(" what it is")
     outputs_elsewhere = step.output_bytes - step.alias_bytes
     for name, number, meaning in (
@@ -90,17 +90,43 @@ def print_memory(heading: str, step: "StepMemory") -> None:
         ("temporary", step.temporary_bytes, "maps and gradients, space to work in"),
         ("generated code", step.generated_code_bytes, "0 where XLA does not tell it"),
     ):
-        table.add_row(name, _millions(number), f" {meaning}")
+        table.add_row(name, millions(number), f" {meaning}")
     table.add_section()
-    table.add_row("total", _millions(step.total_bytes), "")
+    table.add_row("total", millions(step.total_bytes), "")
     devices = f"{step.devices} {step.platform} device{'s' * (step.devices > 1)}"
     remat = ", remat" if step.remat else ""
-    _print(
+    show(
         heading,
         f"A training step of {step.batch} images on {devices}: {step.dtype}, "
         f"{step.optimizer}{remat}; XLA's memory analysis",
         table,
     )
+
+
+def print_latencies(rows: Sequence[dict[str, Any]]) -> None:
+    """Prints what `mobilenets benchmark` has measured.
+
+    Args:
+      rows: of each network its name, resolution, madds, batch, median_seconds, and
+        round_seconds.
+    """
+    table = new(
+        "name", ">pixels", ">MAdds\n(M)", ">median\n(ms)", ">min", ">max", ">images/s"
+    )
+    for row in rows:
+        rounds = row["round_seconds"]
+        table.add_row(
+            row["name"],
+            str(row["resolution"]),
+            millions(row["madds"]),
+            *(f"{1e3 * t:.3g}" for t in (row["median_seconds"], *_ends(rounds))),
+            f"{row['batch'] / row['median_seconds']:,.0f}",
+        )
+    show(table)
+
+
+def _ends(values: Sequence[float]) -> tuple[float, float]:
+    return min(values), max(values)
 
 
 def print_catalogue(catalogue: Mapping[str, Any]) -> None:
@@ -112,18 +138,18 @@ def print_catalogue(catalogue: Mapping[str, Any]) -> None:
         table.add_row(name, f"{entry.source}; {entry.licence}")
         table.add_row("", f"PyPI: {entry.package}")
         table.add_row("", f"sha256: {entry.sha256}")
-    _print(table)
+    show(table)
 
 
 def print_predictions(predictions: "Sequence[Prediction]") -> None:
     """Prints the classes of each photograph, the likeliest first."""
-    table = _table("photograph", ">probability", " class")
+    table = new("photograph", ">probability", " class")
     from mobilenets.prediction import labels  # needs JAX
 
     for name, prediction in zip(labels(predictions), predictions, strict=True):
         for i, (class_name, p) in enumerate(prediction.classes):
             table.add_row("" if i else name, f"{p:.1%}", f" {class_name}")
-    _print(table)
+    show(table)
 
 
 def print_scaling(report: dict[str, Any]) -> None:
@@ -134,11 +160,11 @@ def print_scaling(report: dict[str, Any]) -> None:
         f"(width), gamma {gamma:.4g} (resolution)"
     )
     if "nets" in report:
-        _print(heading, _series(report["nets"]))
+        show(heading, _series(report["nets"]))
     else:
-        _print(heading, _facts(report))
+        show(heading, _facts(report))
     if "released" in report:
-        _print(
+        show(
             "\nThe released networks, and the phi that each of their numbers implies",
             _released(report["released"]),
         )
@@ -168,7 +194,7 @@ def _facts(net: dict[str, Any]) -> rich.table.Table:
 
 def _series(nets: Sequence[dict[str, Any]]) -> rich.table.Table:
     """A row for each phi."""
-    table = _table(">phi", *_SCALED_COLUMNS)
+    table = new(">phi", *_SCALED_COLUMNS)
     for net in nets:
         table.add_row(f"{net['phi']:g}", *_scaled_cells(net))
     return table
@@ -177,7 +203,7 @@ def _series(nets: Sequence[dict[str, Any]]) -> rich.table.Table:
 def _released(nets: Sequence[dict[str, Any]]) -> rich.table.Table:
     """A row for each released network, with the phi that its multipliers imply."""
     dimensions = ("depth", "width", "resolution")
-    table = _table(
+    table = new(
         "", *_SCALED_COLUMNS, ">phi by\ndepth", ">phi by\nwidth", ">phi by\npixels"
     )
     for net in nets:
@@ -207,32 +233,34 @@ def _scaled_cells(net: dict[str, Any]) -> list[str]:
         f"{net['multipliers']['width']:.2f}",
         str(net["resolution"]),
         f"{net['parameters']:,}",
-        _millions(net["madds"]),
+        millions(net["madds"]),
         f"{net['madds_to_baseline']:.1f}",
         f"{net['dropout_rate']:.2g}",
     ]
 
 
-def _table(*columns: str) -> rich.table.Table:
-    """A table with these columns; see `_add_columns`."""
+def new(*columns: str) -> rich.table.Table:
+    """An empty table with these columns; ">" before a name aligns it to the right."""
     table = rich.table.Table(box=rich.box.SIMPLE_HEAD, show_edge=False, padding=0)
     _add_columns(table, *columns)
     return table
 
 
 def _add_columns(table: rich.table.Table, *names: str) -> None:
-    """Adds columns that do not wrap; ">" before a name aligns it to the right."""
+    """Adds columns that do not wrap; see `new`."""
     for name in names:
         justify = "right" if name.startswith(">") else "left"
         table.add_column(name.removeprefix(">"), justify=justify, no_wrap=True)
 
 
-def _print(*parts: str | rich.table.Table) -> None:
+def show(*parts: str | rich.table.Table) -> None:
+    """Prints tables, and text between them."""
     width = None if sys.stdout.isatty() else WIDTH_OF_A_PIPE
     console = rich.console.Console(width=width, highlight=False, markup=False)
     for part in parts:
         console.print(part)
 
 
-def _millions(number: int) -> str:
+def millions(number: int) -> str:
+    """A number in millions, with one digit after the point."""
     return f"{number / 1e6:,.1f}"

@@ -300,6 +300,8 @@ def test_the_examples_of_help_work(run, command, tmp_path, monkeypatch):
         assert result.exit_code == 0, example + result.stderr
 
 
+WIDTHS = ["--config", "configs/sweeps/width_resolution.py"]
+
 # fmt: off
 MISTAKES = [
     (["lst"], "No such command 'lst'. Did you mean 'list'?"),
@@ -320,6 +322,17 @@ MISTAKES = [
      "--num-classes must not be 0"),
     (["profile", "mobilenet_v2", "--memory", "--batch", "4", "--dtype", "int8"],
      "dtype is 'int8', but input should be 'float32' or 'bfloat16'"),
+    (["benchmark", "mobilenet_v22"], "'mobilenet_v22': did you mean 'mobilenet_v2'?"),
+    (["benchmark", "mobilenet_v2", "--batch", "0"], "'--batch'"),
+    (["report", "/nowhere"], "/nowhere holds no sweep: it has no sweep.json"),
+    (["sweep"], "Missing option '--config'"),
+    (["sweep", *WIDTHS], "--workdir is missing"),
+    (["sweep", "--config", "configs/sweeps/widths.py"], "Unknown file"),
+    (["sweep", *WIDTHS, "--wrokdir", "runs"], "Unknown argument '--wrokdir'"),
+    (["sweep", *WIDTHS, "--config.epochs"], "Unknown argument '--config.epochs'"),
+    (["sweep", *WIDTHS, "--config.epoch=3"], "unknown key epoch (did you mean epochs"),
+    (["sweep", *WIDTHS, "--config.epochs=many", "--dry-run"], "epochs is 'many'"),
+    (["sweep", *WIDTHS, "--workers", "0"], "'--workers'"),
     (["scale", "resnet"], "Unknown family 'resnet': did you mean 'resnet50'?"),
     (["scale", "resnet50", "--along", "dept"], "did you mean 'depth'?"),
     (["scale", "resnet50", "--phi", "nan"], "phi must be a number from -10 to 10"),
@@ -354,7 +367,7 @@ def test_without_a_command_the_help_is_shown(run):
     result = run()
     assert result.exit_code == 0
     assert result.stdout == run("--help").stdout
-    for command in ("list", "profile", "scale", "prepare"):
+    for command in ("list", "profile", "scale", "sweep", "report", "benchmark"):
         assert f"\n  {command} " in result.stdout
 
 

@@ -4,7 +4,7 @@ import contextlib
 import math
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -24,13 +24,20 @@ from mobilenets.training.state import TrainState, create_state
 from mobilenets.training.step import make_train_step
 
 
-def train(task: Task, config: Configuration, directory: str) -> None:
+def train(
+    task: Task,
+    config: Configuration,
+    directory: str,
+    after_evaluation: Callable[[int, Results], None] = lambda step, results: None,
+) -> None:
     """Trains until the last step, from the last checkpoint of the directory if any.
 
     Args:
       task: made from the configuration.
       config: what to train.
       directory: the workdir; everything the run leaves is in it.
+      after_evaluation: is told the step and the results when they are saved. What it
+        raises ends the run.
 
     Raises:
       UserError: the batch cannot be split over the devices, the directory belongs to
@@ -47,7 +54,7 @@ def train(task: Task, config: Configuration, directory: str) -> None:
         )
     files = workdir.claim(directory, config)
     steps_per_epoch = task.train_size / config.batch_size
-    total_steps = max(1, round(config.epochs * steps_per_epoch))
+    total_steps = config.total_steps(task.train_size)
     with contextlib.ExitStack() as stack:
         checkpoints = stack.enter_context(contextlib.closing(Checkpoints(files)))
         first_step = checkpoints.latest_step or 0
@@ -59,7 +66,7 @@ def train(task: Task, config: Configuration, directory: str) -> None:
             return
         init_rng, step_rng = jax.random.split(jax.random.key(config.seed))
         create, train_step = jitted_functions(
-            task, config, mesh, steps_per_epoch, total_steps, step_rng
+            task, config, mesh, steps_per_epoch, total_steps
         )
         batches = stack.enter_context(contextlib.closing(task.train_batches()))
         if first_step:
@@ -83,7 +90,7 @@ def train(task: Task, config: Configuration, directory: str) -> None:
         for step in range(first_step + 1, total_steps + 1):
             batch = sharding.to_devices(mesh, next(batches))
             with jax.profiler.StepTraceAnnotation("train", step_num=step):
-                state, metrics = train_step(state, batch)
+                state, metrics = train_step(state, batch, step_rng)
             # The host is one step ahead, not more: batches in flight take memory.
             jax.block_until_ready(previous_metrics)
             if step == first_step + 2:  # the first one has compiled and ended
@@ -117,6 +124,8 @@ def train(task: Task, config: Configuration, directory: str) -> None:
                 evaluator.draw_predictions(state.variables(ema=True), files.predictions)
             if evaluating or stopping:
                 checkpoints.save(step, state, batches, config, task, score)
+            if evaluating:
+                after_evaluation(step, results)
             if stopping:
                 break
         checkpoints.wait()
@@ -127,6 +136,8 @@ def train(task: Task, config: Configuration, directory: str) -> None:
         console.print("The same command goes on from there.")
         sys.exit(stop.exit_code)
     report(f"Finished {total_steps} steps", results, best_step, files)
+    if stop.signal_number is not None:  # too late for this run, not for what comes next
+        sys.exit(stop.exit_code)
 
 
 def jitted_functions(
@@ -135,9 +146,8 @@ def jitted_functions(
     mesh: jax.sharding.Mesh,
     steps_per_epoch: float,
     total_steps: int,
-    rng: jax.Array,
 ) -> tuple[jax.stages.Wrapped, jax.stages.Wrapped]:
-    """(variables) -> `TrainState`, and (state, batch) -> (new state, metrics).
+    """(variables) -> `TrainState`, and (state, batch, key) -> (new state, metrics).
 
     The update writes the new state in place of the old one.
 
@@ -147,7 +157,6 @@ def jitted_functions(
       mesh: see `sharding.data_mesh`.
       steps_per_epoch: may be a fraction.
       total_steps: of the run.
-      rng: of which every step's own is made.
     """
     schedule = make_schedule(
         config.schedule, config.optimizer.learning_rate, steps_per_epoch, total_steps
@@ -158,8 +167,8 @@ def jitted_functions(
         lambda variables: create_state(variables, optimizer), out_shardings=everywhere
     )
     update = jax.jit(
-        make_train_step(task, optimizer, schedule, config, rng),
-        in_shardings=(everywhere, sharding.by_example(mesh)),
+        make_train_step(task, optimizer, schedule, config),
+        in_shardings=(everywhere, sharding.by_example(mesh), everywhere),
         out_shardings=everywhere,
         donate_argnums=0,
     )

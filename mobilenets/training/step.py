@@ -22,10 +22,10 @@ def make_train_step(
     optimizer: optax.GradientTransformation,
     schedule: optax.Schedule,
     config: Configuration,
-    rng: jax.Array,
-) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
-    """Builds the update from one batch.
+) -> Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]:
+    """Builds the update from one batch and the run's random key.
 
+    The key is an argument, so that runs that differ in their seed share a program.
     With accumulation the parts of the batch pass one after the other: gradients and
     metrics are their means, the batch norms see a part at a time.
     """
@@ -47,7 +47,7 @@ def make_train_step(
         loss, metrics = task.loss(outputs, part)
         return loss, (metrics, updated["batch_stats"])
 
-    def train_step(state, batch):
+    def train_step(state, batch, rng):
         step_rng = jax.random.fold_in(rng, state.step)
 
         def accumulate(batch_stats, numbered_part):

@@ -1,6 +1,7 @@
 """What is frozen stays as it was, to the bit; the rest starts from the weights."""
 
 import dataclasses
+import functools
 import json
 
 import jax
@@ -110,7 +111,8 @@ def first_step(task, config):
     optimizer = make_optimizer(config.optimizer, schedule, task.relative_rates)
     fresh = jax.device_get(jax.jit(task.init_variables)(jax.random.key(0)))
     state = create_state(task.with_pretrained(fresh), optimizer)
-    step = make_train_step(task, optimizer, schedule, config, jax.random.key(1))
+    update = make_train_step(task, optimizer, schedule, config)
+    step = functools.partial(update, rng=jax.random.key(1))
     rng = np.random.default_rng(0)
     batch = {
         "image": rng.integers(0, 256, (8, 32, 32, 3), np.uint8),

@@ -171,6 +171,39 @@ def test_a_finished_run_is_left_as_it_is(uninterrupted, capsys):
     assert contents(uninterrupted) == before
 
 
+def test_a_wish_to_stop_in_the_last_step_is_not_lost(uninterrupted, tmp_path, capsys):
+    config = make_config()
+    with pytest.raises(SystemExit) as end:
+        train(make_small_task(config, TOTAL_STEPS, sigterm), config, str(tmp_path))
+    assert end.value.code == 143  # a loop over runs, of a shell or a sweep, ends there
+    assert "Finished 12 steps" in capsys.readouterr().out
+    assert_same_bits(saved_state(tmp_path)[0], saved_state(uninterrupted)[0])
+
+
+def test_what_follows_an_evaluation_finds_it_saved(tmp_path):
+    told = []
+
+    def after_evaluation(step, results):
+        told.append(top1(step, results))
+        assert step in kept_steps(tmp_path)
+        if step == 6:
+            raise MemoryError
+
+    config = make_config()
+    with pytest.raises(MemoryError):
+        train(make_small_task(config), config, str(tmp_path), after_evaluation)
+    train(
+        make_small_task(config), config, str(tmp_path), lambda *e: told.append(top1(*e))
+    )
+    records = read_metrics(tmp_path / "metrics.jsonl")
+    logged = [(r["step"], r["eval/ema/top1"]) for r in records if "eval/ema/top1" in r]
+    assert told == logged and [step for step, _ in told] == [3, 6, 9, 12]
+
+
+def top1(step, results):
+    return step, results["ema"]["top1"]
+
+
 def test_another_config_is_refused(uninterrupted):
     before = contents(uninterrupted)
     config = make_config(epochs=3.0, ema_decay=0.5)

@@ -1,0 +1,30 @@
+"""Compound scaling of a small EfficientNet against one dimension, at equal MAdds.
+
+    mobilenets sweep --config configs/sweeps/compound_scaling.py --workdir runs/compound
+
+The paper's Figure 8, arXiv:1905.11946, on the embedded images: from phi = 0 to phi = 3,
+each network with 2**phi times the multiply-adds of the baseline in `study.py`, as near
+as whole layers and channels allow. alpha, beta and gamma follow a colon:
+compound_scaling.py:alpha=1.2,beta=1.1,gamma=1.15.
+"""
+
+from configs import common
+from configs.sweeps import study
+from mobilenets.scaling import METHODS, Coefficients
+from mobilenets.sweeps.definition import Choices, Sweep
+
+
+def get_sweep(arg: str | None = None) -> Sweep:
+    """The sweep; alpha, beta and gamma are the paper's unless given."""
+    paper = METHODS["compound"]
+    arg = common.parse_arg(arg, alpha=paper.alpha, beta=paper.beta, gamma=paper.gamma)
+    compound = Coefficients(arg.alpha, arg.beta, arg.gamma)
+    models = study.scaled("efficientnet", (1, 2, 3), compound)
+    return Sweep(
+        config="configs/quickstart.py",
+        values=study.RECIPE,
+        parameters={
+            "seed": Choices(values=study.SEEDS),
+            "model": Choices(values=tuple(models.values())),
+        },
+    )

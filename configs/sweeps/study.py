@@ -1,0 +1,91 @@
+"""What the sweeps of the scaling study share: its small networks, and equal cost.
+
+`python -m docs.scaling_study FOLDER` runs them.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from mobilenets import complexity, get_spec, scaling
+from mobilenets.scaling import Coefficients, Multipliers
+
+CLASSES = 10  # of the embedded data set
+SEEDS = (0, 1)
+
+# The quick start's recipe, but for 188 steps instead of 844.
+RECIPE = {"epochs": 4.0, "evaluate_every_epochs": 2.0}
+
+
+@dataclasses.dataclass(frozen=True)
+class Baseline:
+    """A network so small, half a million MAdds, that eight times it trains in a minute.
+
+    The images have 28 pixels, so that 24 leave something to see at a higher resolution.
+    """
+
+    name: str
+    width: float
+    depth: float
+    resolution: int = 24
+
+    def model(self, by: Multipliers) -> dict[str, Any]:
+        """The config's `model` of the network scaled by the multipliers."""
+        return {
+            "name": self.name,
+            "width_multiplier": round(self.width * by.width, 4),
+            "depth_multiplier": round(self.depth * by.depth, 4),
+            "resolution": round(self.resolution * by.resolution),
+            "stem_stride": 1,
+        }
+
+
+BASELINES = {
+    "efficientnet": Baseline("efficientnet_b0", width=0.2, depth=0.25),
+    "mobilenet_v1": Baseline("mobilenet_v1", width=0.25, depth=0.34),
+    "mobilenet_v2": Baseline("mobilenet_v2", width=0.15, depth=0.25),
+    "resnet": Baseline("resnet50", width=0.0625, depth=0.16),
+}
+
+
+def madds(model: dict[str, Any]) -> int:
+    """Multiply-adds of a config's `model` for one image."""
+    return complexity.madds(get_spec(**model), CLASSES)
+
+
+def scaled(
+    family: str, phis: Iterable[int], compound: Coefficients
+) -> dict[tuple[str, int], dict[str, Any]]:
+    """A family's `model` at 2**phi times its cost, by scaling method and phi.
+
+    At phi = 0 all methods are the baseline, which is there once, as "baseline".
+
+    Args:
+      family: a key of `BASELINES`.
+      phis: above 0.
+      compound: alpha, beta and gamma; the other methods are those of `scaling`.
+    """
+    baseline = BASELINES[family]
+    smallest = baseline.model(Multipliers(1, 1, 1))
+    methods = scaling.METHODS | {"compound": compound}
+    return {("baseline", 0): smallest} | {
+        (name, phi): at_cost(baseline, coefficients, 2**phi * madds(smallest))
+        for name, coefficients in methods.items()
+        for phi in phis
+    }
+
+
+def at_cost(baseline: Baseline, coefficients: Coefficients, target: float) -> dict:
+    """The `model` whose MAdds are nearest to the target, by ratio.
+
+    Channels and layers are whole, so that no phi gives the target exactly.
+
+    Args:
+      baseline: what grows.
+      coefficients: the direction in which.
+      target: MAdds for one image.
+    """
+    phis = [step / 20 for step in range(20 * 5)]
+    models = [baseline.model(scaling.multipliers(phi, coefficients)) for phi in phis]
+    return min(models, key=lambda model: abs(math.log(madds(model) / target)))

@@ -1,0 +1,236 @@
+"""What `mobilenets sweep` does: the plan, the workers' processes, the live table."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import rich.live
+import rich.table
+
+from mobilenets import complexity, tables
+from mobilenets.errors import UserError
+from mobilenets.sweeps import definition, queue, results
+from mobilenets.sweeps.definition import Sweep
+from mobilenets.sweeps.results import Reader, Result, Run, SweepFolder
+
+SECONDS_BETWEEN_LOOKS = 1.0
+BYTES_OF_A_NUMBER = 4  # float32
+# For each parameter: itself, its average, its gradient, two of the optimizer.
+NUMBERS_OF_A_PARAMETER = 5
+
+# Several processes share an accelerator: none may take all of its memory in advance.
+_VARIABLES = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+
+
+def print_plan(sweep: Sweep) -> None:
+    """Prints every point with its parameters, MAdds and estimated memory.
+
+    Raises:
+      UserError: a point cannot be run.
+    """
+    columns = (">point", *_varied(sweep), ">parameters", ">MAdds (M)", ">memory (MB)")
+    table = tables.new(*columns)
+    for number, values in enumerate(sweep.points):
+        run = results.plan(sweep, values)
+        table.add_row(
+            str(number),
+            *_shown(sweep, values),
+            f"{run.parameters:,}",
+            tables.millions(run.madds),
+            tables.millions(estimated_memory(run)),
+        )
+    tables.show(f"{sweep.config}: {sweep.size} points", table)
+    print(
+        "The memory is an estimate of what a training step keeps: the output of each "
+        "convolution for the batch, and five numbers for each parameter. "
+        "`mobilenets profile NAME --memory` tells XLA's own."
+    )
+    if len(sweep.points) < sweep.size:
+        print(f"The other {sweep.size - len(sweep.points)} points the search chooses.")
+
+
+def estimated_memory(run: Run) -> int:
+    """Bytes that a training step keeps, without compiling it; see `print_plan`."""
+    layers = complexity.layers(run.spec, run.num_classes)
+    at_once = run.config.batch_size // run.config.accumulation_steps
+    maps = at_once * sum(layer.activations for layer in layers)
+    return BYTES_OF_A_NUMBER * (maps + NUMBERS_OF_A_PARAMETER * run.parameters)
+
+
+def run(sweep: Sweep, path: str, workers: int, storage: str | None) -> None:
+    """Runs what is left of a sweep, and shows how it goes.
+
+    Args:
+      sweep: what to run.
+      path: the folder for everything it leaves; shared, if several machines work.
+      workers: processes here.
+      storage: a database URL; None for a file in the folder.
+
+    Raises:
+      UserError: the sweep, the folder or the storage cannot be used, or points are left
+        without a result.
+      SystemExit: on Ctrl-C or SIGTERM, after the workers have saved.
+    """
+    for values in sweep.points:  # a mistake is met before anything is begun
+        results.plan(sweep, values)
+    if "latency" in sweep.objectives and workers > 1:
+        raise UserError(
+            f"The sweep measures latency, which {workers} workers would disturb: use "
+            "--workers 1."
+        )
+    files = results.claim(path, sweep)
+    url = storage or files.storage_url
+    reader = Reader(files)
+    if _left(reader.results(), sweep):
+        queue.open_study(files, url)  # the queue is there before the first worker
+        stopped = _work(files, url, workers, reader)
+    else:
+        stopped = None
+    _conclude(files, reader.results(), stopped)
+
+
+def _work(
+    files: SweepFolder, url: str, workers: int, reader: Reader
+) -> signal.Signals | None:
+    """Starts the workers and waits for them; which signal has stopped them, if any."""
+    processes = [_start_worker(files, url, number) for number in range(workers)]
+    with _forward_signals(processes) as stopped, _live_table(files.sweep) as show:
+        while any(process.poll() is None for process in processes):
+            show(reader.results())
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        show(reader.results())
+    return stopped[-1] if stopped else None
+
+
+def _start_worker(files: SweepFolder, url: str, number: int) -> subprocess.Popen:
+    """A process of its own session, so that Ctrl-C reaches it through us, once."""
+    files.workers.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "mobilenets.sweeps.worker", str(files.path), url]
+    with (files.workers / f"{os.uname().nodename}-{number}.log").open("a") as log:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=_VARIABLES | os.environ,
+            start_new_session=True,
+        )
+
+
+@contextlib.contextmanager
+def _forward_signals(
+    processes: Sequence[subprocess.Popen],
+) -> Iterator[list[signal.Signals]]:
+    """Passes Ctrl-C and SIGTERM on to the workers; yields a list of what came."""
+    came: list[signal.Signals] = []
+
+    def forward(number: int, _: object) -> None:
+        came.append(signal.Signals(number))
+        os.write(2, b"\nThe workers stop after this step and save.\n")
+        for process in processes:
+            process.send_signal(number)
+
+    previous = {n: signal.signal(n, forward) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield came
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+        for process in processes:  # of a table that has failed, say
+            process.terminate()
+
+
+@contextlib.contextmanager
+def _live_table(sweep: Sweep) -> Iterator[Any]:
+    """Yields a function that shows the results: a table, or lines into a file."""
+    if not sys.stdout.isatty():
+        yield _line_printer(sweep)
+        return
+    with rich.live.Live(auto_refresh=False, vertical_overflow="ellipsis") as live:
+        yield lambda found: live.update(_table(sweep, found), refresh=True)
+
+
+def _line_printer(sweep: Sweep) -> Any:
+    """A function that prints a line for each point that has come to its end."""
+    told: set[int] = set()
+
+    def show(found: Sequence[Result]) -> None:
+        for result in found:
+            if result.state in ("waiting", "unfinished") or result.number in told:
+                continue
+            told.add(result.number)
+            words = definition.in_words(result.values)
+            end = f"{result.accuracy:.2%}" if result.accuracy else result.error
+            print(f"point {result.number}, {words}: {result.state} {end}", flush=True)
+
+    return show
+
+
+def _table(sweep: Sweep, found: Sequence[Result]) -> rich.table.Table:
+    """What is done, what runs and what waits."""
+    done = sum(r.state in ("finished", "pruned", "failed") for r in found)
+    columns = (">point", *_varied(sweep), ">MAdds (M)", "state", ">accuracy")
+    table = tables.new(*columns)
+    table.title = f"{done} of {sweep.size} points"
+    # A screen holds so many: what waits longest is left out first.
+    for result in sorted(found, key=lambda r: (r.state == "waiting", r.number)):
+        accuracy = "" if result.accuracy is None else f"{result.accuracy:.2%}"
+        table.add_row(
+            str(result.number),
+            *_shown(sweep, result.values),
+            tables.millions(result.madds),
+            _state(result),
+            accuracy,
+        )
+    return table
+
+
+def _state(result: Result) -> str:
+    if result.state != "unfinished":
+        return result.state
+    step = result.records[-1]["step"] if result.records else 0
+    return f"step {step} of {result.total_steps}"
+
+
+def _varied(sweep: Sweep) -> list[str]:
+    """The columns of the values that differ: the last part of their keys."""
+    return [f">{key.rpartition('.')[2]}" for key in definition.varied_keys(sweep)]
+
+
+def _shown(sweep: Sweep, values: Mapping[str, Any]) -> list[str]:
+    """The values of a point in these columns."""
+    flat = definition.flatten(values)
+    return [definition.text(flat.get(key, "")) for key in definition.varied_keys(sweep)]
+
+
+def _left(found: Sequence[Result], sweep: Sweep) -> int:
+    """Points that have not come to an end."""
+    ended = [r for r in found if r.state in ("finished", "pruned", "failed")]
+    return sweep.size - len(ended)
+
+
+def _conclude(
+    files: SweepFolder, found: Sequence[Result], stopped: signal.Signals | None
+) -> None:
+    """Says what there is now, and ends with an error if that is not everything."""
+    left = _left(found, files.sweep)
+    if stopped:
+        print(f"Stopped and saved, {left} points are left; the same command goes on.")
+        sys.exit(128 + stopped)
+    if left:
+        raise UserError(
+            f"{left} points are left without a worker: see {files.workers}. The same "
+            "command goes on."
+        )
+    print(f"All {files.sweep.size} points are done: mobilenets report {files.path}")
+    failed = [result for result in found if result.state == "failed"]
+    if failed:
+        raise UserError(
+            f"{len(failed)} of {len(found)} points failed, the first, point "
+            f"{failed[0].number}, with: {failed[0].error}"
+        )

@@ -1,0 +1,253 @@
+"""What a sweep varies, as data: a run's config file and the values to try in it.
+
+A sweep's file has a function `get_sweep(arg)` that returns a `Sweep`.
+"""
+
+import contextlib
+import itertools
+import math
+import pathlib
+import random
+import runpy
+import shlex
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+import pydantic
+from annotated_types import Ge
+
+from mobilenets import configuration
+from mobilenets.configuration import Configuration, Section
+from mobilenets.errors import UserError, unknown
+
+# The values that one point of a sweep gives to keys of the config. A value that is a
+# dict gives several keys of a section.
+Values = Mapping[str, Any]
+Scalar = bool | int | float | str
+
+# Points drawn at random with which a Bayesian search begins.
+STARTUP_TRIALS = 10
+# What a sweep may look for, and whether more of it is better.
+OBJECTIVES = {"accuracy": True, "latency": False, "madds": False, "parameters": False}
+
+
+class Choices(Section):
+    """One of some values; dicts where several keys of a section change together."""
+
+    values: Annotated[tuple[Scalar | dict[str, Any], ...], pydantic.Field(min_length=1)]
+
+
+class Range(Section):
+    """A number from `low` to `high`, both included; an integer if both are.
+
+    With `log` it is the logarithm that is drawn evenly: for learning rates.
+    """
+
+    low: int | float
+    high: int | float
+    log: bool = False
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> "Range":
+        if not self.low < self.high:
+            raise ValueError(f"low, {self.low}, must be below high, {self.high}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"a logarithm needs low above 0, but it is {self.low}")
+        return self
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether only whole numbers are drawn."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+
+class Sweep(Section):
+    """What is run: one training for each point.
+
+    Args:
+      config: the config file of the runs, with its argument: "configs/a.py:width=0.5".
+      values: what is set in it for all points.
+      parameters: what differs, by dotted key of the config. The key "seed" among them
+        repeats each point; the report shows the mean and the spread over the seeds.
+      search: "grid" runs every combination of choices; "random" draws `trials` points
+        from choices and ranges; "bayesian" learns from what is done (Optuna's TPE)
+        where to look next, after `STARTUP_TRIALS` random points.
+      trials: the number of points of a search that is no grid.
+      seed: of what is drawn.
+      objectives: keys of `OBJECTIVES`; what a Bayesian search looks for, several
+        together for their Pareto front. Latency is measured here, after the training.
+      prune: whether a training ends early when its accuracy after an evaluation is
+        below the median of those that are done (Optuna's `MedianPruner`).
+    """
+
+    config: str
+    parameters: dict[str, Choices | Range]
+    values: dict[str, Any] = pydantic.Field(default_factory=dict)
+    search: Literal["grid", "random", "bayesian"] = "grid"
+    trials: Annotated[int, Ge(0)] = 0
+    seed: Annotated[int, Ge(0)] = 0
+    objectives: tuple[Literal["accuracy", "latency", "madds", "parameters"], ...] = (
+        "accuracy",
+    )
+    prune: bool = False
+
+    @pydantic.model_validator(mode="after")
+    def _check_together(self) -> "Sweep":
+        if not self.parameters:
+            raise ValueError("parameters is empty: there is nothing to vary")
+        ranges = [k for k, p in self.parameters.items() if isinstance(p, Range)]
+        if self.search == "grid" and (self.trials or ranges):
+            what = f"range ({ranges[0]})" if ranges else "trials"
+            raise ValueError(f"a grid takes no {what}: use choices, or another search")
+        if self.search != "grid" and not self.trials:
+            raise ValueError(f"a {self.search} search needs trials, their number")
+        if not self.objectives or len(set(self.objectives)) < len(self.objectives):
+            raise ValueError("objectives must be one or more, each once")
+        if self.prune and self.objectives != ("accuracy",):
+            raise ValueError("prune looks at accuracy alone: it allows no other goal")
+        return self
+
+    @property
+    def points(self) -> list[Values]:
+        """The points that are fixed before anything is run, in their order.
+
+        All of a grid and of a random search, the first of a Bayesian one.
+        """
+        if self.search == "grid":
+            choices = [p.values for p in self.parameters.values()]  # pyright: ignore[reportAttributeAccessIssue]
+            return [
+                dict(zip(self.parameters, point, strict=True))
+                for point in itertools.product(*choices)
+            ]
+        first = STARTUP_TRIALS if self.search == "bayesian" else self.trials
+        draw = random.Random(self.seed)
+        return [
+            {key: _draw(parameter, draw) for key, parameter in self.parameters.items()}
+            for _ in range(min(first, self.trials))
+        ]
+
+    @property
+    def size(self) -> int:
+        """The number of points in all."""
+        return len(self.points) if self.search == "grid" else self.trials
+
+
+def load(file: str, values: Values | None = None) -> Sweep:
+    """The sweep of a file.
+
+    Args:
+      file: its path; after a colon the argument of its `get_sweep`.
+      values: what else is set for all points.
+
+    Raises:
+      UserError: there is no such file, it fails, or a value in it is not allowed.
+    """
+    try:
+        sweep = _call(file, "get_sweep")
+    except pydantic.ValidationError as error:
+        raise configuration.in_words(f"The sweep {file}", error) from None
+    if not isinstance(sweep, Sweep):
+        raise UserError(f"get_sweep of {file} must return a Sweep, but gave {sweep!r}.")
+    for key in values or {}:
+        configuration.check_key(key)
+        if key in varied_keys(sweep):
+            raise UserError(f"--config.{key} is given, but the sweep varies it.")
+    return sweep.model_copy(update={"values": {**sweep.values, **(values or {})}})
+
+
+def run_config(sweep: Sweep, values: Values) -> Configuration:
+    """The checked configuration of the run at a point.
+
+    Raises:
+      UserError: the config file or a value is wrong.
+    """
+    config = _call(sweep.config, "get_config")
+    try:
+        for key, value in overrides(sweep, values).items():
+            configuration.set_value(config, key, value)
+        return configuration.check(config)
+    except UserError as error:
+        raise UserError(f"At {in_words(values)}: {error}") from None
+
+
+def overrides(sweep: Sweep, values: Values) -> dict[str, Any]:
+    """What the run at a point sets in its config file, by dotted key."""
+    return flatten(sweep.values) | flatten(values)
+
+
+def command(sweep: Sweep, values: Values, workdir: pathlib.Path) -> str:
+    """What is typed to train the point by itself."""
+    flags = [f"--config.{k}={v}" for k, v in overrides(sweep, values).items()]
+    words = ["python", "train.py", "--config", sweep.config, *flags]
+    return shlex.join([*words, "--workdir", str(workdir)])
+
+
+def in_words(values: Values) -> str:
+    """The values of a point in a line, by the last part of their keys.
+
+    >>> in_words({"model.width_multiplier": 0.5, "model": {"resolution": 24}})
+    'width_multiplier 0.5, resolution 24'
+    """
+    return ", ".join(
+        f"{key.rpartition('.')[2]} {text(value)}"
+        for key, value in flatten(values).items()
+    )
+
+
+def text(value: Any) -> str:
+    """A value for people."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def flatten(values: Values) -> dict[str, Any]:
+    """The values by dotted key, those of dicts too."""
+    return configuration.flatten(dict(values))
+
+
+def varied_keys(sweep: Sweep) -> list[str]:
+    """The dotted keys whose values may differ between points."""
+    keys: dict[str, None] = {}
+    for key, parameter in sweep.parameters.items():
+        choices = parameter.values if isinstance(parameter, Choices) else (0,)
+        for choice in choices:
+            keys |= dict.fromkeys(flatten({key: choice}))
+    return list(keys)
+
+
+def _call(file: str, name: str) -> Any:
+    """The result of a Python file's function, given what follows the file's colon.
+
+    Raises:
+      UserError: there is no such file or function, or it fails.
+    """
+    path, colon, argument = file.partition(":")
+    if not pathlib.Path(path).is_file() or not path.endswith(".py"):
+        raise unknown("file", path, map(str, pathlib.Path(path).parent.glob("*.py")))
+    with _here_on_path():
+        function = runpy.run_path(path).get(name)
+        if function is None:
+            raise UserError(f"{path} has no function {name}.")
+        return function(argument) if colon else function()
+
+
+@contextlib.contextmanager
+def _here_on_path() -> Iterator[None]:
+    """Lets files import `configs` as `train.py` does, which lies beside it."""
+    sys.path.insert(0, "")
+    try:
+        yield
+    finally:
+        sys.path.remove("")
+
+
+def _draw(parameter: Choices | Range, draw: random.Random) -> Any:
+    """A value at random."""
+    if isinstance(parameter, Choices):
+        return draw.choice(parameter.values)
+    if parameter.is_integer and not parameter.log:
+        return draw.randint(int(parameter.low), int(parameter.high))
+    if not parameter.log:
+        return draw.uniform(parameter.low, parameter.high)
+    value = math.exp(draw.uniform(math.log(parameter.low), math.log(parameter.high)))
+    return round(value) if parameter.is_integer else value

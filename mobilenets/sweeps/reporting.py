@@ -1,0 +1,64 @@
+"""What `mobilenets report` does: reads a sweep, measures its networks, writes."""
+
+import json
+import pathlib
+from collections.abc import Callable, Sequence
+
+import jax
+
+from mobilenets import latency
+from mobilenets.sweeps import report, results
+from mobilenets.sweeps.results import Reader, Result, SweepFolder
+
+
+def make(path: str, tell: Callable[[str], None]) -> pathlib.Path:
+    """Writes the report of a sweep; its page.
+
+    Args:
+      path: the sweep's folder.
+      tell: is given a line for each stage of the work.
+
+    Raises:
+      UserError: the folder holds no sweep, or its config file has changed.
+    """
+    files = results.open_folder(path)
+    reader = Reader(files)
+    found = reader.results()
+    report.write(
+        files.sweep, found, _latencies(files, reader, found, tell), files.report
+    )
+    return files.report / "report.html"
+
+
+def _latencies(
+    files: SweepFolder,
+    reader: Reader,
+    found: Sequence[Result],
+    tell: Callable[[str], None],
+) -> dict[int, float]:
+    """Seconds of one image's inference by the number of the point.
+
+    Kept in the folder for this kind of device; measured again, all in turn, when there
+    is a network that is not among them.
+    """
+    runs = {r.number: reader.run(r.number) for r in found if r.accuracy is not None}
+    nets = {
+        number: latency.Net(run.spec, run.num_classes)
+        for number, run in runs.items()
+        if run
+    }
+    if not nets:
+        return {}
+    device = jax.devices()[0].device_kind
+    kept = files.report / "latency.json"
+    if kept.exists():
+        known = json.loads(kept.read_text())
+        if known["device"] == device and set(map(str, nets)) <= known["seconds"].keys():
+            return {number: known["seconds"][str(number)] for number in nets}
+    # Points that differ in their training alone have one network.
+    names = {net: str(number) for number, net in nets.items()}
+    measured = latency.measure({name: net for net, name in names.items()}, tell=tell)
+    seconds = {number: measured[names[net]].median for number, net in nets.items()}
+    files.report.mkdir(exist_ok=True)
+    kept.write_text(json.dumps({"device": device, "seconds": seconds}, indent=1))
+    return seconds

@@ -1,0 +1,338 @@
+"""The folder of a sweep, and what its runs have found so far.
+
+    FOLDER/sweep.json               the sweep, and its name in the storage
+    FOLDER/trials.db                Optuna's storage, unless another is given
+    FOLDER/points/007/              the workdir of a run, as train.py leaves one
+    FOLDER/points/007/point.json    the values of the point, from when it is begun
+    FOLDER/points/007/outcome.json  how it ended: see `Outcome`
+    FOLDER/workers/                 what each worker has printed
+    FOLDER/report/                  what `mobilenets report` writes
+
+Everything but the queue of trials is read from these files, by whoever wants to know.
+"""
+
+import dataclasses
+import json
+import pathlib
+import uuid
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import filelock
+import pydantic
+
+from mobilenets import complexity, configuration, trained
+from mobilenets.configuration import Configuration, Section
+from mobilenets.errors import UserError
+from mobilenets.spec import NetSpec
+from mobilenets.sweeps import definition
+from mobilenets.sweeps.definition import Sweep, Values
+from mobilenets.tasks.registry import make_task
+from mobilenets.training import workdir
+from mobilenets.training.metric_log import read_metrics
+
+State = Literal["finished", "pruned", "failed", "unfinished", "waiting"]
+
+
+class Outcome(Section):
+    """How the run of a point ended.
+
+    Args:
+      state: pruned runs have no checkpoint of their last step.
+      error: why it failed.
+      latency: seconds, where the sweep looks for it; see `latency.measure`.
+    """
+
+    state: Literal["finished", "pruned", "failed"]
+    error: str = ""
+    latency: float | None = None
+
+
+class _Claim(Section):
+    """What `sweep.json` holds."""
+
+    name: str
+    sweep: Sweep
+
+
+@dataclasses.dataclass(frozen=True)
+class SweepFolder:
+    """The paths of a sweep's files, and its facts.
+
+    Args:
+      path: absolute.
+      name: of the study in the storage, unlike that of any other sweep.
+      sweep: what is run.
+    """
+
+    path: pathlib.Path
+    name: str
+    sweep: Sweep
+
+    @property
+    def storage_url(self) -> str:
+        """Of the file that is Optuna's storage by default."""
+        return f"sqlite:///{self.path / 'trials.db'}"
+
+    @property
+    def workers(self) -> pathlib.Path:
+        """What each worker prints, a file each."""
+        return self.path / "workers"
+
+    @property
+    def report(self) -> pathlib.Path:
+        """The page, its pictures and its table."""
+        return self.path / "report"
+
+    def lock(self) -> filelock.FileLock:
+        """Held while the queue is filled."""
+        return filelock.FileLock(self.path / ".lock")
+
+    def point(self, number: int) -> pathlib.Path:
+        """The workdir of a run."""
+        return self.path / "points" / f"{number:03}"
+
+    def point_lock(self, number: int) -> filelock.FileLock:
+        """Held while a run is trained: it is nobody else's then."""
+        return filelock.FileLock(self.point(number) / ".lock")
+
+    def begin(self, number: int, values: Values) -> None:
+        """Writes down the values of a point."""
+        self.point(number).mkdir(parents=True, exist_ok=True)
+        _write(self.point(number) / "point.json", json.dumps(dict(values)))
+
+    def values(self, number: int) -> Values | None:
+        """Of a point; None if a Bayesian search has not chosen them yet."""
+        file = self.point(number) / "point.json"
+        if file.exists():
+            return json.loads(file.read_text())
+        fixed = self.sweep.points
+        return fixed[number] if number < len(fixed) else None
+
+    def end(self, number: int, outcome: Outcome) -> None:
+        """Writes down how a run ended."""
+        _write(self.point(number) / "outcome.json", outcome.model_dump_json())
+
+    def outcome(self, number: int) -> Outcome | None:
+        """How the run ended; None if it has not."""
+        file = self.point(number) / "outcome.json"
+        if not file.exists():
+            return None
+        return Outcome.model_validate_json(file.read_text())
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A point and its run.
+
+    Args:
+      number: of the point, from 0.
+      values: of the point, by dotted key, flat; with "seed" where that is varied.
+      state: "unfinished" if it runs or was interrupted, "waiting" if not begun.
+      error: why it failed.
+      network: the name of the architecture.
+      resolution: height and width of the images in pixels.
+      parameters: of the network with the classes of the data set.
+      madds: multiply-adds for one image.
+      accuracy: of the averaged weights after the last evaluation, from 0 to 1; None
+        before the first one.
+      records: what the training has logged, see `metric_log.read_metrics`.
+      total_steps: of the training.
+      workdir: of the run.
+      command: what is typed to train it by itself.
+    """
+
+    number: int
+    values: Mapping[str, Any]
+    state: State
+    error: str
+    network: str
+    resolution: int
+    parameters: int
+    madds: int
+    accuracy: float | None
+    records: list[dict[str, Any]]
+    total_steps: int
+    workdir: pathlib.Path
+    command: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What is known of a point's run before it is begun.
+
+    Args:
+      values: of the point.
+      config: of the run.
+      spec: its network.
+      num_classes: of its data set.
+      parameters: of the network with these classes.
+      madds: of the same, for one image.
+      total_steps: of the training.
+      headline: the metric that is called accuracy here.
+    """
+
+    values: Values
+    config: Configuration
+    spec: NetSpec
+    num_classes: int
+    parameters: int
+    madds: int
+    total_steps: int
+    headline: str
+
+
+def claim(path: str, sweep: Sweep) -> SweepFolder:
+    """Makes the folder this sweep's, or finds that it already is.
+
+    Raises:
+      UserError: the folder belongs to another sweep, or cannot be written.
+    """
+    folder = pathlib.Path(path).expanduser().absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(folder / ".lock"):
+            if not (folder / "sweep.json").exists():
+                name = f"{folder.name}-{uuid.uuid4().hex[:8]}"
+                claim = _Claim(name=name, sweep=sweep)
+                _write(folder / "sweep.json", claim.model_dump_json(indent=2))
+    except OSError as error:
+        raise UserError(f"Cannot write to --workdir {path}: {error}.") from None
+    files = open_folder(path)
+    as_read = Sweep.model_validate_json(sweep.model_dump_json())  # without tuples
+    changed = configuration.differences(files.sweep, as_read)
+    if changed:
+        raise UserError(
+            f"--workdir {path} belongs to another sweep, which differs in "
+            f"{', '.join(map(str, changed))}: use another --workdir."
+        )
+    return files
+
+
+def open_folder(path: str) -> SweepFolder:
+    """The folder of a sweep that has begun.
+
+    Raises:
+      UserError: there is none, or its file cannot be read.
+    """
+    folder = pathlib.Path(path).expanduser().absolute()
+    file = folder / "sweep.json"
+    if not file.exists():
+        raise UserError(f"{path} holds no sweep: it has no sweep.json.")
+    try:
+        claim = _Claim.model_validate_json(file.read_text())
+    except (OSError, pydantic.ValidationError):
+        raise UserError(
+            f"{file} cannot be read: it is damaged, or of another version."
+        ) from None
+    return SweepFolder(folder, claim.name, claim.sweep)
+
+
+def plan(sweep: Sweep, values: Values) -> Run:
+    """What will be run at a point.
+
+    Raises:
+      UserError: a value of the config is wrong, or the data set is not to be had.
+    """
+    config = definition.run_config(sweep, values)
+    try:
+        task = make_task(config)
+    except UserError as error:
+        raise UserError(f"At {definition.in_words(values)}: {error}") from None
+    description = trained.Description.model_validate_json(
+        json.dumps(task.description)
+    )
+    spec, num_classes = description.spec, len(description.class_names)
+    return Run(
+        values=values,
+        config=config,
+        spec=spec,
+        num_classes=num_classes,
+        parameters=complexity.params(spec, num_classes),
+        madds=complexity.madds(spec, num_classes),
+        total_steps=config.total_steps(task.train_size),
+        headline=task.headline,
+    )
+
+
+class Reader:
+    """Reads the results of a sweep, as often as wanted.
+
+    Args:
+      files: of the sweep.
+    """
+
+    def __init__(self, files: SweepFolder):
+        self._files = files
+        # What does not change any more.
+        self._runs: dict[int, Run] = {}
+        self._ended: dict[int, Result] = {}
+
+    def run(self, number: int) -> Run | None:
+        """What is run at a point; None if that is not known yet.
+
+        Raises:
+          UserError: see `plan`; or the run was begun with another config.
+        """
+        if number in self._runs:
+            return self._runs[number]
+        values = self._files.values(number)
+        if values is None:
+            return None
+        run = plan(self._files.sweep, values)
+        begun = workdir.Workdir(self._files.point(number))
+        if begun.config.exists():
+            workdir.refuse_other_config(begun, run.config)
+        self._runs[number] = run
+        return run
+
+    def results(self) -> list[Result]:
+        """Of all points whose values are known.
+
+        Raises:
+          UserError: see `run`.
+        """
+        return [
+            self._result(number, run)
+            for number in range(self._files.sweep.size)
+            if (run := self.run(number))
+        ]
+
+    def _result(self, number: int, run: Run) -> Result:
+        if number in self._ended:
+            return self._ended[number]
+        folder = self._files.point(number)
+        outcome = self._files.outcome(number)
+        records = read_metrics(workdir.Workdir(folder).metrics)
+        begun = "unfinished" if (folder / "point.json").exists() else "waiting"
+        result = Result(
+            number=number,
+            values=definition.flatten(run.values),
+            state=outcome.state if outcome else begun,
+            error=outcome.error if outcome else "",
+            network=run.spec.name,
+            resolution=run.spec.resolution,
+            parameters=run.parameters,
+            madds=run.madds,
+            accuracy=accuracy(records, run.headline),
+            records=records,
+            total_steps=run.total_steps,
+            workdir=folder,
+            command=definition.command(self._files.sweep, run.values, folder),
+        )
+        if outcome:
+            self._ended[number] = result
+        return result
+
+
+def accuracy(records: list[dict[str, Any]], headline: str) -> float | None:
+    """Of the averaged weights at the last evaluation in a training's records."""
+    values = [r[key] for r in records if (key := f"eval/ema/{headline}") in r]
+    return values[-1] if values else None
+
+
+def _write(file: pathlib.Path, text: str) -> None:
+    """Writes a file that is there completely or not at all."""
+    unfinished = file.with_suffix(".unfinished")
+    unfinished.write_text(text + "\n")
+    unfinished.replace(file)

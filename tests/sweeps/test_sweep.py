@@ -1,0 +1,218 @@
+"""Whole sweeps by real workers: stopped, killed, joined, pruned; and their folder."""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import optuna
+import pytest
+
+from mobilenets.sweeps import results
+from tests.sweeps import postgresql
+
+ROOT = pathlib.Path(__file__).parents[2]
+POINTS = 3
+STEPS = 60
+
+# Three seeds of a network that compiles in seconds, in a training of as many.
+SWEEP = """
+from mobilenets.sweeps.definition import Choices, Sweep
+
+def get_sweep(arg="0,1,2"):
+    return Sweep(
+        config="configs/quickstart.py:smoke",
+        values={
+            "model.name": "mobilenet_v1",
+            "model.depth_multiplier": 0.2,
+            "epochs": 15.0,
+            "evaluate_every_epochs": 3.0,
+        },
+        parameters={
+            "seed": Choices(values=tuple(map(int, arg.split(",")))),
+            "model.width_multiplier": Choices(values=(0.25,)),
+        },
+    )
+"""
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("sweep") / "sweep.py"
+    path.write_text(SWEEP)
+    return str(path)
+
+
+def start(file, folder, *options):
+    words = [sys.executable, "-m", "mobilenets", "sweep", "--config", file]
+    return subprocess.Popen(
+        [*words, "--workdir", str(folder), *options],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(process):
+    """What it prints until it ends, and its exit code."""
+    printed, _ = process.communicate(timeout=400)
+    return printed, process.returncode
+
+
+def found(folder):
+    return results.Reader(results.open_folder(str(folder))).results()
+
+
+def logged(result):
+    """What a training has logged, but for its speed."""
+    return [
+        {key: value for key, value in record.items() if "images_per_second" not in key}
+        for record in result.records
+    ]
+
+
+def workers_of(folder):
+    """The process numbers of a sweep's workers."""
+    return [
+        int(path.parent.name)
+        for path in pathlib.Path("/proc").glob("[0-9]*/cmdline")
+        if f"mobilenets.sweeps.worker\0{folder}\0" in _read(path)
+    ]
+
+
+def worker_at(point):
+    """The process that trains it: the one that has its lock open."""
+    lock = str(point / ".lock")
+    (worker,) = {
+        int(link.parts[2])
+        for worker in workers_of(point.parents[1])
+        for link in pathlib.Path(f"/proc/{worker}/fd").iterdir()
+        if link.is_symlink() and os.readlink(link) == lock
+    }
+    return worker
+
+
+def _read(path):
+    try:
+        return path.read_text()
+    except OSError:  # the process has ended
+        return ""
+
+
+def wait_for_a_checkpoint(folder):
+    """Until a training that has not ended has saved its first one; its folder."""
+    deadline = time.monotonic() + 200
+    while time.monotonic() < deadline:
+        for point in sorted((folder / "points").glob("*")):
+            saved = [p for p in (point / "checkpoints").glob("*") if p.name.isdigit()]
+            if saved and not (point / "outcome.json").exists():
+                return point
+        time.sleep(0.05)
+    raise TimeoutError("no training has saved a checkpoint")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(file, tmp_path_factory):
+    """The results of one worker that nothing happens to."""
+    folder = tmp_path_factory.mktemp("undisturbed") / "sweep"
+    printed, code = finish(start(file, folder))
+    assert code == 0, printed
+    assert re.findall(r"^point (\d).*: finished", printed, re.MULTILINE) == list("012")
+    assert f"All {POINTS} points are done: mobilenets report {folder}" in printed
+    return found(folder)
+
+
+def test_every_point_is_trained_as_train_py_does(undisturbed, tmp_path):
+    assert [result.values["seed"] for result in undisturbed] == [0, 1, 2]
+    assert all(result.state == "finished" for result in undisturbed)
+    assert len({json.dumps(logged(result)) for result in undisturbed}) == POINTS
+    result = undisturbed[2]
+    assert result.total_steps == result.records[-1]["step"] == STEPS
+    assert result.accuracy == result.records[-1]["eval/ema/top1"]
+    words = result.command.replace(str(result.workdir), str(tmp_path / "alone"))
+    words = words.replace("python", sys.executable, 1)
+    subprocess.run(words, shell=True, cwd=ROOT, check=True, capture_output=True)
+    lines = (tmp_path / "alone/metrics.jsonl").read_text().splitlines()
+    by_itself = [json.loads(line) for line in lines]
+    assert [r.get("train/loss") for r in by_itself] == [
+        r.get("train/loss") for r in result.records
+    ]
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_a_killed_worker_s_point_is_taken_up_by_the_other(
+    file, undisturbed, tmp_path, database
+):
+    if database == "sqlite":
+        kill_one_of_two(file, undisturbed, tmp_path / "sweep", None)
+    else:
+        with postgresql.server() as url:
+            kill_one_of_two(file, undisturbed, tmp_path / "sweep", url)
+
+
+def kill_one_of_two(file, undisturbed, folder, url):
+    process = start(
+        file, folder, "--workers", "2", *(["--storage", url] if url else [])
+    )
+    os.kill(worker_at(wait_for_a_checkpoint(folder)), signal.SIGKILL)
+    printed, code = finish(process)
+    assert code == 0, printed
+    disturbed = found(folder)
+    assert list(map(logged, disturbed)) == list(map(logged, undisturbed))
+    # Every point is done once, in the storage too.
+    files = results.open_folder(str(folder))
+    study = optuna.load_study(study_name=files.name, storage=url or files.storage_url)
+    complete = [
+        trial.user_attrs["point"]
+        for trial in study.trials
+        if trial.state is optuna.trial.TrialState.COMPLETE
+    ]
+    assert sorted(complete) == list(range(POINTS))
+    values = {t.user_attrs["point"]: t.value for t in study.get_trials() if t.values}
+    assert values == {result.number: result.accuracy for result in undisturbed}
+    # It went on from a checkpoint, and was not begun again.
+    logs = "".join(path.read_text() for path in files.workers.iterdir())
+    assert re.search(rf"Going on from step \d+ of {STEPS}", logs)
+
+
+def test_ctrl_c_saves_and_the_same_command_goes_on(file, undisturbed, tmp_path):
+    folder = tmp_path / "sweep"
+    process = start(file, folder)
+    wait_for_a_checkpoint(folder)
+    process.send_signal(signal.SIGINT)
+    printed, code = finish(process)
+    assert code == 130, printed
+    left = re.search(r"Stopped and saved, (\d) points are left", printed)
+    assert left and 1 <= int(left[1]) <= POINTS
+    assert not workers_of(folder)
+    printed, code = finish(start(file, folder))
+    assert code == 0, printed
+    assert list(map(logged, found(folder))) == list(map(logged, undisturbed))
+    printed, code = finish(start(file, folder))
+    assert code == 0 and f"All {POINTS} points are done" in printed
+
+
+def test_another_sweep_is_refused_in_the_folder(file, undisturbed):
+    folder = undisturbed[0].workdir.parents[1]
+    printed, code = finish(start(f"{file}:0,1", folder))
+    assert code == 1
+    assert printed.startswith(f"error: --workdir {folder} belongs to another sweep")
+    assert "parameters.seed.values" in printed
+
+
+def test_a_training_that_diverges_has_failed_and_the_others_go_on(tmp_path):
+    sweep = tmp_path / "sweep.py"
+    text = SWEEP.replace('"seed": Choices', '"optimizer.learning_rate": Choices')
+    text = text.replace('tuple(map(int, arg.split(",")))', "(1e30, 1e-3)")
+    sweep.write_text(text.replace('"epochs": 15.0', '"epochs": 2.0'))
+    printed, code = finish(start(str(sweep), tmp_path / "runs"))
+    assert code == 1
+    first, second = found(tmp_path / "runs")
+    assert (first.state, second.state) == ("failed", "finished")
+    assert "the training diverged" in first.error
+    assert printed.splitlines()[-1].startswith("error: 1 of 2 points failed, the first")
