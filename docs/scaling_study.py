@@ -73,10 +73,13 @@ def run(folder: pathlib.Path, sweep: str) -> list[Found]:
     for command in ([*words, "--workers", "2"], ["report", str(folder)]):
         subprocess.run([sys.executable, "-m", "mobilenets", *command], check=True)
     found = results.Reader(results.open_folder(str(folder))).results()
-    networks = len(found) // len(study.SEEDS)  # the seed is the outer loop
+    by_network: dict[str, list[results.Result]] = {}  # the same with every seed
+    for result in found:
+        values = {k: v for k, v in result.values.items() if k != "seed"}
+        by_network.setdefault(str(values), []).append(result)
     return [
-        (found[i].madds, [100 * (r.accuracy or 0) for r in found[i::networks]])
-        for i in range(networks)
+        (of_network[0].madds, [100 * (r.accuracy or 0) for r in of_network])
+        for of_network in by_network.values()
     ]
 
 

@@ -23,10 +23,7 @@ def get_sweep() -> Sweep:
     return Sweep(
         config="configs/quickstart.py",
         values=study.RECIPE,
-        parameters={
-            "seed": Choices(values=study.SEEDS),
-            "model": Choices(values=tuple(map(_model, points()))),
-        },
+        parameters={"model": Choices(values=tuple(map(_model, points())))},
     )
 
 
