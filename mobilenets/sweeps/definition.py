@@ -225,10 +225,16 @@ def _call(file: str, name: str) -> Any:
     if not pathlib.Path(path).is_file() or not path.endswith(".py"):
         raise unknown("file", path, map(str, pathlib.Path(path).parent.glob("*.py")))
     with _here_on_path():
-        function = runpy.run_path(path).get(name)
-        if function is None:
-            raise UserError(f"{path} has no function {name}.")
-        return function(argument) if colon else function()
+        try:
+            function = runpy.run_path(path).get(name)
+            if function is None:
+                raise UserError(f"{path} has no function {name}.")
+            return function(argument) if colon else function()
+        except (UserError, pydantic.ValidationError):
+            raise
+        except Exception as error:
+            kind = type(error).__name__
+            raise UserError(f"{path} fails with {kind}: {error}.") from None
 
 
 @contextlib.contextmanager

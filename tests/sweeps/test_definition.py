@@ -137,6 +137,8 @@ def test_every_point_of_our_sweeps_is_a_run(name):
     ("body", "sentence"),
     [
         ("3", "must return a Sweep, but gave 3"),
+        ("1 / 0", r"sweep\.py fails with ZeroDivisionError: division by zero"),
+        ("Sweep(", r"sweep\.py fails with SyntaxError"),
         ("Sweep(config='a.py', parameters={})", "parameters is empty"),
         (
             "Sweep(config='a.py', parameters={'x': Range(low=1, high=2)})",
@@ -173,6 +175,11 @@ def test_a_value_that_is_not_allowed_is_met_with_its_point(parameters, sentence)
     sweep = make_sweep(parameters=parameters)
     with pytest.raises(UserError, match=sentence):
         definition.run_config(sweep, sweep.points[0])
+
+
+def test_an_argument_that_a_file_does_not_take_is_met():
+    with pytest.raises(UserError, match=r"width_resolution\.py fails with TypeError"):
+        definition.load("configs/sweeps/width_resolution.py:width=2")
 
 
 def test_a_file_that_is_not_there_is_met_with_those_that_are():
