@@ -27,12 +27,13 @@ from mobilenets.sweeps import results
 
 HERE = pathlib.Path(__file__).parent
 STYLES = {
+    "baseline": {"color": "#7a808a", "marker": "x"},
     "compound": {"color": "#c62828", "marker": "o"},
     "depth": {"color": "#1f5fa8", "marker": "v"},
     "width": {"color": "#2e7d32", "marker": "s"},
     "resolution": {"color": "#8e6bbf", "marker": "D"},
+    "chosen": {"color": "#e08214", "marker": "^"},
 }
-MARKS = {"baseline": {"color": "#7a808a", "marker": "x"}} | STYLES
 
 # Of a network: its MAdds, and its accuracy in percent with each seed.
 Found = tuple[int, list[float]]
@@ -98,14 +99,15 @@ def grid_table(grid: Mapping[Multipliers, Found], best: Multipliers) -> str:
 def compound_table(found: Mapping[tuple[str, int], Found]) -> str:
     """A row for each phi, a column for each way to scale."""
     madds, accuracies = found["baseline", 0]
-    rows = [["0", f"{in_words(accuracies)} at {millions(madds)} M", "", "", ""]]
+    rows = [["0", f"{in_words(accuracies)} at {millions(madds)} M"]]
+    methods = [method for method, phi in found if phi == 1]
     for phi in (1, 2, 3):
         row = [str(phi)]
-        for method in STYLES:
+        for method in methods:
             madds, accuracies = found[method, phi]
             row.append(f"{in_words(accuracies)} at {millions(madds)} M")
         rows.append(row)
-    return table(["phi", *STYLES], rows)
+    return table(["phi", *methods], rows)
 
 
 def others_table(found: Mapping[tuple[str, str, int], Found]) -> str:
@@ -120,7 +122,8 @@ def others_table(found: Mapping[tuple[str, str, int], Found]) -> str:
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Markdown, numbers to the right."""
     lines = [header, ["--:"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    full = [[*line, *[""] * (len(header) - len(line))] for line in lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in full)
 
 
 def in_words(accuracies: Sequence[float]) -> str:
@@ -153,24 +156,20 @@ def draw(
     """Accuracy against MAdds, the paper's Figure 8; and the other networks."""
     figure = Figure(figsize=(12, 4.8), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1.2, 1))
-    for method, style in STYLES.items():
+    for method in (method for method, phi in compound if phi == 1):
         line = [compound["baseline", 0]] + [compound[method, phi] for phi in (1, 2, 3)]
-        draw_line(left, line, label=method, **style)
+        draw_line(left, line, label=method, **STYLES[method])
     left.set_xscale("log", base=2)
     left.xaxis.set_major_formatter("{x:g}")
     left.set(xlabel="million MAdds", ylabel="top-1 of 1,000 validation images, %")
     left.set_title("A small EfficientNet, phi = 0 to 3", loc="left")
     left.legend(frameon=False)
     families = other_networks.FAMILIES
-    for i, method in enumerate(MARKS):
-        for j, family in enumerate(families):
-            (accuracies,) = (
-                found
-                for (f, m, _), (_, found) in others.items()
-                if (f, m) == (family, method)
-            )
-            draw_line(right, [(0, accuracies)], at=j + 0.12 * (i - 2), **MARKS[method])
-        right.plot([], [], linestyle="", label=method, **MARKS[method])
+    for (family, method, _), (_, accuracies) in others.items():
+        at = families.index(family) + 0.12 * (list(STYLES).index(method) - 2)
+        draw_line(right, [(0, accuracies)], at=at, **STYLES[method])
+    for method in dict.fromkeys(method for _, method, _ in others):
+        right.plot([], [], linestyle="", label=method, **STYLES[method])
     right.set_xticks(range(len(families)), families)
     right.set_title("The others at four times their MAdds", loc="left")
     right.legend(frameon=False, loc="lower right")

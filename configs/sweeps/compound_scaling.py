@@ -4,22 +4,21 @@
 
 The paper's Figure 8, arXiv:1905.11946, on the embedded images: from phi = 0 to phi = 3,
 each network with 2**phi times the multiply-adds of the baseline in `study.py`, as near
-as whole layers and channels allow. alpha, beta and gamma follow a colon:
-compound_scaling.py:alpha=1.2,beta=1.1,gamma=1.15.
+as whole layers and channels allow. What a search has chosen may follow a colon:
+compound_scaling.py:alpha=1.2,beta=1.3,gamma=1.1.
 """
 
 from configs import common
 from configs.sweeps import study
-from mobilenets.scaling import METHODS, Coefficients
+from mobilenets.scaling import Coefficients
 from mobilenets.sweeps.definition import Choices, Sweep
 
 
 def get_sweep(arg: str | None = None) -> Sweep:
-    """The sweep; alpha, beta and gamma are the paper's unless given."""
-    paper = METHODS["compound"]
-    arg = common.parse_arg(arg, alpha=paper.alpha, beta=paper.beta, gamma=paper.gamma)
-    compound = Coefficients(arg.alpha, arg.beta, arg.gamma)
-    models = study.scaled("efficientnet", (1, 2, 3), compound)
+    """The sweep; with alpha, beta and gamma given they are a method, too."""
+    arg = common.parse_arg(arg, alpha=1.0, beta=1.0, gamma=1.0)
+    chosen = Coefficients(arg.alpha, arg.beta, arg.gamma)
+    models = study.scaled("efficientnet", (1, 2, 3), chosen)
     return Sweep(
         config="configs/quickstart.py",
         values=study.RECIPE,

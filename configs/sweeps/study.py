@@ -55,7 +55,7 @@ def madds(model: dict[str, Any]) -> int:
 
 
 def scaled(
-    family: str, phis: Iterable[int], compound: Coefficients
+    family: str, phis: Iterable[int], chosen: Coefficients | None = None
 ) -> dict[tuple[str, int], dict[str, Any]]:
     """A family's `model` at 2**phi times its cost, by scaling method and phi.
 
@@ -64,11 +64,15 @@ def scaled(
     Args:
       family: a key of `BASELINES`.
       phis: above 0.
-      compound: alpha, beta and gamma; the other methods are those of `scaling`.
+      chosen: alpha, beta and gamma of a search, as the method "chosen" beside those of
+        `scaling.METHODS`; left out where it grows in one dimension alone, as one of
+        those does.
     """
     baseline = BASELINES[family]
     smallest = baseline.model(Multipliers(1, 1, 1))
-    methods = scaling.METHODS | {"compound": compound}
+    methods = dict(scaling.METHODS)
+    if chosen and sum(value > 1 for value in dataclasses.astuple(chosen)) > 1:
+        methods["chosen"] = chosen
     return {("baseline", 0): smallest} | {
         (name, phi): at_cost(baseline, coefficients, 2**phi * madds(smallest))
         for name, coefficients in methods.items()

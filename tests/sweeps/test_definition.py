@@ -15,7 +15,7 @@ from configs.sweeps import (
     width_resolution,
 )
 from mobilenets import UserError, complexity, get_spec
-from mobilenets.scaling import Multipliers
+from mobilenets.scaling import Coefficients, Multipliers
 from mobilenets.sweeps import definition
 from mobilenets.sweeps.definition import STARTUP_TRIALS, Choices, Range, Sweep
 
@@ -204,13 +204,14 @@ def test_the_points_of_the_grid_cost_twice_the_baseline_and_differ():
 
 @pytest.mark.parametrize("family", study.BASELINES)
 def test_the_methods_of_a_family_cost_the_same(family):
-    from mobilenets.scaling import METHODS
-
-    models = study.scaled(family, (2,), METHODS["compound"])
+    models = study.scaled(family, (2,))
     cost = study.madds(models.pop(("baseline", 0)))
     assert {name for name, _ in models} == {"compound", "depth", "width", "resolution"}
     ratios = [study.madds(model) / (4 * cost) for model in models.values()]
     assert all(0.85 < ratio < 1.17 for ratio in ratios)
+    # What a search has chosen is a method of its own, if it is none of these.
+    assert ("chosen", 2) in study.scaled(family, (2,), Coefficients(1.2, 1.3, 1))
+    assert ("chosen", 2) not in study.scaled(family, (2,), Coefficients(1, 1.4, 1))
     # Along one dimension the others stay as they are.
     baseline = study.BASELINES[family].model(Multipliers(1, 1, 1))
     for name in ("depth", "width", "resolution"):
