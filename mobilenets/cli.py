@@ -572,9 +572,9 @@ def report(
     else should run on the machine then.
     """
     _prepare_jax()
-    from mobilenets.sweeps import reporting
+    from mobilenets.sweeps.report import command
 
-    print(f"The report is {reporting.make(folder, _tell)}.")
+    print(f"The report is {command.make(folder, _tell)}.")
 
 
 def _prepare_jax() -> None:

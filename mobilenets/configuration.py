@@ -264,10 +264,11 @@ def set_value(config: ml_collections.ConfigDict, key: str, value: Any) -> None:
     """
     check_key(key)
     *sections, name = key.split(".")
-    for section in sections:
-        config = config[section]
-    with config.unlocked(), config.ignore_type():  # `check` has the better message
-        config[name] = value
+    section: Any = config
+    for part in sections:
+        section = section[part]
+    with section.unlocked(), section.ignore_type():  # `check` has the better message
+        section[name] = value
 
 
 def check_key(key: str) -> None:

@@ -239,9 +239,7 @@ def plan(sweep: Sweep, values: Values) -> Run:
         task = make_task(config)
     except UserError as error:
         raise UserError(f"At {definition.in_words(values)}: {error}") from None
-    description = trained.Description.model_validate_json(
-        json.dumps(task.description)
-    )
+    description = trained.Description.model_validate_json(json.dumps(task.description))
     spec, num_classes = description.spec, len(description.class_names)
     return Run(
         values=values,

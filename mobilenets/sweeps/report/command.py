@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import jax
 
 from mobilenets import latency
-from mobilenets.sweeps import report, results
+from mobilenets.sweeps import results
+from mobilenets.sweeps.report import page
 from mobilenets.sweeps.results import Reader, Result, SweepFolder
 
 
@@ -24,9 +25,7 @@ def make(path: str, tell: Callable[[str], None]) -> pathlib.Path:
     files = results.open_folder(path)
     reader = Reader(files)
     found = reader.results()
-    report.write(
-        files.sweep, found, _latencies(files, reader, found, tell), files.report
-    )
+    page.write(files.sweep, found, _latencies(files, reader, found, tell), files.report)
     return files.report / "report.html"
 
 

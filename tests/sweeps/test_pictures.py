@@ -1,0 +1,209 @@
+"""The pictures show what they say, and their names do not lie on each other."""
+
+import io
+import itertools
+import random
+
+import pytest
+from PIL import Image
+
+from mobilenets.sweeps.report import (
+    labels,
+    panels,
+    pictures,
+    sweep_panel,
+    training_panel,
+)
+from mobilenets.sweeps.report.entries import group
+from mobilenets.sweeps.report.looks import PALETTE, looks
+from tests.sweeps.made_up import result
+
+
+def drawn(results, latencies=None):
+    """The pictures by name."""
+    entries = group(results, latencies or {})
+    return {picture.name: picture for picture in pictures.draw(entries)}
+
+
+def size(picture):
+    return Image.open(io.BytesIO(picture.png)).size
+
+
+def test_each_cost_that_is_known_has_a_picture():
+    results = [result(0), result(1)]
+    assert list(drawn(results)) == [
+        "accuracy_madds",
+        "accuracy_parameters",
+        "training_curves",
+    ]
+    assert "accuracy_latency" in drawn(results, {1: 0.001})
+
+
+def test_points_without_an_accuracy_are_not_drawn():
+    assert not drawn([result(0, None, state="waiting"), result(1, 0.3, state="failed")])
+
+
+def test_a_description_names_the_front_and_not_what_is_pruned():
+    results = [
+        result(0, 0.9, state="pruned", madds=1_000),
+        result(1, 0.7, madds=2_000),
+        result(2, 0.8, madds=3_000),
+    ]
+    description = drawn(results)["accuracy_madds"].description
+    assert description.startswith("Accuracy of 3 networks against multiply-adds")
+    assert "by rising cost: 1 with 70.0 %, 2 with 80.0 %." in description
+
+
+def test_published_networks_of_each_family_stand_beside_the_madds_alone():
+    v2 = drawn([result(0)])
+    unpublished = drawn([result(0, network="se_mobilenet_v1")])
+    both = drawn([result(0), result(1, network="efficientnet_b1")])
+    wide, _ = size(v2["accuracy_madds"])
+    narrow, _ = size(unpublished["accuracy_madds"])
+    assert wide == 2 * narrow
+    assert size(v2["accuracy_parameters"])[0] == narrow
+    assert "networks of MobileNetV2 on ImageNet" in v2["accuracy_madds"].description
+    assert "published" not in unpublished["accuracy_madds"].description
+    description = both["accuracy_madds"].description
+    assert "MobileNetV2, EfficientNet on ImageNet" in description
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"madds": 5_000_000},  # the same in all
+        {"values": {"name": r"no formula: $\frac$ _"}},
+        {"state": "unfinished"},
+        {"records": [{"step": 1, "train/loss": 2.0}]},
+    ],
+    ids=str,
+)
+def test_odd_sweeps_are_drawn(changes):
+    results = [result(i, 0.5 + i / 100, madds=10 ** (4 + i)) for i in range(3)]
+    odd = [result(3 + i, 0.6, **({"madds": 9_999} | changes)) for i in range(3)]
+    assert drawn(results + odd)
+    assert drawn(odd)
+
+
+def test_many_values_of_everything_are_drawn():
+    draw = random.Random(0)
+    results = [
+        result(
+            i,
+            draw.random(),
+            madds=draw.randint(10**6, 10**9),
+            values={"rate": draw.random(), "name": f"name {i}", "a": i % 2, "b": i % 3},
+        )
+        for i in range(40)
+    ]
+    assert drawn(results)
+    look = looks(group(results, {}))
+    assert (look.coloured, look.marked, look.named) == ("rate", "a", "number")
+    assert len(look.colours) < len(PALETTE)  # a legend has room for them
+    assert look[group(results, {})[7]].name == "#7"
+
+
+def test_the_curve_of_an_entry_is_of_the_steps_that_its_seeds_share():
+    logs = [{10: 0.1, 20: 0.2, 30: 0.3}, {10: 0.3, 20: 0.4}]
+    results = [
+        result(
+            i,
+            values={"seed": i},
+            records=[{"step": s, "eval/ema/top1": v} for s, v in log.items()],
+        )
+        for i, log in enumerate(logs)
+    ]
+    (entry,) = group(results, {})
+    assert [(e.step, e.accuracies) for e in training_panel.evaluations(entry)] == [
+        (10, (0.1, 0.3)),
+        (20, (0.2, 0.4)),
+    ]
+
+
+@pytest.fixture
+def axis():
+    figure = panels.new_figure(width=6)
+    axis = figure.subplots()
+    axis.set(xlim=(0, 1), ylim=(0, 1))
+    return axis
+
+
+def test_what_is_pruned_is_hollow_and_does_not_press_the_others_flat(axis):
+    results = [
+        result(0, 0.80, madds=1_000),
+        result(1, 0.90, madds=2_000),
+        result(2, 0.85, madds=3_000, state="pruned"),
+        result(3, 0.10, madds=4_000, state="pruned"),
+    ]
+    entries = group(results, {})
+    sweep_panel.draw(axis, "madds", "cost", entries, looks(entries))
+    *points, front = axis.lines
+    assert [(p.get_xdata()[0], p.get_markerfacecolor() == "none") for p in points] == [
+        (1_000, False),
+        (2_000, False),
+        (3_000, True),
+        (4_000, True),
+    ]
+    heights = [p.get_ydata()[0] for p in points]
+    assert heights[:3] == [80, 90, 85]
+    assert 70 < heights[3] < 80
+    assert list(front.get_xydata()[:, 0]) == [1_000, 2_000]
+
+
+def test_the_seeds_of_an_entry_are_a_point_at_their_mean_with_a_bar(axis):
+    accuracies = [0.80, 0.86, 0.89]
+    results = [result(i, a, values={"seed": i}) for i, a in enumerate(accuracies)]
+    entries = group(results, {})
+    sweep_panel.draw(axis, "madds", "cost", entries, looks(entries))
+    assert axis.lines[0].get_ydata() == pytest.approx([85])
+    (bars,) = axis.containers
+    (segment,) = bars.lines[2][0].get_segments()
+    assert segment[:, 1] == pytest.approx([80, 89])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_names_lie_inside_and_on_nothing(axis, seed):
+    draw = random.Random(seed)
+    points = [(draw.random(), draw.random()) for _ in range(60)]
+    axis.plot(*zip(*points, strict=True), "o")
+    names = [(x, y, f"0.75, {i}") for i, (x, y) in enumerate(points)]
+    written = labels.place(axis, names, [(point, point) for point in points])
+    assert len(written) > 10
+    boxes = [label.get_window_extent() for label in written]
+    for a, b in itertools.combinations(boxes, 2):
+        assert not a.overlaps(b)
+    for box in boxes:
+        assert axis.bbox.x0 <= box.x0 and box.x1 <= axis.bbox.x1
+        assert axis.bbox.y0 <= box.y0 and box.y1 <= axis.bbox.y1
+        assert not box.count_contains(axis.transData.transform(points))
+
+
+def test_a_name_stands_where_it_was_measured_when_the_picture_is_saved(axis):
+    (label,) = labels.place(axis, [(0.5, 0.5, "a name")], [((0.5, 0.5), (0.5, 0.5))])
+    before = label.get_window_extent().bounds
+    axis.figure.savefig(io.BytesIO(), format="png")
+    assert label.get_window_extent().bounds == pytest.approx(before)
+
+
+def test_names_in_a_column_keep_their_order_and_are_not_above_their_points(axis):
+    draw = random.Random(0)
+    ends = [(0.5, 0.5 + draw.random() / 10, f"name {i}") for i in range(60)]
+    written = labels.place_in_column(axis, ends)
+    assert 10 < len(written) < 60
+    by_height = sorted(ends, key=lambda end: -end[1])
+    assert [label.get_text() for label in written] == [
+        text for _, _, text in by_height[: len(written)]
+    ]
+    boxes = [label.get_window_extent() for label in written]
+    for above, below in itertools.pairwise(boxes):
+        assert below.y1 <= above.y0
+    for box, (x, y, _) in zip(boxes, by_height, strict=False):
+        right, height = axis.transData.transform((x, y))
+        assert box.x0 > right
+        assert (box.y0 + box.y1) / 2 <= height + 1
+    assert boxes[-1].y0 >= axis.bbox.y0
+
+
+def test_a_name_without_room_is_left_out(axis):
+    everywhere = [((0.0, y / 100), (1.0, y / 100)) for y in range(101)]
+    assert not labels.place(axis, [(0.5, 0.5, "a name")], everywhere)
