@@ -558,7 +558,7 @@ def _override(text: str) -> tuple[str, Any]:
         raise UserError(f"Unknown argument {text!r}. See --help.")
     try:
         return key.removeprefix("--config."), ast.literal_eval(value)
-    except (ValueError, SyntaxError):
+    except (ValueError, TypeError, SyntaxError):
         return key.removeprefix("--config."), value
 
 

@@ -266,7 +266,11 @@ def set_value(config: ml_collections.ConfigDict, key: str, value: Any) -> None:
     *sections, name = key.split(".")
     section: Any = config
     for part in sections:
-        section = section[part]
+        section = section.get(part)
+        if not isinstance(section, ml_collections.ConfigDict):
+            raise UserError(f"The config is wrong: {key}: {part} has no such key.")
+    if isinstance(value, list):  # as JSON has what was a tuple
+        value = tuple(value)
     with section.unlocked(), section.ignore_type():  # `check` has the better message
         section[name] = value
 

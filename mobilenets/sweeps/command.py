@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from mobilenets.sweeps.definition import Sweep
 from mobilenets.sweeps.results import Reader, Result, Run, SweepFolder
 
 SECONDS_BETWEEN_LOOKS = 1.0
-BYTES_OF_A_NUMBER = 4  # float32
+BYTES = {"float32": 4, "bfloat16": 2}  # of a number
 # For each parameter: itself, its average, its gradient, two of the optimizer.
 NUMBERS_OF_A_PARAMETER = 5
 
@@ -46,9 +47,9 @@ def print_plan(sweep: Sweep) -> None:
         )
     tables.show(f"{sweep.config}: {sweep.size} points", table)
     print(
-        "The memory is an estimate of what a training step keeps: the output of each "
-        "convolution for the batch, and five numbers for each parameter. "
-        "`mobilenets profile NAME --memory` tells XLA's own."
+        "The memory is an estimate of what a training step on one device keeps: for "
+        "the batch the output of each convolution, and five numbers for each parameter."
+        " `mobilenets profile NAME --memory` tells XLA's own."
     )
     if len(sweep.points) < sweep.size:
         print(f"The other {sweep.size - len(sweep.points)} points the search chooses.")
@@ -59,7 +60,8 @@ def estimated_memory(run: Run) -> int:
     layers = complexity.layers(run.spec, run.num_classes)
     at_once = run.config.batch_size // run.config.accumulation_steps
     maps = at_once * sum(layer.activations for layer in layers)
-    return BYTES_OF_A_NUMBER * (maps + NUMBERS_OF_A_PARAMETER * run.parameters)
+    numbers = NUMBERS_OF_A_PARAMETER * run.parameters
+    return BYTES[run.config.dtype] * maps + BYTES["float32"] * numbers
 
 
 def run(sweep: Sweep, path: str, workers: int, storage: str | None) -> None:
@@ -76,8 +78,8 @@ def run(sweep: Sweep, path: str, workers: int, storage: str | None) -> None:
         without a result.
       SystemExit: on Ctrl-C or SIGTERM, after the workers have saved.
     """
-    for values in sweep.points:  # a mistake is met before anything is begun
-        results.plan(sweep, values)
+    # A mistake is met before anything is begun.
+    runs = {i: results.plan(sweep, values) for i, values in enumerate(sweep.points)}
     if "latency" in sweep.objectives and workers > 1:
         raise UserError(
             f"The sweep measures latency, which {workers} workers would disturb: use "
@@ -85,7 +87,7 @@ def run(sweep: Sweep, path: str, workers: int, storage: str | None) -> None:
         )
     files = results.claim(path, sweep)
     url = storage or files.storage_url
-    reader = Reader(files)
+    reader = Reader(files, runs)
     if _left(reader.results(), sweep):
         queue.open_study(files, url)  # the queue is there before the first worker
         stopped = _work(files, url, workers, reader)
@@ -98,8 +100,10 @@ def _work(
     files: SweepFolder, url: str, workers: int, reader: Reader
 ) -> signal.Signals | None:
     """Starts the workers and waits for them; which signal has stopped them, if any."""
-    processes = [_start_worker(files, url, number) for number in range(workers)]
+    processes: list[subprocess.Popen] = []
     with _forward_signals(processes) as stopped, _live_table(files.sweep) as show:
+        for number in range(workers):
+            processes.append(_start_worker(files, url, number))
         while any(process.poll() is None for process in processes):
             show(reader.results())
             time.sleep(SECONDS_BETWEEN_LOOKS)
@@ -111,7 +115,8 @@ def _start_worker(files: SweepFolder, url: str, number: int) -> subprocess.Popen
     """A process of its own session, so that Ctrl-C reaches it through us, once."""
     files.workers.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "mobilenets.sweeps.worker", str(files.path), url]
-    with (files.workers / f"{os.uname().nodename}-{number}.log").open("a") as log:
+    log_name = f"{platform.node()}-{os.getpid()}-{number}.log"
+    with (files.workers / log_name).open("a") as log:
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -126,16 +131,22 @@ def _start_worker(files: SweepFolder, url: str, number: int) -> subprocess.Popen
 def _forward_signals(
     processes: Sequence[subprocess.Popen],
 ) -> Iterator[list[signal.Signals]]:
-    """Passes Ctrl-C and SIGTERM on to the workers; yields a list of what came."""
+    """Passes Ctrl-C and SIGTERM on to the workers; yields a list of what came.
+
+    A terminal that is closed counts as SIGTERM.
+    """
     came: list[signal.Signals] = []
 
     def forward(number: int, _: object) -> None:
         came.append(signal.Signals(number))
-        os.write(2, b"\nThe workers stop after this step and save.\n")
+        with contextlib.suppress(OSError):  # of a terminal that is gone
+            os.write(2, b"\nThe workers stop after this step and save.\n")
         for process in processes:
-            process.send_signal(number)
+            hang_up = number == signal.SIGHUP
+            process.send_signal(signal.SIGTERM if hang_up else number)
 
-    previous = {n: signal.signal(n, forward) for n in (signal.SIGINT, signal.SIGTERM)}
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    previous = {number: signal.signal(number, forward) for number in signals}
     try:
         yield came
     finally:
@@ -165,7 +176,8 @@ def _line_printer(sweep: Sweep) -> Any:
                 continue
             told.add(result.number)
             words = definition.in_words(result.values)
-            end = f"{result.accuracy:.2%}" if result.accuracy else result.error
+            reached = "" if result.accuracy is None else f"{result.accuracy:.2%}"
+            end = result.error or reached
             print(f"point {result.number}, {words}: {result.state} {end}", flush=True)
 
     return show
@@ -177,8 +189,9 @@ def _table(sweep: Sweep, found: Sequence[Result]) -> rich.table.Table:
     columns = (">point", *_varied(sweep), ">MAdds (M)", "state", ">accuracy")
     table = tables.new(*columns)
     table.title = f"{done} of {sweep.size} points"
-    # A screen holds so many: what waits longest is left out first.
-    for result in sorted(found, key=lambda r: (r.state == "waiting", r.number)):
+    # A screen holds so many: what runs, then what has ended, then what waits.
+    order = ("unfinished", "failed", "finished", "pruned", "waiting")
+    for result in sorted(found, key=lambda r: (order.index(r.state), r.number)):
         accuracy = "" if result.accuracy is None else f"{result.accuracy:.2%}"
         table.add_row(
             str(result.number),
@@ -232,5 +245,6 @@ def _conclude(
     if failed:
         raise UserError(
             f"{len(failed)} of {len(found)} points failed, the first, point "
-            f"{failed[0].number}, with: {failed[0].error}"
+            f"{failed[0].number}, with: {failed[0].error} To run one again delete its "
+            f"outcome.json in {files.path / 'points'}; the same command does it then."
         )

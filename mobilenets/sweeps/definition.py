@@ -11,9 +11,11 @@ import random
 import runpy
 import shlex
 import sys
+import traceback
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
+import ml_collections
 import pydantic
 from annotated_types import Ge
 
@@ -77,8 +79,9 @@ class Sweep(Section):
       seed: of what is drawn.
       objectives: keys of `OBJECTIVES`; what a Bayesian search looks for, several
         together for their Pareto front. Latency is measured here, after the training.
-      prune: whether a training ends early when its accuracy after an evaluation is
-        below the median of those that are done (Optuna's `MedianPruner`).
+      prune: whether a training ends early when the best accuracy of its evaluations so
+        far is below the median of the others' at the same evaluation, once five are
+        done (Optuna's `MedianPruner`).
     """
 
     config: str
@@ -143,10 +146,7 @@ def load(file: str, values: Values | None = None) -> Sweep:
     Raises:
       UserError: there is no such file, it fails, or a value in it is not allowed.
     """
-    try:
-        sweep = _call(file, "get_sweep")
-    except pydantic.ValidationError as error:
-        raise configuration.in_words(f"The sweep {file}", error) from None
+    sweep = _call(file, "get_sweep")
     if not isinstance(sweep, Sweep):
         raise UserError(f"get_sweep of {file} must return a Sweep, but gave {sweep!r}.")
     for key in values or {}:
@@ -163,6 +163,10 @@ def run_config(sweep: Sweep, values: Values) -> Configuration:
       UserError: the config file or a value is wrong.
     """
     config = _call(sweep.config, "get_config")
+    if not isinstance(config, ml_collections.ConfigDict):
+        raise UserError(
+            f"get_config of {sweep.config} must return a ConfigDict, not {config!r}."
+        )
     try:
         for key, value in overrides(sweep, values).items():
             configuration.set_value(config, key, value)
@@ -230,11 +234,16 @@ def _call(file: str, name: str) -> Any:
             if function is None:
                 raise UserError(f"{path} has no function {name}.")
             return function(argument) if colon else function()
-        except (UserError, pydantic.ValidationError):
+        except UserError:
             raise
+        except pydantic.ValidationError as error:
+            raise configuration.in_words(file, error) from None
         except Exception as error:
+            line = traceback.extract_tb(error.__traceback__)[-1].lineno
             kind = type(error).__name__
-            raise UserError(f"{path} fails with {kind}: {error}.") from None
+            raise UserError(
+                f"{path} fails in line {line} with {kind}: {error}."
+            ) from None
 
 
 @contextlib.contextmanager

@@ -6,13 +6,17 @@ that of a dead worker: it is marked as failed, and its copy waits for the next w
 which goes on from the last checkpoint, as the folder is the point's.
 """
 
+import datetime
 import time
 import warnings
 from collections.abc import Callable
 from typing import Any
 
+import filelock
 import optuna
 import sqlalchemy.exc
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial
 
 from mobilenets.errors import UserError
 from mobilenets.sweeps.definition import (
@@ -29,6 +33,7 @@ HEARTBEAT_SECONDS = 4
 GRACE_SECONDS = 20  # a worker that is silent for so long is dead
 POLL_SECONDS = 1.0
 
+_SERVER = {"pool_pre_ping": True}  # a connection that was cut is made again
 _SQLITE = {"connect_args": {"timeout": 60}}  # seconds for others to finish writing
 _POINT = "point"  # the attribute of a trial that holds its point's number
 # The heartbeat is called experimental; it has been there since Optuna 2.8.
@@ -50,99 +55,9 @@ def open_study(files: SweepFolder, url: str) -> optuna.Study:
       UserError: the storage cannot be used.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    sweep = files.sweep
-    with files.lock():
-        study = optuna.create_study(
-            study_name=files.name,
-            storage=_storage(url),
-            load_if_exists=True,
-            directions=[
-                "maximize" if OBJECTIVES[o] else "minimize" for o in sweep.objectives
-            ],
-            pruner=optuna.pruners.MedianPruner(),
-        )
-        queued = {t.user_attrs.get(_POINT) for t in study.get_trials(deepcopy=False)}
-        fixed = sweep.points
-        for number in sorted(set(range(sweep.size)) - queued):
-            values = fixed[number] if number < len(fixed) else {}
-            study.enqueue_trial(_encoded(sweep, values), {_POINT: number})
-    return study
-
-
-def work(
-    study: optuna.Study, sweep: Sweep, run: Callable[[optuna.Trial, int, Values], Any]
-) -> None:
-    """Takes one trial after the other, until all points are done.
-
-    While others work on the last ones it waits, for what they may leave.
-
-    Args:
-      study: see `open_study`.
-      sweep: what is run.
-      run: is given a trial, the number of its point and its values; returns the values
-        of the objectives. What it raises is logged, and the trial has failed.
-    """
-    taken: list[int] = []
-
-    def objective(trial: optuna.Trial) -> Any:
-        if _POINT not in trial.user_attrs:
-            raise _NothingWaits
-        taken.append(trial.number)
-        # Two workers that know the same would choose the same, but for their seeds.
-        study.sampler = optuna.samplers.TPESampler(
-            n_startup_trials=STARTUP_TRIALS,
-            constant_liar=True,
-            seed=sweep.seed + trial.number,
-        )
-        return run(trial, trial.user_attrs[_POINT], _suggest(sweep, trial))
-
-    while _is_one_waiting(study):
-        taken.clear()
-        try:
-            study.optimize(objective, n_trials=1, catch=(Exception,))
-        except (KeyboardInterrupt, SystemExit):  # stopped; others may go on
-            if taken:
-                _put_back(study, taken[-1])
-            raise
-        except ValueError:
-            # This machine slept, and was taken for dead: the trial is failed, its copy
-            # will find what is done.
-            pass
-
-
-def _is_one_waiting(study: optuna.Study) -> bool:
-    """Waits until there is a trial to take, or none runs that might be left."""
-    while True:
-        optuna.storages.fail_stale_trials(study)
-        states = [
-            trial.state
-            for trial in study.get_trials(deepcopy=False)
-            if _POINT in trial.user_attrs
-        ]
-        if _TrialState.WAITING in states:
-            return True
-        if _TrialState.RUNNING not in states:
-            return False
-        time.sleep(POLL_SECONDS)
-
-
-def _put_back(study: optuna.Study, number: int) -> None:
-    """Lets a copy of a trial that was interrupted wait in its place."""
-    trial = study.get_trials(deepcopy=False)[number]
-    if trial.state is _TrialState.RUNNING:
-        study.tell(number, state=_TrialState.FAIL)
-    _retry(study, trial)
-
-
-def _storage(url: str) -> optuna.storages.RDBStorage:
     try:
-        return optuna.storages.RDBStorage(
-            url,
-            engine_kwargs=_SQLITE if url.startswith("sqlite") else None,
-            heartbeat_interval=HEARTBEAT_SECONDS,
-            grace_period=GRACE_SECONDS,
-            heartbeat_stale_trial_callback=_retry,
-        )
+        with files.lock():
+            return _filled(files, url)
     except ImportError as error:
         raise UserError(
             f"--storage needs a package that is not installed ({error}): for "
@@ -153,9 +68,147 @@ def _storage(url: str) -> optuna.storages.RDBStorage:
             "--storage must be a database URL, such as "
             "postgresql+psycopg://user:password@host/database."
         ) from None
-    except sqlalchemy.exc.SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
+    except (
+        sqlalchemy.exc.SQLAlchemyError,
+        optuna.exceptions.StorageInternalError,
+        RuntimeError,  # made by another version of Optuna
+    ) as error:
+        cause = error.__cause__ or error
+        reason = str(getattr(cause, "orig", cause)).strip().splitlines()[0]
         raise UserError(f"The storage cannot be used: {reason}.") from None
+
+
+def _filled(files: SweepFolder, url: str) -> optuna.Study:
+    """The study; a point that has neither a result nor a trial is queued again."""
+    sweep = files.sweep
+    maximize, minimize = StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE
+    directions = [maximize if OBJECTIVES[o] else minimize for o in sweep.objectives]
+    study = optuna.create_study(
+        study_name=files.name,
+        storage=_storage(url),
+        load_if_exists=True,
+        directions=directions,
+        pruner=optuna.pruners.MedianPruner(),
+    )
+    trials = study.get_trials(deepcopy=False)
+    alive = {t.user_attrs.get(_POINT) for t in trials if t.state != _TrialState.FAIL}
+    for number in range(sweep.size):
+        if number not in alive and files.outcome(number) is None:
+            values = files.values(number) or {}
+            study.enqueue_trial(_encoded(sweep, values), {_POINT: number})
+    return study
+
+
+def work(
+    study: optuna.Study,
+    files: SweepFolder,
+    run: Callable[[optuna.Trial, int, Values], Any],
+) -> None:
+    """Takes one trial after the other, until all points are done.
+
+    While others work on the last ones it waits, for what they may leave.
+
+    Args:
+      study: see `open_study`.
+      files: of the sweep.
+      run: is given a trial, the number of its point and its values; returns the values
+        of the objectives. What it raises is logged, and the trial has failed.
+    """
+    sweep = files.sweep
+    taken: int | None = None
+
+    def objective(trial: optuna.Trial) -> Any:
+        nonlocal taken
+        if _POINT not in trial.user_attrs:
+            raise _NothingWaits
+        taken = trial.number
+        # Two workers that know the same would choose the same, but for their seeds.
+        study.sampler = optuna.samplers.TPESampler(
+            n_startup_trials=STARTUP_TRIALS,
+            constant_liar=True,
+            seed=sweep.seed + trial.number,
+        )
+        return run(trial, trial.user_attrs[_POINT], _suggest(sweep, trial))
+
+    while _is_one_waiting(study, files):
+        taken = None
+        try:
+            study.optimize(objective, n_trials=1, catch=(Exception,))
+        except (KeyboardInterrupt, SystemExit):  # stopped; others may go on
+            if taken is not None:
+                _put_back(study, taken)
+            raise
+        except Exception:
+            # This machine slept, say, and was taken for dead: Optuna will not hear of
+            # the trial any more. Its copy finds what is done.
+            if taken is None or not _trial(study, taken).state.is_finished():
+                raise
+
+
+def _is_one_waiting(study: optuna.Study, files: SweepFolder) -> bool:
+    """Waits until there is a trial to take, or none runs that might be left."""
+    while True:
+        optuna.storages.fail_stale_trials(study)
+        trials = [
+            trial
+            for trial in study.get_trials(deepcopy=False)
+            if _POINT in trial.user_attrs
+        ]
+        if any(trial.state is _TrialState.WAITING for trial in trials):
+            return True
+        running = [trial for trial in trials if trial.state is _TrialState.RUNNING]
+        if not running:
+            return False
+        for trial in running:
+            if _is_abandoned(trial, files):
+                _put_back(study, trial.number)
+        time.sleep(POLL_SECONDS)
+
+
+def _is_abandoned(trial: FrozenTrial, files: SweepFolder) -> bool:
+    """Whether its worker died before its first heartbeat, of which Optuna knows none.
+
+    A worker holds the lock of its point from then on.
+    """
+    started = trial.datetime_start
+    if not started or (datetime.datetime.now() - started).seconds < GRACE_SECONDS:
+        return False
+    try:
+        with files.point_lock(trial.user_attrs[_POINT]).acquire(timeout=0):
+            return True
+    except (filelock.Timeout, OSError, NotImplementedError):  # held, or no locks here
+        return False
+
+
+def _put_back(study: optuna.Study, number: int) -> None:
+    """Lets a copy of a trial that was interrupted wait in its place."""
+    trial = _trial(study, number)
+    if trial.state is _TrialState.RUNNING:
+        study.tell(number, state=_TrialState.FAIL)
+    elif trial.state is not _TrialState.FAIL:  # it was done, after all
+        return
+    copies = [
+        other
+        for other in study.get_trials(deepcopy=False)
+        if other.user_attrs.get(_POINT) == trial.user_attrs[_POINT]
+        and not other.state.is_finished()
+    ]
+    if not copies:
+        _retry(study, trial)
+
+
+def _trial(study: optuna.Study, number: int) -> FrozenTrial:
+    return study.get_trials(deepcopy=False)[number]
+
+
+def _storage(url: str) -> optuna.storages.RDBStorage:
+    return optuna.storages.RDBStorage(
+        url,
+        engine_kwargs=_SQLITE if url.startswith("sqlite") else _SERVER,
+        heartbeat_interval=HEARTBEAT_SECONDS,
+        grace_period=GRACE_SECONDS,
+        heartbeat_stale_trial_callback=_retry,
+    )
 
 
 def _encoded(sweep: Sweep, values: Values) -> dict[str, Any]:

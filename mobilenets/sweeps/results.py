@@ -12,6 +12,7 @@ Everything but the queue of trials is read from these files, by whoever wants to
 """
 
 import dataclasses
+import functools
 import json
 import pathlib
 import uuid
@@ -20,6 +21,7 @@ from typing import Any, Literal
 
 import filelock
 import pydantic
+import sqlalchemy
 
 from mobilenets import complexity, configuration, trained
 from mobilenets.configuration import Configuration, Section
@@ -38,7 +40,7 @@ class Outcome(Section):
     """How the run of a point ended.
 
     Args:
-      state: pruned runs have no checkpoint of their last step.
+      state: pruned runs were ended before their last step.
       error: why it failed.
       latency: seconds, where the sweep looks for it; see `latency.measure`.
     """
@@ -53,6 +55,7 @@ class _Claim(Section):
 
     name: str
     sweep: Sweep
+    config: Configuration  # of the first point, to see that the config file is the same
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,16 +66,24 @@ class SweepFolder:
       path: absolute.
       name: of the study in the storage, unlike that of any other sweep.
       sweep: what is run.
+      config: of the run at its first point.
     """
 
     path: pathlib.Path
     name: str
     sweep: Sweep
+    config: Configuration
+
+    @functools.cached_property
+    def fixed_points(self) -> list[Values]:
+        """See `Sweep.points`."""
+        return self.sweep.points
 
     @property
     def storage_url(self) -> str:
         """Of the file that is Optuna's storage by default."""
-        return f"sqlite:///{self.path / 'trials.db'}"
+        url = sqlalchemy.URL.create("sqlite", database=str(self.path / "trials.db"))
+        return url.render_as_string()
 
     @property
     def workers(self) -> pathlib.Path:
@@ -97,21 +108,23 @@ class SweepFolder:
         return filelock.FileLock(self.point(number) / ".lock")
 
     def begin(self, number: int, values: Values) -> None:
-        """Writes down the values of a point."""
-        self.point(number).mkdir(parents=True, exist_ok=True)
-        _write(self.point(number) / "point.json", json.dumps(dict(values)))
+        """Writes down the values of a point, if it was not begun before."""
+        file = self.point(number) / "point.json"
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write(file, json.dumps(dict(values)))
 
     def values(self, number: int) -> Values | None:
         """Of a point; None if a Bayesian search has not chosen them yet."""
         file = self.point(number) / "point.json"
         if file.exists():
             return json.loads(file.read_text())
-        fixed = self.sweep.points
+        fixed = self.fixed_points
         return fixed[number] if number < len(fixed) else None
 
     def end(self, number: int, outcome: Outcome) -> None:
         """Writes down how a run ended."""
-        _write(self.point(number) / "outcome.json", outcome.model_dump_json())
+        write(self.point(number) / "outcome.json", outcome.model_dump_json())
 
     def outcome(self, number: int) -> Outcome | None:
         """How the run ended; None if it has not."""
@@ -119,6 +132,21 @@ class SweepFolder:
         if not file.exists():
             return None
         return Outcome.model_validate_json(file.read_text())
+
+    def check_config(self) -> None:
+        """Finds the config file of the runs as it was when the sweep began.
+
+        Raises:
+          UserError: it has changed, or cannot be used any more.
+        """
+        now = definition.run_config(self.sweep, self.fixed_points[0])
+        changed = configuration.differences(self.config, now)
+        if changed:
+            raise UserError(
+                f"{self.sweep.config} has changed since the sweep in {self.path} "
+                f"began, in {', '.join(map(str, changed))}: change it back, or use "
+                "another --workdir."
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,16 +214,22 @@ def claim(path: str, sweep: Sweep) -> SweepFolder:
     """Makes the folder this sweep's, or finds that it already is.
 
     Raises:
-      UserError: the folder belongs to another sweep, or cannot be written.
+      UserError: the folder belongs to another sweep, or cannot be written; or the
+        config file of the runs cannot be used, or has changed since.
     """
+    if "://" in path:
+        raise UserError(
+            f"--workdir {path} is no local folder: mount it, or use another."
+        )
+    config = definition.run_config(sweep, sweep.points[0])
     folder = pathlib.Path(path).expanduser().absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(folder / ".lock"):
             if not (folder / "sweep.json").exists():
                 name = f"{folder.name}-{uuid.uuid4().hex[:8]}"
-                claim = _Claim(name=name, sweep=sweep)
-                _write(folder / "sweep.json", claim.model_dump_json(indent=2))
+                claim = _Claim(name=name, sweep=sweep, config=config)
+                write(folder / "sweep.json", claim.model_dump_json(indent=2))
     except OSError as error:
         raise UserError(f"Cannot write to --workdir {path}: {error}.") from None
     files = open_folder(path)
@@ -206,6 +240,7 @@ def claim(path: str, sweep: Sweep) -> SweepFolder:
             f"--workdir {path} belongs to another sweep, which differs in "
             f"{', '.join(map(str, changed))}: use another --workdir."
         )
+    files.check_config()
     return files
 
 
@@ -225,7 +260,7 @@ def open_folder(path: str) -> SweepFolder:
         raise UserError(
             f"{file} cannot be read: it is damaged, or of another version."
         ) from None
-    return SweepFolder(folder, claim.name, claim.sweep)
+    return SweepFolder(folder, claim.name, claim.sweep, claim.config)
 
 
 def plan(sweep: Sweep, values: Values) -> Run:
@@ -258,49 +293,46 @@ class Reader:
 
     Args:
       files: of the sweep.
+      runs: those that were planned already, by the numbers of their points.
     """
 
-    def __init__(self, files: SweepFolder):
+    def __init__(self, files: SweepFolder, runs: Mapping[int, Run] | None = None):
         self._files = files
         # What does not change any more.
-        self._runs: dict[int, Run] = {}
+        self._runs = dict(runs or {})
         self._ended: dict[int, Result] = {}
 
     def run(self, number: int) -> Run | None:
         """What is run at a point; None if that is not known yet.
 
         Raises:
-          UserError: see `plan`; or the run was begun with another config.
+          UserError: see `plan`.
         """
         if number in self._runs:
             return self._runs[number]
         values = self._files.values(number)
         if values is None:
             return None
-        run = plan(self._files.sweep, values)
-        begun = workdir.Workdir(self._files.point(number))
-        if begun.config.exists():
-            workdir.refuse_other_config(begun, run.config)
-        self._runs[number] = run
-        return run
+        self._runs[number] = plan(self._files.sweep, values)
+        return self._runs[number]
 
     def results(self) -> list[Result]:
-        """Of all points whose values are known.
+        """Of all points whose values are known."""
+        numbers = range(self._files.sweep.size)
+        found = (self._result(number) for number in numbers)
+        return [result for result in found if result]
 
-        Raises:
-          UserError: see `run`.
-        """
-        return [
-            self._result(number, run)
-            for number in range(self._files.sweep.size)
-            if (run := self.run(number))
-        ]
-
-    def _result(self, number: int, run: Run) -> Result:
+    def _result(self, number: int) -> Result | None:
         if number in self._ended:
             return self._ended[number]
         folder = self._files.point(number)
         outcome = self._files.outcome(number)
+        try:
+            run = self.run(number)
+        except UserError as error:
+            return self._impossible(number, str(error))
+        if run is None:
+            return None
         records = read_metrics(workdir.Workdir(folder).metrics)
         begun = "unfinished" if (folder / "point.json").exists() else "waiting"
         result = Result(
@@ -322,6 +354,27 @@ class Reader:
             self._ended[number] = result
         return result
 
+    def _impossible(self, number: int, error: str) -> Result:
+        """Of a point that a search has drawn, but that is no network."""
+        values = self._files.values(number) or {}
+        return Result(
+            number=number,
+            values=definition.flatten(values),
+            state="failed",
+            error=error,
+            network="",
+            resolution=0,
+            parameters=0,
+            madds=0,
+            accuracy=None,
+            records=[],
+            total_steps=0,
+            workdir=self._files.point(number),
+            command=definition.command(
+                self._files.sweep, values, self._files.point(number)
+            ),
+        )
+
 
 def accuracy(records: list[dict[str, Any]], headline: str) -> float | None:
     """Of the averaged weights at the last evaluation in a training's records."""
@@ -329,7 +382,7 @@ def accuracy(records: list[dict[str, Any]], headline: str) -> float | None:
     return values[-1] if values else None
 
 
-def _write(file: pathlib.Path, text: str) -> None:
+def write(file: pathlib.Path, text: str) -> None:
     """Writes a file that is there completely or not at all."""
     unfinished = file.with_suffix(".unfinished")
     unfinished.write_text(text + "\n")

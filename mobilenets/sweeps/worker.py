@@ -3,6 +3,8 @@
 `mobilenets sweep` starts it.
 """
 
+import itertools
+import signal
 import sys
 import traceback
 from typing import Any
@@ -10,76 +12,88 @@ from typing import Any
 import jax
 import optuna
 
-from mobilenets import launch
+from mobilenets import latency, launch
+from mobilenets.errors import UserError
 from mobilenets.sweeps import queue, results
 from mobilenets.sweeps.definition import Values
 from mobilenets.sweeps.results import Outcome, SweepFolder
 from mobilenets.tasks.registry import make_task
 from mobilenets.training import loop, workdir
 from mobilenets.training.metric_log import read_metrics
+from mobilenets.training.progress import Results
 
 
 def main(path: str, url: str) -> None:
     """Trains one point after the other, until all are done."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     launch.prepare_jax()
     files = results.open_folder(path)
-    study = queue.open_study(files, url)
 
     def run(trial: optuna.Trial, number: int, values: Values) -> list[float]:
         print(f"Point {number}: {dict(values)}", flush=True)
-        files.begin(number, values)
         jax.clear_caches()  # of the programs of the point before
+        files.point(number).mkdir(parents=True, exist_ok=True)
         with files.point_lock(number):
-            if files.outcome(number) is None:  # else a worker died before it could tell
-                files.end(number, _train(files, trial, number, values))
-        return _objectives(files, number, values)
+            files.begin(number, values)
+            outcome = files.outcome(number)  # if a worker died before it could tell
+            if outcome is None:
+                outcome = _train(files, trial, number, values)
+                files.end(number, outcome)
+        return _objectives(files, number, values, outcome)
 
-    queue.work(study, files.sweep, run)
+    queue.work(queue.open_study(files, url), files, run)
 
 
 def _train(
     files: SweepFolder, trial: optuna.Trial, number: int, values: Values
 ) -> Outcome:
     """Trains a point from its last checkpoint, if any."""
-    sweep = files.sweep
-    planned = results.plan(sweep, values)
-
-    def after_evaluation(step: int, evaluated: loop.Results) -> None:
-        if sweep.prune:
-            trial.report(evaluated["ema"][planned.headline], step)
-            if trial.should_prune():
-                raise optuna.TrialPruned
+    try:
+        files.check_config()
+    except UserError as error:  # no point can be run; others may be here
+        sys.exit(f"error: {error}")
+    evaluations = itertools.count()
 
     try:
+        planned = results.plan(files.sweep, values)
+
+        def after_evaluation(step: int, evaluated: Results) -> None:
+            # By their number, as batches of other sizes make other steps.
+            evaluation = next(evaluations)
+            if files.sweep.prune and step < planned.total_steps:
+                trial.report(evaluated["ema"][planned.headline], evaluation)
+                if trial.should_prune():
+                    raise optuna.TrialPruned
+
         task = make_task(planned.config)
         loop.train(task, planned.config, str(files.point(number)), after_evaluation)
+        return Outcome(state="finished", latency=_latency(files, planned))
     except optuna.TrialPruned:
         return Outcome(state="pruned")
+    except optuna.exceptions.OptunaError:  # of the storage, not of the training
+        raise
     except Exception as error:
         traceback.print_exc()
         return Outcome(state="failed", error=str(error) or type(error).__name__)
-    return Outcome(state="finished", latency=_latency(files, planned))
 
 
 def _latency(files: SweepFolder, planned: results.Run) -> float | None:
     """Seconds, if the sweep looks for it."""
     if "latency" not in files.sweep.objectives:
         return None
-    from mobilenets import latency
-
     nets = {"": latency.Net(planned.spec, planned.num_classes)}
     return latency.measure(nets)[""].median
 
 
-def _objectives(files: SweepFolder, number: int, values: Values) -> list[float]:
+def _objectives(
+    files: SweepFolder, number: int, values: Values, outcome: Outcome
+) -> list[float]:
     """The values of the objectives, in their order.
 
     Raises:
       optuna.TrialPruned: the training was ended early.
       RuntimeError: it has failed.
     """
-    outcome = files.outcome(number)
-    assert outcome
     if outcome.state == "pruned":
         raise optuna.TrialPruned
     if outcome.state == "failed":

@@ -6,6 +6,8 @@ import signal
 import jax
 import orbax.checkpoint as ocp
 
+from mobilenets.errors import UserError
+
 
 class StopRequest:
     """Listens for a wish to stop while it is entered as a context.
@@ -24,9 +26,12 @@ class StopRequest:
                 self._previous[number] = signal.signal(number, self._note)
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+        ended_otherwise = kind and not issubclass(kind, (SystemExit, UserError))
+        if ended_otherwise and self.signal_number is not None:
+            signal.raise_signal(self.signal_number)  # for what comes next
 
     def _note(self, number: int, _) -> None:
         self.signal_number = number

@@ -137,8 +137,11 @@ def test_every_point_of_our_sweeps_is_a_run(name):
     ("body", "sentence"),
     [
         ("3", "must return a Sweep, but gave 3"),
-        ("1 / 0", r"sweep\.py fails with ZeroDivisionError: division by zero"),
-        ("Sweep(", r"sweep\.py fails with SyntaxError"),
+        (
+            "1 / 0",
+            r"fails in line 3 with ZeroDivisionError: division by zero",
+        ),
+        ("Sweep(", r"sweep\.py fails in line \d+ with SyntaxError"),
         ("Sweep(config='a.py', parameters={})", "parameters is empty"),
         (
             "Sweep(config='a.py', parameters={'x': Range(low=1, high=2)})",
@@ -178,7 +181,9 @@ def test_a_value_that_is_not_allowed_is_met_with_its_point(parameters, sentence)
 
 
 def test_an_argument_that_a_file_does_not_take_is_met():
-    with pytest.raises(UserError, match=r"width_resolution\.py fails with TypeError"):
+    with pytest.raises(
+        UserError, match=r"width_resolution\.py fails in line \d+ with TypeError"
+    ):
         definition.load("configs/sweeps/width_resolution.py:width=2")
 
 

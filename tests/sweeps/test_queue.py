@@ -40,7 +40,7 @@ def of_points(study, state):
 def test_every_point_is_run_once_with_its_values(begin):
     files, study = begin()
     taken = []
-    queue.work(study, files.sweep, lambda trial, *point: taken.append(point) or 0.5)
+    queue.work(study, files, lambda trial, *point: taken.append(point) or 0.5)
     assert taken == list(enumerate(files.sweep.points))
     assert len(of_points(study, COMPLETE)) == 6
 
@@ -62,25 +62,27 @@ def test_two_workers_share_the_points(begin):
         taken.append(("second", trial.user_attrs["point"]))
         return 0.0
 
-    queue.work(first, files.sweep, slow)
+    queue.work(first, files, slow)
     assert sorted(number for _, number in taken) == list(range(6))
     assert [number for who, number in taken if who == "second"] == [1, 2, 3]
 
 
-def test_a_worker_that_comes_too_late_for_the_last_point_leaves_nothing_behind(
+def test_a_worker_that_comes_too_late_for_the_last_point_runs_nothing(
     begin, monkeypatch
 ):
     files, study = begin()
     waiting = iter([True, False])  # "one waits", but another worker takes it
-    monkeypatch.setattr(queue, "_is_one_waiting", lambda study: next(waiting))
-    queue.work(study, files.sweep, lambda *_: 0.0)
+    monkeypatch.setattr(queue, "_is_one_waiting", lambda *_: next(waiting))
+    queue.work(study, files, lambda *_: 0.0)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(queue, "_is_one_waiting", lambda s: bool(of_points(s, WAITING)))
-        queue.work(study, files.sweep, lambda *_: 0.0)
+        patch.setattr(
+            queue, "_is_one_waiting", lambda s, _: bool(of_points(s, WAITING))
+        )
+        queue.work(study, files, lambda *_: 0.0)
     late = iter([True, False])
-    monkeypatch.setattr(queue, "_is_one_waiting", lambda study: next(late))
+    monkeypatch.setattr(queue, "_is_one_waiting", lambda *_: next(late))
     ran = []
-    queue.work(study, files.sweep, lambda *point: ran.append(point))
+    queue.work(study, files, lambda *point: ran.append(point))
     assert not ran
     assert len(of_points(study, COMPLETE)) == 6
 
@@ -113,11 +115,11 @@ def test_an_interrupted_point_waits_again(begin, stop):
         return 0.0
 
     with pytest.raises(stop):
-        queue.work(study, files.sweep, run)
+        queue.work(study, files, run)
     waiting = [trial.user_attrs["point"] for trial in of_points(study, WAITING)]
     assert sorted(waiting) == [2, 3, 4, 5]
     taken = []
-    queue.work(study, files.sweep, lambda trial, *point: taken.append(point) or 0.0)
+    queue.work(study, files, lambda trial, *point: taken.append(point) or 0.0)
     assert sorted(number for number, _ in taken) == [2, 3, 4, 5]
     assert all(values == files.sweep.points[number] for number, values in taken)
 
@@ -130,9 +132,77 @@ def test_a_point_that_fails_does_not_stop_the_others(begin):
             raise RuntimeError("diverged")
         return 0.0
 
-    queue.work(study, files.sweep, run)
+    queue.work(study, files, run)
     assert len(of_points(study, COMPLETE)) == 5
     assert len(of_points(study, optuna.trial.TrialState.FAIL)) == 1
+
+
+def test_what_failed_without_a_result_is_queued_again(begin):
+    files, study = begin()
+
+    def run(trial, number, values):
+        if number == 1:
+            files.begin(number, values)
+            files.end(number, results.Outcome(state="failed"))
+        if number in (1, 2):
+            raise OSError("the disk is full")
+        return 0.0
+
+    queue.work(study, files, run)
+    _, study = begin()
+    assert [t.user_attrs["point"] for t in of_points(study, WAITING)] == [2]
+
+
+def test_a_worker_that_was_taken_for_dead_goes_on(begin):
+    files, study = begin()
+    other = queue.open_study(files, files.storage_url)
+    ran = []
+
+    def run(trial, number, values):
+        ran.append(number)
+        if ran.count(0) == 1 and number == 0:  # it sleeps, and the other gives it up
+            other.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+            queue._retry(other, other.trials[trial.number])
+        return 0.5
+
+    queue.work(study, files, run)
+    assert sorted(ran) == [0, 0, 1, 2, 3, 4, 5]
+    assert len(of_points(study, COMPLETE)) == 6
+
+
+def test_a_trial_without_a_heartbeat_is_put_back_unless_its_worker_lives(
+    begin, monkeypatch
+):
+    files, study = begin()
+    with pytest.warns(UserWarning):  # ask starts no heartbeat
+        trial = study.ask()
+    monkeypatch.setattr(queue, "GRACE_SECONDS", 0)
+    frozen = study.trials[trial.number]
+    files.begin(0, files.sweep.points[0])
+    with files.point_lock(0):
+        assert not queue._is_abandoned(frozen, files)
+    monkeypatch.setattr(queue, "GRACE_SECONDS", 60)
+    assert not queue._is_abandoned(frozen, files)
+    monkeypatch.setattr(queue, "GRACE_SECONDS", 0)
+    ran = []
+    queue.work(study, files, lambda trial, number, values: ran.append(number) or 0.0)
+    assert sorted(ran) == list(range(6))
+
+
+def test_another_storage_takes_the_values_that_a_search_had_chosen(begin, tmp_path):
+    parameters = {"optimizer.learning_rate": Range(low=1e-5, high=1.0, log=True)}
+    files, study = begin(parameters=parameters, search="bayesian", trials=13)
+    first, second = {}, {}
+
+    def run(trial, number, values):
+        files.begin(number, values)
+        first[number] = values
+        return values["optimizer.learning_rate"]
+
+    queue.work(study, files, run)
+    other = queue.open_study(files, f"sqlite:///{tmp_path}/other.db")
+    queue.work(other, files, lambda t, n, values: second.update({n: values}) or 0.0)
+    assert first == second and len(first) == 13
 
 
 def test_a_bayesian_search_begins_with_the_fixed_points_and_then_learns(begin):
@@ -145,7 +215,7 @@ def test_a_bayesian_search_begins_with_the_fixed_points_and_then_learns(begin):
         # The best is at 1e-3.
         return -abs(math.log10(values["optimizer.learning_rate"]) + 3)
 
-    queue.work(study, files.sweep, run)
+    queue.work(study, files, run)
     assert taken[:STARTUP_TRIALS] == files.sweep.points
     assert len(taken) == 40
     distances = [abs(math.log10(v["optimizer.learning_rate"]) + 3) for v in taken]
@@ -159,7 +229,7 @@ def test_a_search_for_two_things_finds_their_front(begin):
         "MAXIMIZE",
         "MINIMIZE",
     ]
-    queue.work(study, files.sweep, lambda trial, number, values: [number, number])
+    queue.work(study, files, lambda trial, number, values: [number, number])
     assert len(study.best_trials) == 6  # each costs more and is better
 
 
@@ -175,7 +245,7 @@ def test_a_poor_training_is_pruned(begin):
                 raise optuna.TrialPruned
         return 0.5
 
-    queue.work(study, files.sweep, run)
+    queue.work(study, files, run)
     assert [step for number, step in steps if number == 7] == [1]
     (pruned,) = of_points(study, optuna.trial.TrialState.PRUNED)
     assert pruned.user_attrs["point"] == 7

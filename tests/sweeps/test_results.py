@@ -83,12 +83,37 @@ def test_a_config_file_that_has_changed_since_is_met(tmp_path):
     config.write_text(text.format("1.0") + "    return config\n")
     sweep = make_sweep(config=str(config))
     files = results.claim(str(tmp_path / "sweep"), sweep)
-    run = Reader(files).run(0)
-    files.begin(0, files.sweep.points[0])
-    (files.point(0) / "config.json").write_text(run.config.model_dump_json())
+    assert results.claim(str(tmp_path / "sweep"), sweep) == files
     config.write_text(text.format("2.0") + "    return config\n")
-    with pytest.raises(UserError, match=r"differs in epochs \(1\.0 there, 2\.0 given"):
-        Reader(files).results()
+    with pytest.raises(UserError, match=r"in epochs \(1\.0 there, 2\.0 given"):
+        results.claim(str(tmp_path / "sweep"), sweep)
+    with pytest.raises(UserError, match=r"config\.py has changed since"):
+        files.check_config()
+
+
+def test_a_point_that_is_no_network_has_failed_and_hides_no_other(tmp_path):
+    sweep = make_sweep(
+        parameters={"model.resolution": Range(low=32, high=64)},
+        search="bayesian",
+        trials=12,
+    )
+    files = results.claim(str(tmp_path), sweep)
+    files.begin(11, {"model.resolution": 8})
+    found = Reader(files).results()
+    assert len(found) == 11
+    assert found[-1].state == "failed" and "8 is too small" in found[-1].error
+
+
+def test_tuples_of_a_config_survive_the_folder(tmp_path):
+    sweep = make_sweep(values={"schedule.piecewise.boundaries": (1.0, 2.0)})
+    files = results.claim(str(tmp_path), sweep)
+    run = results.plan(files.sweep, files.sweep.points[0])
+    assert run.config.schedule.piecewise.boundaries == (1.0, 2.0)
+
+
+def test_no_folder_of_another_machine(tmp_path):
+    with pytest.raises(UserError, match="is no local folder"):
+        results.claim("gs://bucket/sweep", make_sweep())
 
 
 @pytest.mark.parametrize("content", ["{", "{}", '{"name": "a", "sweep": {}}'])

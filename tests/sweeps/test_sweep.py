@@ -1,4 +1,4 @@
-"""Whole sweeps by real workers: stopped, killed, joined, pruned; and their folder."""
+"""Whole sweeps by real workers: stopped, killed, and failing."""
 
 import json
 import os
@@ -85,18 +85,6 @@ def workers_of(folder):
     ]
 
 
-def worker_at(point):
-    """The process that trains it: the one that has its lock open."""
-    lock = str(point / ".lock")
-    (worker,) = {
-        int(link.parts[2])
-        for worker in workers_of(point.parents[1])
-        for link in pathlib.Path(f"/proc/{worker}/fd").iterdir()
-        if link.is_symlink() and os.readlink(link) == lock
-    }
-    return worker
-
-
 def _read(path):
     try:
         return path.read_text()
@@ -104,16 +92,25 @@ def _read(path):
         return ""
 
 
-def wait_for_a_checkpoint(folder):
-    """Until a training that has not ended has saved its first one; its folder."""
+def worker_at_a_checkpoint(folder):
+    """Waits for a training that has saved one and goes on; its process."""
     deadline = time.monotonic() + 200
     while time.monotonic() < deadline:
-        for point in sorted((folder / "points").glob("*")):
-            saved = [p for p in (point / "checkpoints").glob("*") if p.name.isdigit()]
-            if saved and not (point / "outcome.json").exists():
-                return point
+        for worker in workers_of(folder):
+            for point in (folder / "points").glob("*"):
+                saved = (point / "checkpoints").glob("[0-9]*")
+                if any(p.name.isdigit() for p in saved) and holds_lock(worker, point):
+                    return worker
         time.sleep(0.05)
     raise TimeoutError("no training has saved a checkpoint")
+
+
+def holds_lock(worker, point):
+    links = pathlib.Path(f"/proc/{worker}/fd")
+    try:
+        return any(link.readlink() == point / ".lock" for link in links.iterdir())
+    except OSError:  # what is open changes
+        return False
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +156,7 @@ def kill_one_of_two(file, undisturbed, folder, url):
     process = start(
         file, folder, "--workers", "2", *(["--storage", url] if url else [])
     )
-    os.kill(worker_at(wait_for_a_checkpoint(folder)), signal.SIGKILL)
+    os.kill(worker_at_a_checkpoint(folder), signal.SIGKILL)
     printed, code = finish(process)
     assert code == 0, printed
     disturbed = found(folder)
@@ -183,7 +180,7 @@ def kill_one_of_two(file, undisturbed, folder, url):
 def test_ctrl_c_saves_and_the_same_command_goes_on(file, undisturbed, tmp_path):
     folder = tmp_path / "sweep"
     process = start(file, folder)
-    wait_for_a_checkpoint(folder)
+    worker_at_a_checkpoint(folder)
     process.send_signal(signal.SIGINT)
     printed, code = finish(process)
     assert code == 130, printed

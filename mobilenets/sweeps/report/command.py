@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import platform
 from collections.abc import Callable, Sequence
 
 import jax
@@ -23,6 +24,7 @@ def make(path: str, tell: Callable[[str], None]) -> pathlib.Path:
       UserError: the folder holds no sweep, or its config file has changed.
     """
     files = results.open_folder(path)
+    files.check_config()
     reader = Reader(files)
     found = reader.results()
     page.write(files.sweep, found, _latencies(files, reader, found, tell), files.report)
@@ -48,7 +50,7 @@ def _latencies(
     }
     if not nets:
         return {}
-    device = jax.devices()[0].device_kind
+    device = f"{platform.node()}, {jax.devices()[0].device_kind}"
     kept = files.report / "latency.json"
     if kept.exists():
         known = json.loads(kept.read_text())
@@ -59,5 +61,5 @@ def _latencies(
     measured = latency.measure({name: net for net, name in names.items()}, tell=tell)
     seconds = {number: measured[names[net]].median for number, net in nets.items()}
     files.report.mkdir(exist_ok=True)
-    kept.write_text(json.dumps({"device": device, "seconds": seconds}, indent=1))
+    results.write(kept, json.dumps({"device": device, "seconds": seconds}, indent=1))
     return seconds
