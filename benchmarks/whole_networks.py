@@ -42,7 +42,8 @@ def compare(
                 options.tell(f"{network.model}, processes {number} of {processes}")
                 session.restart()
                 more = session.compare(task, network, repeats, seconds, with_memory)
-                measured = {name: measured[name] + more[name] for name in more}
+                for name in more:
+                    measured[name] += more[name]
             rows += summary.rows(
                 "time of a call", network.model, measured, network.batch
             )

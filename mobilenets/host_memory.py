@@ -17,9 +17,11 @@ _HUGE_PAGE = 2**21
 def use_huge_pages() -> None:
     """Asks for pages of 2 MB instead of 4 KB, and that they be kept for the next step.
 
-    A training step takes and frees some hundred MB of temporaries, which by default
-    are fresh pages each time, zeroed one by one. To be called before JAX computes, and
-    once: what is allocated until then stays where it is.
+    A training step on a CPU takes and frees some hundred MB of temporaries, which by
+    default are fresh pages each time, zeroed one by one: steps took 3 to 20 % longer,
+    and compiling a quarter less, as its threads now share one heap. On a host of GPUs
+    or TPUs it was not measured. To be called before JAX computes, and once: what is
+    allocated until then stays where it is.
     """
     libc = _glibc()
     if libc is None:

@@ -1,4 +1,7 @@
-"""What `train.py` and `eval.py` share: the flag --config, errors in one sentence."""
+"""What `train.py` and `eval.py` share: the flag --config, errors in one sentence.
+
+`prepare_jax` is for the commands that compute, too.
+"""
 
 import logging
 import pathlib
