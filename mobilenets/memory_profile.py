@@ -26,7 +26,7 @@ class StepMemory:
     optimizer: str
     platform: str
     devices: int
-    argument_bytes: int  # the state and this device's part of the batch
+    argument_bytes: int  # the state, this device's part of the batch, a random key
     output_bytes: int  # the new state and the metrics
     alias_bytes: int  # of the outputs: written in place of arguments
     temporary_bytes: int  # maps kept for the gradient, gradients, space to work in

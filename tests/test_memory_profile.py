@@ -28,7 +28,8 @@ def test_the_bytes_are_those_worked_by_hand(run_json):  # noqa: F811
     state = 4 * (2 * (parameters + statistics) + 2 * parameters) + 2 * 4
     image = 32 * 32 * 3 + 4  # and its label
     assert found["devices"] == 4
-    assert found["argument_bytes"] == state + 8 // 4 * image
+    random_key = 2 * 4
+    assert found["argument_bytes"] == state + 8 // 4 * image + random_key
     assert found["alias_bytes"] == state
     # Loss, top-1, learning rate and norm of the gradient; an address of each output.
     assert 4 * 4 <= found["output_bytes"] - state < 10_000

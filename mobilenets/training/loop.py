@@ -36,8 +36,8 @@ def train(
       task: made from the configuration.
       config: what to train.
       directory: the workdir; everything the run leaves is in it.
-      after_evaluation: is told the step and the results when they are saved. What it
-        raises ends the run.
+      after_evaluation: is told the step and the results. What it raises ends the run,
+        which goes on from that step if it is started again.
 
     Raises:
       UserError: the batch cannot be split over the devices, the directory belongs to

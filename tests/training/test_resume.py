@@ -180,12 +180,11 @@ def test_a_wish_to_stop_in_the_last_step_is_not_lost(uninterrupted, tmp_path, ca
     assert_same_bits(saved_state(tmp_path)[0], saved_state(uninterrupted)[0])
 
 
-def test_what_follows_an_evaluation_finds_it_saved(tmp_path):
+def test_what_an_evaluation_is_followed_by_may_end_the_run(tmp_path):
     told = []
 
     def after_evaluation(step, results):
         told.append(top1(step, results))
-        assert step in kept_steps(tmp_path)
         if step == 6:
             raise MemoryError
 
