@@ -88,7 +88,12 @@ def run(sweep: Sweep, path: str, workers: int, storage: str | None) -> None:
     files = results.claim(path, sweep)
     url = storage or files.storage_url
     reader = Reader(files, runs)
-    if _left(reader.results(), sweep):
+    if left := _left(reader.results(), sweep):
+        print(
+            f"{left} of {sweep.size} points are to be trained; what the workers print "
+            f"is in {files.workers}.",
+            flush=True,
+        )
         queue.open_study(files, url)  # the queue is there before the first worker
         stopped = _work(files, url, workers, reader)
     else:

@@ -240,6 +240,8 @@ def _call(file: str, name: str) -> Any:
             raise configuration.in_words(file, error) from None
         except Exception as error:
             line = traceback.extract_tb(error.__traceback__)[-1].lineno
+            if isinstance(error, SyntaxError):
+                line = error.lineno
             kind = type(error).__name__
             raise UserError(
                 f"{path} fails in line {line} with {kind}: {error}."

@@ -223,6 +223,8 @@ def claim(path: str, sweep: Sweep) -> SweepFolder:
         )
     config = definition.run_config(sweep, sweep.points[0])
     folder = pathlib.Path(path).expanduser().absolute()
+    if workdir.Workdir(folder).config.exists():
+        raise UserError(f"--workdir {path} belongs to a training: use another.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(folder / ".lock"):

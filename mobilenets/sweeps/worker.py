@@ -25,11 +25,13 @@ from mobilenets.training.progress import Results
 
 def main(path: str, url: str) -> None:
     """Trains one point after the other, until all are done."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
     launch.prepare_jax()
     files = results.open_folder(path)
 
     def run(trial: optuna.Trial, number: int, values: Values) -> list[float]:
+        _end_if_stopped()
         print(f"Point {number}: {dict(values)}", flush=True)
         jax.clear_caches()  # of the programs of the point before
         files.point(number).mkdir(parents=True, exist_ok=True)
@@ -42,6 +44,21 @@ def main(path: str, url: str) -> None:
         return _objectives(files, number, values, outcome)
 
     queue.work(queue.open_study(files, url), files, run)
+
+
+# Signals that came while no training was listening for them.
+_stops: list[int] = []
+
+
+def _stop(number: int, _: object) -> None:
+    _stops.append(number)
+    sys.exit(128 + number)
+
+
+def _end_if_stopped() -> None:
+    """Ends where `_stop` could not: Python ignores what is raised in a finalizer."""
+    if _stops:
+        sys.exit(128 + _stops[0])
 
 
 def _train(
@@ -58,6 +75,7 @@ def _train(
         planned = results.plan(files.sweep, values)
 
         def after_evaluation(step: int, evaluated: Results) -> None:
+            _end_if_stopped()
             # By their number, as batches of other sizes make other steps.
             evaluation = next(evaluations)
             if files.sweep.prune and step < planned.total_steps:

@@ -141,7 +141,7 @@ def test_every_point_of_our_sweeps_is_a_run(name):
             "1 / 0",
             r"fails in line 3 with ZeroDivisionError: division by zero",
         ),
-        ("Sweep(", r"sweep\.py fails in line \d+ with SyntaxError"),
+        ("Sweep(", r"sweep\.py fails in line 3 with SyntaxError"),
         ("Sweep(config='a.py', parameters={})", "parameters is empty"),
         (
             "Sweep(config='a.py', parameters={'x': Range(low=1, high=2)})",

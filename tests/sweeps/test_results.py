@@ -111,6 +111,13 @@ def test_tuples_of_a_config_survive_the_folder(tmp_path):
     assert run.config.schedule.piecewise.boundaries == (1.0, 2.0)
 
 
+def test_the_folder_of_a_training_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UserError, match="belongs to a training"):
+        results.claim(str(tmp_path), make_sweep())
+    assert not (tmp_path / "sweep.json").exists()
+
+
 def test_no_folder_of_another_machine(tmp_path):
     with pytest.raises(UserError, match="is no local folder"):
         results.claim("gs://bucket/sweep", make_sweep())

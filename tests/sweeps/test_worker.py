@@ -90,6 +90,25 @@ def test_a_point_with_an_outcome_is_not_trained_again(work, tmp_path):
     assert len(trained) == 18
 
 
+def test_a_signal_that_python_swallowed_ends_the_worker_all_the_same(
+    work, monkeypatch, tmp_path
+):
+    stops = []
+    monkeypatch.setattr(worker, "_stops", stops)
+
+    def accuracy(width, i):
+        if (width, i) == (0.5, 1):
+            stops.append(2)
+        return 0.5
+
+    with pytest.raises(SystemExit) as end:
+        work(accuracy)
+    assert end.value.code == 130
+    found = Reader(results.open_folder(str(tmp_path / "sweep"))).results()
+    assert [r.state for r in found[:3]] == ["finished", "unfinished", "waiting"]
+    assert len(found[1].records) == 2
+
+
 def test_an_illegal_point_of_a_search_has_failed(work):
     files = work(
         lambda width, i: 0.5,
