@@ -4,7 +4,7 @@ Run in the root of the repository, where the package is installed:
 
     python -m docs.scaling_study FOLDER
 
-An hour or so on two cores. Three sweeps one after the other: the search of alpha,
+Three sweeps one after the other: the search of alpha,
 beta and gamma (the paper's Sec. 4, step 1, arXiv:1905.11946), compound scaling against
 one dimension at equal MAdds (its Figure 8), and the same for MobileNetV1, MobileNetV2
 and a ResNet (its Table 3). They are left in FOLDER, with a report each; started again

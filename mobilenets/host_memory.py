@@ -18,7 +18,7 @@ def use_huge_pages() -> None:
     """Asks for pages of 2 MB instead of 4 KB, and that they be kept for the next step.
 
     A training step on a CPU takes and frees some hundred MB of temporaries, which by
-    default are fresh pages each time, zeroed one by one: steps took 3 to 20 % longer,
+    default are fresh pages each time, zeroed one by one: steps took 3 to 16 % longer,
     and compiling a quarter less, as its threads now share one heap. On a host of GPUs
     or TPUs it was not measured. To be called before JAX computes, and once: what is
     allocated until then stays where it is.
