@@ -4,11 +4,11 @@ Run in the root of the repository, where the package is installed:
 
     python -m docs.scaling_study FOLDER
 
-Three sweeps one after the other: the search of alpha,
-beta and gamma (the paper's Sec. 4, step 1, arXiv:1905.11946), compound scaling against
-one dimension at equal MAdds (its Figure 8), and the same for MobileNetV1, MobileNetV2
-and a ResNet (its Table 3). They are left in FOLDER, with a report each; started again
-it goes on. The tables are written into scaling_study.md and the picture beside it.
+Three sweeps one after the other: the search of alpha, beta and gamma (the paper's Sec.
+4, step 1, arXiv:1905.11946), compound scaling against one dimension at equal MAdds (its
+Figure 8), and the same for MobileNetV1, MobileNetV2 and a ResNet (its Table 3). They
+are left in FOLDER, with a report each; started again it goes on. The tables are written
+into scaling_study.md and the picture beside it.
 """
 
 import pathlib

@@ -4,8 +4,9 @@
     mobilenets sweep --config configs/sweeps/width_resolution.py --workdir runs/widths
     mobilenets report runs/widths
 
-Nine trainings of the quick start's kind, a third as long. The question is that of MobileNetV1, arXiv:1704.04861, Tables 6 and 7: is a thin
-network better at many pixels, or a wide one at few?
+Nine trainings of the quick start's kind, a third as long. The question is that of
+MobileNetV1, arXiv:1704.04861, Tables 6 and 7: is a thin network better at many pixels,
+or a wide one at few?
 """
 
 from mobilenets.sweeps.definition import Choices, Sweep
