@@ -133,6 +133,11 @@ class SweepFolder:
             return None
         return Outcome.model_validate_json(file.read_text())
 
+    def evaluations(self, number: int, headline: str) -> list[float]:
+        """What the averaged weights have reached, from the first evaluation on."""
+        records = read_metrics(workdir.Workdir(self.point(number)).metrics)
+        return accuracies(records, headline)
+
     def check_config(self) -> None:
         """Finds the config file of the runs as it was when the sweep began.
 
@@ -346,7 +351,7 @@ class Reader:
             resolution=run.spec.resolution,
             parameters=run.parameters,
             madds=run.madds,
-            accuracy=accuracy(records, run.headline),
+            accuracy=(accuracies(records, run.headline) or [None])[-1],
             records=records,
             total_steps=run.total_steps,
             workdir=folder,
@@ -378,10 +383,9 @@ class Reader:
         )
 
 
-def accuracy(records: list[dict[str, Any]], headline: str) -> float | None:
-    """Of the averaged weights at the last evaluation in a training's records."""
-    values = [r[key] for r in records if (key := f"eval/ema/{headline}") in r]
-    return values[-1] if values else None
+def accuracies(records: list[dict[str, Any]], headline: str) -> list[float]:
+    """Of the averaged weights, at each evaluation in a training's records."""
+    return [r[key] for r in records if (key := f"eval/ema/{headline}") in r]
 
 
 def write(file: pathlib.Path, text: str) -> None:

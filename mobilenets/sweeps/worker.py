@@ -3,7 +3,6 @@
 `mobilenets sweep` starts it.
 """
 
-import itertools
 import signal
 import sys
 import traceback
@@ -18,8 +17,7 @@ from mobilenets.sweeps import queue, results
 from mobilenets.sweeps.definition import Values
 from mobilenets.sweeps.results import Outcome, SweepFolder
 from mobilenets.tasks.registry import make_task
-from mobilenets.training import loop, workdir
-from mobilenets.training.metric_log import read_metrics
+from mobilenets.training import loop
 from mobilenets.training.progress import Results
 
 
@@ -69,17 +67,16 @@ def _train(
         files.check_config()
     except UserError as error:  # no point can be run; others may be here
         sys.exit(f"error: {error}")
-    evaluations = itertools.count()
 
     try:
         planned = results.plan(files.sweep, values)
 
         def after_evaluation(step: int, evaluated: Results) -> None:
             _end_if_stopped()
-            # By their number, as batches of other sizes make other steps.
-            evaluation = next(evaluations)
             if files.sweep.prune and step < planned.total_steps:
-                trial.report(evaluated["ema"][planned.headline], evaluation)
+                # By their number, as batches of other sizes make other steps.
+                number_done = len(files.evaluations(number, planned.headline))
+                trial.report(evaluated["ema"][planned.headline], number_done)
                 if trial.should_prune():
                     raise optuna.TrialPruned
 
@@ -117,9 +114,8 @@ def _objectives(
     if outcome.state == "failed":
         raise RuntimeError(outcome.error)
     planned = results.plan(files.sweep, values)
-    records = read_metrics(workdir.Workdir(files.point(number)).metrics)
     facts: dict[str, Any] = {
-        "accuracy": results.accuracy(records, planned.headline),
+        "accuracy": files.evaluations(number, planned.headline)[-1],
         "latency": outcome.latency,
         "madds": planned.madds,
         "parameters": planned.parameters,
