@@ -13,6 +13,7 @@ into scaling_study.md and the picture beside it.
 
 import pathlib
 import re
+import signal
 import statistics
 import subprocess
 import sys
@@ -69,10 +70,15 @@ def main(folder: pathlib.Path) -> None:
 
 
 def run(folder: pathlib.Path, sweep: str) -> list[Found]:
-    """Runs a sweep as a user does, and its report; what it found for each network."""
+    """Runs a sweep as a user does, and its report; what it found for each network.
+
+    Raises:
+      SystemExit: one of the commands has ended with an error, or was stopped.
+    """
     words = ["sweep", "--config", f"configs/sweeps/{sweep}", "--workdir", str(folder)]
     for command in ([*words, "--workers", "2"], ["report", str(folder)]):
-        subprocess.run([sys.executable, "-m", "mobilenets", *command], check=True)
+        if code := subprocess.call([sys.executable, "-m", "mobilenets", *command]):
+            sys.exit(code)
     found = results.Reader(results.open_folder(str(folder))).results()
     by_network: dict[str, list[results.Result]] = {}  # the same with every seed
     for result in found:
@@ -196,4 +202,6 @@ def draw_line(
 
 
 if __name__ == "__main__":
+    # Ctrl-C reaches the sweep, too, which saves before it ends; then so do we.
+    signal.signal(signal.SIGINT, lambda *_: None)
     main(pathlib.Path(sys.argv[1]).absolute())

@@ -5,14 +5,13 @@ into the frozen, typed `Configuration` that all other code reads.
 """
 
 import dataclasses
-import difflib
 from typing import Annotated, Any, Literal
 
 import ml_collections
 import pydantic
 from annotated_types import Ge, Gt, Le, Lt
 
-from mobilenets.errors import UserError
+from mobilenets.errors import UserError, closest
 
 Positive = Annotated[int, Ge(1)]
 Fraction = Annotated[float, Ge(0), Lt(1)]
@@ -329,8 +328,8 @@ def _known_keys() -> list[str]:
 
 
 def _unknown_key(key: str) -> str:
-    close = difflib.get_close_matches(key, _known_keys(), n=1)
-    return f"unknown key {key}" + (f" (did you mean {close[0]}?)" if close else "")
+    close = closest(key, _known_keys())
+    return f"unknown key {key}" + (f" (did you mean {close}?)" if close else "")
 
 
 def _clause(error: Any) -> str:

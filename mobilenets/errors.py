@@ -1,7 +1,7 @@
 """The user's mistakes: a sentence each, which the scripts print without traceback."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class UserError(Exception):
@@ -16,6 +16,18 @@ class BrokenImage(UserError):
     """An image that cannot be decoded."""
 
 
+def closest(given: str, names: Sequence[str]) -> str | None:
+    """The name that may have been meant, if one is like it or begins with such a word.
+
+    >>> closest("widht", ["depth_multiplier", "width_multiplier"])
+    'width_multiplier'
+    """
+    by_first_word = {name.partition("_")[0]: name for name in reversed(names)}
+    whole = difflib.get_close_matches(given, names, n=1)
+    words = difflib.get_close_matches(given, by_first_word, n=1)
+    return whole[0] if whole else by_first_word[words[0]] if words else None
+
+
 def unknown(kind: str, given: str, allowed: Iterable[str]) -> UserError:
     """The error for a name that is none of the allowed ones, with the closest of them.
 
@@ -23,6 +35,6 @@ def unknown(kind: str, given: str, allowed: Iterable[str]) -> UserError:
     Unknown optimizer 'rmsprob': did you mean 'rmsprop'? Known are: rmsprop, sgd.
     """
     names = sorted(allowed)
-    close = difflib.get_close_matches(given, names, n=1)
-    hint = f": did you mean {close[0]!r}?" if close else "."
+    close = closest(given, names)
+    hint = f": did you mean {close!r}?" if close else "."
     return UserError(f"Unknown {kind} {given!r}{hint} Known are: {', '.join(names)}.")

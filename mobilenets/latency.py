@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 import jax
 
 from mobilenets.convnet import ConvNet, init_variables
+from mobilenets.errors import UserError
 from mobilenets.spec import NetSpec
 
 WARM_UP_CALLS = 3
@@ -55,11 +56,22 @@ def measure(
       rounds: how often each has its turn.
       seconds: a turn goes on until its calls have taken so long.
       tell: is given a line for each stage of the work.
+
+    Raises:
+      UserError: a call needs more memory than there is.
     """
     calls = {}
     for name, net in nets.items():
-        tell(f"compiling {net.spec.name}, {net.spec.resolution} pixels")
-        calls[name] = _compiled(net, batch)
+        what = f"{net.spec.name}, {net.spec.resolution} pixels"
+        tell(f"compiling {len(calls) + 1} of {len(nets)}: {what}")
+        try:
+            calls[name] = _compiled(net, batch)
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            raise UserError(
+                f"{what} and a batch of {batch} do not fit into the memory: use fewer."
+            ) from None
     medians: dict[str, list[float]] = {name: [] for name in nets}
     order = random.Random(0)
     for number in range(1, rounds + 1):

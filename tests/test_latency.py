@@ -5,7 +5,7 @@ import dataclasses
 import jax.numpy as jnp
 import pytest
 
-from mobilenets import get_spec, latency
+from mobilenets import UserError, get_spec, latency
 from mobilenets.latency import Latency, Net
 
 
@@ -37,6 +37,12 @@ def test_a_call_computes_the_logits_of_its_batch():
     spec = dataclasses.replace(spec, blocks=spec.blocks[:1])
     logits = latency._compiled(Net(spec, 7), batch=2)()
     assert logits.shape == (2, 7) and jnp.ptp(logits) > 0
+
+
+def test_images_larger_than_any_memory_are_met_with_a_sentence():
+    net = Net(get_spec("mobilenet_v1", width_multiplier=0.25, resolution=10**6))
+    with pytest.raises(UserError, match=r"1000000 pixels and a batch of 9 do not fit"):
+        latency.measure({"": net}, batch=9)
 
 
 def test_a_turn_goes_on_for_its_seconds():

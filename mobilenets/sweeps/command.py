@@ -85,6 +85,8 @@ def run(sweep: Sweep, path: str, workers: int, storage: str | None) -> None:
             f"The sweep measures latency, which {workers} workers would disturb: use "
             "--workers 1."
         )
+    if storage:
+        queue.open_storage(storage)
     files = results.claim(path, sweep)
     url = storage or files.storage_url
     reader = Reader(files, runs)
@@ -95,28 +97,76 @@ def run(sweep: Sweep, path: str, workers: int, storage: str | None) -> None:
             flush=True,
         )
         queue.open_study(files, url)  # the queue is there before the first worker
-        stopped = _work(files, url, workers, reader)
-    else:
-        stopped = None
-    _conclude(files, reader.results(), stopped)
+        _work(files, url, workers, reader)
+    _conclude(files, reader.results())
 
 
-def _work(
-    files: SweepFolder, url: str, workers: int, reader: Reader
-) -> signal.Signals | None:
-    """Starts the workers and waits for them; which signal has stopped them, if any."""
+def _work(files: SweepFolder, url: str, workers: int, reader: Reader) -> None:
+    """Starts the workers and waits for them.
+
+    Raises:
+      SystemExit: they were stopped by a signal.
+      UserError: points are left, as workers have died.
+    """
     processes: list[subprocess.Popen] = []
-    with _forward_signals(processes) as stopped, _live_table(files.sweep) as show:
+    sweep = files.sweep
+    shown = _live_table(sweep, before=reader.results())
+    with _forward_signals(processes) as stopped, shown as show:
         for number in range(workers):
-            processes.append(_start_worker(files, url, number))
+            with _share_of_cores(number, workers) as variables:
+                processes.append(_start_worker(files, url, number, variables))
         while any(process.poll() is None for process in processes):
             show(reader.results())
             time.sleep(SECONDS_BETWEEN_LOOKS)
-        show(reader.results())
-    return stopped[-1] if stopped else None
+        found = reader.results()
+        show(found)
+    left = _left(found, sweep)
+    if stopped:
+        print(f"Stopped and saved, {_points(left)} left; the same command goes on.")
+        sys.exit(128 + stopped[-1])
+    if left:
+        ends = dict.fromkeys(_end(p.returncode) for p in processes if p.returncode)
+        raise UserError(
+            f"{_points(left)} left, as workers have died ({', '.join(ends)}): see "
+            f"{files.workers}. The same command goes on."
+        )
 
 
-def _start_worker(files: SweepFolder, url: str, number: int) -> subprocess.Popen:
+def _end(returncode: int) -> str:
+    """How a process has ended that should not have.
+
+    >>> _end(-9), _end(1)
+    ('killed by SIGKILL', 'exit code 1')
+    """
+    if returncode < 0:
+        return f"killed by {signal.Signals(-returncode).name}"
+    return f"exit code {returncode}"
+
+
+@contextlib.contextmanager
+def _share_of_cores(number: int, workers: int) -> Iterator[dict[str, str]]:
+    """Processes started within have their own cores, where the system can bind them.
+
+    Side by side on all cores, threads of one wait for threads of the other at every
+    operation. Yields the variables with which XLA still divides its work among as many
+    threads as there are cores: the results of a point then are those of `train.py`, to
+    the bit.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        yield {}
+        return
+    cores = os.sched_getaffinity(0)
+    own = sorted(cores)[number % len(cores) :: workers]
+    os.sched_setaffinity(0, own)
+    try:
+        yield {"NPROC": str(len(cores))}
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
+def _start_worker(
+    files: SweepFolder, url: str, number: int, variables: Mapping[str, str]
+) -> subprocess.Popen:
     """A process of its own session, so that Ctrl-C reaches it through us, once."""
     files.workers.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "mobilenets.sweeps.worker", str(files.path), url]
@@ -127,7 +177,7 @@ def _start_worker(files: SweepFolder, url: str, number: int) -> subprocess.Popen
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env=_VARIABLES | os.environ,
+            env={**_VARIABLES, **variables, **os.environ},
             start_new_session=True,
         )
 
@@ -162,48 +212,50 @@ def _forward_signals(
 
 
 @contextlib.contextmanager
-def _live_table(sweep: Sweep) -> Iterator[Any]:
-    """Yields a function that shows the results: a table, or lines into a file."""
+def _live_table(sweep: Sweep, before: Sequence[Result]) -> Iterator[Any]:
+    """Yields a function that shows the results: a table, or lines into a file.
+
+    Args:
+      sweep: what is run.
+      before: the results that are there already, which no line tells.
+    """
     if not sys.stdout.isatty():
-        yield _line_printer(sweep)
+        yield _line_printer(before)
         return
     with rich.live.Live(auto_refresh=False, vertical_overflow="ellipsis") as live:
         yield lambda found: live.update(_table(sweep, found), refresh=True)
 
 
-def _line_printer(sweep: Sweep) -> Any:
-    """A function that prints a line for each point that has come to its end."""
-    told: set[int] = set()
+def _line_printer(before: Sequence[Result]) -> Any:
+    """A function that prints a line for each point that has come to its end since."""
+    told = {result.number for result in before if _has_ended(result)}
 
     def show(found: Sequence[Result]) -> None:
         for result in found:
-            if result.state in ("waiting", "unfinished") or result.number in told:
+            if not _has_ended(result) or result.number in told:
                 continue
             told.add(result.number)
             words = definition.in_words(result.values)
-            reached = "" if result.accuracy is None else f"{result.accuracy:.2%}"
-            end = result.error or reached
-            print(f"point {result.number}, {words}: {result.state} {end}", flush=True)
+            end = f": {result.error}" if result.error else f" {_percent(result)}"
+            print(f"point {result.number}, {words}: {result.state}{end}", flush=True)
 
     return show
 
 
 def _table(sweep: Sweep, found: Sequence[Result]) -> rich.table.Table:
     """What is done, what runs and what waits."""
-    done = sum(r.state in ("finished", "pruned", "failed") for r in found)
     columns = (">point", *_varied(sweep), ">MAdds (M)", "state", ">accuracy")
     table = tables.new(*columns)
-    table.title = f"{done} of {sweep.size} points"
+    table.title = f"{sum(map(_has_ended, found))} of {sweep.size} points"
     # A screen holds so many: what runs, then what has ended, then what waits.
     order = ("unfinished", "failed", "finished", "pruned", "waiting")
     for result in sorted(found, key=lambda r: (order.index(r.state), r.number)):
-        accuracy = "" if result.accuracy is None else f"{result.accuracy:.2%}"
         table.add_row(
             str(result.number),
             *_shown(sweep, result.values),
             tables.millions(result.madds),
             _state(result),
-            accuracy,
+            _percent(result),
         )
     return table
 
@@ -228,23 +280,28 @@ def _shown(sweep: Sweep, values: Mapping[str, Any]) -> list[str]:
 
 def _left(found: Sequence[Result], sweep: Sweep) -> int:
     """Points that have not come to an end."""
-    ended = [r for r in found if r.state in ("finished", "pruned", "failed")]
-    return sweep.size - len(ended)
+    return sweep.size - sum(map(_has_ended, found))
 
 
-def _conclude(
-    files: SweepFolder, found: Sequence[Result], stopped: signal.Signals | None
-) -> None:
-    """Says what there is now, and ends with an error if that is not everything."""
-    left = _left(found, files.sweep)
-    if stopped:
-        print(f"Stopped and saved, {left} points are left; the same command goes on.")
-        sys.exit(128 + stopped)
-    if left:
-        raise UserError(
-            f"{left} points are left without a worker: see {files.workers}. The same "
-            "command goes on."
-        )
+def _has_ended(result: Result) -> bool:
+    return result.state in ("finished", "pruned", "failed")
+
+
+def _percent(result: Result) -> str:
+    return "" if result.accuracy is None else f"{result.accuracy:.2%}"
+
+
+def _points(count: int) -> str:
+    """So many, and the verb.
+
+    >>> _points(1), _points(2)
+    ('1 point is', '2 points are')
+    """
+    return "1 point is" if count == 1 else f"{count} points are"
+
+
+def _conclude(files: SweepFolder, found: Sequence[Result]) -> None:
+    """Says that all is done, and ends with an error if points have failed."""
     print(f"All {files.sweep.size} points are done: mobilenets report {files.path}")
     failed = [result for result in found if result.state == "failed"]
     if failed:

@@ -12,7 +12,7 @@ import runpy
 import shlex
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 import ml_collections
@@ -39,6 +39,18 @@ class Choices(Section):
 
     values: Annotated[tuple[Scalar | dict[str, Any], ...], pydantic.Field(min_length=1)]
 
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> "Choices":
+        for i, value in enumerate(self.values):
+            if repr(value) in map(repr, self.values[:i]):  # 1 and True are two
+                raise ValueError(f"values has {value!r} twice")
+        return self
+
+    @property
+    def size(self) -> float:
+        """How many different values there are."""
+        return len(self.values)
+
 
 class Range(Section):
     """A number from `low` to `high`, both included; an integer if both are.
@@ -63,6 +75,11 @@ class Range(Section):
         """Whether only whole numbers are drawn."""
         return isinstance(self.low, int) and isinstance(self.high, int)
 
+    @property
+    def size(self) -> float:
+        """How many different values there are."""
+        return self.high - self.low + 1 if self.is_integer else math.inf
+
 
 class Sweep(Section):
     """What is run: one training for each point.
@@ -73,8 +90,8 @@ class Sweep(Section):
       parameters: what differs, by dotted key of the config. The key "seed" among them
         repeats each point; the report shows the mean and the spread over the seeds.
       search: "grid" runs every combination of choices; "random" draws `trials` points
-        from choices and ranges; "bayesian" learns from what is done (Optuna's TPE)
-        where to look next, after `STARTUP_TRIALS` random points.
+        from choices and ranges, each once; "bayesian" learns from what is done
+        (Optuna's TPE) where to look next, after `STARTUP_TRIALS` random points.
       trials: the number of points of a search that is no grid.
       seed: of what is drawn.
       objectives: keys of `OBJECTIVES`; what a Bayesian search looks for, several
@@ -105,6 +122,17 @@ class Sweep(Section):
             raise ValueError(f"a grid takes no {what}: use choices, or another search")
         if self.search != "grid" and not self.trials:
             raise ValueError(f"a {self.search} search needs trials, their number")
+        combinations = math.prod(p.size for p in self.parameters.values())
+        if self.trials > combinations:
+            raise ValueError(
+                f"trials is {self.trials}, but there are {combinations} combinations "
+                "of the choices: use a grid"
+            )
+        if self.search == "bayesian" and self.trials <= STARTUP_TRIALS:
+            raise ValueError(
+                f"a bayesian search draws its first {STARTUP_TRIALS} points at random: "
+                f"with {self.trials} trials it has nothing to choose; use a random one"
+            )
         if not self.objectives or len(set(self.objectives)) < len(self.objectives):
             raise ValueError("objectives must be one or more, each once")
         if self.prune and self.objectives != ("accuracy",):
@@ -124,16 +152,24 @@ class Sweep(Section):
                 for point in itertools.product(*choices)
             ]
         first = STARTUP_TRIALS if self.search == "bayesian" else self.trials
-        draw = random.Random(self.seed)
-        return [
-            {key: _draw(parameter, draw) for key, parameter in self.parameters.items()}
-            for _ in range(min(first, self.trials))
-        ]
+        generator = random.Random(self.seed)
+        drawn: list[Values] = []
+        for _ in range(first):
+            drawn.append(self.draw_other(drawn, generator))
+        return drawn
 
     @property
     def size(self) -> int:
         """The number of points in all."""
         return len(self.points) if self.search == "grid" else self.trials
+
+    def draw_other(self, drawn: Iterable[Values], generator: random.Random) -> Values:
+        """A point at random that is none of those; there must be one."""
+        known = {repr(point) for point in drawn}
+        while True:
+            point = {k: _draw(p, generator) for k, p in self.parameters.items()}
+            if repr(point) not in known:
+                return point
 
 
 def load(file: str, values: Values | None = None) -> Sweep:
@@ -167,8 +203,10 @@ def run_config(sweep: Sweep, values: Values) -> Configuration:
         raise UserError(
             f"get_config of {sweep.config} must return a ConfigDict, not {config!r}."
         )
+    for key, value in flatten(sweep.values).items():
+        configuration.set_value(config, key, value)
     try:
-        for key, value in overrides(sweep, values).items():
+        for key, value in flatten(values).items():
             configuration.set_value(config, key, value)
         return configuration.check(config)
     except UserError as error:
@@ -200,8 +238,8 @@ def in_words(values: Values) -> str:
 
 
 def text(value: Any) -> str:
-    """A value for people."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    """A value for people, an empty one too."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value) or "''"
 
 
 def flatten(values: Values) -> dict[str, Any]:
@@ -227,7 +265,7 @@ def _call(file: str, name: str) -> Any:
     """
     path, colon, argument = file.partition(":")
     if not pathlib.Path(path).is_file() or not path.endswith(".py"):
-        raise unknown("file", path, map(str, pathlib.Path(path).parent.glob("*.py")))
+        raise unknown("file", path, _files_with(name, near=pathlib.Path(path)))
     with _here_on_path():
         try:
             function = runpy.run_path(path).get(name)
@@ -248,6 +286,14 @@ def _call(file: str, name: str) -> Any:
             ) from None
 
 
+def _files_with(function: str, near: pathlib.Path) -> Iterator[str]:
+    """The Python files that define it, in a folder or in the one of a wrong path."""
+    folder = near if near.is_dir() else near.parent
+    for path in folder.glob("*.py"):
+        if f"def {function}(" in path.read_text(errors="replace"):
+            yield str(path)
+
+
 @contextlib.contextmanager
 def _here_on_path() -> Iterator[None]:
     """Lets files import `configs` as `train.py` does, which lies beside it."""
@@ -258,13 +304,14 @@ def _here_on_path() -> Iterator[None]:
         sys.path.remove("")
 
 
-def _draw(parameter: Choices | Range, draw: random.Random) -> Any:
+def _draw(parameter: Choices | Range, generator: random.Random) -> Any:
     """A value at random."""
     if isinstance(parameter, Choices):
-        return draw.choice(parameter.values)
+        return generator.choice(parameter.values)
+    low, high = parameter.low, parameter.high
     if parameter.is_integer and not parameter.log:
-        return draw.randint(int(parameter.low), int(parameter.high))
+        return generator.randint(int(low), int(high))
     if not parameter.log:
-        return draw.uniform(parameter.low, parameter.high)
-    value = math.exp(draw.uniform(math.log(parameter.low), math.log(parameter.high)))
+        return generator.uniform(low, high)
+    value = math.exp(generator.uniform(math.log(low), math.log(high)))
     return round(value) if parameter.is_integer else value

@@ -7,6 +7,7 @@ which goes on from the last checkpoint, as the folder is the point's.
 """
 
 import datetime
+import random
 import time
 import warnings
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from mobilenets.sweeps.definition import (
     Sweep,
     Values,
 )
-from mobilenets.sweeps.results import SweepFolder
+from mobilenets.sweeps.results import PointExists, SweepFolder
 
 HEARTBEAT_SECONDS = 4
 GRACE_SECONDS = 20  # a worker that is silent for so long is dead
@@ -55,9 +56,24 @@ def open_study(files: SweepFolder, url: str) -> optuna.Study:
       UserError: the storage cannot be used.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with files.lock():
+        return _filled(files, open_storage(url))
+
+
+def open_storage(url: str) -> optuna.storages.RDBStorage:
+    """Optuna's tables in a database, made if there are none.
+
+    Raises:
+      UserError: the storage cannot be used.
+    """
     try:
-        with files.lock():
-            return _filled(files, url)
+        return optuna.storages.RDBStorage(
+            url,
+            engine_kwargs=_SQLITE if url.startswith("sqlite") else _SERVER,
+            heartbeat_interval=HEARTBEAT_SECONDS,
+            grace_period=GRACE_SECONDS,
+            heartbeat_stale_trial_callback=_retry,
+        )
     except ImportError as error:
         raise UserError(
             f"--storage needs a package that is not installed ({error}): for "
@@ -78,22 +94,22 @@ def open_study(files: SweepFolder, url: str) -> optuna.Study:
         raise UserError(f"The storage cannot be used: {reason}.") from None
 
 
-def _filled(files: SweepFolder, url: str) -> optuna.Study:
+def _filled(files: SweepFolder, storage: optuna.storages.RDBStorage) -> optuna.Study:
     """The study; a point that has neither a result nor a trial is queued again."""
     sweep = files.sweep
     maximize, minimize = StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE
     directions = [maximize if OBJECTIVES[o] else minimize for o in sweep.objectives]
     study = optuna.create_study(
         study_name=files.name,
-        storage=_storage(url),
+        storage=storage,
         load_if_exists=True,
         directions=directions,
         pruner=optuna.pruners.MedianPruner(),
     )
     trials = study.get_trials(deepcopy=False)
-    alive = {t.user_attrs.get(_POINT) for t in trials if t.state != _TrialState.FAIL}
+    queued = {t.user_attrs.get(_POINT) for t in trials if not t.state.is_finished()}
     for number in range(sweep.size):
-        if number not in alive and files.outcome(number) is None:
+        if number not in queued and files.outcome(number) is None:
             values = files.values(number) or {}
             study.enqueue_trial(_encoded(sweep, values), {_POINT: number})
     return study
@@ -128,7 +144,16 @@ def work(
             constant_liar=True,
             seed=sweep.seed + trial.number,
         )
-        return run(trial, trial.user_attrs[_POINT], _suggest(sweep, trial))
+        number = trial.user_attrs[_POINT]
+        values = _suggest(sweep, trial)
+        try:
+            files.begin(number, values)
+        except PointExists:  # among a few choices TPE draws its favourite again
+            others = files.others(number)
+            other = sweep.draw_other(others, random.Random(sweep.seed + trial.number))
+            study.enqueue_trial(_encoded(sweep, other), {_POINT: number})
+            raise
+        return run(trial, number, files.values(number) or values)
 
     while _is_one_waiting(study, files):
         taken = None
@@ -199,16 +224,6 @@ def _put_back(study: optuna.Study, number: int) -> None:
 
 def _trial(study: optuna.Study, number: int) -> FrozenTrial:
     return study.get_trials(deepcopy=False)[number]
-
-
-def _storage(url: str) -> optuna.storages.RDBStorage:
-    return optuna.storages.RDBStorage(
-        url,
-        engine_kwargs=_SQLITE if url.startswith("sqlite") else _SERVER,
-        heartbeat_interval=HEARTBEAT_SECONDS,
-        grace_period=GRACE_SECONDS,
-        heartbeat_stale_trial_callback=_retry,
-    )
 
 
 def _encoded(sweep: Sweep, values: Values) -> dict[str, Any]:

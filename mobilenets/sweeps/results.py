@@ -29,6 +29,7 @@ from mobilenets.errors import UserError
 from mobilenets.spec import NetSpec
 from mobilenets.sweeps import definition
 from mobilenets.sweeps.definition import Sweep, Values
+from mobilenets.tasks.base import Task
 from mobilenets.tasks.registry import make_task
 from mobilenets.training import workdir
 from mobilenets.training.metric_log import read_metrics
@@ -48,6 +49,10 @@ class Outcome(Section):
     state: Literal["finished", "pruned", "failed"]
     error: str = ""
     latency: float | None = None
+
+
+class PointExists(Exception):
+    """A search has chosen the values of another point."""
 
 
 class _Claim(Section):
@@ -108,9 +113,17 @@ class SweepFolder:
         return filelock.FileLock(self.point(number) / ".lock")
 
     def begin(self, number: int, values: Values) -> None:
-        """Writes down the values of a point, if it was not begun before."""
+        """Writes down the values of a point, if it was not begun before.
+
+        Raises:
+          PointExists: another point has them.
+        """
         file = self.point(number) / "point.json"
-        if not file.exists():
+        with self.lock():
+            if file.exists():
+                return
+            if dict(values) in self.others(number):
+                raise PointExists
             file.parent.mkdir(parents=True, exist_ok=True)
             write(file, json.dumps(dict(values)))
 
@@ -121,6 +134,11 @@ class SweepFolder:
             return json.loads(file.read_text())
         fixed = self.fixed_points
         return fixed[number] if number < len(fixed) else None
+
+    def others(self, number: int) -> list[Values]:
+        """The values of all points but one, as far as they are chosen."""
+        values = [self.values(i) for i in range(self.sweep.size) if i != number]
+        return [v for v in values if v is not None]
 
     def end(self, number: int, outcome: Outcome) -> None:
         """Writes down how a run ended."""
@@ -192,7 +210,7 @@ class Result:
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """What is known of a point's run before it is begun.
+    """What is known of a point's run before it is trained.
 
     Args:
       values: of the point.
@@ -228,6 +246,8 @@ def claim(path: str, sweep: Sweep) -> SweepFolder:
         )
     config = definition.run_config(sweep, sweep.points[0])
     folder = pathlib.Path(path).expanduser().absolute()
+    if folder.is_file():
+        raise UserError(f"--workdir {path} is a file: use a folder.")
     if workdir.Workdir(folder).config.exists():
         raise UserError(f"--workdir {path} belongs to a training: use another.")
     try:
@@ -243,9 +263,10 @@ def claim(path: str, sweep: Sweep) -> SweepFolder:
     as_read = Sweep.model_validate_json(sweep.model_dump_json())  # without tuples
     changed = configuration.differences(files.sweep, as_read)
     if changed:
+        more = f" and {len(changed) - 1} more" if changed[1:] else ""
         raise UserError(
-            f"--workdir {path} belongs to another sweep, which differs in "
-            f"{', '.join(map(str, changed))}: use another --workdir."
+            f"--workdir {path} belongs to another sweep: use another. It differs in "
+            f"{changed[0]}{more}."
         )
     files.check_config()
     return files
@@ -271,7 +292,12 @@ def open_folder(path: str) -> SweepFolder:
 
 
 def plan(sweep: Sweep, values: Values) -> Run:
-    """What will be run at a point.
+    """What will be run at a point; see `prepare`."""
+    return prepare(sweep, values)[0]
+
+
+def prepare(sweep: Sweep, values: Values) -> tuple[Run, Task]:
+    """What will be run at a point, and its task, whose data is open.
 
     Raises:
       UserError: a value of the config is wrong, or the data set is not to be had.
@@ -283,7 +309,7 @@ def plan(sweep: Sweep, values: Values) -> Run:
         raise UserError(f"At {definition.in_words(values)}: {error}") from None
     description = trained.Description.model_validate_json(json.dumps(task.description))
     spec, num_classes = description.spec, len(description.class_names)
-    return Run(
+    run = Run(
         values=values,
         config=config,
         spec=spec,
@@ -293,6 +319,7 @@ def plan(sweep: Sweep, values: Values) -> Run:
         total_steps=config.total_steps(task.train_size),
         headline=task.headline,
     )
+    return run, task
 
 
 class Reader:

@@ -3,6 +3,7 @@
 `mobilenets sweep` starts it.
 """
 
+import os
 import signal
 import sys
 import traceback
@@ -16,7 +17,6 @@ from mobilenets.errors import UserError
 from mobilenets.sweeps import queue, results
 from mobilenets.sweeps.definition import Values
 from mobilenets.sweeps.results import Outcome, SweepFolder
-from mobilenets.tasks.registry import make_task
 from mobilenets.training import loop
 from mobilenets.training.progress import Results
 
@@ -32,9 +32,7 @@ def main(path: str, url: str) -> None:
         _end_if_stopped()
         print(f"Point {number}: {dict(values)}", flush=True)
         jax.clear_caches()  # of the programs of the point before
-        files.point(number).mkdir(parents=True, exist_ok=True)
         with files.point_lock(number):
-            files.begin(number, values)
             outcome = files.outcome(number)  # if a worker died before it could tell
             if outcome is None:
                 outcome = _train(files, trial, number, values)
@@ -44,6 +42,7 @@ def main(path: str, url: str) -> None:
     queue.work(queue.open_study(files, url), files, run)
 
 
+_PARENT = os.getppid()
 # Signals that came while no training was listening for them.
 _stops: list[int] = []
 
@@ -54,9 +53,15 @@ def _stop(number: int, _: object) -> None:
 
 
 def _end_if_stopped() -> None:
-    """Ends where `_stop` could not: Python ignores what is raised in a finalizer."""
+    """Ends where `_stop` could not: Python ignores what is raised in a finalizer.
+
+    Ends, too, if the command that has started this process was killed: who starts it
+    again would have more workers than asked for.
+    """
     if _stops:
         sys.exit(128 + _stops[0])
+    if os.getppid() != _PARENT:
+        sys.exit("error: the command that started this worker is gone.")
 
 
 def _train(
@@ -69,7 +74,7 @@ def _train(
         sys.exit(f"error: {error}")
 
     try:
-        planned = results.plan(files.sweep, values)
+        planned, task = results.prepare(files.sweep, values)
 
         def after_evaluation(step: int, evaluated: Results) -> None:
             _end_if_stopped()
@@ -80,7 +85,6 @@ def _train(
                 if trial.should_prune():
                     raise optuna.TrialPruned
 
-        task = make_task(planned.config)
         loop.train(task, planned.config, str(files.point(number)), after_evaluation)
         return Outcome(state="finished", latency=_latency(files, planned))
     except optuna.TrialPruned:

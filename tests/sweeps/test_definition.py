@@ -75,6 +75,13 @@ def test_random_points_lie_in_their_ranges_and_follow_from_the_seed():
     assert sweep.points != sweep.model_copy(update={"seed": 1}).points
 
 
+def test_no_point_is_drawn_twice():
+    sweep = make_sweep(search="random", trials=6)
+    grid = make_sweep().points
+    assert len(sweep.points) == 6 and all(point in grid for point in sweep.points)
+    assert all(sweep.points.count(point) == 1 for point in grid)
+
+
 def test_of_a_bayesian_search_the_start_alone_is_fixed():
     parameters = {"optimizer.learning_rate": Range(low=1e-4, high=1e-1)}
     sweep = make_sweep(parameters=parameters, search="bayesian", trials=50)
@@ -158,6 +165,20 @@ def test_every_point_of_our_sweeps_is_a_run(name):
             "a random search needs trials",
         ),
         ("Sweep(config='a.py', paramters={})", "unknown key paramters"),
+        (
+            "Sweep(config='a.py', parameters={'x': Choices(values=(1, 2, 1))})",
+            "values has 1 twice",
+        ),
+        (
+            "Sweep(config='a.py', search='random', trials=7, parameters="
+            "{'x': Choices(values=(1, True)), 'y': Range(low=1, high=3)})",
+            "trials is 7, but there are 6 combinations",
+        ),
+        (
+            "Sweep(config='a.py', search='bayesian', trials=10,"
+            " parameters={'x': Range(low=1.0, high=2.0)})",
+            "with 10 trials it has nothing to choose",
+        ),
     ],
 )
 def test_a_mistake_in_a_file_is_one_sentence(tmp_path, body, sentence):
@@ -190,6 +211,15 @@ def test_an_argument_that_a_file_does_not_take_is_met():
 def test_a_file_that_is_not_there_is_met_with_those_that_are():
     with pytest.raises(UserError, match=r"did you mean 'configs/sweeps/learning_rate"):
         definition.load("configs/sweeps/learning_rates.py")
+    with pytest.raises(UserError, match=r"Known are: [^:]*/width_resolution") as folder:
+        definition.load("configs/sweeps")
+    assert "study.py" not in str(folder.value)  # it holds no sweep
+
+
+def test_a_key_that_is_set_for_all_points_is_not_blamed_on_the_first():
+    sweep = make_sweep(values={"optimiser.name": "sgd"})
+    with pytest.raises(UserError, match=r"^The config is wrong: unknown key optimiser"):
+        definition.run_config(sweep, sweep.points[0])
 
 
 # The study's sweeps.

@@ -4,6 +4,7 @@ import io
 import itertools
 import random
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -13,8 +14,9 @@ from mobilenets.sweeps.report import (
     pictures,
     sweep_panel,
     training_panel,
+    values_panel,
 )
-from mobilenets.sweeps.report.entries import group
+from mobilenets.sweeps.report.entries import aspects, group
 from mobilenets.sweeps.report.looks import PALETTE, looks
 from tests.sweeps.made_up import result
 
@@ -30,13 +32,46 @@ def size(picture):
 
 
 def test_each_cost_that_is_known_has_a_picture():
-    results = [result(0), result(1)]
+    results = [result(0), result(1, madds=2_000, parameters=1_000)]
     assert list(drawn(results)) == [
         "accuracy_madds",
         "accuracy_parameters",
+        "accuracy_values",
         "training_curves",
     ]
     assert "accuracy_latency" in drawn(results, {1: 0.001})
+
+
+def test_a_cost_that_all_have_in_common_is_not_drawn():
+    results = [result(0), result(1, parameters=1_000)]
+    assert "accuracy_madds" not in drawn(results)
+    assert "accuracy_parameters" in drawn(results)
+
+
+def test_one_evaluation_makes_no_curve():
+    results = [result(i, records=[{"step": 5, "eval/ema/top1": 0.5}]) for i in range(2)]
+    assert "training_curves" not in drawn(results)
+
+
+def test_values_lie_by_their_size_or_side_by_side_and_lines_join_what_they_change(axis):
+    values = [
+        {"optimizer.name": name, "optimizer.learning_rate": rate}
+        for name in ("sgd", "adamw")
+        for rate in (1e-1, 1e-3)
+    ]
+    results = [result(i, 0.1 * i, values=v) for i, v in enumerate(values)]
+    entries = group(results, {})
+    varied, look = aspects(entries), looks(entries)
+    values_panel.draw(axis, "learning_rate", varied, entries, look)
+    assert axis.get_xscale() == "log"
+    *points, sgd, adamw = axis.lines
+    assert [p.get_xdata()[0] for p in points] == [1e-1, 1e-3, 1e-1, 1e-3]
+    assert sgd.get_xydata() == pytest.approx(np.array([[1e-3, 10], [1e-1, 0]]))
+    assert adamw.get_xydata() == pytest.approx(np.array([[1e-3, 30], [1e-1, 20]]))
+    axis.clear()
+    values_panel.draw(axis, "name", varied, entries, look)
+    assert [p.get_xdata()[0] for p in axis.lines[:4]] == [0, 0, 1, 1]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["sgd", "adamw"]
 
 
 def test_points_without_an_accuracy_are_not_drawn():
@@ -57,7 +92,7 @@ def test_a_description_names_the_front_and_not_what_is_pruned():
 def test_published_networks_of_each_family_stand_beside_the_madds_alone():
     v2 = drawn([result(0)])
     unpublished = drawn([result(0, network="se_mobilenet_v1")])
-    both = drawn([result(0), result(1, network="efficientnet_b1")])
+    both = drawn([result(0), result(1, network="efficientnet_b1", madds=5)])
     wide, _ = size(v2["accuracy_madds"])
     narrow, _ = size(unpublished["accuracy_madds"])
     assert wide == 2 * narrow

@@ -141,9 +141,9 @@ def test_what_failed_without_a_result_is_queued_again(begin):
     files, study = begin()
 
     def run(trial, number, values):
-        if number == 1:
-            files.begin(number, values)
-            files.end(number, results.Outcome(state="failed"))
+        if number != 2:
+            state = "failed" if number == 1 else "finished"
+            files.end(number, results.Outcome(state=state))
         if number in (1, 2):
             raise OSError("the disk is full")
         return 0.0
@@ -223,6 +223,34 @@ def test_a_bayesian_search_begins_with_the_fixed_points_and_then_learns(begin):
     assert sum(distances[-15:]) / 15 < 1.3 / 2
 
 
+def test_a_search_among_choices_runs_each_once(begin):
+    parameters = {
+        "model.width_multiplier": Choices(values=(0.25, 0.5, 0.75, 1.0)),
+        "batch_size": Choices(values=(16, 32, 64)),
+    }
+    files, study = begin(parameters=parameters, search="bayesian", trials=12)
+    taken = []
+
+    def run(trial, number, values):
+        taken.append((number, tuple(values.values())))
+        return values["model.width_multiplier"]  # what TPE would draw ever again
+
+    queue.work(study, files, run)
+    assert sorted(number for number, _ in taken) == list(range(12))
+    assert len({values for _, values in taken}) == 12
+    assert all(files.values(number) is not None for number in range(12))
+
+
+def test_a_point_whose_outcome_was_deleted_is_queued_again(begin):
+    files, study = begin()
+    queue.work(study, files, lambda trial, number, values: 0.0)
+    for number in range(5):
+        files.end(number, results.Outcome(state="finished"))
+    again = queue.open_study(files, files.storage_url)
+    (waiting,) = of_points(again, WAITING)
+    assert waiting.user_attrs["point"] == 5
+
+
 def test_a_search_for_two_things_finds_their_front(begin):
     files, study = begin(objectives=("accuracy", "madds"))
     assert [direction.name for direction in study.directions] == [
@@ -234,7 +262,8 @@ def test_a_search_for_two_things_finds_their_front(begin):
 
 
 def test_a_poor_training_is_pruned(begin):
-    files, study = begin(prune=True, search="random", trials=8)
+    seeds = Choices(values=tuple(range(8)))
+    files, study = begin(prune=True, parameters={"seed": seeds})
     steps = []
 
     def run(trial, number, values):

@@ -23,7 +23,7 @@ SWEEP = Sweep(
         "seed": Choices(values=(0, 1)),
     },
 )
-PICTURES = {"accuracy_madds.png", "accuracy_parameters.png", "training_curves.png"}
+PICTURES = {"accuracy_madds.png", "accuracy_values.png", "training_curves.png"}
 
 
 def point(number, width, seed, accuracy, **changes):

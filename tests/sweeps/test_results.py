@@ -118,6 +118,18 @@ def test_the_folder_of_a_training_is_refused(tmp_path):
     assert not (tmp_path / "sweep.json").exists()
 
 
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="is a file: use a folder"):
+        results.claim(str(tmp_path / "file"), make_sweep())
+
+
+def test_a_storage_that_refuses_leaves_no_sweep_behind(tmp_path):
+    with pytest.raises(UserError, match="must be a database URL"):
+        command.run(make_sweep(), str(tmp_path), workers=1, storage="no URL")
+    assert not list(tmp_path.iterdir())
+
+
 def test_no_folder_of_another_machine(tmp_path):
     with pytest.raises(UserError, match="is no local folder"):
         results.claim("gs://bucket/sweep", make_sweep())

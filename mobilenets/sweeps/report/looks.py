@@ -101,7 +101,7 @@ def _name(values: Mapping[str, Sequence[Any]], i: int) -> str:
 def _colours(values: Sequence[Any]) -> dict[str, Any]:
     """A colour for each value, in words; none if there are too many without order."""
     different = _different(values)
-    if _are_numbers(values):
+    if are_numbers(values):
         last = max(1, len(different) - 1)
         return {name: SEQUENCE(i / last) for i, name in enumerate(different)}
     if len(different) > len(PALETTE):
@@ -119,11 +119,12 @@ def _markers(values: Sequence[Any]) -> dict[str, str]:
 
 def _different(values: Sequence[Any]) -> list[str]:
     """The values in words, each once, numbers by their size."""
-    ordered = sorted(values) if _are_numbers(values) else values
+    ordered = sorted(values) if are_numbers(values) else values
     return list(dict.fromkeys(map(text, ordered)))
 
 
-def _are_numbers(values: Sequence[Any]) -> bool:
+def are_numbers(values: Sequence[Any]) -> bool:
+    """Whether they have an order; True and False have none."""
     return all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
 
 

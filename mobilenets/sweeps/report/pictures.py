@@ -1,7 +1,8 @@
 """The pictures of a sweep's report; a file of its own, as matplotlib loads slowly."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib
 
@@ -11,8 +12,9 @@ from mobilenets.sweeps.report import (
     published_panel,
     sweep_panel,
     training_panel,
+    values_panel,
 )
-from mobilenets.sweeps.report.entries import Entry, front, shown
+from mobilenets.sweeps.report.entries import Entry, aspects, front, shown
 from mobilenets.sweeps.report.looks import Looks, looks
 
 # The pictures with a front: what stands against accuracy, as code and in words.
@@ -21,7 +23,9 @@ COSTS = {
     "accuracy_parameters": ("parameters", "parameters"),
     "accuracy_latency": ("latency", "latency of one image"),
 }
-NAMES = (*COSTS, "training_curves")
+VALUES, CURVES = "accuracy_values", "training_curves"
+NAMES = (*COSTS, VALUES, CURVES)
+MOST_PANELS = 4  # of the picture of the values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,12 +51,16 @@ def draw(entries: Sequence[Entry]) -> list[Picture]:
     # What stands in a config may hold a $, which is no formula.
     with matplotlib.rc_context({"text.parse_math": False}):
         for name, (cost, title) in COSTS.items():
-            if drawn := shown(entries, cost):
+            drawn = shown(entries, cost)
+            # One cost of all, as of a sweep of learning rates, tells nothing.
+            if len(drawn) == 1 or len({getattr(entry, cost) for entry in drawn}) > 1:
                 pictures.append(_accuracy(name, cost, title, drawn, look))
         evaluated = shown(entries, "madds")
-        evaluated = [e for e in evaluated if training_panel.evaluations(e)]
-        if evaluated:
-            pictures.append(_training_curves(evaluated, look))
+        if varied := aspects(evaluated):
+            pictures.append(_values(varied, evaluated, look))
+        curves = [e for e in evaluated if training_panel.evaluations(e)]
+        if any(len(training_panel.evaluations(e)) > 1 for e in curves):
+            pictures.append(_training_curves(curves, look))
     return pictures
 
 
@@ -84,6 +92,20 @@ def _accuracy(
     return Picture(name, description, panels.png(figure), is_wide=bool(curves))
 
 
+def _values(
+    varied: Mapping[str, Sequence[Any]], evaluated: Sequence[Entry], look: Looks
+) -> Picture:
+    """Accuracy against each thing that varies; where these are many, the first."""
+    names = list(varied)[:MOST_PANELS]
+    figure = panels.new_figure(panels.WIDTH * max(1, 0.75 * len(names)))
+    axes = figure.subplots(1, len(names), squeeze=False, sharey=True)[0]
+    for name, axis in zip(names, axes, strict=True):
+        values_panel.draw(axis, name, varied, evaluated, look)
+    values_panel.legend(axes[0], evaluated, look)
+    description = f"Accuracy of {len(evaluated)} networks against {', '.join(names)}."
+    return Picture(VALUES, description, panels.png(figure), is_wide=len(names) > 1)
+
+
 def _training_curves(evaluated: Sequence[Entry], look: Looks) -> Picture:
     """Accuracy over the steps."""
     figure = panels.new_figure(width=1.5 * panels.WIDTH)
@@ -93,4 +115,4 @@ def _training_curves(evaluated: Sequence[Entry], look: Looks) -> Picture:
         f"Accuracy after each evaluation of {len(evaluated)} networks. "
         f"The best is {look[best].full_name} with {best.percent:.1f} %."
     )
-    return Picture("training_curves", description, panels.png(figure), is_wide=True)
+    return Picture(CURVES, description, panels.png(figure), is_wide=True)

@@ -21,7 +21,7 @@ MOST_NAMED = 10  # where there are more entries, only those on the front have na
 
 
 @dataclasses.dataclass(frozen=True)
-class _Mark:
+class Mark:
     """Where an entry is drawn: its cost, its accuracy, and that of its seeds."""
 
     x: float
@@ -47,9 +47,9 @@ def draw(
       entries: that have this cost and an accuracy, at least one.
       look: of the sweep.
     """
-    marks = _marks(entries, cost)
+    marks = marks_at([getattr(entry, cost) for entry in entries], entries)
     for entry in entries:
-        _draw_entry(axis, marks[entry.number], entry, look[entry])
+        draw_entry(axis, marks[entry.number], entry, look[entry])
     step = [marks[entry.number] for entry in front(entries, cost)]
     axis.step(
         [mark.x for mark in step],
@@ -61,7 +61,8 @@ def draw(
     )
     panels.finish(axis, f"This sweep, named by {look.named}", "accuracy, %")
     panels.cost_axis(axis, cost, title, [mark.x for mark in marks.values()])
-    panels.legend(axis, _meanings(entries, marks, look))
+    on_front = Line2D([], [], color=INK, linewidth=1.2, label="Pareto front")
+    panels.legend(axis, meanings(entries, marks, look, [on_front]))
 
 
 def name(axis: Axes, cost: str, entries: Sequence[Entry], look: Looks) -> None:
@@ -73,7 +74,8 @@ def name(axis: Axes, cost: str, entries: Sequence[Entry], look: Looks) -> None:
       entries: all of them; where they are few, each has its name.
       look: of the sweep.
     """
-    marks, on_front = _marks(entries, cost), front(entries, cost)
+    marks = marks_at([getattr(entry, cost) for entry in entries], entries)
+    on_front = front(entries, cost)
     others = entries if len(entries) <= MOST_NAMED else []
     named = {e.number: (*marks[e.number].place, look[e].name) for e in on_front}
     named |= {e.number: (*marks[e.number].place, look[e].name) for e in others}
@@ -83,11 +85,15 @@ def name(axis: Axes, cost: str, entries: Sequence[Entry], look: Looks) -> None:
     labels.place(axis, list(named.values()), lines)
 
 
-def _marks(entries: Sequence[Entry], cost: str) -> dict[int, _Mark]:
+def marks_at(xs: Sequence[float], entries: Sequence[Entry]) -> dict[int, Mark]:
     """Where to draw the entries, by number.
 
     What was ended early may lie so low that all others would lie in a line: then it is
     drawn a little below them.
+
+    Args:
+      xs: of each entry.
+      entries: with an accuracy.
     """
     finished = [entry.percent for entry in entries if entry.state == "finished"]
     floor = -math.inf
@@ -95,16 +101,16 @@ def _marks(entries: Sequence[Entry], cost: str) -> dict[int, _Mark]:
         spread = max(finished) - min(finished)
         floor = min(finished) - max(BELOW_POINTS, BELOW * spread)
     marks = {}
-    for entry in entries:
+    for x, entry in zip(xs, entries, strict=True):
         all_of_it = [100 * accuracy for accuracy in entry.accuracies]
         heights = (entry.percent, min(all_of_it), max(all_of_it))
         if entry.state != "finished":
             heights = (max(height, floor) for height in heights)
-        marks[entry.number] = _Mark(getattr(entry, cost), *heights)
+        marks[entry.number] = Mark(x, *heights)
     return marks
 
 
-def _draw_entry(axis: Axes, mark: _Mark, entry: Entry, look: Look) -> None:
+def draw_entry(axis: Axes, mark: Mark, entry: Entry, look: Look) -> None:
     """A point, hollow if not trained to its end, with the range over its seeds."""
     is_finished = entry.state == "finished"
     opacity = 1 if is_finished else PALE
@@ -132,17 +138,20 @@ def _draw_entry(axis: Axes, mark: _Mark, entry: Entry, look: Look) -> None:
         )
 
 
-def _meanings(
-    entries: Sequence[Entry], marks: Mapping[int, _Mark], look: Looks
+def meanings(
+    entries: Sequence[Entry],
+    marks: Mapping[int, Mark],
+    look: Looks,
+    lines: Sequence[Line2D] = (),
 ) -> dict[str, list[Line2D]]:
-    """The columns of a legend: colours, markers, and how a point is drawn."""
+    """The columns of a legend: colours, markers, how a point is drawn, and lines."""
     columns = panels.colour_column(look)
     if look.marked:
         columns[look.marked] = [
             Line2D([], [], linestyle="", marker=marker, color=GREY, label=value)
             for value, marker in look.markers.items()
         ]
-    drawing = [Line2D([], [], color=INK, linewidth=1.2, label="Pareto front")]
+    drawing = list(lines)
     if any(entry.state != "finished" for entry in entries):
         hollow = {"marker": "o", "markerfacecolor": "none", "alpha": PALE}
         label = "pruned or unfinished"
@@ -153,4 +162,4 @@ def _meanings(
         bar = Line2D([], [], linestyle="", marker="|", markersize=12, color=GREY)
         bar.set_label("lowest to highest of the seeds")
         drawing.append(bar)
-    return columns | {"": drawing}
+    return columns | ({"": drawing} if drawing else {})
