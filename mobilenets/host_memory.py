@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 # From glibc's malloc.h and Linux' mman-common.h.
-_M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 _MADV_HUGEPAGE = 14
 _HUGE_PAGE = 2**21
 
@@ -18,15 +18,17 @@ def use_huge_pages() -> None:
     """Asks for pages of 2 MB instead of 4 KB, and that they be kept for the next step.
 
     A training step on a CPU takes and frees some hundred MB of temporaries, which by
-    default are fresh pages each time, zeroed one by one: steps took 3 to 16 % longer,
-    and compiling a quarter less, as its threads now share one heap. On a host of GPUs
-    or TPUs it was not measured. To be called before JAX computes, and once: what is
-    allocated until then stays where it is.
+    default are fresh pages each time, zeroed one by one: of EfficientNet-B0 at 128
+    pixels 88,000 a step, which then took a third longer. To be called before JAX
+    computes, and once: what is allocated until then stays where it is.
     """
     libc = _glibc()
     if libc is None:
         return
-    libc.mallopt(_M_ARENA_MAX, 1)  # one heap for all threads: the one advised below
+    import jax
+
+    # Else a step runs in a thread of its own, whose heap glibc takes down each time.
+    jax.config.update("jax_cpu_enable_async_dispatch", False)
     libc.mallopt(_M_MMAP_MAX, 0)  # large blocks come from the heap, too
     libc.mallopt(_M_TRIM_THRESHOLD, -1)  # which does not shrink by itself
     _advise_huge_pages(libc)

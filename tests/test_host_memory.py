@@ -48,15 +48,52 @@ print(in_huge_pages(new()))
 """
 
 
-def run(*arguments):
+# Prints how many pages are new to the process in each of some steps, which need 40 MB
+# of temporaries.
+STEPS = """
+import resource, sys
+import jax
+from mobilenets import host_memory
+
+if "use" in sys.argv:
+    host_memory.use_huge_pages()
+
+@jax.jit
+def step(x):
+    y = jax.lax.optimization_barrier(x + 1)  # is kept, as the maps of a network are
+    return (y * y[::-1]).sum()
+
+x = jax.numpy.ones(10**7)
+for _ in range(2):
+    step(x).block_until_ready()
+host_memory.give_back()
+step(x).block_until_ready()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(4):
+    step(x).block_until_ready()
+print((resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) // 4)
+"""
+
+
+def output(script, *arguments):
     result = subprocess.run(
-        [sys.executable, "-c", SCRIPT, *arguments],
+        [sys.executable, "-c", script, *arguments],
         capture_output=True,
         text=True,
         check=True,
     )
-    first, kept, given_back, second = result.stdout.split()
+    return result.stdout.split()
+
+
+def run(*arguments):
+    first, kept, given_back, second = output(SCRIPT, *arguments)
     return first == "True", float(kept), float(given_back), second == "True"
+
+
+def test_a_step_takes_the_pages_of_the_one_before():
+    (new,), (new_by_default,) = output(STEPS, "use"), output(STEPS)
+    assert int(new_by_default) > 9_000  # 4 KB each
+    assert int(new) < 500
 
 
 def test_memory_is_in_huge_pages_and_kept_until_it_is_given_back():
