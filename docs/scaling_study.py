@@ -77,7 +77,11 @@ def run(folder: pathlib.Path, sweep: str) -> list[Found]:
     """
     words = ["sweep", "--config", f"configs/sweeps/{sweep}", "--workdir", str(folder)]
     for command in ([*words, "--workers", "2"], ["report", str(folder)]):
-        if code := subprocess.call([sys.executable, "-m", "mobilenets", *command]):
+        # Ctrl-C reaches the command, too, which saves before it ends; then so do we.
+        before = signal.signal(signal.SIGINT, lambda *_: None)
+        code = subprocess.call([sys.executable, "-m", "mobilenets", *command])
+        signal.signal(signal.SIGINT, before)
+        if code:
             sys.exit(code)
     found = results.Reader(results.open_folder(str(folder))).results()
     by_network: dict[str, list[results.Result]] = {}  # the same with every seed
@@ -135,11 +139,12 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def in_words(accuracies: Sequence[float]) -> str:
     """The mean over the seeds, and how far they are apart.
 
-    >>> in_words([88.0, 89.0])
-    '88.5 (88.0 to 89.0)'
+    >>> in_words([88.0, 89.0]), in_words([88.0])
+    ('88.5 (88.0 to 89.0)', '88.0')
     """
-    mean = statistics.mean(accuracies)
-    return f"{mean:.1f} ({min(accuracies):.1f} to {max(accuracies):.1f})"
+    mean, worst, best = (f(accuracies) for f in (statistics.mean, min, max))
+    spread = f" ({worst:.1f} to {best:.1f})" if accuracies[1:] else ""
+    return f"{mean:.1f}{spread}"
 
 
 def millions(madds: int) -> str:
@@ -202,6 +207,4 @@ def draw_line(
 
 
 if __name__ == "__main__":
-    # Ctrl-C reaches the sweep, too, which saves before it ends; then so do we.
-    signal.signal(signal.SIGINT, lambda *_: None)
     main(pathlib.Path(sys.argv[1]).absolute())

@@ -5,13 +5,14 @@ into the frozen, typed `Configuration` that all other code reads.
 """
 
 import dataclasses
+import pathlib
 from typing import Annotated, Any, Literal
 
 import ml_collections
 import pydantic
 from annotated_types import Ge, Gt, Le, Lt
 
-from mobilenets.errors import UserError, closest
+from mobilenets.errors import UserError, closest, unknown
 
 Positive = Annotated[int, Ge(1)]
 Fraction = Annotated[float, Ge(0), Lt(1)]
@@ -229,6 +230,10 @@ class Configuration(Section):
             )
 
 
+# Where config files with these functions are, unless they are beside the one meant.
+FOLDERS = {"get_config": "configs", "get_sweep": "configs/sweeps"}
+
+
 def defaults() -> ml_collections.ConfigDict:
     """The default of every value, for a config file to start from."""
     values = Configuration.model_construct().model_dump()
@@ -253,6 +258,24 @@ def in_words(what: str, error: pydantic.ValidationError) -> UserError:
     """The sentence for values that are not allowed, with a clause for each."""
     clauses = "; ".join(_clause(e) for e in error.errors())
     return UserError(f"{what} is wrong: {clauses}.")
+
+
+def unknown_file(path: str, function: str) -> UserError:
+    """The error for a path at which there is no Python file, with those that there are.
+
+    Args:
+      path: what was given.
+      function: a key of `FOLDERS`. Files with it are looked for where that path leads,
+        otherwise in the folder of ours.
+    """
+    meant = pathlib.Path(path)
+    names: list[str] = []
+    for folder in (meant if meant.is_dir() else meant.parent, FOLDERS[function]):
+        files = sorted(pathlib.Path(folder).glob("*.py"))
+        names = [str(f) for f in files if function in f.read_text(errors="replace")]
+        if names:
+            break
+    return unknown("config file", path, names)
 
 
 def set_value(config: ml_collections.ConfigDict, key: str, value: Any) -> None:

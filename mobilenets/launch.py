@@ -15,7 +15,7 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from mobilenets import compilation_cache, configuration, host_memory
-from mobilenets.errors import UserError, unknown
+from mobilenets.errors import UserError
 
 
 def define_config() -> None:
@@ -99,18 +99,7 @@ def _check_config_flags(argv: list[str]) -> None:
                 (value if equals else "".join(argv[i + 1 : i + 2])).partition(":")[0]
             )
             if not path.is_file() or path.suffix != ".py":
-                raise unknown("config file", str(path), _config_files(path))
-
-
-def _config_files(path: pathlib.Path) -> list[str]:
-    """The config files beside the one that was meant, otherwise in configs/."""
-    for folder in (path.parent, pathlib.Path("configs")):
-        files = [
-            p for p in sorted(folder.glob("*.py")) if "get_config" in p.read_text()
-        ]
-        if files:
-            return [str(p) for p in files]
-    return []
+                raise configuration.unknown_file(str(path), "get_config")
 
 
 def _in_words(message: str) -> str:

@@ -328,8 +328,8 @@ axis.legend()
 plt.show()
 
 # %% [markdown]
-# All of them see the whole image long before the end, and the kernels of 5 x 5 in
-# EfficientNet widen it fast. (Squeeze-and-excitation, which Lite has not, would make
+# All but MobileNetV1 see the whole image long before the end, and the kernels of 5 x 5
+# in EfficientNet widen it fast. (Squeeze-and-excitation, which Lite has not, would make
 # every field infinite: a mean over the map sees all of it.)
 #
 # ## The receptive field, in effect

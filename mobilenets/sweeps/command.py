@@ -113,6 +113,8 @@ def _work(files: SweepFolder, url: str, workers: int, reader: Reader) -> None:
     shown = _live_table(sweep, before=reader.results())
     with _forward_signals(processes) as stopped, shown as show:
         for number in range(workers):
+            if stopped:
+                break
             with _share_of_cores(number, workers) as variables:
                 processes.append(_start_worker(files, url, number, variables))
         while any(process.poll() is None for process in processes):
@@ -126,9 +128,10 @@ def _work(files: SweepFolder, url: str, workers: int, reader: Reader) -> None:
         sys.exit(128 + stopped[-1])
     if left:
         ends = dict.fromkeys(_end(p.returncode) for p in processes if p.returncode)
+        died = f", as workers have died ({', '.join(ends)})" if ends else ""
         raise UserError(
-            f"{_points(left)} left, as workers have died ({', '.join(ends)}): see "
-            f"{files.workers}. The same command goes on."
+            f"{_points(left)} left{died}: see {files.workers} for the reason. The same "
+            "command goes on."
         )
 
 
@@ -152,12 +155,13 @@ def _share_of_cores(number: int, workers: int) -> Iterator[dict[str, str]]:
     threads as there are cores: the results of a point then are those of `train.py`, to
     the bit.
     """
-    if not hasattr(os, "sched_setaffinity"):
+    try:
+        cores = os.sched_getaffinity(0)
+        own = sorted(cores)[number % len(cores) :: workers]
+        os.sched_setaffinity(0, own)
+    except (AttributeError, OSError):  # no Linux, or not allowed
         yield {}
         return
-    cores = os.sched_getaffinity(0)
-    own = sorted(cores)[number % len(cores) :: workers]
-    os.sched_setaffinity(0, own)
     try:
         yield {"NPROC": str(len(cores))}
     finally:
@@ -169,7 +173,8 @@ def _start_worker(
 ) -> subprocess.Popen:
     """A process of its own session, so that Ctrl-C reaches it through us, once."""
     files.workers.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "mobilenets.sweeps.worker", str(files.path), url]
+    worker = [sys.executable, "-m", "mobilenets.sweeps.worker"]
+    command = [*worker, str(files.path), url, str(os.getpid())]
     log_name = f"{platform.node()}-{os.getpid()}-{number}.log"
     with (files.workers / log_name).open("a") as log:
         return subprocess.Popen(
@@ -269,13 +274,14 @@ def _state(result: Result) -> str:
 
 def _varied(sweep: Sweep) -> list[str]:
     """The columns of the values that differ: the last part of their keys."""
-    return [f">{key.rpartition('.')[2]}" for key in definition.varied_keys(sweep)]
+    names = definition.short_names(definition.varied_keys(sweep))
+    return [f">{name}" for name in names.values()]
 
 
 def _shown(sweep: Sweep, values: Mapping[str, Any]) -> list[str]:
     """The values of a point in these columns."""
     flat = definition.flatten(values)
-    return [definition.text(flat.get(key, "")) for key in definition.varied_keys(sweep)]
+    return [definition.text(flat.get(key)) for key in definition.varied_keys(sweep)]
 
 
 def _left(found: Sequence[Result], sweep: Sweep) -> int:

@@ -21,7 +21,7 @@ from annotated_types import Ge
 
 from mobilenets import configuration
 from mobilenets.configuration import Configuration, Section
-from mobilenets.errors import UserError, unknown
+from mobilenets.errors import UserError
 
 # The values that one point of a sweep gives to keys of the config. A value that is a
 # dict gives several keys of a section.
@@ -42,7 +42,7 @@ class Choices(Section):
     @pydantic.model_validator(mode="after")
     def _check(self) -> "Choices":
         for i, value in enumerate(self.values):
-            if repr(value) in map(repr, self.values[:i]):  # 1 and True are two
+            if value in self.values[:i]:
                 raise ValueError(f"values has {value!r} twice")
         return self
 
@@ -125,8 +125,8 @@ class Sweep(Section):
         combinations = math.prod(p.size for p in self.parameters.values())
         if self.trials > combinations:
             raise ValueError(
-                f"trials is {self.trials}, but there are {combinations} combinations "
-                "of the choices: use a grid"
+                f"trials is {self.trials}, but of the values there are only "
+                f"{combinations} combinations: use no more"
             )
         if self.search == "bayesian" and self.trials <= STARTUP_TRIALS:
             raise ValueError(
@@ -165,10 +165,10 @@ class Sweep(Section):
 
     def draw_other(self, drawn: Iterable[Values], generator: random.Random) -> Values:
         """A point at random that is none of those; there must be one."""
-        known = {repr(point) for point in drawn}
+        known = list(drawn)
         while True:
             point = {k: _draw(p, generator) for k, p in self.parameters.items()}
-            if repr(point) not in known:
+            if point not in known:
                 return point
 
 
@@ -231,14 +231,30 @@ def in_words(values: Values) -> str:
     >>> in_words({"model.width_multiplier": 0.5, "model": {"resolution": 24}})
     'width_multiplier 0.5, resolution 24'
     """
-    return ", ".join(
-        f"{key.rpartition('.')[2]} {text(value)}"
-        for key, value in flatten(values).items()
-    )
+    flat = flatten(values)
+    names = short_names(flat)
+    return ", ".join(f"{names[key]} {text(value)}" for key, value in flat.items())
+
+
+def short_names(keys: Iterable[str]) -> dict[str, str]:
+    """The last part of each dotted key, or all of it where two end alike.
+
+    >>> short_names(["a.name", "b.name", "c.rate"])
+    {'a.name': 'a.name', 'b.name': 'b.name', 'c.rate': 'rate'}
+    """
+    last = {key: key.rpartition(".")[2] for key in keys}
+    ends = list(last.values())
+    return {key: end if ends.count(end) == 1 else key for key, end in last.items()}
 
 
 def text(value: Any) -> str:
-    """A value for people, an empty one too."""
+    """A value of a config for people, four digits of a fraction; "" for none.
+
+    >>> text(0.0123456), text("adamw"), text(""), text(None)
+    ('0.01235', 'adamw', "''", '')
+    """
+    if value is None:
+        return ""
     return f"{value:.4g}" if isinstance(value, float) else str(value) or "''"
 
 
@@ -265,7 +281,7 @@ def _call(file: str, name: str) -> Any:
     """
     path, colon, argument = file.partition(":")
     if not pathlib.Path(path).is_file() or not path.endswith(".py"):
-        raise unknown("file", path, _files_with(name, near=pathlib.Path(path)))
+        raise configuration.unknown_file(path, name)
     with _here_on_path():
         try:
             function = runpy.run_path(path).get(name)
@@ -277,21 +293,13 @@ def _call(file: str, name: str) -> Any:
         except pydantic.ValidationError as error:
             raise configuration.in_words(file, error) from None
         except Exception as error:
-            line = traceback.extract_tb(error.__traceback__)[-1].lineno
+            frames = traceback.extract_tb(error.__traceback__)
+            lines = [frame.lineno for frame in frames if frame.filename == path]
             if isinstance(error, SyntaxError):
-                line = error.lineno
+                lines = [error.lineno]
+            where = f" in line {lines[-1]}" if lines else ""
             kind = type(error).__name__
-            raise UserError(
-                f"{path} fails in line {line} with {kind}: {error}."
-            ) from None
-
-
-def _files_with(function: str, near: pathlib.Path) -> Iterator[str]:
-    """The Python files that define it, in a folder or in the one of a wrong path."""
-    folder = near if near.is_dir() else near.parent
-    for path in folder.glob("*.py"):
-        if f"def {function}(" in path.read_text(errors="replace"):
-            yield str(path)
+            raise UserError(f"{path} fails{where} with {kind}: {error}.") from None
 
 
 @contextlib.contextmanager

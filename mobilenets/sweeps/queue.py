@@ -153,7 +153,7 @@ def work(
             other = sweep.draw_other(others, random.Random(sweep.seed + trial.number))
             study.enqueue_trial(_encoded(sweep, other), {_POINT: number})
             raise
-        return run(trial, number, files.values(number) or values)
+        return run(trial, number, values)
 
     while _is_one_waiting(study, files):
         taken = None
@@ -195,13 +195,15 @@ def _is_abandoned(trial: FrozenTrial, files: SweepFolder) -> bool:
 
     A worker holds the lock of its point from then on.
     """
-    started = trial.datetime_start
-    if not started or (datetime.datetime.now() - started).seconds < GRACE_SECONDS:
+    started, number = trial.datetime_start, trial.user_attrs[_POINT]
+    if not started or files.outcome(number):  # with an outcome it is about to end
+        return False
+    if (datetime.datetime.now() - started).total_seconds() < GRACE_SECONDS:
         return False
     try:
-        with files.point_lock(trial.user_attrs[_POINT]).acquire(timeout=0):
+        with files.point_lock(number).acquire(timeout=0):
             return True
-    except (filelock.Timeout, OSError, NotImplementedError):  # held, or no locks here
+    except (filelock.Timeout, OSError):  # it is held
         return False
 
 
@@ -209,7 +211,10 @@ def _put_back(study: optuna.Study, number: int) -> None:
     """Lets a copy of a trial that was interrupted wait in its place."""
     trial = _trial(study, number)
     if trial.state is _TrialState.RUNNING:
-        study.tell(number, state=_TrialState.FAIL)
+        try:
+            study.tell(number, state=_TrialState.FAIL)
+        except ValueError:  # it has ended meanwhile
+            return
     elif trial.state is not _TrialState.FAIL:  # it was done, after all
         return
     copies = [

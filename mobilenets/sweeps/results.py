@@ -5,6 +5,7 @@
     FOLDER/points/007/              the workdir of a run, as train.py leaves one
     FOLDER/points/007/point.json    the values of the point, from when it is begun
     FOLDER/points/007/outcome.json  how it ended: see `Outcome`
+    FOLDER/by_itself/007/           where the report's command trains the point again
     FOLDER/workers/                 what each worker has printed
     FOLDER/report/                  what `mobilenets report` writes
 
@@ -107,6 +108,10 @@ class SweepFolder:
     def point(self, number: int) -> pathlib.Path:
         """The workdir of a run."""
         return self.path / "points" / f"{number:03}"
+
+    def by_itself(self, number: int) -> pathlib.Path:
+        """Where the command in the report trains a point, apart from the sweep."""
+        return self.path / "by_itself" / f"{number:03}"
 
     def point_lock(self, number: int) -> filelock.FileLock:
         """Held while a run is trained: it is nobody else's then."""
@@ -364,7 +369,8 @@ class Reader:
         try:
             run = self.run(number)
         except UserError as error:
-            return self._impossible(number, str(error))
+            self._ended[number] = self._impossible(number, str(error))
+            return self._ended[number]
         if run is None:
             return None
         records = read_metrics(workdir.Workdir(folder).metrics)
@@ -382,7 +388,7 @@ class Reader:
             records=records,
             total_steps=run.total_steps,
             workdir=folder,
-            command=definition.command(self._files.sweep, run.values, folder),
+            command=self._command(number, run.values),
         )
         if outcome:
             self._ended[number] = result
@@ -404,10 +410,12 @@ class Reader:
             records=[],
             total_steps=0,
             workdir=self._files.point(number),
-            command=definition.command(
-                self._files.sweep, values, self._files.point(number)
-            ),
+            command=self._command(number, values),
         )
+
+    def _command(self, number: int, values: Values) -> str:
+        folder = self._files.by_itself(number)
+        return definition.command(self._files.sweep, values, folder)
 
 
 def accuracies(records: list[dict[str, Any]], headline: str) -> list[float]:

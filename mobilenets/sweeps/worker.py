@@ -1,4 +1,4 @@
-"""A worker's process: `python -m mobilenets.sweeps.worker FOLDER STORAGE`.
+"""A worker's process: `python -m mobilenets.sweeps.worker FOLDER STORAGE PARENT`.
 
 `mobilenets sweep` starts it.
 """
@@ -21,28 +21,35 @@ from mobilenets.training import loop
 from mobilenets.training.progress import Results
 
 
-def main(path: str, url: str) -> None:
-    """Trains one point after the other, until all are done."""
+def main(path: str, url: str, parent: int) -> None:
+    """Trains one point after the other, until all are done.
+
+    Args:
+      path: the sweep's folder.
+      url: of Optuna's storage.
+      parent: the process that has started this one. If it was killed, this one ends at
+        the next evaluation: who starts the command again has no more workers than
+        asked for.
+    """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     launch.prepare_jax()
     files = results.open_folder(path)
 
     def run(trial: optuna.Trial, number: int, values: Values) -> list[float]:
-        _end_if_stopped()
+        _end_if_stopped(parent)
         print(f"Point {number}: {dict(values)}", flush=True)
         jax.clear_caches()  # of the programs of the point before
         with files.point_lock(number):
             outcome = files.outcome(number)  # if a worker died before it could tell
             if outcome is None:
-                outcome = _train(files, trial, number, values)
+                outcome = _train(files, trial, number, values, parent)
                 files.end(number, outcome)
         return _objectives(files, number, values, outcome)
 
     queue.work(queue.open_study(files, url), files, run)
 
 
-_PARENT = os.getppid()
 # Signals that came while no training was listening for them.
 _stops: list[int] = []
 
@@ -52,20 +59,23 @@ def _stop(number: int, _: object) -> None:
     sys.exit(128 + number)
 
 
-def _end_if_stopped() -> None:
+def _end_if_stopped(parent: int) -> None:
     """Ends where `_stop` could not: Python ignores what is raised in a finalizer.
 
-    Ends, too, if the command that has started this process was killed: who starts it
-    again would have more workers than asked for.
+    And if the parent has gone.
     """
     if _stops:
         sys.exit(128 + _stops[0])
-    if os.getppid() != _PARENT:
+    if os.getppid() != parent:
         sys.exit("error: the command that started this worker is gone.")
 
 
 def _train(
-    files: SweepFolder, trial: optuna.Trial, number: int, values: Values
+    files: SweepFolder,
+    trial: optuna.Trial,
+    number: int,
+    values: Values,
+    parent: int,
 ) -> Outcome:
     """Trains a point from its last checkpoint, if any."""
     try:
@@ -77,7 +87,7 @@ def _train(
         planned, task = results.prepare(files.sweep, values)
 
         def after_evaluation(step: int, evaluated: Results) -> None:
-            _end_if_stopped()
+            _end_if_stopped(parent)
             if files.sweep.prune and step < planned.total_steps:
                 # By their number, as batches of other sizes make other steps.
                 number_done = len(files.evaluations(number, planned.headline))
@@ -128,4 +138,4 @@ def _objectives(
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))

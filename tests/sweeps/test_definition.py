@@ -124,6 +124,12 @@ def test_the_command_of_a_point_gives_the_same_config(tmp_path):
     }
 
 
+def test_two_keys_with_one_end_are_told_apart():
+    values = {"model.name": "mobilenet_v1", "optimizer.name": "sgd", "seed": 1}
+    expected = "model.name mobilenet_v1, optimizer.name sgd, seed 1"
+    assert definition.in_words(values) == expected
+
+
 def test_what_is_set_on_the_command_line_is_part_of_the_sweep():
     sweep = definition.load("configs/sweeps/width_resolution.py", {"epochs": 1.0})
     assert definition.run_config(sweep, sweep.points[0]).epochs == 1.0
@@ -171,8 +177,8 @@ def test_every_point_of_our_sweeps_is_a_run(name):
         ),
         (
             "Sweep(config='a.py', search='random', trials=7, parameters="
-            "{'x': Choices(values=(1, True)), 'y': Range(low=1, high=3)})",
-            "trials is 7, but there are 6 combinations",
+            "{'x': Choices(values=(1, 2)), 'y': Range(low=1, high=3)})",
+            "trials is 7, but of the values there are only 6 combinations",
         ),
         (
             "Sweep(config='a.py', search='bayesian', trials=10,"
@@ -202,9 +208,7 @@ def test_a_value_that_is_not_allowed_is_met_with_its_point(parameters, sentence)
 
 
 def test_an_argument_that_a_file_does_not_take_is_met():
-    with pytest.raises(
-        UserError, match=r"width_resolution\.py fails in line \d+ with TypeError"
-    ):
+    with pytest.raises(UserError, match=r"width_resolution\.py fails with TypeError"):
         definition.load("configs/sweeps/width_resolution.py:width=2")
 
 

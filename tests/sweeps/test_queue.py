@@ -195,7 +195,6 @@ def test_another_storage_takes_the_values_that_a_search_had_chosen(begin, tmp_pa
     first, second = {}, {}
 
     def run(trial, number, values):
-        files.begin(number, values)
         first[number] = values
         return values["optimizer.learning_rate"]
 

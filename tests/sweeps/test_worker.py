@@ -1,6 +1,7 @@
 """What a worker makes of a training, with trainings that are made up."""
 
 import json
+import os
 import pathlib
 
 import pytest
@@ -39,7 +40,7 @@ def work(tmp_path, monkeypatch):
                 after_evaluation(step, {"ema": {"top1": top1}})
 
         monkeypatch.setattr(worker.loop, "train", train)
-        worker.main(str(files.path), files.storage_url)
+        worker.main(str(files.path), files.storage_url, os.getppid())
         return files
 
     return work
@@ -86,7 +87,7 @@ def test_a_point_with_an_outcome_is_not_trained_again(work, tmp_path):
     files = work(lambda width, i: trained.append(width) or 0.5)
     assert len(trained) == 18
     # Another storage knows of nothing; the folder does.
-    worker.main(str(files.path), f"sqlite:///{tmp_path}/other.db")
+    worker.main(str(files.path), f"sqlite:///{tmp_path}/other.db", os.getppid())
     assert len(trained) == 18
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import jax
 
 from mobilenets import latency
+from mobilenets.errors import UserError
 from mobilenets.sweeps import results
 from mobilenets.sweeps.report import page
 from mobilenets.sweeps.results import Reader, Result, SweepFolder
@@ -25,6 +26,10 @@ def make(path: str, tell: Callable[[str], None]) -> pathlib.Path:
     """
     files = results.open_folder(path)
     files.check_config()
+    try:  # before minutes of measuring
+        files.report.mkdir(exist_ok=True)
+    except OSError as error:
+        raise UserError(f"Cannot write to {path}: {error.strerror}.") from None
     reader = Reader(files)
     found = reader.results()
     page.write(files.sweep, found, _latencies(files, reader, found, tell), files.report)
@@ -60,6 +65,5 @@ def _latencies(
     names = {net: str(number) for number, net in nets.items()}
     measured = latency.measure({name: net for net, name in names.items()}, tell=tell)
     seconds = {number: measured[names[net]].median for number, net in nets.items()}
-    files.report.mkdir(exist_ok=True)
     results.write(kept, json.dumps({"device": device, "seconds": seconds}, indent=1))
     return seconds

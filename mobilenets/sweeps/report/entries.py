@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mobilenets.sweeps.definition import Values
+from mobilenets.sweeps.definition import Values, short_names
 from mobilenets.sweeps.results import Result, State
 
 SEED = "seed"
@@ -154,17 +154,6 @@ def shown(entries: Sequence[Entry], cost: str) -> list[Entry]:
     ]
 
 
-def short_names(keys: Sequence[str]) -> dict[str, str]:
-    """The last part of each dotted key, or all of it where two end alike.
-
-    >>> short_names(["a.name", "b.name", "c.rate"])
-    {'a.name': 'a.name', 'b.name': 'b.name', 'c.rate': 'rate'}
-    """
-    last = {key: key.rpartition(".")[2] for key in keys}
-    ends = list(last.values())
-    return {key: end if ends.count(end) == 1 else key for key, end in last.items()}
-
-
 def keys(results: Sequence[Result]) -> list[str]:
     """The keys of the values, without the seed, in the order of their first use."""
     every = itertools.chain.from_iterable(result.values for result in results)
@@ -187,23 +176,13 @@ def aspects(entries: Sequence[Entry]) -> dict[str, list[Any]]:
     left out. An entry that does not set a key has None there.
     """
     networks: list[Any] = [entry.network for entry in entries]
-    found = {"network": networks} if len(set(networks)) > 1 else {}
+    # A point that is no network has none.
+    found = {"network": networks} if len(set(networks) - {""}) > 1 else {}
     for key, name in short_names(varying(entries)).items():
         values = [entry.values.get(key) for entry in entries]
         if values != networks:
             found[name] = values
     return found
-
-
-def text(value: Any) -> str:
-    """A value of a config as the report writes it; four digits of a fraction.
-
-    >>> text(0.0123456), text("adamw"), text(None)
-    ('0.01235', 'adamw', '')
-    """
-    if value is None:
-        return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def short(number: float) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 import matplotlib
 from matplotlib.colors import LinearSegmentedColormap
 
-from mobilenets.sweeps.report.entries import Entry, aspects, text
+from mobilenets.sweeps.definition import text
+from mobilenets.sweeps.report.entries import Entry, aspects
 
 BLUE = "#1f5fa8"
 # For values without an order, and for those with one: viridis without its end, which is

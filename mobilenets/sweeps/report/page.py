@@ -14,7 +14,7 @@ import jinja2
 
 from mobilenets.errors import UserError
 from mobilenets.sweeps import definition
-from mobilenets.sweeps.definition import Sweep
+from mobilenets.sweeps.definition import Sweep, text
 from mobilenets.sweeps.report import pictures
 from mobilenets.sweeps.report.entries import (
     SEED,
@@ -25,7 +25,6 @@ from mobilenets.sweeps.report.entries import (
     keys,
     short,
     shown,
-    text,
     varying,
 )
 from mobilenets.sweeps.report.pictures import Picture
@@ -138,7 +137,9 @@ def _page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    by_accuracy = sorted(entries, key=lambda e: (-(e.accuracy or -1), e.number))
+    by_accuracy = sorted(
+        entries, key=lambda e: (e.accuracy is None, -(e.accuracy or 0), e.number)
+    )
     fronts = _fronts(entries)
     return environment.from_string(template.read_text("utf-8")).render(
         sweep=sweep,
@@ -151,6 +152,11 @@ def _page(
         errors={entry.number: _errors(entry) for entry in entries},
         results=sorted(results, key=lambda result: result.number),
     )
+
+
+def _best_first(entry: Entry) -> tuple[float, int]:
+    """By accuracy, at the end what has none, and then by number."""
+    return 1 if entry.accuracy is None else -entry.accuracy, entry.number
 
 
 def _summary(
@@ -166,7 +172,7 @@ def _summary(
     summary = [("search", search), ("points", f"{sweep.size}: {points or 'none yet'}")]
     if sweep.values:
         summary.insert(1, ("in all points", definition.in_words(sweep.values)))
-    networks = list({entry.network for entry in by_accuracy})
+    networks = list({entry.network for entry in by_accuracy} - {""})
     if len(networks) == 1:
         summary.insert(0, ("network", networks[0]))
     differ = varying(by_accuracy)
@@ -221,7 +227,7 @@ def _columns(
 ) -> list[_Column]:
     """The table of the entries; columns that would be empty are left out."""
     differ = aspects(entries)
-    pixels = [str(entry.resolution) for entry in entries]
+    pixels = [_count(entry.resolution) for entry in entries]
     if "resolution" in differ or len(set(pixels)) == 1:
         pixels = []  # told already, or nothing to tell
     on_fronts = [", ".join(fronts.get(entry.number, [])) for entry in entries]
@@ -229,8 +235,8 @@ def _columns(
         _Column("point", [_numbers(entry) for entry in entries]),
         *(_values_column(name, values) for name, values in differ.items()),
         _Column("pixels", pixels),
-        _Column("parameters", [f"{entry.parameters:,}" for entry in entries]),
-        _Column("MAdds", [f"{entry.madds:,}" for entry in entries]),
+        _Column("parameters", [_count(entry.parameters) for entry in entries]),
+        _Column("MAdds", [_count(entry.madds) for entry in entries]),
         _Column("latency, ms", [_milliseconds(entry) for entry in entries]),
         _Column("accuracy, %", [_accuracy(entry) for entry in entries]),
         _Column("over seeds", [_range(entry) for entry in entries]),
@@ -244,6 +250,11 @@ def _columns(
 def _values_column(name: str, values: Sequence[Any]) -> _Column:
     is_number = all(isinstance(value, int | float | None) for value in values)
     return _Column(name, [text(v) for v in values], "number" if is_number else "words")
+
+
+def _count(number: int) -> str:
+    """Of a network; a point that is none has nothing to count."""
+    return f"{number:,}" if number else ""
 
 
 def _numbers(entry: Entry) -> str:

@@ -129,8 +129,8 @@ def colour_column(look: Looks) -> dict[str, list[Line2D]]:
     return {look.coloured: handles}
 
 
-def legend(axis: Axes, columns: Mapping[str, Sequence[Line2D]]) -> None:
-    """Writes columns below a panel, each under its heading; "" has none."""
+def legend(owner: Axes | Figure, columns: Mapping[str, Sequence[Line2D]]) -> None:
+    """Writes columns below a panel, or below all; each under its heading if any."""
     if not columns:
         return
     with_headings = [
@@ -139,12 +139,13 @@ def legend(axis: Axes, columns: Mapping[str, Sequence[Line2D]]) -> None:
     ]
     filled = itertools.zip_longest(*with_headings, fillvalue=words(""))
     handles = itertools.chain.from_iterable(zip(*filled, strict=True))
-    written = axis.legend(
+    place = {"loc": "outside lower left"}
+    if isinstance(owner, Axes):
+        place = {"loc": "upper left", "bbox_to_anchor": (0, -0.14), "borderaxespad": 0}
+    written = owner.legend(
         handles=list(handles),
         ncols=len(columns),
-        loc="upper left",
-        bbox_to_anchor=(0, -0.14),
-        borderaxespad=0,
+        **place,
         frameon=False,
         fontsize=9,
     )

@@ -101,7 +101,7 @@ def _values(
     axes = figure.subplots(1, len(names), squeeze=False, sharey=True)[0]
     for name, axis in zip(names, axes, strict=True):
         values_panel.draw(axis, name, varied, evaluated, look)
-    values_panel.legend(axes[0], evaluated, look)
+    values_panel.legend(figure, evaluated, look)
     description = f"Accuracy of {len(evaluated)} networks against {', '.join(names)}."
     return Picture(VALUES, description, panels.png(figure), is_wide=len(names) > 1)
 

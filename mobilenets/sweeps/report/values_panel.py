@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from mobilenets.sweeps.definition import text
 from mobilenets.sweeps.report import panels, sweep_panel
-from mobilenets.sweeps.report.entries import Entry, text
+from mobilenets.sweeps.report.entries import Entry
 from mobilenets.sweeps.report.looks import Looks, are_numbers
 from mobilenets.sweeps.report.panels import GREY
 
@@ -21,7 +23,7 @@ def draw(
     entries: Sequence[Entry],
     look: Looks,
 ) -> None:
-    """Draws the entries; a line joins those that differ in this value alone.
+    """Draws the entries; a line joins the finished that differ in this value alone.
 
     Args:
       axis: an empty panel.
@@ -36,8 +38,9 @@ def draw(
     lines: dict[str, list[tuple[float, float]]] = {}
     for i, entry in enumerate(entries):
         sweep_panel.draw_entry(axis, marks[entry.number], entry, look[entry])
-        alike = repr([values[i] for values in others])
-        lines.setdefault(alike, []).append(marks[entry.number].place)
+        if entry.state == "finished":
+            alike = repr([values[i] for values in others])
+            lines.setdefault(alike, []).append(marks[entry.number].place)
     for line in lines.values():
         axis.plot(*zip(*sorted(line), strict=True), color=GREY, alpha=0.5, zorder=1)
     panels.finish(axis, f"Accuracy against {name}", "accuracy, %")
@@ -45,10 +48,10 @@ def draw(
     axis.label_outer(remove_inner_ticks=True)
 
 
-def legend(axis: Axes, entries: Sequence[Entry], look: Looks) -> None:
-    """What colours and markers tell, below one of the panels."""
+def legend(figure: Figure, entries: Sequence[Entry], look: Looks) -> None:
+    """What colours and markers tell, below the panels."""
     marks = sweep_panel.marks_at([0.0] * len(entries), entries)
-    panels.legend(axis, sweep_panel.meanings(entries, marks, look))
+    panels.legend(figure, sweep_panel.meanings(entries, marks, look))
 
 
 def _scale(axis: Axes, values: Sequence[Any]) -> list[float]:
