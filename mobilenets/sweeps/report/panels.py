@@ -4,7 +4,7 @@ import io
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import Any, cast
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -139,7 +139,7 @@ def legend(owner: Axes | Figure, columns: Mapping[str, Sequence[Line2D]]) -> Non
     ]
     filled = itertools.zip_longest(*with_headings, fillvalue=words(""))
     handles = itertools.chain.from_iterable(zip(*filled, strict=True))
-    place = {"loc": "outside lower left"}
+    place: dict[str, Any] = {"loc": "outside lower left"}
     if isinstance(owner, Axes):
         place = {"loc": "upper left", "bbox_to_anchor": (0, -0.14), "borderaxespad": 0}
     written = owner.legend(
