@@ -1,6 +1,7 @@
 """The folder of a sweep, and what is told of it before anything is run."""
 
 import json
+import os
 
 import pytest
 
@@ -177,3 +178,17 @@ def test_latency_is_not_measured_by_workers_side_by_side(tmp_path):
     with pytest.raises(UserError, match=r"use --workers 1"):
         command.run(sweep, str(tmp_path), workers=2, storage=None)
     assert not (tmp_path / "sweep.json").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Linux binds to cores")
+@pytest.mark.parametrize("workers", [1, 2, 1000])
+def test_workers_share_the_cores(workers):
+    cores = os.sched_getaffinity(0)
+    shares = []
+    for number in range(workers):
+        with command._share_of_cores(number, workers) as variables:
+            shares.append(os.sched_getaffinity(0))
+            assert variables == {"NPROC": str(len(cores))}
+    assert os.sched_getaffinity(0) == cores == set.union(*shares)
+    assert all(shares)
+    assert max(map(len, shares)) == max(1, -(-len(cores) // workers))
