@@ -327,7 +327,7 @@ MISTAKES = [
     (["report", "/nowhere"], "/nowhere holds no sweep: it has no sweep.json"),
     (["sweep"], "Missing option '--config'"),
     (["sweep", *WIDTHS], "--workdir is missing"),
-    (["sweep", "--config", "configs/sweeps/widths.py"], "Unknown file"),
+    (["sweep", "--config", "configs/sweeps/widths.py"], "Unknown config file"),
     (["sweep", *WIDTHS, "--wrokdir", "runs"], "Unknown argument '--wrokdir'"),
     (["sweep", *WIDTHS, "--config.epochs"], "Unknown argument '--config.epochs'"),
     (["sweep", *WIDTHS, "--config.epoch=3"], "unknown key epoch (did you mean epochs"),
