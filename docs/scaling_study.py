@@ -142,9 +142,10 @@ def in_words(accuracies: Sequence[float]) -> str:
     >>> in_words([88.0, 89.0]), in_words([88.0])
     ('88.5 (88.0 to 89.0)', '88.0')
     """
-    mean, worst, best = (f(accuracies) for f in (statistics.mean, min, max))
-    spread = f" ({worst:.1f} to {best:.1f})" if accuracies[1:] else ""
-    return f"{mean:.1f}{spread}"
+    mean = f"{statistics.mean(accuracies):.1f}"
+    if len(accuracies) == 1:
+        return mean
+    return f"{mean} ({min(accuracies):.1f} to {max(accuracies):.1f})"
 
 
 def millions(madds: int) -> str:

@@ -6,11 +6,12 @@ that of a dead worker: it is marked as failed, and its copy waits for the next w
 which goes on from the last checkpoint, as the folder is the point's.
 """
 
+import contextlib
 import datetime
 import random
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import filelock
@@ -56,7 +57,7 @@ def open_study(files: SweepFolder, url: str) -> optuna.Study:
       UserError: the storage cannot be used.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with files.lock():
+    with _storage_errors(), files.lock():
         return _filled(files, open_storage(url))
 
 
@@ -66,7 +67,7 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
     Raises:
       UserError: the storage cannot be used.
     """
-    try:
+    with _storage_errors():
         return optuna.storages.RDBStorage(
             url,
             engine_kwargs=_SQLITE if url.startswith("sqlite") else _SERVER,
@@ -74,6 +75,13 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
             grace_period=GRACE_SECONDS,
             heartbeat_stale_trial_callback=_retry,
         )
+
+
+@contextlib.contextmanager
+def _storage_errors() -> Iterator[None]:
+    """Errors of a storage that cannot be used, as sentences."""
+    try:
+        yield
     except ImportError as error:
         raise UserError(
             f"--storage needs a package that is not installed ({error}): for "
@@ -195,13 +203,13 @@ def _is_abandoned(trial: FrozenTrial, files: SweepFolder) -> bool:
 
     A worker holds the lock of its point from then on.
     """
-    started, number = trial.datetime_start, trial.user_attrs[_POINT]
-    if not started or files.outcome(number):  # with an outcome it is about to end
+    started = trial.datetime_start
+    if not started:
         return False
     if (datetime.datetime.now() - started).total_seconds() < GRACE_SECONDS:
         return False
     try:
-        with files.point_lock(number).acquire(timeout=0):
+        with files.point_lock(trial.user_attrs[_POINT]).acquire(timeout=0):
             return True
     except (filelock.Timeout, OSError):  # it is held
         return False

@@ -45,7 +45,7 @@ def main(path: str, url: str, parent: int) -> None:
             if outcome is None:
                 outcome = _train(files, trial, number, values, parent)
                 files.end(number, outcome)
-        return _objectives(files, number, values, outcome)
+            return _objectives(files, number, values, outcome)
 
     queue.work(queue.open_study(files, url), files, run)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 
 import pytest
 
@@ -192,3 +193,13 @@ def test_workers_share_the_cores(workers):
     assert os.sched_getaffinity(0) == cores == set.union(*shares)
     assert all(shares)
     assert max(map(len, shares)) == max(1, -(-len(cores) // workers))
+
+
+def test_it_is_told_how_workers_have_died(tmp_path, monkeypatch):
+    def die(*_):
+        return subprocess.Popen(["sh", "-c", "kill -9 $$"])
+
+    monkeypatch.setattr(command, "_start_worker", die)
+    sentence = r"2 points are left, as workers have died \(killed by SIGKILL\)"
+    with pytest.raises(UserError, match=sentence):
+        command.run(make_sweep(), str(tmp_path), workers=2, storage=None)

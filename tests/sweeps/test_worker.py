@@ -110,6 +110,22 @@ def test_a_signal_that_python_swallowed_ends_the_worker_all_the_same(
     assert len(found[1].records) == 2
 
 
+def test_a_worker_ends_when_the_command_that_started_it_is_gone(
+    work, monkeypatch, tmp_path
+):
+    def accuracy(width, i):
+        if (width, i) == (0.5, 1):
+            monkeypatch.setattr(worker.os, "getppid", lambda: 1)
+        return 0.5
+
+    with pytest.raises(
+        SystemExit, match="the command that started this worker is gone"
+    ):
+        work(accuracy)
+    found = Reader(results.open_folder(str(tmp_path / "sweep"))).results()
+    assert [r.state for r in found[:3]] == ["finished", "unfinished", "waiting"]
+
+
 def test_an_illegal_point_of_a_search_has_failed(work):
     files = work(
         lambda width, i: 0.5,

@@ -175,9 +175,8 @@ def aspects(entries: Sequence[Entry]) -> dict[str, list[Any]]:
     The network comes first where there are several; a key that only repeats its name is
     left out. An entry that does not set a key has None there.
     """
-    networks: list[Any] = [entry.network for entry in entries]
-    # A point that is no network has none.
-    found = {"network": networks} if len(set(networks) - {""}) > 1 else {}
+    networks: list[Any] = [entry.network or None for entry in entries]
+    found = {"network": networks} if len(set(networks) - {None}) > 1 else {}
     for key, name in short_names(varying(entries)).items():
         values = [entry.values.get(key) for entry in entries]
         if values != networks:
