@@ -67,7 +67,7 @@ def measure(
         try:
             calls[name] = _compiled(net, batch)
         except jax.errors.JaxRuntimeError as error:
-            if "RESOURCE_EXHAUSTED" not in str(error):
+            if "Out of memory" not in str(error):  # under several status codes
                 raise
             raise UserError(
                 f"{what} and a batch of {batch} do not fit into the memory: use fewer."
