@@ -7,8 +7,8 @@ Run in the root of the repository, where the package is installed:
 Three sweeps one after the other: the search of alpha, beta and gamma (the paper's Sec.
 4, step 1, arXiv:1905.11946), compound scaling against one dimension at equal MAdds (its
 Figure 8), and the same for MobileNetV1, MobileNetV2 and a ResNet (its Table 3). They
-are left in FOLDER, with a report each; started again it goes on. The tables are written
-into scaling_study.md and the picture beside it.
+are left in FOLDER, for `mobilenets report` to draw; started again it goes on. The
+tables are written into scaling_study.md and the picture beside it.
 """
 
 import pathlib
@@ -55,9 +55,9 @@ def main(folder: pathlib.Path) -> None:
     keys = [
         (family, *key)
         for family in other_networks.FAMILIES
-        for key in study.scaled(family, (2,), chosen)
+        for key in study.scaled(family, (2,))
     ]
-    found = run(folder / "others", f"other_networks.py{argument}")
+    found = run(folder / "others", "other_networks.py")
     others = dict(zip(keys, found, strict=True))
 
     draw(compound, others, HERE / "scaling_study.png")
@@ -70,19 +70,20 @@ def main(folder: pathlib.Path) -> None:
 
 
 def run(folder: pathlib.Path, sweep: str) -> list[Found]:
-    """Runs a sweep as a user does, and its report; what it found for each network.
+    """Runs a sweep as a user does; what it found for each network.
 
     Raises:
-      SystemExit: one of the commands has ended with an error, or was stopped.
+      SystemExit: the command has ended with an error, or was stopped.
     """
     words = ["sweep", "--config", f"configs/sweeps/{sweep}", "--workdir", str(folder)]
-    for command in ([*words, "--workers", "2"], ["report", str(folder)]):
-        # Ctrl-C reaches the command, too, which saves before it ends; then so do we.
-        before = signal.signal(signal.SIGINT, lambda *_: None)
-        code = subprocess.call([sys.executable, "-m", "mobilenets", *command])
-        signal.signal(signal.SIGINT, before)
-        if code:
-            sys.exit(code)
+    # Ctrl-C reaches the command, too, which saves before it ends; then so do we.
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    code = subprocess.call(
+        [sys.executable, "-m", "mobilenets", *words, "--workers", "2"]
+    )
+    signal.signal(signal.SIGINT, before)
+    if code:
+        sys.exit(code)
     found = results.Reader(results.open_folder(str(folder))).results()
     by_network: dict[str, list[results.Result]] = {}  # the same with every seed
     for result in found:
