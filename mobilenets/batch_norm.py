@@ -74,7 +74,7 @@ def batch_statistics(z: jax.Array) -> tuple[jax.Array, jax.Array]:
     which reads z once, and no less than 0.
     """
     z = _exact(z)
-    mean, mean_square = (_sum(x) / (z.size // z.shape[-1]) for x in (z, z * z))
+    mean, mean_square = (_sum(x) / _pixels(z) for x in (z, z * z))
     return mean, jnp.maximum(0.0, mean_square - mean * mean)
 
 
@@ -133,7 +133,7 @@ def _backward(rule, residuals, cotangent):
     # Not of d * (z - mean): XLA would write that difference to memory first.
     from_scale = (_sum(d * exact) - mean * from_bias) * r
     # Multiplied out, so that the last operation is the result: XLA then writes one map.
-    n = z.size // z.shape[-1]
+    n = _pixels(z)
     multiplier = scale * r
     slope, offset = multiplier * r * from_scale / n, multiplier * from_bias / n
     from_z = (d * multiplier - ((exact - mean) * slope + offset)).astype(z.dtype)
@@ -146,6 +146,11 @@ _read.defvjp(_forward, _backward)
 
 def _exact(x: jax.Array) -> jax.Array:
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
+def _pixels(z: jax.Array) -> float:
+    """Of all images; no int, as an int32 would end at 2**31."""
+    return float(z.size // z.shape[-1])
 
 
 def _sum(x: jax.Array) -> jax.Array:

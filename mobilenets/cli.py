@@ -645,5 +645,6 @@ def run(app: typer.Typer) -> None:
         message = error.format_message()
         sys.exit(f"error: {message}{'' if message[-1] in '.?' else '.'} See --help.")
     except typer.Abort:
+        print("Stopped.", file=sys.stderr)
         sys.exit(130)  # Ctrl-C
     sys.exit(code)

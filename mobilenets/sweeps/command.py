@@ -308,11 +308,13 @@ def _points(count: int) -> str:
 
 def _conclude(files: SweepFolder, found: Sequence[Result]) -> None:
     """Says that all is done, and ends with an error if points have failed."""
-    print(f"All {files.sweep.size} points are done: mobilenets report {files.path}")
     failed = [result for result in found if result.state == "failed"]
+    which = "All" if not failed else f"{len(found) - len(failed)} of"
+    print(f"{which} {len(found)} points are done: mobilenets report {files.path}")
     if failed:
         raise UserError(
             f"{len(failed)} of {len(found)} points failed, the first, point "
-            f"{failed[0].number}, with: {failed[0].error} To run one again delete its "
-            f"outcome.json in {files.path / 'points'}; the same command does it then."
+            f"{failed[0].number}, with: {failed[0].error} (When the cause is gone, "
+            f"delete the point's outcome.json in {files.path / 'points'}, and the same "
+            "command runs it again.)"
         )

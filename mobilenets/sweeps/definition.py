@@ -88,7 +88,7 @@ class Sweep(Section):
       config: the config file of the runs, with its argument: "configs/a.py:width=0.5".
       values: what is set in it for all points.
       parameters: what differs, by dotted key of the config. The key "seed" among them
-        repeats each point; the report shows the mean and the spread over the seeds.
+        repeats each point of a grid; the report shows mean and spread over the seeds.
       search: "grid" runs every combination of choices; "random" draws `trials` points
         from choices and ranges, each once; "bayesian" learns from what is done
         (Optuna's TPE) where to look next, after `STARTUP_TRIALS` random points.
@@ -111,6 +111,17 @@ class Sweep(Section):
         "accuracy",
     )
     prune: bool = False
+
+    @pydantic.field_validator("parameters", mode="before")
+    @classmethod
+    def _check_parameters(cls, parameters: Any) -> Any:
+        for key, value in dict(parameters).items():
+            if not isinstance(value, Choices | Range | dict):  # dicts come from JSON
+                raise ValueError(
+                    f"{key} must be Choices(values=...) or Range(low=..., high=...), "
+                    f"not {value!r}"
+                )
+        return parameters
 
     @pydantic.model_validator(mode="after")
     def _check_together(self) -> "Sweep":
@@ -290,14 +301,15 @@ def _call(file: str, name: str) -> Any:
             return function(argument) if colon else function()
         except UserError:
             raise
-        except pydantic.ValidationError as error:
-            raise configuration.in_words(file, error) from None
         except Exception as error:
             frames = traceback.extract_tb(error.__traceback__)
             lines = [frame.lineno for frame in frames if frame.filename == path]
             if isinstance(error, SyntaxError):
                 lines = [error.lineno]
             where = f" in line {lines[-1]}" if lines else ""
+            if isinstance(error, pydantic.ValidationError):
+                what = f"{error.title}{where} of {path}"
+                raise configuration.in_words(what, error) from None
             kind = type(error).__name__
             raise UserError(f"{path} fails{where} with {kind}: {error}.") from None
 

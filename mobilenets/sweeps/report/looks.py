@@ -67,7 +67,7 @@ def looks(entries: Sequence[Entry]) -> Looks:
     """Gives colours to the first thing that varies, and markers to the next.
 
     Args:
-      entries: all of a sweep, so that they look alike in all its pictures.
+      entries: all that are drawn, so that they look alike in all its pictures.
     """
     varying = aspects(entries)
     coloured = next((a for a, v in varying.items() if _colours(v)), "")

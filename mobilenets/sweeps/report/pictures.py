@@ -47,7 +47,8 @@ class Picture:
 
 def draw(entries: Sequence[Entry]) -> list[Picture]:
     """The pictures for which there is something to draw, in the order of `NAMES`."""
-    look, pictures = looks(entries), []
+    evaluated, pictures = shown(entries, "madds"), []
+    look = looks(evaluated)
     # What stands in a config may hold a $, which is no formula.
     with matplotlib.rc_context({"text.parse_math": False}):
         for name, (cost, title) in COSTS.items():
@@ -55,7 +56,6 @@ def draw(entries: Sequence[Entry]) -> list[Picture]:
             # One cost of all, as of a sweep of learning rates, tells nothing.
             if len(drawn) == 1 or len({getattr(entry, cost) for entry in drawn}) > 1:
                 pictures.append(_accuracy(name, cost, title, drawn, look))
-        evaluated = shown(entries, "madds")
         if varied := aspects(evaluated):
             pictures.append(_values(varied, evaluated, look))
         curves = [e for e in evaluated if training_panel.evaluations(e)]

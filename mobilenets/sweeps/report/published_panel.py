@@ -39,13 +39,14 @@ def draw(axis: Axes, curves: Sequence[Curve], look: Looks) -> None:
 
 
 def name(axis: Axes, curves: Sequence[Curve]) -> None:
-    """Writes the names of those on the fronts where there is room, at the very end."""
+    """Writes names where there is room, of the fronts' first, at the very end."""
     names: list[Label] = []
     lines: list[Line] = []
     for curve in curves:
         places = _places(curve)
         on_front = pareto_front(places)
-        names += [(*places[k], curve.networks[k].label) for k in on_front]
+        others = (k for k in range(len(places)) if k not in on_front)
+        names += [(*places[k], curve.networks[k].label) for k in (*on_front, *others)]
         lines += [(place, place) for place in places]
         lines += itertools.pairwise(places[k] for k in on_front)
     labels.place(axis, names, lines, labels.NEAR)
@@ -71,5 +72,5 @@ def _draw_curve(axis: Axes, curve: Curve, colour: Any, is_second: bool) -> Line2
         color=colour,
         markerfacecolor=fill,
         linestyle=dashes,
-        label=f"{curve.family}, {curve.whose}",
+        label=f"{curve.family}, {curve.whose}, and their front",
     )

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -17,6 +18,14 @@ from mobilenets.sweeps.report.panels import GREY, INK, PALE
 # How far below the finished accuracies others are drawn at most: a share of their
 # range, but so many points of a percent at least.
 BELOW, BELOW_POINTS = 0.5, 3
+# A line, and a ring around each point.
+FRONT: dict[str, Any] = {
+    "color": INK,
+    "linewidth": 1.2,
+    "marker": "o",
+    "markersize": 12,
+    "markerfacecolor": "none",
+}
 MOST_NAMED = 10  # where there are more entries, only those on the front have names
 
 
@@ -55,13 +64,12 @@ def draw(
         [mark.x for mark in step],
         [mark.y for mark in step],
         where="post",
-        color=INK,
-        linewidth=1.2,
         zorder=1,
+        **FRONT,
     )
     panels.finish(axis, f"This sweep, named by {look.named}", "accuracy, %")
     panels.cost_axis(axis, cost, title, [mark.x for mark in marks.values()])
-    on_front = Line2D([], [], color=INK, linewidth=1.2, label="Pareto front")
+    on_front = Line2D([], [], label="Pareto front", **FRONT)
     panels.legend(axis, meanings(entries, marks, look, [on_front]))
 
 

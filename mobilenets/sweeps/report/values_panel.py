@@ -13,7 +13,7 @@ from mobilenets.sweeps.report.entries import Entry
 from mobilenets.sweeps.report.looks import Looks, are_numbers
 from mobilenets.sweeps.report.panels import GREY
 
-LOGARITHMIC_FROM = 20  # times the smallest value, as rates and decays are
+LOGARITHMIC_FROM = 8  # times the smallest value, as rates and decays are
 
 
 def draw(
