@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import json
 import math
+import os
 import pathlib
 import sys
 from typing import Annotated, Any
@@ -635,6 +636,9 @@ def main() -> None:
     run(app)
 
 
+_INTERRUPTED = 130  # the exit code of what Ctrl-C has ended, 128 + SIGINT
+
+
 def run(app: typer.Typer) -> None:
     """Runs a command line; a mistake ends with its sentence and exit code 1."""
     try:
@@ -645,6 +649,9 @@ def run(app: typer.Typer) -> None:
         message = error.format_message()
         sys.exit(f"error: {message}{'' if message[-1] in '.?' else '.'} See --help.")
     except typer.Abort:
-        print("Stopped.", file=sys.stderr)
-        sys.exit(130)  # Ctrl-C
+        code = _INTERRUPTED
+    if code == _INTERRUPTED:
+        print("Stopped.", file=sys.stderr, flush=True)
+        sys.stdout.flush()
+        os._exit(code)  # JAX, interrupted while it compiles, crashes as Python ends
     sys.exit(code)

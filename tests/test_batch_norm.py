@@ -142,6 +142,17 @@ def test_a_batch_on_four_devices_is_normalised_as_one():
     assert np.abs(mean - batch_statistics(z)[0]).max() > 0.1
 
 
+def test_there_may_be_more_pixels_than_an_int32_counts():
+    variables, z, *_ = inputs()
+    run = ours("relu", "auto")
+
+    def loss(z):
+        return run(variables, z, jnp.eye(CHANNELS), True)[0].sum()
+
+    huge = jax.ShapeDtypeStruct((2**31, 2, 1, CHANNELS), z.dtype)
+    assert jax.eval_shape(jax.grad(loss), huge).shape == huge.shape
+
+
 def test_functions_are_applied_one_after_the_other():
     variables, z, kernel, _ = inputs()
     deferred, _ = BatchNorm(

@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import pytest
+import typer
 
 from mobilenets import ARCHITECTURES, cli, complexity, get_spec, profile_table, scaling
 
@@ -378,6 +379,24 @@ def in_a_process(code_or_module, *arguments):
         capture_output=True,
         text=True,
     )
+
+
+def test_ctrl_c_is_told_and_ends_the_process_at_once(monkeypatch, capsys):
+    app = typer.Typer()
+
+    @app.command()
+    def interrupted():
+        raise KeyboardInterrupt
+
+    def end(code):
+        raise RuntimeError(f"ended with {code}")
+
+    # Python's own end crashes in the middle of a compilation, see `cli.run`.
+    monkeypatch.setattr(os, "_exit", end)
+    monkeypatch.setattr(sys, "argv", ["mobilenets"])
+    with pytest.raises(RuntimeError, match="ended with 130"):
+        cli.run(app)
+    assert capsys.readouterr().err == "Stopped.\n"
 
 
 def test_a_mistake_in_a_process_of_its_own():
