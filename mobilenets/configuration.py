@@ -357,7 +357,9 @@ def _unknown_key(key: str) -> str:
 
 def _clause(error: Any) -> str:
     """One pydantic error in words."""
-    key = ".".join(str(part) for part in error["loc"])
+    parts = map(str, error["loc"])
+    # Without pydantic's own names for what a value may be.
+    key = ".".join(part for part in parts if not part.startswith("function-"))
     if error["type"] == "extra_forbidden":
         return _unknown_key(key)
     if error["type"] == "missing":

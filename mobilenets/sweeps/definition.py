@@ -112,17 +112,6 @@ class Sweep(Section):
     )
     prune: bool = False
 
-    @pydantic.field_validator("parameters", mode="before")
-    @classmethod
-    def _check_parameters(cls, parameters: Any) -> Any:
-        for key, value in dict(parameters).items():
-            if not isinstance(value, Choices | Range | dict):  # dicts come from JSON
-                raise ValueError(
-                    f"{key} must be Choices(values=...) or Range(low=..., high=...), "
-                    f"not {value!r}"
-                )
-        return parameters
-
     @pydantic.model_validator(mode="after")
     def _check_together(self) -> "Sweep":
         if not self.parameters:

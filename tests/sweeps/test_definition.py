@@ -173,7 +173,11 @@ def test_every_point_of_our_sweeps_is_a_run(name):
         ("Sweep(config='a.py', paramters={})", "unknown key paramters"),
         (
             "Sweep(config='a.py', parameters={'x': Choices(values=(1, 2, 1))})",
-            "values has 1 twice",
+            r"Choices in line 3 of .*: values has 1 twice",
+        ),
+        (
+            "Sweep(config='a.py', parameters={'x': (1, 2)})",
+            r"parameters\.x is \(1, 2\), but .* instance of Choices; parameters\.x is",
         ),
         (
             "Sweep(config='a.py', search='random', trials=7, parameters="

@@ -212,4 +212,6 @@ def test_a_training_that_diverges_has_failed_and_the_others_go_on(tmp_path):
     first, second = found(tmp_path / "runs")
     assert (first.state, second.state) == ("failed", "finished")
     assert "the training diverged" in first.error
-    assert printed.splitlines()[-1].startswith("error: 1 of 2 points failed, the first")
+    *_, done, failed = printed.splitlines()
+    assert done.startswith("1 of 2 points are done")
+    assert failed.startswith("error: 1 of 2 points failed, the first")

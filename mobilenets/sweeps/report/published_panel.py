@@ -72,5 +72,5 @@ def _draw_curve(axis: Axes, curve: Curve, colour: Any, is_second: bool) -> Line2
         color=colour,
         markerfacecolor=fill,
         linestyle=dashes,
-        label=f"{curve.family}, {curve.whose}, and their front",
+        label=f"{curve.family}, {curve.whose}; the line: their front",
     )
