@@ -307,7 +307,7 @@ def _points(count: int) -> str:
 
 
 def _conclude(files: SweepFolder, found: Sequence[Result]) -> None:
-    """Says that all is done, and ends with an error if points have failed."""
+    """Says how many points are done, and ends with an error if some have failed."""
     failed = [result for result in found if result.state == "failed"]
     which = "All" if not failed else f"{len(found) - len(failed)} of"
     print(f"{which} {len(found)} points are done: mobilenets report {files.path}")
