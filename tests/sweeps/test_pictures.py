@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mobilenets import published_curves
 from mobilenets.sweeps.report import (
     labels,
     panels,
     pictures,
+    published_panel,
     sweep_panel,
     training_panel,
     values_panel,
@@ -74,8 +76,55 @@ def test_values_lie_by_their_size_or_side_by_side_and_lines_join_what_they_chang
     assert [label.get_text() for label in axis.get_xticklabels()] == ["sgd", "adamw"]
 
 
+@pytest.mark.parametrize(
+    ("values", "scale"),
+    [((1e-3, 4e-3, 9e-3), "log"), ((0.25, 1.0, 1.4), "linear")],  # rates, widths
+)
+def test_a_decade_of_rates_is_logarithmic(axis, values, scale):
+    entries = group([result(i, values={"x": v}) for i, v in enumerate(values)], {})
+    values_panel.draw(axis, "x", aspects(entries), entries, looks(entries))
+    assert axis.get_xscale() == scale
+
+
 def test_points_without_an_accuracy_are_not_drawn():
     assert not drawn([result(0, None, state="waiting"), result(1, 0.3, state="failed")])
+
+
+def test_a_legend_has_only_what_is_drawn(monkeypatch):
+    used = []
+    monkeypatch.setattr(
+        pictures, "looks", lambda entries: used.append(looks(entries)) or used[-1]
+    )
+    waiting = result(2, None, state="waiting")
+    failed = result(3, 0.3, state="failed")
+    assert drawn([result(0), result(1), waiting, failed])
+    assert [list(look.colours) for look in used] == [["0", "1"]]
+
+
+def test_a_front_of_one_point_is_seen(axis):
+    entries = group([result(0, 0.8, madds=1_000), result(1, 0.7, madds=2_000)], {})
+    sweep_panel.draw(axis, "madds", "cost", entries, looks(entries))
+    point, _, front = axis.lines
+    assert front.get_xydata().tolist() == point.get_xydata().tolist()
+    assert front.get_marker() == "o" and front.get_markerfacecolor() == "none"
+    assert front.get_markersize() > point.get_markersize()
+
+
+def test_published_networks_off_the_front_have_names_too():
+    curves = published_curves.of_networks({"mobilenet_v3_small"})
+    figure = panels.new_figure(panels.WIDTH)
+    axis = figure.subplots()
+    published_panel.draw(axis, curves, looks(group([result(0)], {})))
+    published_panel.name(axis, curves)
+    points = [(n.million_madds, n.top1) for c in curves for n in c.networks]
+    off_front = [
+        network.label
+        for curve in curves
+        for network in curve.networks
+        if any(m <= network.million_madds and top1 > network.top1 for m, top1 in points)
+    ]
+    assert off_front
+    assert {t.get_text() for t in axis.texts} & set(off_front)
 
 
 def test_a_description_names_the_front_and_not_what_is_pruned():
