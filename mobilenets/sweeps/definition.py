@@ -4,6 +4,7 @@ A sweep's file has a function `get_sweep(arg)` that returns a `Sweep`.
 """
 
 import contextlib
+import inspect
 import itertools
 import math
 import pathlib
@@ -287,6 +288,8 @@ def _call(file: str, name: str) -> Any:
             function = runpy.run_path(path).get(name)
             if function is None:
                 raise UserError(f"{path} has no function {name}.")
+            if colon and not inspect.signature(function).parameters:
+                raise UserError(f"{path} takes no argument: leave out :{argument}.")
             return function(argument) if colon else function()
         except UserError:
             raise

@@ -212,7 +212,8 @@ def test_a_value_that_is_not_allowed_is_met_with_its_point(parameters, sentence)
 
 
 def test_an_argument_that_a_file_does_not_take_is_met():
-    with pytest.raises(UserError, match=r"width_resolution\.py fails with TypeError"):
+    sentence = r"width_resolution\.py takes no argument: leave out :width=2\.$"
+    with pytest.raises(UserError, match=sentence):
         definition.load("configs/sweeps/width_resolution.py:width=2")
 
 
