@@ -35,6 +35,7 @@ class Deferred:
     epsilon: float  # added to the variance
     act: Function
     lowering: Lowering
+    late_zero: jax.Array  # what `read` gave beside the map that z was computed from
     functions: tuple[Function, ...] = ()  # applied one after the other, …
     weights: tuple[Any, ...] = ()  # … each to the map and to its weights
 
@@ -49,7 +50,7 @@ class Deferred:
 
 jax.tree_util.register_dataclass(
     Deferred,
-    data_fields=["z", "mean", "variance", "scale", "bias", "weights"],
+    data_fields="z mean variance scale bias late_zero weights".split(),
     meta_fields=["epsilon", "act", "lowering", "functions"],
 )
 
@@ -61,10 +62,21 @@ def value(x: jax.Array | Deferred) -> jax.Array:
     included. Every call computes the map anew, so that one that is read often should be
     passed on as an array.
     """
+    return read(x)[0]
+
+
+def read(x: jax.Array | Deferred) -> tuple[jax.Array, jax.Array]:
+    """`value`, and a 0 for the `Deferred` of what is computed from it.
+
+    Its gradient is a 0 as well, but one that XLA cannot know before the backward pass
+    comes to the map. Otherwise XLA, seeing that the backward pass computes what the
+    forward pass computed before, keeps all of it in between. (`jax.checkpoint` says the
+    same by an optimization barrier, which XLA removes early on a CPU.)
+    """
     if not isinstance(x, Deferred):
-        return x
+        return x, jnp.float32(0)
     rule = _Rule(x.epsilon, x.act, x.functions, x.lowering)
-    return _read(rule, x.z, x.scale, x.bias, x.weights, x.mean, x.variance)
+    return _read(rule, x.z, x.scale, x.bias, x.weights, x.mean, x.variance, x.late_zero)
 
 
 def batch_statistics(z: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -105,20 +117,19 @@ class _Rule:
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _read(rule, z, scale, bias, weights, mean, variance):
+def _read(rule, z, scale, bias, weights, mean, variance, late_zero):
     normalized = normalize(z, mean, variance, scale, bias, rule.epsilon)
-    return rule.apply(rule.act(normalized), weights)
+    return rule.apply(rule.act(normalized), weights), jnp.zeros_like(late_zero)
 
 
 def _forward(rule, *operands):
     return _read(rule, *operands), operands
 
 
-def _backward(rule, residuals, cotangent):
-    z, scale, bias, weights, mean, variance = residuals
-    mean = mean + choose(
-        rule.lowering, cotangent, cpu=_late_zero, native=lambda _: jnp.float32(0)
-    ).astype(mean.dtype)
+def _backward(rule, residuals, cotangents):
+    z, scale, bias, weights, mean, variance, _ = residuals
+    cotangent, late_zero = cotangents
+    mean = mean + late_zero.astype(mean.dtype)
     normalized = normalize(z, mean, variance, scale, bias, rule.epsilon)
     activated, act_vjp = jax.vjp(rule.act, normalized)
     _, apply_vjp = jax.vjp(rule.apply, activated, weights)
@@ -137,8 +148,11 @@ def _backward(rule, residuals, cotangent):
     multiplier = scale * r
     slope, offset = multiplier * r * from_scale / n, multiplier * from_bias / n
     from_z = (d * multiplier - ((exact - mean) * slope + offset)).astype(z.dtype)
+    late_zero = choose(
+        rule.lowering, from_bias, cpu=_late_zero, native=lambda _: jnp.float32(0)
+    )
     # What flows through mean and variance is in z's gradient.
-    return from_z, from_scale, from_bias, from_weights, None, None
+    return from_z, from_scale, from_bias, from_weights, None, None, late_zero
 
 
 _read.defvjp(_forward, _backward)
@@ -158,14 +172,10 @@ def _sum(x: jax.Array) -> jax.Array:
     return x.sum(range(x.ndim - 2)).sum(0)
 
 
-def _late_zero(cotangent: jax.Array) -> jax.Array:
-    """0, which XLA cannot know before the backward pass.
+def _late_zero(gradient: jax.Array) -> jax.Array:
+    """0, as no number is above infinity, which XLA does not know.
 
-    Otherwise XLA, seeing that the backward pass computes what the forward pass computed
-    before, keeps all of it in between. (`jax.checkpoint` says the same by an
-    optimization barrier, which XLA removes early on a CPU.)
+    Of a channel of the bias' gradient, since XLA computes that sum once and for all,
+    but would compute a pixel, and all it comes from, wherever it is used.
     """
-    pixel = cotangent[(0,) * (cotangent.ndim - 1)]
-    # A maximum of all channels, not one number: XLA computes it once and for all, but
-    # would compute the number, and all it comes from, wherever it is used.
-    return (pixel.max() > jnp.inf).astype(jnp.float32)
+    return (gradient[0] > jnp.inf).astype(jnp.float32)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.typing import DTypeLike
 
-from mobilenets.batch_norm import Deferred, batch_statistics, normalize, value
+from mobilenets.batch_norm import Deferred, batch_statistics, normalize, read, value
 from mobilenets.depthwise import depthwise_conv, explicit_padding
 from mobilenets.initialization import initial_scale, kernel_init
 from mobilenets.lowering import Lowering, choose
@@ -67,15 +67,21 @@ class Conv(nn.Module):
     lowering: Lowering
 
     @nn.compact
-    def __call__(self, x: Map) -> jax.Array:
-        """[N, H, W, C] -> [N, ceil(H / stride), ceil(W / stride), features]."""
+    def __call__(self, x: Map) -> tuple[jax.Array, jax.Array]:
+        """[N, H, W, C] -> [N, ceil(H / stride), ceil(W / stride), features].
+
+        Returns:
+          The convolved map, and the 0 of `batch_norm.read`.
+        """
         k = self.kernel_size
         inputs = (x.z if isinstance(x, Deferred) else x).shape[-1]
         shape = (k, k, 1 if self.depthwise else inputs, self.features)
         kernel = self.param("kernel", self.kernel_init, shape).astype(self.dtype)
         if isinstance(x, Deferred):
-            return value(x.then(self._convolve, kernel))
-        return self._convolve(x.astype(self.dtype), kernel)
+            x = x.then(self._convolve, kernel)
+        else:
+            x = self._convolve(x.astype(self.dtype), kernel)
+        return read(x)
 
     @nn.nowrap
     def _convolve(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -136,11 +142,12 @@ class BatchNorm(nn.Module):
     lowering: Lowering
 
     @nn.compact
-    def __call__(self, z: jax.Array, train: bool) -> Map:
+    def __call__(self, z: jax.Array, train: bool, late_zero: jax.Array) -> Map:
         """With `train` normalised by the batch, else by the running averages.
 
-        A `Deferred` in training, an array in evaluation. Under jit with the batch
-        sharded, the mean is over the global batch.
+        A `Deferred` in training, with what `batch_norm.read` gave beside the map that z
+        was computed from; an array in evaluation. Under jit with the batch sharded, the
+        mean is over the global batch.
         """
         act = ACTIVATIONS[self.act] if self.act else _identity
         channels = z.shape[-1:]
@@ -155,7 +162,14 @@ class BatchNorm(nn.Module):
             return act(normalize(z, mean, variance, scale, bias, self.epsilon))
         statistics = batch_statistics(z)
         deferred = Deferred(
-            z, *statistics, scale, bias, self.epsilon, act, self.lowering
+            z,
+            *statistics,
+            scale,
+            bias,
+            self.epsilon,
+            act,
+            self.lowering,
+            late_zero,
         )
         if self.is_initializing():  # what reads it may have no weights yet
             return value(deferred)
@@ -188,7 +202,7 @@ class ConvBN(nn.Module):
     @nn.compact
     def __call__(self, x: Map, train: bool) -> Map:
         """As `Conv`, and then as `BatchNorm`: in training the result is `Deferred`."""
-        z = Conv(
+        z, late_zero = Conv(
             self.features,
             self.kernel_size,
             self.stride,
@@ -218,7 +232,7 @@ class ConvBN(nn.Module):
             scale_init,
             self.lowering,
             name="bn",
-        )(z, train)
+        )(z, train, late_zero)
 
 
 class SqueezeExcite(nn.Module):

@@ -103,11 +103,23 @@ def _backward(stride, padding, dilation, lowering, residuals, cotangent):
     def gradients(x, kernel, cotangent):
         k, size = kernel.shape[0], x.shape[1:3]
         pads = explicit_padding(size, k, stride, padding, dilation)
-        padded = _pad(x, k, stride, padding, dilation)
-        return (
-            _input_gradient(cotangent, kernel, stride, dilation, size, pads),
-            _kernel_gradient(padded, cotangent, k, stride, dilation),
+        x, cotangent = (_by_device(array) for array in (x, cotangent))
+        padded = jnp.pad(x, [(0, 0), (0, 0), *pads, (0, 0)])
+        # Around the cotangent are zeros as far as the flipped kernel's taps reach.
+        before = dilation * ((k - 1) // stride)
+        around = [
+            (before, -(-(n + sum(pad)) // stride) - out)
+            for n, pad, out in zip(size, pads, cotangent.shape[2:4], strict=True)
+        ]
+        grown = jnp.pad(cotangent, [(0, 0), (0, 0), *around, (0, 0)])
+        from_padded = _input_gradient(grown, kernel, stride, dilation, before)
+        (top, _), (left, _) = pads
+        from_x = from_padded[..., top : top + size[0], left : left + size[1], :]
+        inner = cotangent.shape[2:4]
+        from_kernel = _kernel_gradient(
+            padded, grown, before, inner, k, stride, dilation
         )
+        return from_x.reshape(-1, *from_x.shape[2:]), from_kernel
 
     def native(x, kernel, cotangent):
         _, vjp = jax.vjp(
@@ -131,7 +143,7 @@ def _sum_of_taps(padded, kernel, stride, dilation):
     height, width = kernel.shape[:2]
     size = [
         (n - dilation * (k - 1) - 1) // stride + 1
-        for n, k in zip(padded.shape[1:3], kernel.shape[:2], strict=True)
+        for n, k in zip(padded.shape[-3:-1], kernel.shape[:2], strict=True)
     ]
     terms = (
         _tap(padded, i * dilation, j * dilation, size, stride) * kernel[i, j, 0]
@@ -148,72 +160,88 @@ def _tap(padded, row, column, size, stride):
     return padded[..., rows, columns, :]
 
 
-def _input_gradient(cotangent, kernel, stride, dilation, size, pads):
-    """The cotangent convolved with the flipped kernel.
+def _by_device(x):
+    """[N, ...] -> [parts, N / parts, ...], where N allows a part for each device."""
+    parts = math.gcd(len(x), jax.device_count())
+    return x.reshape(parts, len(x) // parts, *x.shape[1:])
+
+
+def _input_gradient(grown, kernel, stride, dilation, before):
+    """The cotangent convolved with the flipped kernel: of the padded input.
 
     At a stride, the rows r = phase (mod stride) of the padded input meet only the taps
     with that phase: each phase of rows and columns is a small convolution of stride 1,
     and the phases are interleaved.
+
+    Args:
+      grown: [..., H, W, C], the cotangent with zeros around it.
+      kernel: [k, k, 1, C].
+      stride: of the convolution.
+      dilation: of the convolution.
+      before: rows and columns of zeros in front of the cotangent.
     """
     rows = []
     for row_phase in range(stride):
         phases = []
         for column_phase in range(stride):
             taps = kernel[row_phase::stride, column_phase::stride]
-            phases.append(
-                _transposed_sum_of_taps(cotangent, taps, stride, dilation, size, pads)
-            )
-        rows.append(jnp.stack(phases, axis=3))  # [N, h, w, stride, C]
-    interleaved = jnp.stack(rows, axis=2)  # [N, h, stride, w, stride, C]
-    n, h, _, w, _, c = interleaved.shape
-    interleaved = interleaved.reshape(n, h * stride, w * stride, c)
-    (top, _), (left, _) = pads
-    return interleaved[:, top : top + size[0], left : left + size[1]]
+            top, left = (before - dilation * (n - 1) for n in taps.shape[:2])
+            reached = grown[..., top:, left:, :]
+            phases.append(_sum_of_taps(reached, taps[::-1, ::-1], 1, dilation))
+        rows.append(jnp.stack(phases, axis=-2))  # [..., h, w, stride, C]
+    interleaved = jnp.stack(rows, axis=-4)  # [..., h, stride, w, stride, C]
+    *images, h, _, w, _, c = interleaved.shape
+    return interleaved.reshape(*images, h * stride, w * stride, c)
 
 
-def _transposed_sum_of_taps(cotangent, taps, stride, dilation, size, pads):
-    """One phase of the padded input's gradient, ceil(padded size / stride) a side."""
-    reach = [dilation * (n - 1) for n in taps.shape[:2]]
-    after = [
-        -(-(n + sum(pad)) // stride) - out
-        for n, pad, out in zip(size, pads, cotangent.shape[1:3], strict=True)
-    ]
-    grown = [(0, 0), *zip(reach, after, strict=True), (0, 0)]
-    return _sum_of_taps(
-        jnp.pad(cotangent, grown), taps[::-1, ::-1], stride=1, dilation=dilation
-    )
-
-
-def _kernel_gradient(padded, cotangent, k, stride, dilation):
+def _kernel_gradient(padded, grown, before, size, k, stride, dilation):
     """The sum over images, rows and columns of what each tap sees times the cotangent.
 
-    Image by image, so that they stay in the cache, and all taps in one reduction,
-    columns first: a reduction for each tap would read the images k * k times. With
-    several devices, an image of each at a time: none needs another's.
+    Image by image, so that they stay in the cache, and several taps in one reduction,
+    columns first: a reduction for each tap would read the images k * k times. Of larger
+    kernels it is a row of taps, which is as fast as all of them and compiled sooner.
+    With several devices, an image of each at a time: none needs another's.
+
+    Args:
+      padded: [parts, images, H, W, C], the input.
+      grown: the cotangent, so too, with zeros around it.
+      before: rows and columns of zeros in front of the cotangent.
+      size: height and width of the cotangent without them.
+      k: height and width of the kernel.
+      stride: of the convolution.
+      dilation: of the convolution.
     """
-    size, n = cotangent.shape[1:3], len(cotangent)
+    parts, images, _, width, channels = padded.shape
     exact = jnp.promote_types(padded.dtype, jnp.float32)
-    zeros = [jnp.zeros((), exact)] * (k * k)
-    parts = math.gcd(n, jax.device_count())
-    padded, cotangent = (
-        x.reshape(parts, n // parts, *x.shape[1:]) for x in (padded, cotangent)
-    )
+    rows = k if k == 3 else 1  # of taps
+    groups = k // rows
+    zeros = [jnp.zeros((), exact)] * (rows * k)
+    height = (size[0] - 1) * stride + 1 + (rows - 1) * dilation  # that they see
 
     def add(a, b):
         return [x + y for x, y in zip(a, b, strict=True)]
 
-    def add_images(i, totals):
-        images, their_cotangents = padded[:, i], cotangent[:, i]
+    def add_group(i, totals):
+        image, group = i // groups, i % groups
+        seen = lax.dynamic_slice(
+            padded,
+            (0, image, group * rows * dilation, 0, 0),
+            (parts, 1, height, width, channels),
+        )
+        cotangent = lax.dynamic_slice(
+            grown, (0, image, before, before, 0), (parts, 1, *size, channels)
+        )
         products = [
-            _tap(images, row * dilation, column * dilation, size, stride)
-            * their_cotangents
-            for row in range(k)
+            _tap(seen, row * dilation, column * dilation, size, stride) * cotangent
+            for row in range(rows)
             for column in range(k)
         ]
-        products = [product.astype(exact) for product in products]
+        products = [product[:, 0].astype(exact) for product in products]
         over_columns = lax.reduce(products, zeros, add, (2,))
-        return add(totals, lax.reduce(over_columns, zeros, add, (1,)))
+        sums = jnp.stack(lax.reduce(over_columns, zeros, add, (1,)))
+        sums += lax.dynamic_index_in_dim(totals, group, keepdims=False)
+        return lax.dynamic_update_index_in_dim(totals, sums, group, axis=0)
 
-    start = [jnp.zeros((parts, padded.shape[-1]), exact)] * (k * k)
-    totals = lax.fori_loop(0, n // parts, add_images, start)
-    return jnp.stack(totals).sum(1).reshape(k, k, 1, -1).astype(padded.dtype)
+    start = jnp.zeros((groups, rows * k, parts, channels), exact)
+    totals = lax.fori_loop(0, images * groups, add_group, start)
+    return totals.sum(2).reshape(k, k, 1, channels).astype(padded.dtype)
