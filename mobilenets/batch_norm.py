@@ -62,21 +62,32 @@ def value(x: jax.Array | Deferred) -> jax.Array:
     included. Every call computes the map anew, so that one that is read often should be
     passed on as an array.
     """
-    return read(x)[0]
+    if not isinstance(x, Deferred):
+        return x
+    y, late_zero = read(x)
+    if x.act is identity and not x.functions:  # no map is computed again
+        return y
+    return _last(x.lowering, y, late_zero)
 
 
 def read(x: jax.Array | Deferred) -> tuple[jax.Array, jax.Array]:
-    """`value`, and a 0 for the `Deferred` of what is computed from it.
+    """The map, and a 0 for the `Deferred` of what is computed from it.
 
-    Its gradient is a 0 as well, but one that XLA cannot know before the backward pass
-    comes to the map. Otherwise XLA, seeing that the backward pass computes what the
-    forward pass computed before, keeps all of it in between. (`jax.checkpoint` says the
-    same by an optimization barrier, which XLA removes early on a CPU.)
+    When that is read, the gradient of this 0 is a 0 as well, but one that XLA cannot
+    know before the backward pass comes to the map. Otherwise XLA, seeing that the
+    backward pass computes what the forward pass computed before, keeps all of it in
+    between. (`jax.checkpoint` says the same by an optimization barrier, which XLA
+    removes early on a CPU.)
     """
     if not isinstance(x, Deferred):
         return x, jnp.float32(0)
     rule = _Rule(x.epsilon, x.act, x.functions, x.lowering)
     return _read(rule, x.z, x.scale, x.bias, x.weights, x.mean, x.variance, x.late_zero)
+
+
+def identity(x: jax.Array) -> jax.Array:
+    """The activation where there is none."""
+    return x
 
 
 def batch_statistics(z: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -128,8 +139,8 @@ def _forward(rule, *operands):
 
 def _backward(rule, residuals, cotangents):
     z, scale, bias, weights, mean, variance, _ = residuals
-    cotangent, late_zero = cotangents
-    mean = mean + late_zero.astype(mean.dtype)
+    cotangent, later_zero = cotangents
+    mean = mean + later_zero.astype(mean.dtype)
     normalized = normalize(z, mean, variance, scale, bias, rule.epsilon)
     activated, act_vjp = jax.vjp(rule.act, normalized)
     _, apply_vjp = jax.vjp(rule.apply, activated, weights)
@@ -148,11 +159,9 @@ def _backward(rule, residuals, cotangents):
     multiplier = scale * r
     slope, offset = multiplier * r * from_scale / n, multiplier * from_bias / n
     from_z = (d * multiplier - ((exact - mean) * slope + offset)).astype(z.dtype)
-    late_zero = choose(
-        rule.lowering, from_bias, cpu=_late_zero, native=lambda _: jnp.float32(0)
-    )
+    from_late_zero = _late_zero(rule.lowering, from_bias[0])
     # What flows through mean and variance is in z's gradient.
-    return from_z, from_scale, from_bias, from_weights, None, None, late_zero
+    return from_z, from_scale, from_bias, from_weights, None, None, from_late_zero
 
 
 _read.defvjp(_forward, _backward)
@@ -172,10 +181,31 @@ def _sum(x: jax.Array) -> jax.Array:
     return x.sum(range(x.ndim - 2)).sum(0)
 
 
-def _late_zero(gradient: jax.Array) -> jax.Array:
-    """0, as no number is above infinity, which XLA does not know.
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _last(lowering, y, late_zero):
+    """y, whose late zero is from its cotangent: no `Deferred` may follow."""
+    return y
 
-    Of a channel of the bias' gradient, since XLA computes that sum once and for all,
-    but would compute a pixel, and all it comes from, wherever it is used.
-    """
-    return (gradient[0] > jnp.inf).astype(jnp.float32)
+
+def _last_forward(lowering, y, late_zero):
+    return y, None
+
+
+def _last_backward(lowering, _, cotangent):
+    pixel = cotangent[(0,) * (cotangent.ndim - 1)]
+    # A maximum of all channels, since XLA computes that once and for all, but would
+    # compute one number, and all it comes from, wherever it is used.
+    return cotangent, _late_zero(lowering, pixel.max())
+
+
+_last.defvjp(_last_forward, _last_backward)
+
+
+def _late_zero(lowering: Lowering, number: jax.Array) -> jax.Array:
+    """0, as no number is above infinity, which XLA does not know."""
+    return choose(
+        lowering,
+        number,
+        cpu=lambda number: (number > jnp.inf).astype(jnp.float32),
+        native=lambda _: jnp.float32(0),
+    )

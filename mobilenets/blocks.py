@@ -10,7 +10,14 @@ import jax.numpy as jnp
 from jax import lax
 from jax.typing import DTypeLike
 
-from mobilenets.batch_norm import Deferred, batch_statistics, normalize, read, value
+from mobilenets.batch_norm import (
+    Deferred,
+    batch_statistics,
+    identity,
+    normalize,
+    read,
+    value,
+)
 from mobilenets.depthwise import depthwise_conv, explicit_padding
 from mobilenets.initialization import initial_scale, kernel_init
 from mobilenets.lowering import Lowering, choose
@@ -149,7 +156,7 @@ class BatchNorm(nn.Module):
         was computed from; an array in evaluation. Under jit with the batch sharded, the
         mean is over the global batch.
         """
-        act = ACTIVATIONS[self.act] if self.act else _identity
+        act = ACTIVATIONS[self.act] if self.act else identity
         channels = z.shape[-1:]
         scale = self.param("scale", self.scale_init, channels, jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, channels, jnp.float32)
@@ -166,10 +173,10 @@ class BatchNorm(nn.Module):
             *statistics,
             scale,
             bias,
-            self.epsilon,
-            act,
-            self.lowering,
-            late_zero,
+            epsilon=self.epsilon,
+            act=act,
+            lowering=self.lowering,
+            late_zero=late_zero,
         )
         if self.is_initializing():  # what reads it may have no weights yet
             return value(deferred)
@@ -177,10 +184,6 @@ class BatchNorm(nn.Module):
             old = variable.value
             variable.value = self.momentum * old + (1 - self.momentum) * new
         return deferred
-
-
-def _identity(x: jax.Array) -> jax.Array:
-    return x
 
 
 class ConvBN(nn.Module):

@@ -85,8 +85,10 @@ def _native(x, kernel, stride, padding, dilation):
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4, 5))
 def _by_platform(x, kernel, stride, padding, dilation, lowering):
     def sum_of_taps(x, kernel):
-        padded = _pad(x, kernel.shape[0], stride, padding, dilation)
-        return _sum_of_taps(padded, kernel, stride, dilation)
+        pads = explicit_padding(
+            x.shape[1:3], kernel.shape[0], stride, padding, dilation
+        )
+        return _sum_of_taps(_pad(x, pads), kernel, stride, dilation)
 
     def native(x, kernel):
         return _native(x, kernel, stride, padding, dilation)
@@ -101,25 +103,21 @@ def _forward(x, kernel, stride, padding, dilation, lowering):
 
 def _backward(stride, padding, dilation, lowering, residuals, cotangent):
     def gradients(x, kernel, cotangent):
-        k, size = kernel.shape[0], x.shape[1:3]
+        k, size, out = kernel.shape[0], x.shape[1:3], cotangent.shape[1:3]
         pads = explicit_padding(size, k, stride, padding, dilation)
-        x, cotangent = (_by_device(array) for array in (x, cotangent))
-        padded = jnp.pad(x, [(0, 0), (0, 0), *pads, (0, 0)])
+        padded = _pad(_by_device(x), pads)
         # Around the cotangent are zeros as far as the flipped kernel's taps reach.
         before = dilation * ((k - 1) // stride)
         around = [
-            (before, -(-(n + sum(pad)) // stride) - out)
-            for n, pad, out in zip(size, pads, cotangent.shape[2:4], strict=True)
+            (before, -(-(n + sum(pad)) // stride) - n_out)
+            for n, pad, n_out in zip(size, pads, out, strict=True)
         ]
-        grown = jnp.pad(cotangent, [(0, 0), (0, 0), *around, (0, 0)])
-        from_padded = _input_gradient(grown, kernel, stride, dilation, before)
+        grown = _pad(_by_device(cotangent), around)
+        from_padded = _input_gradient(grown, before, kernel, stride, dilation)
         (top, _), (left, _) = pads
         from_x = from_padded[..., top : top + size[0], left : left + size[1], :]
-        inner = cotangent.shape[2:4]
-        from_kernel = _kernel_gradient(
-            padded, grown, before, inner, k, stride, dilation
-        )
-        return from_x.reshape(-1, *from_x.shape[2:]), from_kernel
+        from_kernel = _kernel_gradient(padded, grown, before, out, k, stride, dilation)
+        return from_x.reshape(x.shape), from_kernel
 
     def native(x, kernel, cotangent):
         _, vjp = jax.vjp(
@@ -133,9 +131,9 @@ def _backward(stride, padding, dilation, lowering, residuals, cotangent):
 _by_platform.defvjp(_forward, _backward)
 
 
-def _pad(x, kernel_size, stride, padding, dilation):
-    pads = explicit_padding(x.shape[1:3], kernel_size, stride, padding, dilation)
-    return jnp.pad(x, [(0, 0), *pads, (0, 0)])
+def _pad(x, pads):
+    """Puts zeros around rows and columns of x, [..., H, W, C]."""
+    return jnp.pad(x, [(0, 0)] * (x.ndim - 3) + [*pads, (0, 0)])
 
 
 def _sum_of_taps(padded, kernel, stride, dilation):
@@ -166,7 +164,7 @@ def _by_device(x):
     return x.reshape(parts, len(x) // parts, *x.shape[1:])
 
 
-def _input_gradient(grown, kernel, stride, dilation, before):
+def _input_gradient(grown, before, kernel, stride, dilation):
     """The cotangent convolved with the flipped kernel: of the padded input.
 
     At a stride, the rows r = phase (mod stride) of the padded input meet only the taps
@@ -175,10 +173,10 @@ def _input_gradient(grown, kernel, stride, dilation, before):
 
     Args:
       grown: [..., H, W, C], the cotangent with zeros around it.
+      before: rows and columns of zeros in front of it.
       kernel: [k, k, 1, C].
-      stride: of the convolution.
-      dilation: of the convolution.
-      before: rows and columns of zeros in front of the cotangent.
+      stride: of the convolution, as is the dilation.
+      dilation: pixels from one tap to the next.
     """
     rows = []
     for row_phase in range(stride):
@@ -205,18 +203,18 @@ def _kernel_gradient(padded, grown, before, size, k, stride, dilation):
     Args:
       padded: [parts, images, H, W, C], the input.
       grown: the cotangent, so too, with zeros around it.
-      before: rows and columns of zeros in front of the cotangent.
+      before: rows and columns of zeros in front of it.
       size: height and width of the cotangent without them.
       k: height and width of the kernel.
-      stride: of the convolution.
-      dilation: of the convolution.
+      stride: of the convolution, as is the dilation.
+      dilation: pixels from one tap to the next.
     """
     parts, images, _, width, channels = padded.shape
     exact = jnp.promote_types(padded.dtype, jnp.float32)
-    rows = k if k == 3 else 1  # of taps
-    groups = k // rows
-    zeros = [jnp.zeros((), exact)] * (rows * k)
-    height = (size[0] - 1) * stride + 1 + (rows - 1) * dilation  # that they see
+    rows_at_once = 3 if k == 3 else 1
+    groups = k // rows_at_once
+    zeros = [jnp.zeros((), exact)] * (rows_at_once * k)
+    height = (size[0] - 1) * stride + 1 + (rows_at_once - 1) * dilation
 
     def add(a, b):
         return [x + y for x, y in zip(a, b, strict=True)]
@@ -225,7 +223,7 @@ def _kernel_gradient(padded, grown, before, size, k, stride, dilation):
         image, group = i // groups, i % groups
         seen = lax.dynamic_slice(
             padded,
-            (0, image, group * rows * dilation, 0, 0),
+            (0, image, group * rows_at_once * dilation, 0, 0),
             (parts, 1, height, width, channels),
         )
         cotangent = lax.dynamic_slice(
@@ -233,7 +231,7 @@ def _kernel_gradient(padded, grown, before, size, k, stride, dilation):
         )
         products = [
             _tap(seen, row * dilation, column * dilation, size, stride) * cotangent
-            for row in range(rows)
+            for row in range(rows_at_once)
             for column in range(k)
         ]
         products = [product[:, 0].astype(exact) for product in products]
@@ -242,6 +240,6 @@ def _kernel_gradient(padded, grown, before, size, k, stride, dilation):
         sums += lax.dynamic_index_in_dim(totals, group, keepdims=False)
         return lax.dynamic_update_index_in_dim(totals, sums, group, axis=0)
 
-    start = jnp.zeros((groups, rows * k, parts, channels), exact)
+    start = jnp.zeros((groups, rows_at_once * k, parts, channels), exact)
     totals = lax.fori_loop(0, images * groups, add_group, start)
     return totals.sum(2).reshape(k, k, 1, channels).astype(padded.dtype)

@@ -56,8 +56,8 @@ def case(shape, kernel_size, stride):
         ((2, 7, 8, 5), 3),
         ((3, 8, 8, 1), 3),
         ((1, 1, 1, 2), 3),
-        ((1, 6, 5, 3), 5),
-        ((2, 9, 4, 2), 7),
+        ((3, 6, 5, 3), 5),
+        ((6, 9, 4, 2), 7),
     ],
 )
 def test_values_and_gradients_are_those_of_the_definition(
@@ -90,25 +90,28 @@ def test_values_are_those_of_the_grouped_convolution(stride, dilation, padding):
 
 
 @pytest.mark.parametrize("stride", [1, 2])
-def test_bfloat16_is_as_exact_as_its_eight_bits(stride):
-    arguments = [jnp.asarray(a, jnp.bfloat16) for a in case((2, 8, 7, 4), 3, stride)]
+@pytest.mark.parametrize("kernel_size", [3, 5])
+def test_bfloat16_is_as_exact_as_its_eight_bits(kernel_size, stride):
+    arguments = case((3, 8, 7, 4), kernel_size, stride)
+    arguments = [jnp.asarray(a, jnp.bfloat16) for a in arguments]
     exact = [np.asarray(a, np.float64) for a in arguments]
     expected = reference(*exact, stride, "same")
     bounds = reference(*map(np.abs, exact), stride, "same")  # of the terms' sizes
     found = value_and_gradients(*arguments, stride, "same")
-    taps = 9
+    taps = kernel_size**2
     for a, b, size in zip(found, expected, bounds, strict=True):
         assert a.dtype == jnp.bfloat16
-        # A product and at most nine sums, each rounded by half of 2^-7 at most.
+        # A product and a sum for each tap, each rounded by half of 2^-7 at most.
         assert np.all(np.abs(np.asarray(a, np.float64) - b) <= (taps + 1) * size / 256)
 
 
-def test_the_kernels_gradient_in_bfloat16_is_summed_in_single_precision():
+@pytest.mark.parametrize("k", [3, 5])
+def test_the_kernels_gradient_in_bfloat16_is_summed_in_single_precision(k):
     # 4096 ones: a sum in bfloat16 stops at 256.
     x = jnp.ones((16, 16, 16, 1), jnp.bfloat16)
-    kernel = jnp.zeros((3, 3, 1, 1), jnp.bfloat16)
+    kernel = jnp.zeros((k, k, 1, 1), jnp.bfloat16)
     _, _, gradient = value_and_gradients(x, kernel, x, 1, "same")
-    assert gradient[1, 1, 0, 0] == 4096
+    assert gradient[k // 2, k // 2, 0, 0] == 4096
 
 
 def test_a_filter_sees_its_own_channel_alone():
@@ -146,7 +149,7 @@ def test_padding_is_that_of_tensorflow_or_pytorch(size, kernel_size, stride, sam
 def test_every_form_has_the_gradients_of_the_grouped_convolution(
     kernel_size, stride, dilation, padding, lowering
 ):
-    x, kernel, cotangent = case((2, 9, 8, 3), kernel_size, stride)
+    x, kernel, cotangent = case((3, 9, 8, 3), kernel_size, stride)
     reach = dilation * (kernel_size - 1) + 1
 
     def stock(x, kernel):
@@ -169,8 +172,9 @@ def test_every_form_has_the_gradients_of_the_grouped_convolution(
 
 
 @pytest.mark.parametrize("lowering", ["auto", "cpu", "native"])
-def test_vmap_is_a_loop(lowering):
-    x, kernel, cotangent = (a.astype("f") for a in case((6, 6, 5, 2), 3, 2))
+@pytest.mark.parametrize("kernel_size", [3, 5])
+def test_vmap_is_a_loop(kernel_size, lowering):
+    x, kernel, cotangent = (a.astype("f") for a in case((6, 6, 5, 2), kernel_size, 2))
     x, cotangent = (a.reshape(3, 2, *a.shape[1:]) for a in (x, cotangent))
     kernels = np.stack([kernel, 2 * kernel, -kernel])
 
@@ -182,6 +186,22 @@ def test_vmap_is_a_loop(lowering):
     for i, a in enumerate(found):
         b = np.stack([each[i] for each in expected])
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kernel_size", [3, 5])
+def test_second_derivatives_are_those_of_the_grouped_convolution(kernel_size):
+    def of_gradients(lowering, *arguments):
+        def size(*arguments):
+            y, *gradients = value_and_gradients(*arguments, 1, "same", 1, lowering)
+            return sum((a**3).sum() for a in (y, *gradients))
+
+        return jax.jit(jax.grad(size, (0, 1, 2)))(*arguments)
+
+    with jax.enable_x64(True):
+        arguments = [jnp.asarray(a) for a in case((3, 6, 5, 2), kernel_size, 1)]
+        found = of_gradients("cpu", *arguments)
+        for a, b in zip(found, of_gradients("native", *arguments), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10 * np.abs(b).max())
 
 
 def test_forward_mode_is_native_and_refused_elsewhere():
@@ -215,21 +235,28 @@ def test_the_form_is_chosen_when_a_program_is_lowered(platform, has_convolution)
     assert ("stablehlo.convolution" in exported.mlir_module()) == has_convolution
 
 
-def test_a_batch_on_four_devices_is_convolved_as_on_one():
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("kernel_size", [3, 5, 7])
+def test_a_batch_on_four_devices_is_convolved_as_on_one(kernel_size, stride):
     mesh = jax.make_mesh((4,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
     by_example = jax.NamedSharding(mesh, jax.P("data"))
     whole = jax.NamedSharding(mesh, jax.P())
-    x, kernel, cotangent = (a.astype("f") for a in case((8, 6, 5, 2), 3, 2))
+    arguments = case((8, 6, 5, 2), kernel_size, stride)
+    arguments = [a.astype("f") for a in arguments]
 
     def run(x, kernel, cotangent):
-        return value_and_gradients(x, kernel, cotangent, 2, "same")
+        return value_and_gradients(x, kernel, cotangent, stride, "same")
 
-    sharded = jax.jit(run, in_shardings=(by_example, whole, by_example))
-    program = sharded.lower(x, kernel, cotangent).compile()
-    assert "all-gather" not in program.as_text()  # every device keeps to its images
-    for a, b in zip(
-        sharded(x, kernel, cotangent), run(x, kernel, cotangent), strict=True
-    ):
+    sharded = jax.jit(
+        run,
+        in_shardings=(by_example, whole, by_example),
+        out_shardings=(by_example, by_example, whole),
+    )
+    program = sharded.lower(*arguments).compile().as_text()
+    assert "all-reduce" in program  # of the kernel's gradient …
+    for collective in ("all-gather", "all-to-all", "collective-permute"):
+        assert collective not in program  # … else every device keeps to its images
+    for a, b in zip(sharded(*arguments), run(*arguments), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
 
 
