@@ -50,7 +50,7 @@ class Deferred:
 
 jax.tree_util.register_dataclass(
     Deferred,
-    data_fields="z mean variance scale bias late_zero weights".split(),
+    data_fields=["z", "mean", "variance", "scale", "bias", "late_zero", "weights"],
     meta_fields=["epsilon", "act", "lowering", "functions"],
 )
 
