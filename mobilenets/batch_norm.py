@@ -36,11 +36,21 @@ class Deferred:
     act: Function
     lowering: Lowering
     late_zero: jax.Array  # what `read` gave beside the map that z was computed from
-    functions: tuple[Function, ...] = ()  # applied one after the other, …
+    functions: tuple["_Function", ...] = ()  # applied one after the other, …
     weights: tuple[Any, ...] = ()  # … each to the map and to its weights
 
     def then(self, function: Function, weights: Any = None) -> "Deferred":
         """`function(map, weights)`, deferred as well."""
+        return self._then(_Map(function), weights)
+
+    def gated(self, gates: Function, weights: Any) -> "Deferred":
+        """The map times `gates(its means over the pixels, weights)`, deferred as well.
+
+        Means and gates are [N, C].
+        """
+        return self._then(_Gated(gates), weights)
+
+    def _then(self, function, weights):
         return dataclasses.replace(
             self,
             functions=(*self.functions, function),
@@ -110,41 +120,113 @@ def normalize(
     epsilon: float,
 ) -> jax.Array:
     """(z - mean) / sqrt(variance + epsilon) * scale + bias, in z's dtype."""
-    multiplier = lax.rsqrt(variance + epsilon) * scale
-    return ((z - mean) * multiplier + bias).astype(z.dtype)
+    r = lax.rsqrt(variance + epsilon)
+    # Not by r * scale: used by several maps, it would be an array and a kernel more.
+    mean, r, scale, bias = (_everywhere(x, z) for x in (mean, r, scale, bias))
+    return ((z - mean) * r * scale + bias).astype(z.dtype)
+
+
+def _everywhere(x: jax.Array, z: jax.Array) -> jax.Array:
+    """[C] -> z's shape, [..., C], in one operation, where `jnp` needs three."""
+    return lax.broadcast_in_dim(x, z.shape, (z.ndim - 1,))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Map:
+    """`function(map, weights)`, of which nothing is kept for the gradient."""
+
+    function: Function
+
+    def forward(self, x, weights):
+        return self.function(x, weights), None
+
+    def again(self, x, weights, kept):
+        return self.function(x, weights)
+
+    def backward(self, x, weights, kept, cotangent):
+        return jax.vjp(self.function, x, weights)[1](cotangent)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Gated:
+    """The map times gates, [N, C], that come from its means over the pixels.
+
+    What leads from means to gates is small, and kept for the gradient.
+    """
+
+    gates: Function
+
+    def forward(self, x, weights):
+        kept = jax.vjp(self.gates, x.mean((1, 2)), weights)
+        return self.again(x, weights, kept), kept
+
+    def again(self, x, weights, kept):
+        gates, _ = kept
+        return x * gates[:, None, None]
+
+    def backward(self, x, weights, kept, cotangent):
+        gates, pull_back = kept
+        from_means, from_weights = pull_back((x * cotangent).sum((1, 2)))
+        from_means /= x.shape[1] * x.shape[2]
+        return (
+            cotangent * gates[:, None, None] + from_means[:, None, None],
+            from_weights,
+        )
+
+
+_Function = _Map | _Gated
 
 
 @dataclasses.dataclass(frozen=True)
 class _Rule:
     epsilon: float
     act: Function
-    functions: tuple[Function, ...]
+    functions: tuple[_Function, ...]
     lowering: Lowering
 
-    def apply(self, activated: jax.Array, weights: tuple[Any, ...]) -> jax.Array:
+    def forward(self, x, weights):
+        """The functions of the activated map, and what each keeps."""
+        kept = []
         for function, its_weights in zip(self.functions, weights, strict=True):
-            activated = function(activated, its_weights)
-        return activated
+            x, its_kept = function.forward(x, its_weights)
+            kept.append(its_kept)
+        return x, kept
+
+    def backward(self, x, weights, kept, cotangent):
+        """The gradients of the activated map and of the functions' weights."""
+        steps = list(zip(self.functions, weights, kept, strict=True))
+        inputs = [x]
+        for function, its_weights, its_kept in steps[:-1]:
+            inputs.append(function.again(inputs[-1], its_weights, its_kept))
+        gradients = []
+        while steps:
+            function, its_weights, its_kept = steps.pop()
+            cotangent, gradient = function.backward(
+                inputs.pop(), its_weights, its_kept, cotangent
+            )
+            gradients.append(gradient)
+        return cotangent, tuple(reversed(gradients))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _read(rule, z, scale, bias, weights, mean, variance, late_zero):
+def _read(rule, *operands):
+    return _forward(rule, *operands)[0]
+
+
+def _forward(rule, z, scale, bias, weights, mean, variance, late_zero):
     normalized = normalize(z, mean, variance, scale, bias, rule.epsilon)
-    return rule.apply(rule.act(normalized), weights), jnp.zeros_like(late_zero)
-
-
-def _forward(rule, *operands):
-    return _read(rule, *operands), operands
+    y, kept = rule.forward(rule.act(normalized), weights)
+    residuals = z, scale, bias, weights, mean, variance, kept
+    return (y, jnp.zeros_like(late_zero)), residuals
 
 
 def _backward(rule, residuals, cotangents):
-    z, scale, bias, weights, mean, variance, _ = residuals
+    z, scale, bias, weights, mean, variance, kept = residuals
     cotangent, later_zero = cotangents
-    mean = mean + later_zero.astype(mean.dtype)
-    normalized = normalize(z, mean, variance, scale, bias, rule.epsilon)
+    late_mean = mean + later_zero.astype(mean.dtype)
+    normalized = normalize(z, late_mean, variance, scale, bias, rule.epsilon)
     activated, act_vjp = jax.vjp(rule.act, normalized)
-    _, apply_vjp = jax.vjp(rule.apply, activated, weights)
-    from_activated, from_weights = apply_vjp(cotangent)
+    from_activated, from_weights = rule.backward(activated, weights, kept, cotangent)
     (from_normalized,) = act_vjp(from_activated)
 
     # With n pixels, z^ = (z - mean) * r, r = 1 / sqrt(variance + epsilon):
@@ -152,13 +234,18 @@ def _backward(rule, residuals, cotangents):
     d, exact = _exact(from_normalized), _exact(z)
     r = lax.rsqrt(variance + rule.epsilon)
     from_bias = _sum(d)
-    # Not of d * (z - mean): XLA would write that difference to memory first.
+    # Not of d * (z - mean): XLA would write that difference to memory first. And by the
+    # mean itself: no map is computed again here.
     from_scale = (_sum(d * exact) - mean * from_bias) * r
-    # Multiplied out, so that the last operation is the result: XLA then writes one map.
+    # In one expression that ends in its last operation: XLA then writes one map.
     n = _pixels(z)
-    multiplier = scale * r
-    slope, offset = multiplier * r * from_scale / n, multiplier * from_bias / n
-    from_z = (d * multiplier - ((exact - mean) * slope + offset)).astype(z.dtype)
+    slope, offset = r * from_scale / n, from_bias / n
+    over = functools.partial(_everywhere, z=z)
+    from_z = (
+        (d - ((exact - over(late_mean)) * over(slope) + over(offset)))
+        * over(r)
+        * over(scale)
+    ).astype(z.dtype)
     from_late_zero = _late_zero(rule.lowering, from_bias[0])
     # What flows through mean and variance is in z's gradient.
     return from_z, from_scale, from_bias, from_weights, None, None, from_late_zero

@@ -18,7 +18,7 @@ from mobilenets.batch_norm import (
     read,
     value,
 )
-from mobilenets.depthwise import depthwise_conv, explicit_padding
+from mobilenets.depthwise import depthwise_conv, explicit_padding, pad, tap
 from mobilenets.initialization import initial_scale, kernel_init
 from mobilenets.lowering import Lowering, choose
 from mobilenets.spec import (
@@ -121,12 +121,10 @@ def _matmul(
     for a 3x3 kernel on an image's three channels alone.
     """
     k = len(kernel)
-    padded = jnp.pad(x, [(0, 0), *pads, (0, 0)])
+    padded = pad(x, pads)
     height, width = ((n - k) // stride + 1 for n in padded.shape[1:3])
     taps = [
-        padded[:, i : i + stride * height : stride, j : j + stride * width : stride]
-        for i in range(k)
-        for j in range(k)
+        tap(padded, i, j, (height, width), stride) for i in range(k) for j in range(k)
     ]
     seen = jnp.concatenate(taps, axis=-1).reshape(-1, k * k * x.shape[-1])
     y = seen @ kernel.reshape(seen.shape[-1], -1)
@@ -245,20 +243,23 @@ class SqueezeExcite(nn.Module):
     initialization: Initialization
     dtype: DTypeLike
 
-    @nn.compact
     def __call__(self, x: Map) -> Map:
         """[N, H, W, C] -> the same shape."""
         if isinstance(x, Deferred):
-            unbound = self.clone(parent=None)
-            return x.then(lambda x, own: unbound.apply(own, x), self.variables)
+            gates = functools.partial(self.clone(parent=None).apply, method="gates")
+            return x.gated(lambda means, own: gates(own, means), self.variables)
+        return x * self.gates(x.mean(axis=(1, 2)))[:, None, None]
+
+    @nn.compact
+    def gates(self, means: jax.Array) -> jax.Array:
+        """What each channel is scaled by, from the means of all: [N, C] -> [N, C]."""
         dense = functools.partial(
             nn.Dense, kernel_init=kernel_init(self.initialization), dtype=self.dtype
         )
-        means = x.mean(axis=(1, 2))
         squeezed = dense(self.spec.channels, name="reduce")(means)
         squeezed = ACTIVATIONS[self.spec.act](squeezed)
-        gates = dense(x.shape[-1], name="expand")(squeezed)
-        return x * ACTIVATIONS[self.spec.gate](gates)[:, None, None]
+        gates = dense(means.shape[-1], name="expand")(squeezed)
+        return ACTIVATIONS[self.spec.gate](gates)
 
 
 class Block(nn.Module):

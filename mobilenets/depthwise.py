@@ -1,6 +1,7 @@
 """The depthwise convolution, in the form that is fast on the platform it runs on."""
 
 import functools
+import itertools
 import math
 
 import jax
@@ -88,7 +89,7 @@ def _by_platform(x, kernel, stride, padding, dilation, lowering):
         pads = explicit_padding(
             x.shape[1:3], kernel.shape[0], stride, padding, dilation
         )
-        return _sum_of_taps(_pad(x, pads), kernel, stride, dilation)
+        return _sum_of_taps(pad(x, pads), _taps(kernel), stride, dilation)
 
     def native(x, kernel):
         return _native(x, kernel, stride, padding, dilation)
@@ -105,15 +106,15 @@ def _backward(stride, padding, dilation, lowering, residuals, cotangent):
     def gradients(x, kernel, cotangent):
         k, size, out = kernel.shape[0], x.shape[1:3], cotangent.shape[1:3]
         pads = explicit_padding(size, k, stride, padding, dilation)
-        padded = _pad(_by_device(x), pads)
+        padded = pad(_by_device(x), pads)
         # Around the cotangent are zeros as far as the flipped kernel's taps reach.
         before = dilation * ((k - 1) // stride)
         around = [
-            (before, -(-(n + sum(pad)) // stride) - n_out)
-            for n, pad, n_out in zip(size, pads, out, strict=True)
+            (before, -(-(n + sum(pair)) // stride) - n_out)
+            for n, pair, n_out in zip(size, pads, out, strict=True)
         ]
-        grown = _pad(_by_device(cotangent), around)
-        from_padded = _input_gradient(grown, before, kernel, stride, dilation)
+        grown = pad(_by_device(cotangent), around)
+        from_padded = _input_gradient(grown, before, _taps(kernel), stride, dilation)
         (top, _), (left, _) = pads
         from_x = from_padded[..., top : top + size[0], left : left + size[1], :]
         from_kernel = _kernel_gradient(padded, grown, before, out, k, stride, dilation)
@@ -130,32 +131,62 @@ def _backward(stride, padding, dilation, lowering, residuals, cotangent):
 
 _by_platform.defvjp(_forward, _backward)
 
-
-def _pad(x, pads):
-    """Puts zeros around rows and columns of x, [..., H, W, C]."""
-    return jnp.pad(x, [(0, 0)] * (x.ndim - 3) + [*pads, (0, 0)])
+# From here on `lax` instead of `jnp` where that leads to a shorter program: a network
+# has hundreds of taps.
 
 
-def _sum_of_taps(padded, kernel, stride, dilation):
-    """Every tap's shifted, strided image times the tap's weights, added up."""
-    height, width = kernel.shape[:2]
-    size = [
-        (n - dilation * (k - 1) - 1) // stride + 1
-        for n, k in zip(padded.shape[-3:-1], kernel.shape[:2], strict=True)
-    ]
-    terms = (
-        _tap(padded, i * dilation, j * dilation, size, stride) * kernel[i, j, 0]
-        for i in range(height)
-        for j in range(width)
-    )
-    return functools.reduce(jnp.add, terms)
+def pad(x: jax.Array, pads: list[tuple[int, int]]) -> jax.Array:
+    """Puts zeros (before, after) rows and columns of x, [..., H, W, C]."""
+    pads = [(0, 0)] * (x.ndim - 3) + [*pads, (0, 0)]
+    return lax.pad(x, jnp.zeros((), x.dtype), [(*pair, 0) for pair in pads])
 
 
-def _tap(padded, row, column, size, stride):
+def tap(
+    padded: jax.Array, row: int, column: int, size: tuple[int, int], stride: int
+) -> jax.Array:
     """What a tap there sees: [..., *size, C] of the padded image [..., H, W, C]."""
-    rows = slice(row, row + (size[0] - 1) * stride + 1, stride)
-    columns = slice(column, column + (size[1] - 1) * stride + 1, stride)
-    return padded[..., rows, columns, :]
+    seen = _every(padded, padded.ndim - 3, row, size[0], stride)
+    return _every(seen, padded.ndim - 2, column, size[1], stride)
+
+
+def _every(x, axis, start, n, stride):
+    """N rows of x, or what the axis counts: from start on, a stride apart."""
+    return lax.slice_in_dim(x, start, start + (n - 1) * stride + 1, stride, axis)
+
+
+def _taps(kernel):
+    """The weights of the taps, k rows of k arrays [C], of a kernel [k, k, 1, C]."""
+    k = len(kernel)
+    flat = kernel.reshape(k * k, -1)
+    taps = [lax.index_in_dim(flat, i, keepdims=False) for i in range(k * k)]
+    return [taps[i : i + k] for i in range(0, k * k, k)]
+
+
+def _sum_of_taps(padded, taps, stride, dilation):
+    """Every tap's shifted, strided image times the tap's weights, added up.
+
+    All columns of a row of taps first, in every row of the image: a tap at a time, the
+    one in the middle would see nothing of the padding, so that XLA would read it from
+    the map before, and compute that, or write it, once more.
+    """
+    rows, columns = padded.ndim - 3, padded.ndim - 2
+    height, width = (
+        (padded.shape[axis] - dilation * (n - 1) - 1) // stride + 1
+        for axis, n in ((rows, len(taps)), (columns, len(taps[0])))
+    )
+    seen = [
+        _every(padded, columns, j * dilation, width, stride)
+        for j in range(len(taps[0]))
+    ]
+    sums = []
+    for i, row in enumerate(taps):
+        terms = [
+            x * lax.broadcast_in_dim(weights, x.shape, (x.ndim - 1,))
+            for x, weights in zip(seen, row, strict=True)
+        ]
+        row_sum = functools.reduce(jnp.add, terms)
+        sums.append(_every(row_sum, rows, i * dilation, height, stride))
+    return functools.reduce(jnp.add, sums)
 
 
 def _by_device(x):
@@ -164,7 +195,7 @@ def _by_device(x):
     return x.reshape(parts, len(x) // parts, *x.shape[1:])
 
 
-def _input_gradient(grown, before, kernel, stride, dilation):
+def _input_gradient(grown, before, taps, stride, dilation):
     """The cotangent convolved with the flipped kernel: of the padded input.
 
     At a stride, the rows r = phase (mod stride) of the padded input meet only the taps
@@ -174,7 +205,7 @@ def _input_gradient(grown, before, kernel, stride, dilation):
     Args:
       grown: [..., H, W, C], the cotangent with zeros around it.
       before: rows and columns of zeros in front of it.
-      kernel: [k, k, 1, C].
+      taps: see `_taps`.
       stride: of the convolution, as is the dilation.
       dilation: pixels from one tap to the next.
     """
@@ -182,10 +213,14 @@ def _input_gradient(grown, before, kernel, stride, dilation):
     for row_phase in range(stride):
         phases = []
         for column_phase in range(stride):
-            taps = kernel[row_phase::stride, column_phase::stride]
-            top, left = (before - dilation * (n - 1) for n in taps.shape[:2])
+            flipped = [
+                row[column_phase::stride][::-1] for row in taps[row_phase::stride][::-1]
+            ]
+            top, left = (
+                before - dilation * (n - 1) for n in (len(flipped), len(flipped[0]))
+            )
             reached = grown[..., top:, left:, :]
-            phases.append(_sum_of_taps(reached, taps[::-1, ::-1], 1, dilation))
+            phases.append(_sum_of_taps(reached, flipped, 1, dilation))
         rows.append(jnp.stack(phases, axis=-2))  # [..., h, w, stride, C]
     interleaved = jnp.stack(rows, axis=-4)  # [..., h, stride, w, stride, C]
     *images, h, _, w, _, c = interleaved.shape
@@ -213,33 +248,34 @@ def _kernel_gradient(padded, grown, before, size, k, stride, dilation):
     exact = jnp.promote_types(padded.dtype, jnp.float32)
     rows_at_once = 3 if k == 3 else 1
     groups = k // rows_at_once
-    zeros = [jnp.zeros((), exact)] * (rows_at_once * k)
+    taps = list(itertools.product(range(rows_at_once), range(k)))
+    zeros = [jnp.zeros((), exact)] * len(taps)
     height = (size[0] - 1) * stride + 1 + (rows_at_once - 1) * dilation
+    cut = functools.partial(lax.dynamic_slice, allow_negative_indices=False)
 
     def add(a, b):
         return [x + y for x, y in zip(a, b, strict=True)]
 
     def add_group(i, totals):
-        image, group = i // groups, i % groups
-        seen = lax.dynamic_slice(
-            padded,
-            (0, image, group * rows_at_once * dilation, 0, 0),
-            (parts, 1, height, width, channels),
-        )
-        cotangent = lax.dynamic_slice(
+        image, group = lax.div(i, groups), lax.rem(i, groups)
+        row = group * rows_at_once * dilation
+        seen = cut(padded, (0, image, row, 0, 0), (parts, 1, height, width, channels))
+        cotangent = cut(
             grown, (0, image, before, before, 0), (parts, 1, *size, channels)
         )
+        seen, cotangent = seen[:, 0], cotangent[:, 0]
         products = [
-            _tap(seen, row * dilation, column * dilation, size, stride) * cotangent
-            for row in range(rows_at_once)
-            for column in range(k)
+            tap(seen, i * dilation, j * dilation, size, stride) * cotangent
+            for i, j in taps
         ]
-        products = [product[:, 0].astype(exact) for product in products]
-        over_columns = lax.reduce(products, zeros, add, (2,))
-        sums = jnp.stack(lax.reduce(over_columns, zeros, add, (1,)))
-        sums += lax.dynamic_index_in_dim(totals, group, keepdims=False)
-        return lax.dynamic_update_index_in_dim(totals, sums, group, axis=0)
+        over_columns = lax.reduce(
+            [product.astype(exact) for product in products], zeros, add, (2,)
+        )
+        sums = jnp.stack(lax.reduce(over_columns, zeros, add, (1,)))[None]
+        at = (group, 0, 0, 0)
+        sums += cut(totals, at, sums.shape)
+        return lax.dynamic_update_slice(totals, sums, at, allow_negative_indices=False)
 
-    start = jnp.zeros((groups, rows_at_once * k, parts, channels), exact)
+    start = jnp.zeros((groups, len(taps), parts, channels), exact)
     totals = lax.fori_loop(0, images * groups, add_group, start)
     return totals.sum(2).reshape(k, k, 1, channels).astype(padded.dtype)
