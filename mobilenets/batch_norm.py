@@ -3,7 +3,8 @@
 In training a network keeps maps for the gradient. Of a map that is convolved,
 normalised, activated and read by another convolution, stock JAX keeps three copies.
 Here the convolution's output alone is kept (a `Deferred`): its reader normalises and
-activates it, and does so again in the backward pass.
+activates it, and does so again in the backward pass. (Gates of squeeze-and-excitation,
+small as they are, are kept.)
 """
 
 import dataclasses
@@ -36,7 +37,7 @@ class Deferred:
     act: Function
     lowering: Lowering
     late_zero: jax.Array  # what `read` gave beside the map that z was computed from
-    functions: tuple["_Function", ...] = ()  # applied one after the other, …
+    steps: tuple["_Step", ...] = ()  # taken one after the other, …
     weights: tuple[Any, ...] = ()  # … each to the map and to its weights
 
     def then(self, function: Function, weights: Any = None) -> "Deferred":
@@ -50,10 +51,10 @@ class Deferred:
         """
         return self._then(_Gated(gates), weights)
 
-    def _then(self, function, weights):
+    def _then(self, step, weights):
         return dataclasses.replace(
             self,
-            functions=(*self.functions, function),
+            steps=(*self.steps, step),
             weights=(*self.weights, weights),
         )
 
@@ -61,7 +62,7 @@ class Deferred:
 jax.tree_util.register_dataclass(
     Deferred,
     data_fields=["z", "mean", "variance", "scale", "bias", "late_zero", "weights"],
-    meta_fields=["epsilon", "act", "lowering", "functions"],
+    meta_fields=["epsilon", "act", "lowering", "steps"],
 )
 
 
@@ -75,7 +76,7 @@ def value(x: jax.Array | Deferred) -> jax.Array:
     if not isinstance(x, Deferred):
         return x
     y, late_zero = read(x)
-    if x.act is identity and not x.functions:  # no map is computed again
+    if x.act is identity and not x.steps:  # no map is computed again
         return y
     return _last(x.lowering, y, late_zero)
 
@@ -91,7 +92,7 @@ def read(x: jax.Array | Deferred) -> tuple[jax.Array, jax.Array]:
     """
     if not isinstance(x, Deferred):
         return x, jnp.float32(0)
-    rule = _Rule(x.epsilon, x.act, x.functions, x.lowering)
+    rule = _Rule(x.epsilon, x.act, x.steps, x.lowering)
     return _read(rule, x.z, x.scale, x.bias, x.weights, x.mean, x.variance, x.late_zero)
 
 
@@ -121,7 +122,8 @@ def normalize(
 ) -> jax.Array:
     """(z - mean) / sqrt(variance + epsilon) * scale + bias, in z's dtype."""
     r = lax.rsqrt(variance + epsilon)
-    # Not by r * scale: used by several maps, it would be an array and a kernel more.
+    # Not by their product: forward and backward pass would share that, and XLA compute
+    # it in a loop of its own.
     mean, r, scale, bias = (_everywhere(x, z) for x in (mean, r, scale, bias))
     return ((z - mean) * r * scale + bias).astype(z.dtype)
 
@@ -138,7 +140,7 @@ class _Map:
     function: Function
 
     def forward(self, x, weights):
-        return self.function(x, weights), None
+        return self.again(x, weights, None), None
 
     def again(self, x, weights, kept):
         return self.function(x, weights)
@@ -154,62 +156,59 @@ class _Gated:
     What leads from means to gates is small, and kept for the gradient.
     """
 
-    gates: Function
+    gates_of: Function
 
     def forward(self, x, weights):
-        kept = jax.vjp(self.gates, x.mean((1, 2)), weights)
+        kept = jax.vjp(self.gates_of, x.mean((1, 2)), weights)
         return self.again(x, weights, kept), kept
 
     def again(self, x, weights, kept):
         gates, _ = kept
-        return x * gates[:, None, None]
+        return (x * gates[:, None, None]).astype(x.dtype)
 
     def backward(self, x, weights, kept, cotangent):
         gates, pull_back = kept
-        from_means, from_weights = pull_back((x * cotangent).sum((1, 2)))
+        from_gates = (x * cotangent).sum((1, 2)).astype(gates.dtype)
+        from_means, from_weights = pull_back(from_gates)
         from_means /= x.shape[1] * x.shape[2]
-        return (
-            cotangent * gates[:, None, None] + from_means[:, None, None],
-            from_weights,
-        )
+        from_x = cotangent * gates[:, None, None] + from_means[:, None, None]
+        return from_x.astype(x.dtype), from_weights
 
 
-_Function = _Map | _Gated
+_Step = _Map | _Gated
 
 
 @dataclasses.dataclass(frozen=True)
 class _Rule:
     epsilon: float
     act: Function
-    functions: tuple[_Function, ...]
+    steps: tuple[_Step, ...]
     lowering: Lowering
 
     def forward(self, x, weights):
-        """The functions of the activated map, and what each keeps."""
+        """What the steps make of the activated map, and what each of them keeps."""
         kept = []
-        for function, its_weights in zip(self.functions, weights, strict=True):
-            x, its_kept = function.forward(x, its_weights)
+        for step, its_weights in zip(self.steps, weights, strict=True):
+            x, its_kept = step.forward(x, its_weights)
             kept.append(its_kept)
         return x, kept
 
     def backward(self, x, weights, kept, cotangent):
-        """The gradients of the activated map and of the functions' weights."""
-        steps = list(zip(self.functions, weights, kept, strict=True))
+        """The gradients of the activated map and of the steps' weights."""
+        steps = list(zip(self.steps, weights, kept, strict=True))
         inputs = [x]
-        for function, its_weights, its_kept in steps[:-1]:
-            inputs.append(function.again(inputs[-1], its_weights, its_kept))
-        gradients = []
-        while steps:
-            function, its_weights, its_kept = steps.pop()
-            cotangent, gradient = function.backward(
-                inputs.pop(), its_weights, its_kept, cotangent
-            )
-            gradients.append(gradient)
-        return cotangent, tuple(reversed(gradients))
+        for step, *operands in steps[:-1]:
+            inputs.append(step.again(inputs[-1], *operands))
+        from_weights = []
+        for x, (step, *operands) in reversed(list(zip(inputs, steps, strict=False))):
+            cotangent, gradient = step.backward(x, *operands, cotangent)
+            from_weights.append(gradient)
+        return cotangent, tuple(reversed(from_weights))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _read(rule, *operands):
+def _read(rule, z, scale, bias, weights, mean, variance, late_zero):
+    operands = z, scale, bias, weights, mean, variance, late_zero
     return _forward(rule, *operands)[0]
 
 
@@ -234,10 +233,10 @@ def _backward(rule, residuals, cotangents):
     d, exact = _exact(from_normalized), _exact(z)
     r = lax.rsqrt(variance + rule.epsilon)
     from_bias = _sum(d)
-    # Not of d * (z - mean): XLA would write that difference to memory first. And by the
-    # mean itself: no map is computed again here.
+    # Not of d * (z - mean): XLA would write that difference to memory first. By `mean`,
+    # not by `late_mean`: only where a map is computed again that is needed.
     from_scale = (_sum(d * exact) - mean * from_bias) * r
-    # In one expression that ends in its last operation: XLA then writes one map.
+    # In one expression, r and scale last: XLA then writes one map, and no [C] products.
     n = _pixels(z)
     slope, offset = r * from_scale / n, from_bias / n
     over = functools.partial(_everywhere, z=z)

@@ -18,7 +18,12 @@ from mobilenets.batch_norm import (
     read,
     value,
 )
-from mobilenets.depthwise import depthwise_conv, explicit_padding, pad, tap
+from mobilenets.depthwise import (
+    depthwise_conv,
+    explicit_padding,
+    pad_pixels,
+    seen_by_tap,
+)
 from mobilenets.initialization import initial_scale, kernel_init
 from mobilenets.lowering import Lowering, choose
 from mobilenets.spec import (
@@ -121,12 +126,14 @@ def _matmul(
     for a 3x3 kernel on an image's three channels alone.
     """
     k = len(kernel)
-    padded = pad(x, pads)
+    padded = pad_pixels(x, pads)
     height, width = ((n - k) // stride + 1 for n in padded.shape[1:3])
-    taps = [
-        tap(padded, i, j, (height, width), stride) for i in range(k) for j in range(k)
+    seen = [
+        seen_by_tap(padded, i, j, (height, width), stride)
+        for i in range(k)
+        for j in range(k)
     ]
-    seen = jnp.concatenate(taps, axis=-1).reshape(-1, k * k * x.shape[-1])
+    seen = jnp.concatenate(seen, axis=-1).reshape(-1, k * k * x.shape[-1])
     y = seen @ kernel.reshape(seen.shape[-1], -1)
     return y.reshape(len(x), height, width, -1)
 
@@ -246,8 +253,11 @@ class SqueezeExcite(nn.Module):
     def __call__(self, x: Map) -> Map:
         """[N, H, W, C] -> the same shape."""
         if isinstance(x, Deferred):
-            gates = functools.partial(self.clone(parent=None).apply, method="gates")
-            return x.gated(lambda means, own: gates(own, means), self.variables)
+            unbound = self.clone(parent=None)
+            return x.gated(
+                lambda means, own: unbound.apply(own, means, method="gates"),
+                self.variables,
+            )
         return x * self.gates(x.mean(axis=(1, 2)))[:, None, None]
 
     @nn.compact

@@ -89,7 +89,7 @@ def _by_platform(x, kernel, stride, padding, dilation, lowering):
         pads = explicit_padding(
             x.shape[1:3], kernel.shape[0], stride, padding, dilation
         )
-        return _sum_of_taps(pad(x, pads), _taps(kernel), stride, dilation)
+        return _sum_of_taps(pad_pixels(x, pads), _weights(kernel), stride, dilation)
 
     def native(x, kernel):
         return _native(x, kernel, stride, padding, dilation)
@@ -106,15 +106,15 @@ def _backward(stride, padding, dilation, lowering, residuals, cotangent):
     def gradients(x, kernel, cotangent):
         k, size, out = kernel.shape[0], x.shape[1:3], cotangent.shape[1:3]
         pads = explicit_padding(size, k, stride, padding, dilation)
-        padded = pad(_by_device(x), pads)
+        padded = pad_pixels(_by_device(x), pads)
         # Around the cotangent are zeros as far as the flipped kernel's taps reach.
         before = dilation * ((k - 1) // stride)
         around = [
             (before, -(-(n + sum(pair)) // stride) - n_out)
             for n, pair, n_out in zip(size, pads, out, strict=True)
         ]
-        grown = pad(_by_device(cotangent), around)
-        from_padded = _input_gradient(grown, before, _taps(kernel), stride, dilation)
+        grown = pad_pixels(_by_device(cotangent), around)
+        from_padded = _input_gradient(grown, before, _weights(kernel), stride, dilation)
         (top, _), (left, _) = pads
         from_x = from_padded[..., top : top + size[0], left : left + size[1], :]
         from_kernel = _kernel_gradient(padded, grown, before, out, k, stride, dilation)
@@ -131,58 +131,59 @@ def _backward(stride, padding, dilation, lowering, residuals, cotangent):
 
 _by_platform.defvjp(_forward, _backward)
 
-# From here on `lax` instead of `jnp` where that leads to a shorter program: a network
-# has hundreds of taps.
+
+# In what follows `lax` says in one operation what `jnp` says in up to three: a network
+# has hundreds of taps, and JAX traces and XLA compiles each of them.
 
 
-def pad(x: jax.Array, pads: list[tuple[int, int]]) -> jax.Array:
+def pad_pixels(x: jax.Array, pads: list[tuple[int, int]]) -> jax.Array:
     """Puts zeros (before, after) rows and columns of x, [..., H, W, C]."""
     pads = [(0, 0)] * (x.ndim - 3) + [*pads, (0, 0)]
     return lax.pad(x, jnp.zeros((), x.dtype), [(*pair, 0) for pair in pads])
 
 
-def tap(
+def seen_by_tap(
     padded: jax.Array, row: int, column: int, size: tuple[int, int], stride: int
 ) -> jax.Array:
-    """What a tap there sees: [..., *size, C] of the padded image [..., H, W, C]."""
+    """[..., *size, C] of the padded image [..., H, W, C]."""
     seen = _every(padded, padded.ndim - 3, row, size[0], stride)
     return _every(seen, padded.ndim - 2, column, size[1], stride)
 
 
 def _every(x, axis, start, n, stride):
-    """N rows of x, or what the axis counts: from start on, a stride apart."""
+    """N slices along the axis, from start on, a stride apart."""
     return lax.slice_in_dim(x, start, start + (n - 1) * stride + 1, stride, axis)
 
 
-def _taps(kernel):
-    """The weights of the taps, k rows of k arrays [C], of a kernel [k, k, 1, C]."""
+def _weights(kernel):
+    """Of each tap of a kernel [k, k, 1, C]: k rows of k arrays [C]."""
     k = len(kernel)
     flat = kernel.reshape(k * k, -1)
-    taps = [lax.index_in_dim(flat, i, keepdims=False) for i in range(k * k)]
-    return [taps[i : i + k] for i in range(0, k * k, k)]
+    weights = [lax.index_in_dim(flat, i, keepdims=False) for i in range(k * k)]
+    return [weights[i : i + k] for i in range(0, k * k, k)]
 
 
-def _sum_of_taps(padded, taps, stride, dilation):
+def _sum_of_taps(padded, weights, stride, dilation):
     """Every tap's shifted, strided image times the tap's weights, added up.
 
-    All columns of a row of taps first, in every row of the image: a tap at a time, the
-    one in the middle would see nothing of the padding, so that XLA would read it from
-    the map before, and compute that, or write it, once more.
+    A row of taps is summed over all rows of the padded image. Were each tap's image cut
+    out by itself, XLA would see that the middle one has none of the padding, and read
+    the map before it was padded, which it then has to write, too.
     """
     rows, columns = padded.ndim - 3, padded.ndim - 2
     height, width = (
         (padded.shape[axis] - dilation * (n - 1) - 1) // stride + 1
-        for axis, n in ((rows, len(taps)), (columns, len(taps[0])))
+        for axis, n in ((rows, len(weights)), (columns, len(weights[0])))
     )
     seen = [
         _every(padded, columns, j * dilation, width, stride)
-        for j in range(len(taps[0]))
+        for j in range(len(weights[0]))
     ]
     sums = []
-    for i, row in enumerate(taps):
+    for i, row in enumerate(weights):
         terms = [
-            x * lax.broadcast_in_dim(weights, x.shape, (x.ndim - 1,))
-            for x, weights in zip(seen, row, strict=True)
+            x * lax.broadcast_in_dim(weight, x.shape, (x.ndim - 1,))
+            for x, weight in zip(seen, row, strict=True)
         ]
         row_sum = functools.reduce(jnp.add, terms)
         sums.append(_every(row_sum, rows, i * dilation, height, stride))
@@ -195,7 +196,7 @@ def _by_device(x):
     return x.reshape(parts, len(x) // parts, *x.shape[1:])
 
 
-def _input_gradient(grown, before, taps, stride, dilation):
+def _input_gradient(grown, before, weights, stride, dilation):
     """The cotangent convolved with the flipped kernel: of the padded input.
 
     At a stride, the rows r = phase (mod stride) of the padded input meet only the taps
@@ -205,7 +206,7 @@ def _input_gradient(grown, before, taps, stride, dilation):
     Args:
       grown: [..., H, W, C], the cotangent with zeros around it.
       before: rows and columns of zeros in front of it.
-      taps: see `_taps`.
+      weights: see `_weights`.
       stride: of the convolution, as is the dilation.
       dilation: pixels from one tap to the next.
     """
@@ -214,7 +215,8 @@ def _input_gradient(grown, before, taps, stride, dilation):
         phases = []
         for column_phase in range(stride):
             flipped = [
-                row[column_phase::stride][::-1] for row in taps[row_phase::stride][::-1]
+                row[column_phase::stride][::-1]
+                for row in weights[row_phase::stride][::-1]
             ]
             top, left = (
                 before - dilation * (n - 1) for n in (len(flipped), len(flipped[0]))
@@ -256,17 +258,20 @@ def _kernel_gradient(padded, grown, before, size, k, stride, dilation):
     def add(a, b):
         return [x + y for x, y in zip(a, b, strict=True)]
 
-    def add_group(i, totals):
-        image, group = lax.div(i, groups), lax.rem(i, groups)
-        row = group * rows_at_once * dilation
-        seen = cut(padded, (0, image, row, 0, 0), (parts, 1, height, width, channels))
+    def add_group(step, totals):
+        image, group = lax.div(step, groups), lax.rem(step, groups)
+        first_row = group * rows_at_once * dilation
+        seen = cut(
+            padded, (0, image, first_row, 0, 0), (parts, 1, height, width, channels)
+        )
         cotangent = cut(
             grown, (0, image, before, before, 0), (parts, 1, *size, channels)
         )
         seen, cotangent = seen[:, 0], cotangent[:, 0]
         products = [
-            tap(seen, i * dilation, j * dilation, size, stride) * cotangent
-            for i, j in taps
+            seen_by_tap(seen, row * dilation, column * dilation, size, stride)
+            * cotangent
+            for row, column in taps
         ]
         over_columns = lax.reduce(
             [product.astype(exact) for product in products], zeros, add, (2,)

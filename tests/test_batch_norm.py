@@ -167,6 +167,112 @@ def test_functions_are_applied_one_after_the_other():
     np.testing.assert_allclose(value(chain), expected, rtol=1e-5, atol=1e-6)
 
 
+def sigmoid_gates(means, weights):
+    return jax.nn.sigmoid(means @ weights)
+
+
+def double(x, _):
+    return 2 * x
+
+
+# Where the gates stand among what is made of a map; all compute the same.
+CHAINS = {
+    "gates first": lambda x, gates, weights, kernel: (
+        x.gated(gates, weights).then(matmul, kernel).then(double)
+    ),
+    "gates in the middle": lambda x, gates, weights, kernel: (
+        x.then(double).gated(gates, weights / 2).then(matmul, kernel)
+    ),
+    "gates last": lambda x, gates, weights, kernel: (
+        value(x.then(double).gated(gates, weights / 2)) @ kernel
+    ),
+}
+
+
+def gated(chain, gates=sigmoid_gates):
+    """The output of a map times gates as a function of all it comes from."""
+    norm = BatchNorm("swish", MOMENTUM, EPSILON, nn.initializers.ones, "auto")
+
+    def run(variables, z, weights, kernel):
+        deferred, _ = norm.apply(variables, z, True, ZERO, mutable=["batch_stats"])
+        return value(CHAINS[chain](deferred, gates, weights, kernel))
+
+    return run
+
+
+def flaxs_gated(variables, z, weights, kernel):
+    y, _ = flax("swish")(variables, z, jnp.eye(CHANNELS, dtype=z.dtype), True)
+    gates = sigmoid_gates(y.mean((1, 2)), weights)
+    return 2 * (y * gates[:, None, None]) @ kernel
+
+
+def gated_inputs(dtype):
+    variables, z, kernel, cotangent = inputs(dtype)
+    weights = np.random.default_rng(1).normal(size=(CHANNELS, CHANNELS)) / 4
+    return (variables, z, jnp.asarray(weights, dtype), kernel), cotangent
+
+
+def with_gradients(run, arguments, cotangent):
+    def output(params, *operands):
+        return run({**arguments[0], "params": params}, *operands)
+
+    y, backward = jax.vjp(output, arguments[0]["params"], *arguments[1:])
+    return y, backward(cotangent)
+
+
+@pytest.mark.parametrize("chain", CHAINS)
+def test_gates_have_values_and_gradients_of_their_definition(chain):
+    with jax.enable_x64(True):
+        case = gated_inputs(jnp.float64)
+        expected = with_gradients(flaxs_gated, *case)
+        assert_close(with_gradients(gated(chain), *case), expected, 1e-10)
+
+
+def test_gates_in_another_dtype_leave_the_maps():
+    def exact_gates(means, weights):
+        return sigmoid_gates(means.astype(jnp.float32), weights.astype(jnp.float32))
+
+    case = gated_inputs(jnp.bfloat16)
+    y, gradients = with_gradients(gated("gates first", exact_gates), *case)
+    expected, _ = with_gradients(flaxs_gated, *case)
+    assert y.dtype == gradients[1].dtype == jnp.bfloat16
+    assert_close(y, expected, 2**-5)
+
+
+@pytest.mark.parametrize("chain", CHAINS)
+def test_second_derivatives_of_gates_are_those_of_their_definition(chain):
+    with jax.enable_x64(True):
+        (variables, *operands), cotangent = gated_inputs(jnp.float64)
+
+        def of_gradient(run):
+            def output(*operands):
+                return (run(variables, *operands) ** 2 * cotangent).sum()
+
+            def size(*operands):
+                gradients = jax.grad(output, argnums=(0, 1))(*operands)
+                return sum((g**2).sum() for g in gradients)
+
+            return jax.grad(size, argnums=(0, 1))(*operands)
+
+        assert_close(of_gradient(gated(chain)), of_gradient(flaxs_gated), 1e-9)
+
+
+def test_gates_are_not_computed_again_for_the_gradient():
+    (variables, z, weights, kernel), _ = gated_inputs(jnp.float32)
+
+    def products(gates):
+        def output(z):
+            return gated("gates first", gates)(variables, z, weights, kernel).sum()
+
+        return str(jax.make_jaxpr(jax.grad(output))(z)).count("dot_general")
+
+    def without_products(means, weights):
+        return means * weights[0]
+
+    # One gives the gates; for the gradient there are those of means and weights.
+    assert products(sigmoid_gates) == products(without_products) + 3
+
+
 def in_turn(variables, act, passed_on=True):
     """Layers, each read by a product, as a function of the map and the kernels."""
     norm = BatchNorm(act, MOMENTUM, EPSILON, nn.initializers.ones, "auto")

@@ -1,5 +1,7 @@
 """The depthwise convolution against its definition, in double precision."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -262,3 +264,15 @@ def test_stride_and_dilation_at_once_are_refused():
     x, kernel, _ = case((1, 6, 6, 2), 3, 2)
     with pytest.raises(ValueError, match="one must be 1"):
         depthwise_conv(x, kernel, 2, "same", 2)
+
+
+def test_a_swish_is_written_once_and_padded():
+    x, kernel = jnp.ones((4, 64, 64, 8)), jnp.ones((3, 3, 1, 8))
+
+    def convolve(x, kernel):
+        return depthwise_conv(jax.nn.swish(x), kernel, 1, "same")
+
+    program = jax.jit(convolve).lower(x, kernel).compile().as_text()
+    _, entry = program.split("\nENTRY ")
+    # The padded map and the convolved one; a third would be the sigmoid.
+    assert len(re.findall(r"= f32\[\d+,\d+,\d+,8\].* fusion\(", entry)) == 2
