@@ -197,11 +197,12 @@ class _Rule:
         """The gradients of the activated map and of the steps' weights."""
         steps = list(zip(self.steps, weights, kept, strict=True))
         inputs = [x]
-        for step, *operands in steps[:-1]:
-            inputs.append(step.again(inputs[-1], *operands))
+        for step, its_weights, its_kept in steps[:-1]:
+            inputs.append(step.again(inputs[-1], its_weights, its_kept))
         from_weights = []
-        for x, (step, *operands) in reversed(list(zip(inputs, steps, strict=False))):
-            cotangent, gradient = step.backward(x, *operands, cotangent)
+        for x, taken in reversed(list(zip(inputs, steps, strict=False))):
+            step, its_weights, its_kept = taken
+            cotangent, gradient = step.backward(x, its_weights, its_kept, cotangent)
             from_weights.append(gradient)
         return cotangent, tuple(reversed(from_weights))
 
