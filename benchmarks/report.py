@@ -97,7 +97,8 @@ def publish(
     )
     print(f"{heading}\n{date}: {settings.command}")
     print(in_words(machine))
-    print(f"load average at the start {machine.load:.1f}; {_versions(session)}")
+    load = f"load average at the start {machine.load:.1f}"
+    print("; ".join(filter(None, [load, _versions(session)])))
     for panel in dict.fromkeys(row.panel for row in rows):
         of_panel = [row for row in rows if row.panel == panel]
         console.print(f"\n{panel}", table(of_panel, session.devices))

@@ -135,7 +135,7 @@ def _matmul(
     ]
     seen = jnp.concatenate(seen, axis=-1).reshape(-1, k * k * x.shape[-1])
     y = seen @ kernel.reshape(seen.shape[-1], -1)
-    return y.reshape(len(x), height, width, -1)
+    return y.reshape(x.shape[0], height, width, y.shape[-1])
 
 
 def max_pool(x: jax.Array, padding: Padding) -> jax.Array:

@@ -446,3 +446,23 @@ def test_a_training_step_exports_in_the_form_of_its_platform(platform, has_convo
 
     exported = jax.export.export(jax.jit(step), platforms=[platform])(variables, images)
     assert ("stablehlo.convolution" in exported.mlir_module()) == has_convolution
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v3_small", "resnet50"])
+def test_a_network_exports_for_any_number_of_images(name):
+    model = create_model(name, num_classes=3, width_multiplier=0.25)
+    variables = jax.jit(lambda rng: init_variables(model, rng))(jax.random.key(0))
+    classify = jax.jit(lambda images: model.apply(variables, images)[0])
+    (number,) = jax.export.symbolic_shape("number")
+    images = jax.ShapeDtypeStruct((number, 64, 64, 3), jnp.float32)
+    exported = jax.export.export(classify, platforms=["cpu", "cuda"])(images)
+    images = jax.random.normal(jax.random.key(1), (5, 64, 64, 3))
+    expected = classify(images)
+    largest = abs(expected).max()
+    np.testing.assert_allclose(exported.call(images), expected, atol=1e-5 * largest)
+
+
+def test_an_unknown_lowering_is_one_clear_sentence():
+    model = create_model("mobilenet_v2", 3).clone(lowering="natve")
+    with pytest.raises(UserError, match="'natve': did you mean 'native'"):
+        init_variables(model, jax.random.key(0))
