@@ -222,8 +222,8 @@ def test_a_run_may_go_on_with_the_other_remat(uninterrupted, tmp_path):
     train(make_small_task(make_config()), make_config(), str(tmp_path))
     (expected, _), (state, _) = map(saved_state, (uninterrupted, tmp_path))
     assert state.step == TOTAL_STEPS
-    # A bias in front of another batch norm has the gradient 0 but for rounding, of which
-    # RMSProp makes a step as large as any: those, of 1e-3 themselves, may be others.
+    # A bias in front of another batch norm has the gradient 0 but for rounding, of
+    # which RMSProp makes a step as large as any: these, 1e-3 by then, may be others.
     for x, y in zip(*map(jax.tree.leaves, (state, expected)), strict=True):
         np.testing.assert_allclose(x, y, rtol=1e-3, atol=3e-3)
 
