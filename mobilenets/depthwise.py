@@ -110,8 +110,8 @@ def _backward(stride, padding, dilation, lowering, residuals, cotangent):
         # Around the cotangent are zeros as far as the flipped kernel's taps reach.
         before = dilation * ((k - 1) // stride)
         around = [
-            (before, -(-(n + sum(pair)) // stride) - n_out)
-            for n, pair, n_out in zip(size, pads, out, strict=True)
+            (before, -(-(n + sum(pad)) // stride) - n_out)
+            for n, pad, n_out in zip(size, pads, out, strict=True)
         ]
         grown = pad_pixels(_by_device(cotangent), around)
         from_padded = _input_gradient(grown, before, _weights(kernel), stride, dilation)

@@ -78,9 +78,9 @@ def crash():
     raise MemoryError
 
 
-def saved_state(directory):
+def saved_state(directory, config=None):
     """The latest state and the two batches that would come next."""
-    config = make_config()
+    config = config or make_config()
     task = make_small_task(config)
     optimizer = make_optimizer(config.optimizer, lambda step: 0.0)
     abstract = jax.eval_shape(
@@ -214,18 +214,22 @@ def test_another_config_is_refused(uninterrupted):
     assert contents(uninterrupted) == before
 
 
-def test_a_run_may_go_on_with_the_other_remat(uninterrupted, tmp_path):
-    config = make_config(remat=True)
-    assert make_small_task(config).model.remat
+def test_a_run_may_go_on_with_the_other_remat(tmp_path):
+    # By SGD: a bias in front of another batch norm has the gradient 0 but for rounding,
+    # of which RMSProp makes a step as large as any.
+    config = make_config(optimizer={"name": "sgd"})
+    other = make_config(optimizer={"name": "sgd"}, remat=True)
+    assert make_small_task(other).model.remat
+    whole, in_two = tmp_path / "whole", tmp_path / "in_two"
+    train(make_small_task(config), config, str(whole))
     with pytest.raises(SystemExit):
-        train(make_small_task(config, 5, sigterm), config, str(tmp_path))
-    train(make_small_task(make_config()), make_config(), str(tmp_path))
-    (expected, _), (state, _) = map(saved_state, (uninterrupted, tmp_path))
+        train(make_small_task(other, 5, sigterm), other, str(in_two))
+    train(make_small_task(config), config, str(in_two))
+    expected, _ = saved_state(whole, config)
+    state, _ = saved_state(in_two, config)
     assert state.step == TOTAL_STEPS
-    # A bias in front of another batch norm has the gradient 0 but for rounding, of
-    # which RMSProp makes a step as large as any: these, 1e-3 by then, may be others.
     for x, y in zip(*map(jax.tree.leaves, (state, expected)), strict=True):
-        np.testing.assert_allclose(x, y, rtol=1e-3, atol=3e-3)
+        np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-3)
 
 
 def test_other_images_are_refused(uninterrupted, tmp_path):
