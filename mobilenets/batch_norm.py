@@ -122,10 +122,11 @@ def normalize(
 ) -> jax.Array:
     """(z - mean) / sqrt(variance + epsilon) * scale + bias, in z's dtype."""
     r = lax.rsqrt(variance + epsilon)
-    # Not by their product: forward and backward pass would share that, and XLA compute
-    # it in a loop of its own.
+    # Not by the product of scale and r: forward and backward pass would share that, and
+    # XLA compute it in a loop of its own. In this order what comes late in the backward
+    # pass (r) is last, so that XLA compiles one kernel for both passes.
     mean, r, scale, bias = (_everywhere(x, z) for x in (mean, r, scale, bias))
-    return ((z - mean) * r * scale + bias).astype(z.dtype)
+    return (bias + (z - mean) * scale * r).astype(z.dtype)
 
 
 def _everywhere(x: jax.Array, z: jax.Array) -> jax.Array:
@@ -223,26 +224,27 @@ def _forward(rule, z, scale, bias, weights, mean, variance, late_zero):
 def _backward(rule, residuals, cotangents):
     z, scale, bias, weights, mean, variance, kept = residuals
     cotangent, later_zero = cotangents
-    late_mean = mean + later_zero.astype(mean.dtype)
-    normalized = normalize(z, late_mean, variance, scale, bias, rule.epsilon)
-    activated, act_vjp = jax.vjp(rule.act, normalized)
+    late_variance = variance + later_zero.astype(variance.dtype)
+    activated = rule.act(normalize(z, mean, late_variance, scale, bias, rule.epsilon))
     from_activated, from_weights = rule.backward(activated, weights, kept, cotangent)
-    (from_normalized,) = act_vjp(from_activated)
 
     # With n pixels, z^ = (z - mean) * r, r = 1 / sqrt(variance + epsilon):
     # dz = scale * r * (d - sum(d) / n - z^ * sum(d * z^) / n).
-    d, exact = _exact(from_normalized), _exact(z)
+    exact, n = _exact(z), _pixels(z)
+    over = functools.partial(_everywhere, z=z)
     r = lax.rsqrt(variance + rule.epsilon)
+    standardized = (exact - over(mean)) * over(r)
+    # Not the map that was activated: XLA would write what both share, as the sigmoid of
+    # a swish, to memory.
+    normalized = (standardized * over(scale) + over(bias)).astype(z.dtype)
+    (from_normalized,) = jax.vjp(rule.act, normalized)[1](from_activated)
+    d = _exact(from_normalized)
     from_bias = _sum(d)
-    # Not of d * (z - mean): XLA would write that difference to memory first. By `mean`,
-    # not by `late_mean`: only where a map is computed again that is needed.
+    # Not of d * standardized: XLA would write that to memory first.
     from_scale = (_sum(d * exact) - mean * from_bias) * r
     # In one expression, r and scale last: XLA then writes one map, and no [C] products.
-    n = _pixels(z)
-    slope, offset = r * from_scale / n, from_bias / n
-    over = functools.partial(_everywhere, z=z)
     from_z = (
-        (d - ((exact - over(late_mean)) * over(slope) + over(offset)))
+        (d - (standardized * over(from_scale / n) + over(from_bias / n)))
         * over(r)
         * over(scale)
     ).astype(z.dtype)

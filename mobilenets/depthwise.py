@@ -106,19 +106,19 @@ def _backward(stride, padding, dilation, lowering, residuals, cotangent):
     def gradients(x, kernel, cotangent):
         k, size, out = kernel.shape[0], x.shape[1:3], cotangent.shape[1:3]
         pads = explicit_padding(size, k, stride, padding, dilation)
-        padded = pad_pixels(_by_device(x), pads)
+        padded = pad_pixels(x, pads)
         # Around the cotangent are zeros as far as the flipped kernel's taps reach.
         before = dilation * ((k - 1) // stride)
         around = [
             (before, -(-(n + sum(pad)) // stride) - n_out)
             for n, pad, n_out in zip(size, pads, out, strict=True)
         ]
-        grown = pad_pixels(_by_device(cotangent), around)
+        grown = pad_pixels(cotangent, around)
         from_padded = _input_gradient(grown, before, _weights(kernel), stride, dilation)
         (top, _), (left, _) = pads
-        from_x = from_padded[..., top : top + size[0], left : left + size[1], :]
+        from_x = from_padded[:, top : top + size[0], left : left + size[1]]
         from_kernel = _kernel_gradient(padded, grown, before, out, k, stride, dilation)
-        return from_x.reshape(x.shape), from_kernel
+        return from_x, from_kernel
 
     def native(x, kernel, cotangent):
         _, vjp = jax.vjp(
@@ -137,29 +137,34 @@ _by_platform.defvjp(_forward, _backward)
 
 
 def pad_pixels(x: jax.Array, pads: list[tuple[int, int]]) -> jax.Array:
-    """Puts zeros (before, after) rows and columns of x, [..., H, W, C]."""
-    pads = [(0, 0)] * (x.ndim - 3) + [*pads, (0, 0)]
-    return lax.pad(x, jnp.zeros((), x.dtype), [(*pair, 0) for pair in pads])
+    """Puts zeros (before, after) rows and columns of x, [N, H, W, C]."""
+    zero = jnp.zeros((), x.dtype)
+    return lax.pad(x, zero, [(*pair, 0) for pair in [(0, 0), *pads, (0, 0)]])
 
 
 def seen_by_tap(
     padded: jax.Array, row: int, column: int, size: tuple[int, int], stride: int
 ) -> jax.Array:
-    """[..., *size, C] of the padded image [..., H, W, C]."""
-    seen = _every(padded, padded.ndim - 3, row, size[0], stride)
-    return _every(seen, padded.ndim - 2, column, size[1], stride)
-
-
-def _every(x, axis, start, n, stride):
-    """N slices along the axis, from start on, a stride apart."""
-    return lax.slice_in_dim(x, start, start + (n - 1) * stride + 1, stride, axis)
+    """[N, *size, C] of the padded images, [N, H, W, C]."""
+    images, _, _, channels = padded.shape
+    bottom, right = (
+        start + (n - 1) * stride + 1
+        for start, n in zip((row, column), size, strict=True)
+    )
+    return lax.slice(
+        padded,
+        (0, row, column, 0),
+        (images, bottom, right, channels),
+        (1, stride, stride, 1),
+    )
 
 
 def _weights(kernel):
     """Of each tap of a kernel [k, k, 1, C]: k rows of k arrays [C]."""
-    k = len(kernel)
-    flat = kernel.reshape(k * k, -1)
-    weights = [lax.index_in_dim(flat, i, keepdims=False) for i in range(k * k)]
+    k, channels = len(kernel), kernel.shape[-1]
+    flat = kernel.reshape(-1)  # so that a tap's weights need no reshape
+    starts = range(0, flat.size, channels)
+    weights = [lax.slice_in_dim(flat, start, start + channels) for start in starts]
     return [weights[i : i + k] for i in range(0, k * k, k)]
 
 
@@ -170,24 +175,26 @@ def _sum_of_taps(padded, weights, stride, dilation):
     out by itself, XLA would see that the middle one has none of the padding, and read
     the map before it was padded, which it then has to write, too.
     """
-    rows, columns = padded.ndim - 3, padded.ndim - 2
+    rows, columns = len(weights), len(weights[0])
     height, width = (
-        (padded.shape[axis] - dilation * (n - 1) - 1) // stride + 1
-        for axis, n in ((rows, len(weights)), (columns, len(weights[0])))
+        (n - dilation * (taps - 1) - 1) // stride + 1
+        for n, taps in zip(padded.shape[1:3], (rows, columns), strict=True)
     )
-    seen = [
-        _every(padded, columns, j * dilation, width, stride)
-        for j in range(len(weights[0]))
-    ]
+    seen = [_every(padded, 2, j * dilation, width, stride) for j in range(columns)]
     sums = []
     for i, row in enumerate(weights):
         terms = [
-            x * lax.broadcast_in_dim(weight, x.shape, (x.ndim - 1,))
+            x * lax.broadcast_in_dim(weight, x.shape, (3,))
             for x, weight in zip(seen, row, strict=True)
         ]
         row_sum = functools.reduce(jnp.add, terms)
-        sums.append(_every(row_sum, rows, i * dilation, height, stride))
+        sums.append(_every(row_sum, 1, i * dilation, height, stride))
     return functools.reduce(jnp.add, sums)
+
+
+def _every(x, axis, start, n, stride):
+    """N slices along the axis, from start on, a stride apart."""
+    return lax.slice_in_dim(x, start, start + (n - 1) * stride + 1, stride, axis)
 
 
 def _by_device(x):
@@ -204,7 +211,7 @@ def _input_gradient(grown, before, weights, stride, dilation):
     and the phases are interleaved.
 
     Args:
-      grown: [..., H, W, C], the cotangent with zeros around it.
+      grown: [N, H, W, C], the cotangent with zeros around it.
       before: rows and columns of zeros in front of it.
       weights: see `_weights`.
       stride: of the convolution, as is the dilation.
@@ -221,12 +228,12 @@ def _input_gradient(grown, before, weights, stride, dilation):
             top, left = (
                 before - dilation * (n - 1) for n in (len(flipped), len(flipped[0]))
             )
-            reached = grown[..., top:, left:, :]
+            reached = grown[:, top:, left:]
             phases.append(_sum_of_taps(reached, flipped, 1, dilation))
-        rows.append(jnp.stack(phases, axis=-2))  # [..., h, w, stride, C]
-    interleaved = jnp.stack(rows, axis=-4)  # [..., h, stride, w, stride, C]
-    *images, h, _, w, _, c = interleaved.shape
-    return interleaved.reshape(*images, h * stride, w * stride, c)
+        rows.append(jnp.stack(phases, axis=3))  # [N, h, w, stride, C]
+    interleaved = jnp.stack(rows, axis=2)  # [N, h, stride, w, stride, C]
+    n, h, _, w, _, c = interleaved.shape
+    return interleaved.reshape(n, h * stride, w * stride, c)
 
 
 def _kernel_gradient(padded, grown, before, size, k, stride, dilation):
@@ -238,15 +245,15 @@ def _kernel_gradient(padded, grown, before, size, k, stride, dilation):
     With several devices, an image of each at a time: none needs another's.
 
     Args:
-      padded: [parts, images, H, W, C], the input.
-      grown: the cotangent, so too, with zeros around it.
+      padded: [N, H, W, C], the input.
+      grown: [N, H, W, C], the cotangent with zeros around it.
       before: rows and columns of zeros in front of it.
       size: height and width of the cotangent without them.
       k: height and width of the kernel.
       stride: of the convolution, as is the dilation.
       dilation: pixels from one tap to the next.
     """
-    parts, images, _, width, channels = padded.shape
+    parts, images, _, width, channels = _by_device(padded).shape
     exact = jnp.promote_types(padded.dtype, jnp.float32)
     rows_at_once = 3 if k == 3 else 1
     groups = k // rows_at_once
@@ -261,11 +268,17 @@ def _kernel_gradient(padded, grown, before, size, k, stride, dilation):
     def add_group(step, totals):
         image, group = lax.div(step, groups), lax.rem(step, groups)
         first_row = group * rows_at_once * dilation
+        # Reshaped in here, so that XLA writes both maps in the shape they come in, by a
+        # kernel that it has for the forward pass.
         seen = cut(
-            padded, (0, image, first_row, 0, 0), (parts, 1, height, width, channels)
+            _by_device(padded),
+            (0, image, first_row, 0, 0),
+            (parts, 1, height, width, channels),
         )
         cotangent = cut(
-            grown, (0, image, before, before, 0), (parts, 1, *size, channels)
+            _by_device(grown),
+            (0, image, before, before, 0),
+            (parts, 1, *size, channels),
         )
         seen, cotangent = seen[:, 0], cotangent[:, 0]
         products = [
