@@ -228,23 +228,25 @@ def _backward(rule, residuals, cotangents):
     activated = rule.act(normalize(z, mean, late_variance, scale, bias, rule.epsilon))
     from_activated, from_weights = rule.backward(activated, weights, kept, cotangent)
 
-    # With n pixels, z^ = (z - mean) * r, r = 1 / sqrt(variance + epsilon):
-    # dz = scale * r * (d - sum(d) / n - z^ * sum(d * z^) / n).
     exact, n = _exact(z), _pixels(z)
     over = functools.partial(_everywhere, z=z)
-    r = lax.rsqrt(variance + rule.epsilon)
-    standardized = (exact - over(mean)) * over(r)
-    # Not the map that was activated: XLA would write what both share, as the sigmoid of
-    # a swish, to memory.
-    normalized = (standardized * over(scale) + over(bias)).astype(z.dtype)
+    centered = exact - over(mean)
+    # With its factors in another order this is not the map that was activated. XLA
+    # would write what both share, as the sigmoid of a swish, to memory.
+    late_r = lax.rsqrt(late_variance + rule.epsilon)
+    normalized = (centered * over(late_r) * over(scale) + over(bias)).astype(z.dtype)
     (from_normalized,) = jax.vjp(rule.act, normalized)[1](from_activated)
+
+    # With n pixels, z^ = (z - mean) * r, r = 1 / sqrt(variance + epsilon):
+    # dz = scale * r * (d - sum(d) / n - z^ * sum(d * z^) / n).
     d = _exact(from_normalized)
+    r = lax.rsqrt(variance + rule.epsilon)
     from_bias = _sum(d)
-    # Not of d * standardized: XLA would write that to memory first.
+    # Not of d * centered: XLA would write that to memory first.
     from_scale = (_sum(d * exact) - mean * from_bias) * r
     # In one expression, r and scale last: XLA then writes one map, and no [C] products.
     from_z = (
-        (d - (standardized * over(from_scale / n) + over(from_bias / n)))
+        (d - (centered * over(r) * over(from_scale / n) + over(from_bias / n)))
         * over(r)
         * over(scale)
     ).astype(z.dtype)

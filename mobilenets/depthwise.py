@@ -197,12 +197,6 @@ def _every(x, axis, start, n, stride):
     return lax.slice_in_dim(x, start, start + (n - 1) * stride + 1, stride, axis)
 
 
-def _by_device(x):
-    """[N, ...] -> [parts, N / parts, ...], where N allows a part for each device."""
-    parts = math.gcd(len(x), jax.device_count())
-    return x.reshape(parts, len(x) // parts, *x.shape[1:])
-
-
 def _input_gradient(grown, before, weights, stride, dilation):
     """The cotangent convolved with the flipped kernel: of the padded input.
 
@@ -253,7 +247,8 @@ def _kernel_gradient(padded, grown, before, size, k, stride, dilation):
       stride: of the convolution, as is the dilation.
       dilation: pixels from one tap to the next.
     """
-    parts, images, _, width, channels = _by_device(padded).shape
+    images, _, width, channels = padded.shape
+    parts = math.gcd(images, jax.device_count())  # one for each device, if it can be
     exact = jnp.promote_types(padded.dtype, jnp.float32)
     rows_at_once = 3 if k == 3 else 1
     groups = k // rows_at_once
@@ -265,22 +260,18 @@ def _kernel_gradient(padded, grown, before, size, k, stride, dilation):
     def add(a, b):
         return [x + y for x, y in zip(a, b, strict=True)]
 
+    def of_image(x, image, top, left, height, width):
+        # Reshaped in here, and not in front of the loop, so that the input is padded by
+        # the kernel that pads it in the forward pass.
+        at, size = (0, image, top, left, 0), (parts, 1, height, width, channels)
+        by_part = x.reshape(parts, -1, *x.shape[1:])
+        return cut(by_part, at, size)[:, 0]
+
     def add_group(step, totals):
         image, group = lax.div(step, groups), lax.rem(step, groups)
         first_row = group * rows_at_once * dilation
-        # Reshaped in here, so that XLA writes both maps in the shape they come in, by a
-        # kernel that it has for the forward pass.
-        seen = cut(
-            _by_device(padded),
-            (0, image, first_row, 0, 0),
-            (parts, 1, height, width, channels),
-        )
-        cotangent = cut(
-            _by_device(grown),
-            (0, image, before, before, 0),
-            (parts, 1, *size, channels),
-        )
-        seen, cotangent = seen[:, 0], cotangent[:, 0]
+        seen = of_image(padded, image, first_row, 0, height, width)
+        cotangent = of_image(grown, image, before, before, *size)
         products = [
             seen_by_tap(seen, row * dilation, column * dilation, size, stride)
             * cotangent
@@ -295,5 +286,5 @@ def _kernel_gradient(padded, grown, before, size, k, stride, dilation):
         return lax.dynamic_update_slice(totals, sums, at, allow_negative_indices=False)
 
     start = jnp.zeros((groups, len(taps), parts, channels), exact)
-    totals = lax.fori_loop(0, images * groups, add_group, start)
+    totals = lax.fori_loop(0, images // parts * groups, add_group, start)
     return totals.sum(2).reshape(k, k, 1, channels).astype(padded.dtype)

@@ -1,5 +1,7 @@
 """Our batch norm against Flax's, alone and in front of what reads the map."""
 
+import re
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -8,6 +10,7 @@ import pytest
 
 from mobilenets.batch_norm import Deferred, batch_statistics, read, value
 from mobilenets.blocks import ACTIVATIONS, BatchNorm
+from mobilenets.depthwise import depthwise_conv
 
 MOMENTUM, EPSILON = 0.9, 1e-3
 ZERO = jnp.float32(0)  # in front is no other batch norm
@@ -351,6 +354,36 @@ def test_a_map_is_kept_once_where_no_convolution_reads_it():
         for read_map in (value, lambda x: read(x)[0])
     )
     assert found < 0.75 * without
+
+
+def test_a_map_is_computed_again_by_the_kernel_that_computed_it():
+    """And the sigmoid of its swish is no map of its own."""
+    variables, z, *_ = inputs()
+    norm = BatchNorm("swish", MOMENTUM, EPSILON, nn.initializers.ones, "auto")
+    kernel, taps = jnp.eye(CHANNELS), jnp.ones((3, 3, 1, CHANNELS))
+
+    def convolve(y, taps):
+        return depthwise_conv(y, taps, 1, "same")
+
+    def output(params, kernel, taps):
+        def normalize(y, late_zero):
+            changed = {**variables, "params": params}
+            return norm.apply(changed, y, True, late_zero, mutable=["batch_stats"])[0]
+
+        y, late_zero = read(normalize(z @ kernel, ZERO).then(convolve, taps))
+        return (read(normalize(y, late_zero))[0] ** 2).sum()
+
+    gradient = jax.jit(jax.grad(output, (0, 1, 2)))
+    program = gradient.lower(variables["params"], kernel, taps).compile().as_text()
+    kernels = [
+        re.sub(r"\.\d+|metadata={.*?}", "", kernel)  # without what is its alone
+        for kernel in re.findall(r"^%fused_computation.*?^}", program, re.M | re.S)
+        if " exponential(" in kernel
+    ]
+    roots = re.findall(r"ROOT.* (\w+)\(", "".join(kernels))
+    # Derivatives of both swishes; the first map, padded, in the forward pass and again.
+    assert sorted(roots) == ["add", "add", "pad", "pad"]
+    assert len(set(kernels)) == 3
 
 
 def test_second_derivatives_are_flaxs():
