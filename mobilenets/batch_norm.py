@@ -230,27 +230,28 @@ def _backward(rule, residuals, cotangents):
 
     exact, n = _exact(z), _pixels(z)
     over = functools.partial(_everywhere, z=z)
-    centered = exact - over(mean)
-    # With its factors in another order this is not the map that was activated. XLA
-    # would write what both share, as the sigmoid of a swish, to memory.
-    late_r = lax.rsqrt(late_variance + rule.epsilon)
-    normalized = (centered * over(late_r) * over(scale) + over(bias)).astype(z.dtype)
+    r = lax.rsqrt(variance + rule.epsilon)
+    standardized = (exact - over(mean)) * over(r)
+    # With its factors in another order than in `normalize` this is for XLA neither the
+    # map that is computed again nor that of the forward pass. It would write to memory
+    # what they share, as the sigmoid of a swish.
+    normalized = (standardized * over(scale) + over(bias)).astype(z.dtype)
     (from_normalized,) = jax.vjp(rule.act, normalized)[1](from_activated)
 
     # With n pixels, z^ = (z - mean) * r, r = 1 / sqrt(variance + epsilon):
     # dz = scale * r * (d - sum(d) / n - z^ * sum(d * z^) / n).
     d = _exact(from_normalized)
-    r = lax.rsqrt(variance + rule.epsilon)
     from_bias = _sum(d)
-    # Not of d * centered: XLA would write that to memory first.
+    # Not of d * standardized: XLA would write that to memory first.
     from_scale = (_sum(d * exact) - mean * from_bias) * r
     # In one expression, r and scale last: XLA then writes one map, and no [C] products.
     from_z = (
-        (d - (centered * over(r) * over(from_scale / n) + over(from_bias / n)))
+        (d - (standardized * over(from_scale / n) + over(from_bias / n)))
         * over(r)
         * over(scale)
     ).astype(z.dtype)
-    from_late_zero = _late_zero(rule.lowering, from_bias[0])
+    # From the sum, not from a channel: r's kernels are then of fewer shapes.
+    from_late_zero = _late_zero(rule.lowering, from_bias.sum())
     # What flows through mean and variance is in z's gradient.
     return from_z, from_scale, from_bias, from_weights, None, None, from_late_zero
 
