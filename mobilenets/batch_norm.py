@@ -76,7 +76,7 @@ def value(x: jax.Array | Deferred) -> jax.Array:
     if not isinstance(x, Deferred):
         return x
     y, late_zero = read(x)
-    if x.act is identity and not x.steps:  # no map is computed again
+    if not x.steps:  # no map is computed again
         return y
     return _last(x.lowering, y, late_zero)
 
