@@ -3,11 +3,13 @@
 import functools
 import itertools
 import math
+from typing import get_args
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from mobilenets.errors import unknown
 from mobilenets.lowering import Lowering, choose
 from mobilenets.spec import Padding
 
@@ -24,7 +26,7 @@ def depthwise_conv(
 
     Args:
       x: [N, H, W, C].
-      kernel: [k, k, 1, C], k odd and at least 3.
+      kernel: [k, k, 1, C], k odd and at least 3; of x's dtype.
       stride: 1 or 2, of both height and width.
       padding: "same" pads as TensorFlow does (at stride 2 and even size one pixel more
         at the bottom and right), "symmetric" as PyTorch (k // 2 on every side).
@@ -35,15 +37,15 @@ def depthwise_conv(
       [N, ceil(H / stride), ceil(W / stride), C].
 
     Raises:
-      ValueError: a stride and a dilation above 1.
+      ValueError: shapes, dtypes, stride or dilation are not as above.
+      UserError: the padding or the lowering is unknown.
 
     XLA has no fast grouped convolution for CPUs, so there the sum over the taps is
     written out; GPU and TPU have the native convolution. The gradients are chosen by
     platform, too, and so there is no forward-mode differentiation (`jax.jvp` raises a
     TypeError) unless `lowering` is "native".
     """
-    if stride > 1 and dilation > 1:
-        raise ValueError(f"Stride {stride} with dilation {dilation}: one must be 1.")
+    _check(x, kernel, stride, dilation)
     if lowering == "native":
         return _native(x, kernel, stride, padding, dilation)
     return _by_platform(x, kernel, stride, padding, dilation, lowering)
@@ -58,17 +60,41 @@ def explicit_padding(
 ) -> list[tuple[int, int]]:
     """Pixels to put (before, after) each dimension of that size.
 
+    Raises:
+      UserError: the padding is unknown.
+
     >>> explicit_padding((224, 7), 3, 2, "same")
     [(0, 1), (1, 1)]
     >>> explicit_padding((224, 7), 3, 2, "symmetric")
     [(1, 1), (1, 1)]
     """
+    if padding not in get_args(Padding):
+        raise unknown("padding", padding, get_args(Padding))
     reach = dilation * (kernel_size - 1) + 1  # pixels that a filter covers
     if padding == "symmetric":
         return [(reach // 2, reach // 2) for _ in size]
     return lax.padtype_to_pads(
         size, (reach,) * len(size), (stride,) * len(size), "SAME"
     )
+
+
+def _check(x, kernel, stride, dilation):
+    """Meets what one form would take, and another not, or in another way."""
+    k = len(kernel)
+    if x.ndim != 4 or kernel.shape != (k, k, 1, x.shape[3]) or k < 3 or k % 2 == 0:
+        raise ValueError(
+            "x must be [N, H, W, C] and the kernel [k, k, 1, C] with an odd k of at "
+            f"least 3, but they are {list(x.shape)} and {list(kernel.shape)}."
+        )
+    if x.dtype != kernel.dtype:
+        raise ValueError(f"x is {x.dtype} and the kernel {kernel.dtype}: cast one.")
+    if stride not in (1, 2) or dilation < 1:
+        raise ValueError(
+            f"Stride {stride} and dilation {dilation}: the stride must be 1 or 2, the "
+            "dilation 1 or more."
+        )
+    if stride > 1 and dilation > 1:
+        raise ValueError(f"Stride {stride} with dilation {dilation}: one must be 1.")
 
 
 def _native(x, kernel, stride, padding, dilation):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mobilenets.depthwise import depthwise_conv, explicit_padding
+from mobilenets.errors import UserError
 
 
 def reference(x, kernel, cotangent, stride, padding, dilation=1):
@@ -262,10 +263,35 @@ def test_a_batch_on_four_devices_is_convolved_as_on_one(kernel_size, stride):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
 
 
-def test_stride_and_dilation_at_once_are_refused():
-    x, kernel, _ = case((1, 6, 6, 2), 3, 2)
-    with pytest.raises(ValueError, match="one must be 1"):
-        depthwise_conv(x, kernel, 2, "same", 2)
+@pytest.mark.parametrize("lowering", ["auto", "cpu", "native"])
+@pytest.mark.parametrize(
+    ("kernel_shape", "dtype", "options", "message"),
+    [
+        ((3, 3, 1, 2), "float32", (2, "same", 2), "one must be 1"),
+        ((3, 3, 1, 2), "float32", (3, "same"), "Stride 3 .* must be 1 or 2"),
+        ((3, 3, 1, 2), "float32", (0, "same"), "Stride 0 .* must be 1 or 2"),
+        ((3, 3, 1, 2), "float32", (1, "same", 0), "dilation 1 or more"),
+        ((3, 3, 1, 2), "bfloat16", (1, "same"), "x is float32 and .* bfloat16: cast"),
+        ((3, 3, 1, 1), "float32", (1, "same"), r"\[1, 6, 6, 2\] and \[3, 3, 1, 1\]"),
+        ((3, 3, 2), "float32", (1, "same"), r"\[1, 6, 6, 2\] and \[3, 3, 2\]"),
+        ((3, 5, 1, 2), "float32", (1, "same"), r"and \[3, 5, 1, 2\]"),
+        ((4, 4, 1, 2), "float32", (1, "symmetric"), "an odd k of at least 3"),
+        ((1, 1, 1, 2), "float32", (1, "same"), "an odd k of at least 3"),
+    ],
+)
+def test_what_the_forms_would_take_differently_is_refused(
+    kernel_shape, dtype, options, message, lowering
+):
+    x, kernel = jnp.ones((1, 6, 6, 2)), jnp.ones(kernel_shape, dtype)
+    with pytest.raises(ValueError, match=message):
+        depthwise_conv(x, kernel, *options, lowering=lowering)
+
+
+@pytest.mark.parametrize("lowering", ["auto", "cpu", "native"])
+def test_an_unknown_padding_is_refused(lowering):
+    x, kernel = jnp.ones((1, 6, 6, 2)), jnp.ones((3, 3, 1, 2))
+    with pytest.raises(UserError, match=r"Unknown padding 'SAME'.* same, symmetric"):
+        depthwise_conv(x, kernel, 1, "SAME", lowering=lowering)  # pyright: ignore[reportArgumentType]
 
 
 def test_a_swish_is_written_once_and_padded():
