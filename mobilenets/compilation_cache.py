@@ -13,6 +13,7 @@ import tempfile
 import filelock
 
 from mobilenets import user_cache
+from mobilenets.errors import UserError
 
 FOLDER = "xla"
 MOST_BYTES = 2 * 10**9  # what was not used for longest makes room
@@ -31,8 +32,14 @@ def use() -> None:
     """Keeps what is compiled from now on, and uses what was kept.
 
     A folder that cannot be written is told on stderr; everything is compiled then.
+
+    Raises:
+      UserError: JAX does not understand one of its variables.
     """
-    import jax  # half a second, which --help does without
+    try:
+        import jax  # half a second, which --help does without
+    except ValueError as error:
+        raise UserError(f"JAX cannot be used: {error}.") from None
 
     if not jax.config.jax_enable_compilation_cache:  # pyright: ignore[reportAttributeAccessIssue]
         return

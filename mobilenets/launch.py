@@ -54,8 +54,8 @@ def run(main: Callable[[], None]) -> None:
     def guarded(argv: list[str]) -> None:
         if len(argv) > 1:
             sys.exit(f"error: unexpected argument {argv[1]!r}. See --help.")
-        prepare_jax()
         try:
+            prepare_jax()
             main()
         except UserError as error:
             sys.exit(f"error: {error}")
@@ -127,6 +127,9 @@ def prepare_jax() -> None:
 
     Libraries no longer tell of their own work, only of errors; what is compiled is
     kept; and memory comes in huge pages.
+
+    Raises:
+      UserError: see `compilation_cache.use`.
     """
     absl.logging.set_verbosity(absl.logging.ERROR)
     logging.getLogger("jax").setLevel(logging.ERROR)

@@ -95,6 +95,14 @@ def test_it_can_be_turned_off(python, tmp_path):
     assert not (tmp_path / "mobilenets").exists()
 
 
+def test_a_value_that_jax_does_not_understand_is_one_sentence(python, tmp_path):
+    command = "train.py", "--config=configs/quickstart.py:smoke", "--workdir", tmp_path
+    result = python(*command, JAX_ENABLE_COMPILATION_CACHE="maybe")
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: JAX cannot be used: invalid truth value")
+    assert len(result.stderr.splitlines()) == 1
+
+
 def test_the_folder_of_the_environment_wins(python, tmp_path):
     other = tmp_path / "other"
     result = python("-c", SMALL, JAX_COMPILATION_CACHE_DIR=str(other))
