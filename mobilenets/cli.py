@@ -99,7 +99,11 @@ def profile(
     ] = False,
     batch: Annotated[
         int | None,
-        typer.Option(min=1, help="With --memory: images in one update, all devices'."),
+        typer.Option(
+            min=1,
+            max=1_000_000,  # the counters in XLA's programs are int32
+            help="With --memory: images in one update, all devices'.",
+        ),
     ] = None,
     dtype: Annotated[
         str | None,

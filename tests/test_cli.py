@@ -319,6 +319,7 @@ MISTAKES = [
     (["profile", "mobilenet_v2", "--remat"], "--remat is of a training step: give --m"),
     (["profile", "mobilenet_v2", "--memory"], "--memory needs --batch"),
     (["profile", "mobilenet_v2", "--memory", "--batch", "0"], "'--batch'"),
+    (["profile", "mobilenet_v2", "--memory", "--batch", "1000001"], "'--batch'"),
     (["profile", "mobilenet_v2", "--memory", "--batch", "4", "--num-classes", "0"],
      "--num-classes must not be 0"),
     (["profile", "mobilenet_v2", "--memory", "--batch", "4", "--dtype", "int8"],
