@@ -12,7 +12,7 @@ from benchmarks.driver import FailedError, Measurement, Session
 from benchmarks.workloads import Network
 from mobilenets import cli
 
-SIDES = "ours,flax"
+SIDES = "ours, flax"
 TASKS = {"compile_training": "training step", "compile_inference": "inference"}
 PHASES = ("trace", "compile", "first call")
 CACHES = ("cold", "warm")
@@ -35,7 +35,7 @@ def compile(
     folder again ("warm"). The ratio is stock Flax's median over ours: above 1 we are
     faster.
     """
-    options = settings.check(sides, SIDES.split(","), threads, None, output)
+    options = settings.check(sides, SIDES.split(", "), threads, None, output)
     networks = settings.networks(models, batch, resolution)
     machine = report.measure_machine(options)
     rows = []

@@ -7,7 +7,7 @@ from benchmarks import report, settings, summary
 from benchmarks.workloads import Depthwise, Network
 from mobilenets import cli, get_spec
 
-SIDES = "ours,flax,torch"
+SIDES = "ours, flax, torch"
 TASKS = {
     "depthwise_forward": "forward",
     "depthwise_training": "forward and backward",
@@ -15,7 +15,7 @@ TASKS = {
 
 
 def depthwise(
-    models: settings.Models = "mobilenet_v2,mobilenet_v3_large,efficientnet_b0",
+    models: settings.Models = "mobilenet_v2, mobilenet_v3_large, efficientnet_b0",
     batch: settings.Batch = 32,
     resolution: settings.Resolution = 128,
     threads: settings.Threads = 0,
@@ -35,7 +35,7 @@ def depthwise(
     we are faster.
     """
     options = settings.check(
-        sides, SIDES.split(","), threads, pythons, output, one_at_a_time
+        sides, SIDES.split(", "), threads, pythons, output, one_at_a_time
     )
     networks = settings.networks(models, batch, resolution)
     workloads = sorted(

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import subprocess
 import tempfile
 import time
@@ -126,15 +127,16 @@ class Process:
         if line:
             return json.loads(line)
         code = self._process.wait()
+        if code < 0:  # killed, for its memory perhaps: it has not said why
+            raise FailedError(f"ended by signal {-code}")
         self._errors.seek(0)
         said = self._errors.read().decode(errors="replace").split("\n")
         lines = [text.strip() for text in said if text.strip()]
-        # A process that was killed, for its memory perhaps, has not said why.
-        raise FailedError(
-            f"crashed: {lines[-1]}"
-            if code > 0 and lines
-            else f"ended by signal {-code}"
-        )
+        # JAX adds notes of its own below the exception.
+        exceptions = [line for line in lines if re.match(r"[\w.]+Error: ", line)]
+        if code and lines:
+            raise FailedError(f"crashed: {(exceptions or lines)[-1]}")
+        raise FailedError(f"ended with exit code {code} and no answer")
 
 
 class Session:

@@ -6,11 +6,11 @@ python -m benchmarks.inference --help
 from benchmarks import settings, whole_networks
 from mobilenets import cli
 
-SIDES = "ours,flax,torch,torch_jit,keras_tensorflow,keras_jax,litert"
+SIDES = "ours, flax, torch, torch_jit, keras_tensorflow, keras_jax, litert"
 
 
 def inference(
-    models: settings.Models = "mobilenet_v1,mobilenet_v2,mobilenet_v3_large,"
+    models: settings.Models = "mobilenet_v1, mobilenet_v2, mobilenet_v3_large, "
     "efficientnet_b0",
     batch: settings.Batch = 1,
     resolution: settings.Resolution = 224,
@@ -26,12 +26,12 @@ def inference(
     """Compares the time from images to logits in float32 with other libraries.
 
     The images are synthetic and lie on the device. Each side runs in a process of its
-    own, in turn with the others; who is not installed is left out. A round's value is
+    own, in turn with the others; who is not installed is skipped. A round's value is
     the median of its calls, the result the median of the rounds, the ratio a side's
     over ours: above 1 we are faster.
     """
     options = settings.check(
-        sides, SIDES.split(","), threads, pythons, output, one_at_a_time
+        sides, SIDES.split(", "), threads, pythons, output, one_at_a_time
     )
     whole_networks.compare(
         "inference",

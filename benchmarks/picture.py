@@ -20,6 +20,8 @@ COLOURS = {
     "litert": "#2e7d32",
 }
 TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+DECADES = TICKS[::3]
+WIDEST = 300  # times the lowest: beyond, there is room for the decades alone
 MOST_NUMBERS = 60  # more bars than that in a panel leave no room for their numbers
 
 # What a bar stands for: case, side and ratio.
@@ -83,8 +85,10 @@ def _draw_panel(axis: Axes, name: str, bars: Sequence[Bar]) -> None:
         color=[COLOURS[side] for _, side, _ in bars],
     )
     axis.set_xscale("log")
-    axis.set_xlim(min(0.5, min(ratios) / 2), max(2.0, max(ratios) * 2))
-    axis.xaxis.set_major_locator(FixedLocator(TICKS))
+    lowest, highest = min(0.5, min(ratios) / 2), max(2.0, max(ratios) * 2)
+    axis.set_xlim(lowest, highest)
+    is_wide = highest / lowest > WIDEST
+    axis.xaxis.set_major_locator(FixedLocator(DECADES if is_wide else TICKS))
     axis.xaxis.set_minor_locator(NullLocator())
     axis.xaxis.set_major_formatter("{x:g}")
     axis.axvline(1, color="black", linewidth=1.2)
@@ -98,7 +102,7 @@ def _draw_panel(axis: Axes, name: str, bars: Sequence[Bar]) -> None:
     axis.set_axisbelow(True)
     axis.spines[["top", "right", "left"]].set_visible(False)
     axis.set_title(name, loc="left", fontsize=11)
-    axis.set_xlabel("the other's / ours: right of 1, ours is better")
+    axis.set_xlabel("the other's / ours (above 1: ours is better)", fontsize=9)
     if len(bars) <= MOST_NUMBERS:
         _write_numbers(axis, places, ratios)
 

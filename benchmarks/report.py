@@ -20,6 +20,7 @@ from benchmarks.settings import Settings
 from benchmarks.sides import OURS, SIDES
 from benchmarks.summary import Row, fastest_call, number, ratio_text
 from benchmarks.workloads import Copy, MatrixProduct
+from mobilenets.errors import UserError
 
 WIDTH_OF_A_PIPE = 200  # what is piped into a file has a line a row
 
@@ -80,6 +81,9 @@ def publish(
 ) -> None:
     """Prints the table, and writes it with every raw measurement, and the picture.
 
+    Raises:
+      UserError: our side failed; everything is printed and written before.
+
     Args:
       name: of the benchmark; its files are NAME_DATE_TIME.json and .png.
       heading: what was measured, in a line.
@@ -123,6 +127,9 @@ def publish(
     if any(row.ratio for row in rows if row.side != OURS):
         picture.draw(f"{heading}\n{in_words(machine)}, {date}", rows, picture_path)
         print(f"Drawn in {picture_path}.")
+    for row in rows:
+        if row.side == OURS and row.measurement.failure:
+            raise UserError(f"{row.case}: ours {row.measurement.failure}")
 
 
 def in_words(machine: Machine) -> str:

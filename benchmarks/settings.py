@@ -199,5 +199,5 @@ def _python(text: str) -> tuple[str, str]:
     if name not in allowed:
         raise unknown("environment", name, allowed)
     if shutil.which(path) is None:
-        raise UserError(f"--python {text}: {path} is not a program that can be run.")
+        raise UserError(f"--python {name}: {path!r} is not a program that can be run.")
     return name, path

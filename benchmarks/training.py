@@ -6,11 +6,11 @@ python -m benchmarks.training --help
 from benchmarks import settings, whole_networks
 from mobilenets import cli
 
-SIDES = "ours,flax,torch,keras_tensorflow,keras_jax"
+SIDES = "ours, flax, torch, keras_tensorflow, keras_jax"
 
 
 def training(
-    models: settings.Models = "mobilenet_v1,mobilenet_v2,mobilenet_v3_large,"
+    models: settings.Models = "mobilenet_v1, mobilenet_v2, mobilenet_v3_large, "
     "efficientnet_b0",
     batch: settings.Batch = 32,
     resolution: settings.Resolution = 128,
@@ -27,12 +27,12 @@ def training(
 
     Forward, softmax cross-entropy, backward and the update by SGD with momentum, batch
     statistics included, on synthetic images that lie on the device. Each side runs in a
-    process of its own, in turn with the others; who is not installed is left out. The
+    process of its own, in turn with the others; who is not installed is skipped. The
     ratio is a side's median time over ours: above 1 we are faster. The peak memory is
     that of the process (on accelerators: of the device) while it runs steps.
     """
     options = settings.check(
-        sides, SIDES.split(","), threads, pythons, output, one_at_a_time
+        sides, SIDES.split(", "), threads, pythons, output, one_at_a_time
     )
     whole_networks.compare(
         "training",

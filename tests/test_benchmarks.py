@@ -22,6 +22,7 @@ from benchmarks.sides.__main__ import durations, peak_memory
 from benchmarks.workloads import NAMES, Copy, Depthwise, MatrixProduct, Network
 from mobilenets import complexity, get_spec
 from mobilenets.convnet import ConvNet
+from mobilenets.errors import UserError
 from mobilenets.pretrained import keras, timm
 
 NETWORK = Network("mobilenet_v1", 2, 32, dropout_rate=0.0, drop_path_rate=0.0)
@@ -41,6 +42,12 @@ for line in sys.stdin:
         measurements += request["do"] == "measure"
         if way == "fails" and measurements == 2:
             raise ValueError("the bug")
+        if way == "notes" and measurements == 2:
+            error = ValueError("the bug")
+            error.add_note("Set a variable to see more.")
+            raise error
+        if way == "leaves" and measurements == 2:
+            sys.exit()
         if way == "dies" and measurements == 2:
             import os, signal
             os.kill(os.getpid(), signal.SIGKILL)
@@ -178,7 +185,12 @@ def test_sides_run_in_turn_and_in_changing_order(fake, tmp_path):
 
 @pytest.mark.parametrize(
     ("way", "reason"),
-    [("fails", "crashed: ValueError: the bug"), ("dies", "ended by signal 9")],
+    [
+        ("fails", "crashed: ValueError: the bug"),
+        ("notes", "crashed: ValueError: the bug"),
+        ("leaves", "ended with exit code 0 and no answer"),
+        ("dies", "ended by signal 9"),
+    ],
 )
 def test_a_side_that_crashes_says_so_and_disturbs_no_other(fake, way, reason):
     with Session([fake("good"), fake("bad", way)]) as session:
@@ -330,6 +342,21 @@ def test_inference_of_ours_alone(run):
     assert "Drawn" not in printed  # there is nobody to compare with
 
 
+def test_a_failure_of_ours_is_told_last_and_loses_nothing(tmp_path, capsys):
+    options = settings.check("ours", ["ours"], 0, None, tmp_path)
+    machine = report.Machine("A CPU", 2, "cpu", 0.1, 250e9, 14.7e9)
+    measured = {
+        "ours": Measurement(failure="crashed: no memory"),
+        "torch": Measurement([[1.0]]),
+    }
+    rows = summary.rows("time", "a network", measured)
+    with pytest.raises(UserError, match="a network: ours crashed: no memory"):
+        report.publish("training", "A step", options, machine, Session([]), rows)
+    (file,) = tmp_path.glob("*.json")
+    assert len(json.loads(file.read_text())["results"]) == 2
+    assert "1,000" in capsys.readouterr().out  # milliseconds, torch's
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -337,7 +364,8 @@ def test_inference_of_ours_alone(run):
         ("--sides ours,tourch", "Unknown side 'tourch': did you mean 'torch'?"),
         ("--sides litert", "Unknown side 'litert'"),  # it cannot train
         ("--python torch", "--python must be like torch=FILE"),
-        ("--python torch=/no/python", "/no/python is not a program"),
+        ("--python torch=/no/python", "'/no/python' is not a program"),
+        ("--python torch=", "--python torch: '' is not a program"),
         ("--python jax=python", "Unknown environment 'jax'"),
         ("--threads 100000", "but there are"),
         ("--resolution 8", "too small for mobilenet_v1"),
