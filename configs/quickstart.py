@@ -27,14 +27,15 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     )
     config.dataset.name = "fashion_mnist_subset"
     config.preprocessing.crop_fraction = 1.0  # the clothes fill the image
-    config.augmentation.min_area = 1.0  # only flipped: crops cost 6 points of top-1
-    config.augmentation.max_aspect_ratio = 1.0
+    # Mild crops: the papers' cost 6 points of top-1, none at all 1.
+    config.augmentation.min_area = 0.75
+    config.augmentation.max_aspect_ratio = 1.15
 
     config.batch_size = 128
     config.epochs = 18.0
     config.optimizer.name = "adamw"
     common.scale_learning_rate(config, 1.2e-2, batch_size=128)
-    config.optimizer.weight_decay = 0.2
+    config.optimizer.weight_decay = 0.4
     config.schedule.name = "cosine"
     config.schedule.warmup_epochs = 1.0
     config.label_smoothing = 0.1
