@@ -133,7 +133,9 @@ class Process:
         said = self._errors.read().decode(errors="replace").split("\n")
         lines = [text.strip() for text in said if text.strip()]
         # JAX adds notes of its own below the exception.
-        exceptions = [line for line in lines if re.match(r"[\w.]+Error: ", line)]
+        exceptions = [
+            line for line in lines if re.match(r"[\w.]+(Error|Exception)(:|$)", line)
+        ]
         if code and lines:
             raise FailedError(f"crashed: {(exceptions or lines)[-1]}")
         raise FailedError(f"ended with exit code {code} and no answer")

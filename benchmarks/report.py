@@ -81,9 +81,6 @@ def publish(
 ) -> None:
     """Prints the table, and writes it with every raw measurement, and the picture.
 
-    Raises:
-      UserError: our side failed; everything is printed and written before.
-
     Args:
       name: of the benchmark; its files are NAME_DATE_TIME.json and .png.
       heading: what was measured, in a line.
@@ -91,6 +88,9 @@ def publish(
       machine: on what.
       session: knows the versions and devices of the sides.
       rows: the results.
+
+    Raises:
+      UserError: our side failed; everything is printed and written before.
     """
     now = datetime.datetime.now().astimezone()
     date = f"{now:%Y-%m-%d %H:%M}"
@@ -129,7 +129,7 @@ def publish(
         print(f"Drawn in {picture_path}.")
     for row in rows:
         if row.side == OURS and row.measurement.failure:
-            raise UserError(f"{row.case}: ours {row.measurement.failure}")
+            raise UserError(f"{row.panel}, {row.case}: ours {row.measurement.failure}")
 
 
 def in_words(machine: Machine) -> str:

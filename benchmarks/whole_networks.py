@@ -32,6 +32,9 @@ def compare(
       repeats: rounds in each process.
       seconds: see `Session.compare`.
       with_memory: see there.
+
+    Raises:
+      UserError: our side failed.
     """
     machine = report.measure_machine(options)
     rows = []

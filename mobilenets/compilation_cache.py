@@ -34,7 +34,7 @@ def use() -> None:
     A folder that cannot be written is told on stderr; everything is compiled then.
 
     Raises:
-      UserError: JAX does not understand one of its variables.
+      UserError: JAX, when imported, does not understand one of its variables.
     """
     try:
         import jax  # half a second, which --help does without

@@ -12,10 +12,19 @@ import types
 import jax
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from benchmarks import compile as compile_benchmark
-from benchmarks import depthwise, inference, report, settings, summary, training
+from benchmarks import (
+    depthwise,
+    inference,
+    picture,
+    report,
+    settings,
+    summary,
+    training,
+)
 from benchmarks.driver import Contestant, FailedError, Measurement, Session
 from benchmarks.sides import SIDES, jax_side
 from benchmarks.sides.__main__ import durations, peak_memory
@@ -42,8 +51,8 @@ for line in sys.stdin:
         measurements += request["do"] == "measure"
         if way == "fails" and measurements == 2:
             raise ValueError("the bug")
-        if way == "notes" and measurements == 2:
-            error = ValueError("the bug")
+        if way in ("notes", "no words") and measurements == 2:
+            error = ValueError("the bug") if way == "notes" else MemoryError()
             error.add_note("Set a variable to see more.")
             raise error
         if way == "leaves" and measurements == 2:
@@ -188,6 +197,7 @@ def test_sides_run_in_turn_and_in_changing_order(fake, tmp_path):
     [
         ("fails", "crashed: ValueError: the bug"),
         ("notes", "crashed: ValueError: the bug"),
+        ("no words", "crashed: MemoryError"),
         ("leaves", "ended with exit code 0 and no answer"),
         ("dies", "ended by signal 9"),
     ],
@@ -223,6 +233,17 @@ def test_who_is_not_installed_is_skipped_and_the_table_says_so(fake):
     rows = summary.rows("", "mobilenet_v1", measured)
     notes = list(report.table(rows).columns[-1].cells)
     assert notes == ["", "not installed: torch; pip install torch timm"]
+
+
+@pytest.mark.parametrize(
+    ("ratios", "marked"),
+    [((0.5, 2.0), [0.5, 1, 2]), ((0.3, 60.0), [1, 10, 100])],  # 4 and 800 times apart
+)
+def test_the_marks_of_a_wide_picture_are_decades(ratios, marked):
+    axis = Figure().subplots()
+    picture._draw_panel(axis, "", [("a network", "flax", ratio) for ratio in ratios])
+    lowest, highest = axis.get_xlim()
+    assert [mark for mark in axis.get_xticks() if lowest <= mark <= highest] == marked
 
 
 def test_a_side_on_another_platform_says_so():
@@ -325,8 +346,8 @@ def test_training_of_ours_and_stock_flax(run):
     assert result["machine"]["threads"] == 1 and result["machine"]["flops"] > 0
     assert result["versions"]["ours"]["jax"] == jax.__version__
     assert "stock Flax" in printed and result["command"] in printed
-    picture = printed.split("Drawn in ")[1].strip().removesuffix(".")
-    with Image.open(picture) as image:
+    path = printed.split("Drawn in ")[1].strip().removesuffix(".")
+    with Image.open(path) as image:
         assert image.format == "PNG" and min(image.size) > 100
         assert len(np.unique(np.asarray(image))) > 10  # not a blank page
 
@@ -342,7 +363,7 @@ def test_inference_of_ours_alone(run):
     assert "Drawn" not in printed  # there is nobody to compare with
 
 
-def test_a_failure_of_ours_is_told_last_and_loses_nothing(tmp_path, capsys):
+def test_a_failure_of_ours_fails_the_command_and_loses_nothing(tmp_path, capsys):
     options = settings.check("ours", ["ours"], 0, None, tmp_path)
     machine = report.Machine("A CPU", 2, "cpu", 0.1, 250e9, 14.7e9)
     measured = {
@@ -350,7 +371,7 @@ def test_a_failure_of_ours_is_told_last_and_loses_nothing(tmp_path, capsys):
         "torch": Measurement([[1.0]]),
     }
     rows = summary.rows("time", "a network", measured)
-    with pytest.raises(UserError, match="a network: ours crashed: no memory"):
+    with pytest.raises(UserError, match="time, a network: ours crashed: no memory"):
         report.publish("training", "A step", options, machine, Session([]), rows)
     (file,) = tmp_path.glob("*.json")
     assert len(json.loads(file.read_text())["results"]) == 2

@@ -95,9 +95,17 @@ def test_it_can_be_turned_off(python, tmp_path):
     assert not (tmp_path / "mobilenets").exists()
 
 
-def test_a_value_that_jax_does_not_understand_is_one_sentence(python, tmp_path):
-    command = "train.py", "--config=configs/quickstart.py:smoke", "--workdir", tmp_path
-    result = python(*command, JAX_ENABLE_COMPILATION_CACHE="maybe")
+@pytest.mark.parametrize(
+    "command",
+    [
+        "train.py --config=configs/quickstart.py:smoke --workdir=run",
+        "-m mobilenets profile mobilenet_v2 --memory --batch 1",
+        "-m mobilenets features images --weights weights --output features.npz",
+        "-m mobilenets pretrained",
+    ],
+)
+def test_a_value_that_jax_does_not_understand_is_one_sentence(python, command):
+    result = python(*command.split(), JAX_ENABLE_COMPILATION_CACHE="maybe")
     assert result.returncode == 1
     assert result.stderr.startswith("error: JAX cannot be used: invalid truth value")
     assert len(result.stderr.splitlines()) == 1
