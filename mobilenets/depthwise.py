@@ -88,13 +88,11 @@ def _check(x, kernel, stride, dilation):
         )
     if x.dtype != kernel.dtype:
         raise ValueError(f"x is {x.dtype} and the kernel {kernel.dtype}: cast one.")
-    if stride not in (1, 2) or dilation < 1:
+    if stride not in (1, 2) or min(stride, dilation) != 1:
         raise ValueError(
-            f"Stride {stride} and dilation {dilation}: the stride must be 1 or 2, the "
-            "dilation 1 or more."
+            f"Stride {stride} with dilation {dilation}: the stride must be 1 or 2, the "
+            "dilation 1 or more, and one of them 1."
         )
-    if stride > 1 and dilation > 1:
-        raise ValueError(f"Stride {stride} with dilation {dilation}: one must be 1.")
 
 
 def _native(x, kernel, stride, padding, dilation):
