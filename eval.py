@@ -10,7 +10,7 @@ the batch size may differ.
 
 from absl import flags
 
-from mobilenets import launch
+from mobilenets.runtime import launch
 
 launch.define_config()
 _WORKDIR = flags.DEFINE_string("workdir", None, "The folder of the run.", required=True)
@@ -31,8 +31,8 @@ def main() -> None:
     if _SPLIT.value:
         dataset = config.dataset.model_copy(update={"eval_split": _SPLIT.value})
         config = config.model_copy(update={"dataset": dataset})
+    from mobilenets.evaluation.evaluation import evaluate_run
     from mobilenets.tasks.registry import make_task
-    from mobilenets.training.evaluation import evaluate_run
 
     evaluate_run(
         make_task(config),

@@ -10,7 +10,7 @@ one and ends.
 
 from absl import flags
 
-from mobilenets import launch
+from mobilenets.runtime import launch
 
 launch.define_config()
 _WORKDIR = flags.DEFINE_string(
@@ -24,8 +24,8 @@ _DISTRIBUTED = flags.DEFINE_bool(
 def main() -> None:
     """Trains what the flags ask for."""
     config = launch.config()
+    from mobilenets.runtime import sharding
     from mobilenets.tasks.registry import make_task
-    from mobilenets.training import sharding
     from mobilenets.training.loop import train
 
     if _DISTRIBUTED.value:

@@ -10,7 +10,7 @@ import tempfile
 from benchmarks import report, settings, summary
 from benchmarks.driver import FailedError, Measurement, Session
 from benchmarks.workloads import Network
-from mobilenets import cli
+from mobilenets.cli import main as cli
 
 SIDES = "ours, flax"
 TASKS = {"compile_training": "training step", "compile_inference": "inference"}

@@ -5,7 +5,8 @@ python -m benchmarks.depthwise --help
 
 from benchmarks import report, settings, summary
 from benchmarks.workloads import Depthwise, Network
-from mobilenets import cli, get_spec
+from mobilenets import get_spec
+from mobilenets.cli import main as cli
 
 SIDES = "ours, flax, torch"
 TASKS = {
@@ -28,7 +29,7 @@ def depthwise(
 ) -> None:
     """Compares each depthwise convolution of networks with other libraries.
 
-    Ours is `mobilenets.depthwise.depthwise_conv`, stock Flax's XLA's own grouped
+    Ours is `mobilenets.nn.depthwise.depthwise_conv`, stock Flax's XLA's own grouped
     convolution, torch's `conv2d` with groups, channels last; float32, padding k // 2.
     Backward is the gradient of input and kernel. Each side runs in a process of its
     own, in turn with the others. The ratio is a side's median time over ours: above 1

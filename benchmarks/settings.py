@@ -14,7 +14,8 @@ import typer
 from benchmarks.driver import Contestant, Session
 from benchmarks.sides import SIDES
 from benchmarks.workloads import NAMES, Network
-from mobilenets import cli, get_spec
+from mobilenets import get_spec
+from mobilenets.cli import main as cli
 from mobilenets.errors import UserError, unknown
 
 DEFAULT_OUTPUT = pathlib.Path("runs/benchmarks")

@@ -4,7 +4,7 @@ python -m benchmarks.training --help
 """
 
 from benchmarks import settings, whole_networks
-from mobilenets import cli
+from mobilenets.cli import main as cli
 
 SIDES = "ours, flax, torch, keras_tensorflow, keras_jax"
 

@@ -2,7 +2,7 @@
 
 import ml_collections
 
-from mobilenets import configuration
+from mobilenets.config import configuration
 from mobilenets.errors import UserError, unknown
 
 Value = float | bool | str

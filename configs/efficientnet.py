@@ -22,9 +22,9 @@ from typing import Any
 import ml_collections
 
 from configs import common
-from mobilenets import scaling
-from mobilenets.architectures.efficientnet import RELEASED
 from mobilenets.errors import UserError, unknown
+from mobilenets.networks import scaling
+from mobilenets.networks.architectures.efficientnet import RELEASED
 
 
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:

@@ -15,8 +15,8 @@ import dataclasses
 import ml_collections
 
 from configs import common
-from mobilenets.architectures.efficientnet import RELEASED_LITE
 from mobilenets.errors import unknown
+from mobilenets.networks.architectures.efficientnet import RELEASED_LITE
 
 
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:

@@ -21,7 +21,7 @@ pixels and with --config.augmentation.min_area=0.8.
 import ml_collections
 
 from configs import common
-from mobilenets import configuration
+from mobilenets.config import configuration
 
 
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:

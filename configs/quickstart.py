@@ -10,7 +10,7 @@ their own. The stem has stride 1, since the images have 32 pixels, not 224.
 import ml_collections
 
 from configs import common
-from mobilenets import configuration
+from mobilenets.config import configuration
 
 
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:

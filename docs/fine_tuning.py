@@ -16,12 +16,12 @@ import sys
 import jax
 from matplotlib.figure import Figure
 
-from mobilenets import trained
-from mobilenets.configuration import Dataset
-from mobilenets.convnet import init_variables
+from mobilenets.config.configuration import Dataset
 from mobilenets.data.sources import open_source
+from mobilenets.inference import trained
+from mobilenets.nn.convnet import init_variables
 from mobilenets.pretrained import importing
-from mobilenets.training.metric_log import read_metrics
+from mobilenets.runs.metric_log import read_metrics
 
 HERE = pathlib.Path(__file__).parent
 IMAGES_A_CLASS = 20

@@ -6,9 +6,9 @@ Run in the root of the repository as: python -m docs.make_tables
 import dataclasses
 import pathlib
 
-from mobilenets import complexity
-from mobilenets.scaling import Multipliers, scaled_spec
-from tests.published import ROWS, Row
+from mobilenets.networks import complexity
+from mobilenets.networks.scaling import Multipliers, scaled_spec
+from tests.networks.published import ROWS, Row
 
 FOLDER = pathlib.Path(__file__).parent
 
@@ -85,8 +85,9 @@ def table_3() -> str:
             "",
             "Tan and Le 2019, EfficientNet, [arXiv:1905.11946](https://arxiv.org/abs/"
             "1905.11946), Tables 3 and 7, beside",
-            "the networks of [`mobilenets/scaling.py`](../mobilenets/scaling.py). What "
-            "the paper calls FLOPS are multiply-adds (MAdds),",
+            "the networks of "
+            "[`mobilenets/networks/scaling.py`](../mobilenets/networks/scaling.py). "
+            "What the paper calls FLOPS are multiply-adds (MAdds),",
             "and so are all figures here: for one image, 1000 classes. Repeats are "
             "rounded up, channels to multiples of 8, pixels",
             "to the nearest integer. MobileNetV2's last convolution is widened, too; "

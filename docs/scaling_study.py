@@ -23,7 +23,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from configs.sweeps import alpha_beta_gamma, other_networks, study
-from mobilenets.scaling import Coefficients, Multipliers
+from mobilenets.networks.scaling import Coefficients, Multipliers
 from mobilenets.sweeps import results
 
 HERE = pathlib.Path(__file__).parent

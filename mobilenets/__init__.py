@@ -6,12 +6,12 @@ model = mobilenets.create_model("mobilenet_v2", num_classes=10)
 
 from typing import TYPE_CHECKING
 
-from mobilenets.architectures import ARCHITECTURES, get_spec, replace
 from mobilenets.errors import UserError
-from mobilenets.spec import NetSpec
+from mobilenets.networks.architectures import ARCHITECTURES, get_spec, replace
+from mobilenets.networks.spec import NetSpec
 
 if TYPE_CHECKING:
-    from mobilenets.convnet import ConvNet, create_model
+    from mobilenets.nn.convnet import ConvNet, create_model
 
 __version__ = "0.1.0"
 __all__ = [
@@ -28,7 +28,7 @@ __all__ = [
 def __getattr__(name: str):
     """Imports what needs JAX when it is first asked for; specs need none."""
     if name in ("ConvNet", "create_model"):
-        from mobilenets import convnet
+        from mobilenets.nn import convnet
 
         return getattr(convnet, name)
     raise AttributeError(f"module 'mobilenets' has no attribute {name!r}")

@@ -1,6 +1,6 @@
 """`python -m mobilenets`."""
 
-from mobilenets.cli import main
+from mobilenets.cli.main import main
 
 if __name__ == "__main__":
     main()

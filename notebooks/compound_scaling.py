@@ -31,7 +31,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import LogNorm
 
-from mobilenets import ARCHITECTURES, complexity, scaling
+from mobilenets import ARCHITECTURES
+from mobilenets.networks import complexity, scaling
 
 BLUE, ORANGE, GREEN, RED, GREY = "#1f5fa8", "#d9822b", "#2e8b57", "#c62828", "#7a808a"
 BROWN = "#8d6e63"

@@ -32,8 +32,7 @@ import numpy as np
 from IPython.utils.capture import capture_output
 from matplotlib import cbook
 
-from mobilenets import launch, prediction, trained
-from mobilenets.configuration import (
+from mobilenets.config.configuration import (
     Augmentation,
     Configuration,
     Dataset,
@@ -41,10 +40,12 @@ from mobilenets.configuration import (
     Schedule,
 )
 from mobilenets.data.sources import open_source
+from mobilenets.inference import prediction, trained
 from mobilenets.pretrained import importing
+from mobilenets.runs.metric_log import read_metrics
+from mobilenets.runtime import launch
 from mobilenets.tasks.registry import make_task
 from mobilenets.training import loop
-from mobilenets.training.metric_log import read_metrics
 
 FOLDER = pathlib.Path(tempfile.mkdtemp())
 BLUE, RED = "#1f5fa8", "#c62828"

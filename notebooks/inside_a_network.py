@@ -38,9 +38,8 @@ import numpy as np
 from IPython.utils.capture import capture_output
 from matplotlib import cbook
 
-from mobilenets import complexity, create_model, get_spec, launch, prediction, trained
-from mobilenets.blocks import ACTIVATIONS
-from mobilenets.configuration import (
+from mobilenets import create_model, get_spec
+from mobilenets.config.configuration import (
     Augmentation,
     Configuration,
     Dataset,
@@ -48,10 +47,14 @@ from mobilenets.configuration import (
     Preprocessing,
     Schedule,
 )
-from mobilenets.convnet import init_variables
 from mobilenets.data.sources import open_source
+from mobilenets.inference import prediction, trained
+from mobilenets.networks import complexity
+from mobilenets.networks.spec import with_squeeze_excite
+from mobilenets.nn.blocks import ACTIVATIONS
+from mobilenets.nn.convnet import init_variables
 from mobilenets.pretrained import importing
-from mobilenets.spec import with_squeeze_excite
+from mobilenets.runtime import launch
 from mobilenets.tasks.registry import make_task
 from mobilenets.training import loop
 

@@ -33,8 +33,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from IPython.utils.capture import capture_output
 
-from mobilenets import complexity, get_spec, launch
-from mobilenets.configuration import (
+from mobilenets import get_spec
+from mobilenets.config.configuration import (
     Augmentation,
     Configuration,
     Dataset,
@@ -42,10 +42,12 @@ from mobilenets.configuration import (
     Preprocessing,
     Schedule,
 )
-from mobilenets.spec import make_divisible
+from mobilenets.networks import complexity
+from mobilenets.networks.spec import make_divisible
+from mobilenets.runs.metric_log import read_metrics
+from mobilenets.runtime import launch
 from mobilenets.tasks.registry import make_task
 from mobilenets.training import loop
-from mobilenets.training.metric_log import read_metrics
 
 BLUE, ORANGE, GREEN, RED, GREY = "#1f5fa8", "#d9822b", "#2e8b57", "#c62828", "#7a808a"
 launch.prepare_jax()  # keeps what is compiled, and quiets libraries

@@ -29,10 +29,11 @@ from benchmarks.driver import Contestant, FailedError, Measurement, Session
 from benchmarks.sides import SIDES, jax_side
 from benchmarks.sides.__main__ import durations, peak_memory
 from benchmarks.workloads import NAMES, Copy, Depthwise, MatrixProduct, Network
-from mobilenets import complexity, get_spec
-from mobilenets.convnet import ConvNet
+from mobilenets import get_spec
 from mobilenets.errors import UserError
-from mobilenets.pretrained import keras, timm
+from mobilenets.networks import complexity
+from mobilenets.nn.convnet import ConvNet
+from mobilenets.pretrained.libraries import keras, timm
 
 NETWORK = Network("mobilenet_v1", 2, 32, dropout_rate=0.0, drop_path_rate=0.0)
 

@@ -18,10 +18,10 @@ def imported_by(module):
     "module",
     [
         "mobilenets",
-        "mobilenets.spec",
-        "mobilenets.complexity",
-        "mobilenets.scaling",
-        "mobilenets.cli",
+        "mobilenets.networks.spec",
+        "mobilenets.networks.complexity",
+        "mobilenets.networks.scaling",
+        "mobilenets.cli.main",
     ],
 )
 def test_specs_need_neither_jax_nor_a_data_library(module):
@@ -29,10 +29,13 @@ def test_specs_need_neither_jax_nor_a_data_library(module):
     assert not heavy & imported_by(module)
 
 
-@pytest.mark.parametrize("module", ["loop", "step", "evaluation", "checkpoint"])
+@pytest.mark.parametrize(
+    "module",
+    ["training.loop", "training.step", "evaluation.evaluation", "runs.checkpoint"],
+)
 def test_training_does_not_know_the_architectures_or_the_data(module):
-    names = imported_by(f"mobilenets.training.{module}")
-    assert "mobilenets.convnet" not in names
+    names = imported_by(f"mobilenets.{module}")
+    assert "mobilenets.nn.convnet" not in names
     assert "mobilenets.data.sources" not in names
     assert "mobilenets.tasks.classification" not in names
 

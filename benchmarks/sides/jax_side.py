@@ -21,9 +21,9 @@ from benchmarks.workloads import (
     MatrixProduct,
     Network,
 )
-from mobilenets import host_memory
-from mobilenets.convnet import ConvNet, init_variables
-from mobilenets.depthwise import depthwise_conv
+from mobilenets.nn.convnet import ConvNet, init_variables
+from mobilenets.nn.depthwise import depthwise_conv
+from mobilenets.runtime import host_memory
 
 Step = Callable[[], Any]
 

@@ -10,7 +10,7 @@ is what makes the MAdds twice those of the small baseline in `study.py`.
 import math
 
 from configs.sweeps import study
-from mobilenets.scaling import Multipliers
+from mobilenets.networks.scaling import Multipliers
 from mobilenets.sweeps.definition import Choices, Sweep
 
 ALPHAS = (1.0, 1.2, 1.5)

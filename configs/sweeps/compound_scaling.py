@@ -10,7 +10,7 @@ compound_scaling.py:alpha=1.2,beta=1.3,gamma=1.1.
 
 from configs import common
 from configs.sweeps import study
-from mobilenets.scaling import Coefficients
+from mobilenets.networks.scaling import Coefficients
 from mobilenets.sweeps.definition import Choices, Sweep
 
 

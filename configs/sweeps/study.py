@@ -8,8 +8,9 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from mobilenets import complexity, get_spec, scaling
-from mobilenets.scaling import Coefficients, Multipliers
+from mobilenets import get_spec
+from mobilenets.networks import complexity, scaling
+from mobilenets.networks.scaling import Coefficients, Multipliers
 
 CLASSES = 10  # of the embedded data set
 SEEDS = (0, 1)

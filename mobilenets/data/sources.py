@@ -5,7 +5,7 @@ import difflib
 import pathlib
 from typing import Any, Protocol
 
-from mobilenets.configuration import Dataset
+from mobilenets.config.configuration import Dataset
 from mobilenets.errors import UserError, unknown
 
 # The data sets inside the package, as prepared TFDS directories.

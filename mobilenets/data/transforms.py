@@ -10,7 +10,7 @@ import math
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps, UnidentifiedImageError
 
-from mobilenets.configuration import Augmentation, Preprocessing
+from mobilenets.config.configuration import Augmentation, Preprocessing
 from mobilenets.errors import BrokenImage
 
 _INTERPOLATIONS = {

@@ -11,15 +11,15 @@ import tempfile
 import zipfile
 from typing import Any
 
-from mobilenets.architectures import replace
-from mobilenets.configuration import Preprocessing
+from mobilenets.config.configuration import Preprocessing
 from mobilenets.data import imagenet
 from mobilenets.errors import UserError, unknown
-from mobilenets.pretrained import keras
-from mobilenets.pretrained.files import read_state, rename_keras_variables
+from mobilenets.inference.trained import Description, TrainedNet
+from mobilenets.networks.architectures import replace
+from mobilenets.networks.spec import NetSpec
+from mobilenets.pretrained.formats import read_state, rename_keras_variables
+from mobilenets.pretrained.libraries import keras
 from mobilenets.pretrained.state_dict import LIBRARIES, from_state_dict
-from mobilenets.spec import NetSpec
-from mobilenets.trained import Description, TrainedNet
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,16 +6,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mobilenets import complexity
-from mobilenets.architectures import get_spec
-from mobilenets.configuration import (
+from mobilenets.config.configuration import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     Channels,
     Preprocessing,
 )
 from mobilenets.errors import UserError
-from mobilenets.spec import NetSpec, Padding
+from mobilenets.networks import complexity
+from mobilenets.networks.architectures import get_spec
+from mobilenets.networks.spec import NetSpec, Padding
 
 Interpolation = Literal["bilinear", "bicubic"]
 

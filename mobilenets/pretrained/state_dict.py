@@ -6,10 +6,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from mobilenets.configuration import Preprocessing
-from mobilenets.convnet import ConvNet
+from mobilenets.config.configuration import Preprocessing
 from mobilenets.errors import unknown
-from mobilenets.pretrained import (
+from mobilenets.networks.spec import NetSpec
+from mobilenets.nn.convnet import ConvNet
+from mobilenets.pretrained.libraries import (
     efficientnet_lite_pytorch,
     keras,
     tf_slim,
@@ -17,7 +18,6 @@ from mobilenets.pretrained import (
     torchvision,
 )
 from mobilenets.pretrained.library import Library, Model, Weights
-from mobilenets.spec import NetSpec
 
 LIBRARIES = {
     "efficientnet_lite_pytorch": efficientnet_lite_pytorch.LIBRARY,

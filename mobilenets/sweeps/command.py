@@ -13,8 +13,9 @@ from typing import Any
 import rich.live
 import rich.table
 
-from mobilenets import complexity, tables
+from mobilenets.cli import tables
 from mobilenets.errors import UserError
+from mobilenets.networks import complexity
 from mobilenets.sweeps import definition, queue, results
 from mobilenets.sweeps.definition import Sweep
 from mobilenets.sweeps.results import Reader, Result, Run, SweepFolder

@@ -20,8 +20,8 @@ import ml_collections
 import pydantic
 from annotated_types import Ge
 
-from mobilenets import configuration
-from mobilenets.configuration import Configuration, Section
+from mobilenets.config import configuration
+from mobilenets.config.configuration import Configuration, Section
 from mobilenets.errors import UserError
 
 # The values that one point of a sweep gives to keys of the config. A value that is a

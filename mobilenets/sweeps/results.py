@@ -24,16 +24,18 @@ import filelock
 import pydantic
 import sqlalchemy
 
-from mobilenets import complexity, configuration, trained
-from mobilenets.configuration import Configuration, Section
+from mobilenets.config import configuration
+from mobilenets.config.configuration import Configuration, Section
 from mobilenets.errors import UserError
-from mobilenets.spec import NetSpec
+from mobilenets.inference import trained
+from mobilenets.networks import complexity
+from mobilenets.networks.spec import NetSpec
+from mobilenets.runs import workdir
+from mobilenets.runs.metric_log import read_metrics
 from mobilenets.sweeps import definition
 from mobilenets.sweeps.definition import Sweep, Values
 from mobilenets.tasks.base import Task
 from mobilenets.tasks.registry import make_task
-from mobilenets.training import workdir
-from mobilenets.training.metric_log import read_metrics
 
 State = Literal["finished", "pruned", "failed", "unfinished", "waiting"]
 

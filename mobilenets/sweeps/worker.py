@@ -12,13 +12,14 @@ from typing import Any
 import jax
 import optuna
 
-from mobilenets import latency, launch
 from mobilenets.errors import UserError
+from mobilenets.profiling import latency
+from mobilenets.runtime import launch
+from mobilenets.runtime.progress import Results
 from mobilenets.sweeps import queue, results
 from mobilenets.sweeps.definition import Values
 from mobilenets.sweeps.results import Outcome, SweepFolder
 from mobilenets.training import loop
-from mobilenets.training.progress import Results
 
 
 def main(path: str, url: str, parent: int) -> None:

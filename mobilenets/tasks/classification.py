@@ -11,12 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from mobilenets import trained
-from mobilenets.architectures import get_spec, replace
-from mobilenets.configuration import Configuration
-from mobilenets.convnet import ConvNet, frozen_modules, init_variables
+from mobilenets.config.configuration import Configuration
 from mobilenets.data import pipeline
 from mobilenets.data.sources import open_source
+from mobilenets.inference import trained
+from mobilenets.networks.architectures import get_spec, replace
+from mobilenets.nn.convnet import ConvNet, frozen_modules, init_variables
 from mobilenets.tasks import pictures
 from mobilenets.tasks.base import Batch, HostBatch, Metrics
 

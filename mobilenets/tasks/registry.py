@@ -1,6 +1,6 @@
 """Tasks by name."""
 
-from mobilenets.configuration import Configuration
+from mobilenets.config.configuration import Configuration
 from mobilenets.tasks.base import Task
 from mobilenets.tasks.classification import Classification
 

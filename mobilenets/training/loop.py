@@ -9,17 +9,17 @@ from typing import Any
 
 import jax
 
-from mobilenets import host_memory
-from mobilenets.configuration import Configuration
+from mobilenets.config.configuration import Configuration
 from mobilenets.errors import BrokenImage, UserError
+from mobilenets.evaluation.evaluation import Evaluator
+from mobilenets.runs import workdir
+from mobilenets.runs.checkpoint import Checkpoints, abstract_like
+from mobilenets.runs.metric_log import MetricLog, draw_training_curves
+from mobilenets.runtime import host_memory, sharding
+from mobilenets.runtime.progress import Results, TrainingProgress, console, report
 from mobilenets.tasks.base import Metrics, Task
-from mobilenets.training import sharding, workdir
-from mobilenets.training.checkpoint import Checkpoints, abstract_like
-from mobilenets.training.evaluation import Evaluator
 from mobilenets.training.interrupt import StopRequest
-from mobilenets.training.metric_log import MetricLog, draw_training_curves
 from mobilenets.training.optimizers import make_optimizer, make_schedule
-from mobilenets.training.progress import Results, TrainingProgress, console, report
 from mobilenets.training.state import TrainState, create_state
 from mobilenets.training.step import make_train_step
 

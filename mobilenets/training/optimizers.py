@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from mobilenets import configuration
+from mobilenets.config import configuration
 
 
 def make_schedule(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mobilenets import UserError
-from mobilenets.pretrained.files import read_state, rename_keras_variables
+from mobilenets.pretrained.formats import read_state, rename_keras_variables
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from mobilenets import UserError
-from mobilenets.pretrained.files import pytorch, read_state
+from mobilenets.pretrained.formats import pytorch, read_state
 
 # A pickle is a program for a machine with a stack. What torch.save writes needs:
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mobilenets import UserError
-from mobilenets.pretrained.files import read_state
+from mobilenets.pretrained.formats import read_state
 
 KERNEL = np.arange(6, dtype=np.float32).reshape(2, 3)
 

@@ -11,7 +11,7 @@ import pytest
 import safetensors.numpy
 
 from mobilenets import UserError
-from mobilenets.pretrained.files import read_state
+from mobilenets.pretrained.formats import read_state
 from tests.pretrained import test_file_pytorch as torch_files
 from tests.pretrained.test_file_keras import keras_2
 

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from mobilenets import UserError, prediction, trained
+from mobilenets import UserError
 from mobilenets.data import imagenet
+from mobilenets.inference import prediction, trained
 from mobilenets.pretrained import importing
 from tests.pretrained import packages
 from tests.pretrained.test_pytorch import (

@@ -11,7 +11,7 @@ import pytest
 import mobilenets
 from mobilenets.pretrained import from_state_dict
 
-GOLDEN = pathlib.Path(__file__).parent.parent / "golden"
+GOLDEN = pathlib.Path(__file__).parents[1] / "nn/golden"
 
 
 def golden(name):
@@ -19,7 +19,7 @@ def golden(name):
 
 
 def rebuilt_value(key, shape, gain):
-    """A golden file's weights, a function of the key (tests/golden/README.md)."""
+    """A golden file's weights, a function of the key (tests/nn/golden/README.md)."""
     rng = np.random.default_rng(zlib.crc32(key.encode()))
     leaf = key.rsplit(".", 1)[-1]
     if leaf == "num_batches_tracked":

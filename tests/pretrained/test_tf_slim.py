@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from mobilenets import create_model
 from mobilenets.pretrained import from_state_dict
-from mobilenets.pretrained.files import read_state
+from mobilenets.pretrained.formats import read_state
 from mobilenets.pretrained.state_dict import LIBRARIES
 from tests.pretrained import packages
 

@@ -14,8 +14,9 @@ from configs.sweeps import (
     study,
     width_resolution,
 )
-from mobilenets import UserError, complexity, get_spec
-from mobilenets.scaling import Coefficients, Multipliers
+from mobilenets import UserError, get_spec
+from mobilenets.networks import complexity
+from mobilenets.networks.scaling import Coefficients, Multipliers
 from mobilenets.sweeps import definition
 from mobilenets.sweeps.definition import STARTUP_TRIALS, Choices, Range, Sweep
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mobilenets import published_curves
+from mobilenets.networks import published_curves
 from mobilenets.sweeps.report import (
     labels,
     panels,

@@ -6,7 +6,8 @@ import subprocess
 
 import pytest
 
-from mobilenets import UserError, complexity, get_spec
+from mobilenets import UserError, get_spec
+from mobilenets.networks import complexity
 from mobilenets.sweeps import command, results
 from mobilenets.sweeps.definition import Choices, Range, Sweep
 from mobilenets.sweeps.results import Outcome, Reader

@@ -6,8 +6,9 @@ import pathlib
 
 import pytest
 
-from mobilenets import UserError, latency
-from mobilenets.latency import Latency
+from mobilenets import UserError
+from mobilenets.profiling import latency
+from mobilenets.profiling.latency import Latency
 from mobilenets.sweeps import queue, results, worker
 from mobilenets.sweeps.definition import Choices, Range, Sweep
 from mobilenets.sweeps.results import Outcome, Reader

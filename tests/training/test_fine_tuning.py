@@ -10,16 +10,18 @@ import pytest
 
 from configs import finetune, quickstart
 from docs import fine_tuning
-from mobilenets import UserError, configuration, get_spec, trained
-from mobilenets.convnet import frozen_modules
+from mobilenets import UserError, get_spec
+from mobilenets.config import configuration
+from mobilenets.evaluation.evaluation import evaluate_run
+from mobilenets.inference import trained
+from mobilenets.nn.convnet import frozen_modules
+from mobilenets.runs.metric_log import read_metrics
 from mobilenets.tasks.registry import make_task
-from mobilenets.training.evaluation import evaluate_run
 from mobilenets.training.loop import train
-from mobilenets.training.metric_log import read_metrics
 from mobilenets.training.optimizers import make_optimizer
 from mobilenets.training.state import create_state
 from mobilenets.training.step import make_train_step
-from tests.test_trained import small_net
+from tests.inference.test_trained import small_net
 from tests.training.test_resume import Interrupted, sigterm
 
 

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mobilenets import configuration, create_model
+from mobilenets import create_model
+from mobilenets.config import configuration
 from mobilenets.training.optimizers import decay_mask, make_optimizer, make_schedule
 
 RATES = [0.1, 0.05, 0.2]

@@ -11,7 +11,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from mobilenets.training.metric_log import read_metrics
+from mobilenets.runs.metric_log import read_metrics
 
 ROOT = pathlib.Path(__file__).parents[2]
 

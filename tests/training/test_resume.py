@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 
 from configs import quickstart
-from mobilenets import UserError, configuration, create_model
+from mobilenets import UserError, create_model
+from mobilenets.config import configuration
 from mobilenets.errors import BrokenImage
+from mobilenets.runs import workdir
+from mobilenets.runs.checkpoint import Checkpoints, abstract_like
+from mobilenets.runs.metric_log import read_metrics
 from mobilenets.tasks.registry import make_task
-from mobilenets.training import workdir
-from mobilenets.training.checkpoint import Checkpoints, abstract_like
 from mobilenets.training.loop import train
-from mobilenets.training.metric_log import read_metrics
 from mobilenets.training.optimizers import make_optimizer
 from mobilenets.training.state import create_state
 

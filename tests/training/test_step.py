@@ -10,9 +10,10 @@ import pytest
 from jax.sharding import AxisType
 
 from configs import quickstart
-from mobilenets import UserError, configuration, create_model
+from mobilenets import UserError, create_model
+from mobilenets.config import configuration
+from mobilenets.runtime import sharding
 from mobilenets.tasks.registry import make_task
-from mobilenets.training import sharding
 from mobilenets.training.optimizers import make_optimizer
 from mobilenets.training.state import create_state
 from mobilenets.training.step import ema_decay_at, make_eval_step, make_train_step

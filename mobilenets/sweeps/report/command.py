@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 import jax
 
-from mobilenets import latency
 from mobilenets.errors import UserError
+from mobilenets.profiling import latency
 from mobilenets.sweeps import results
 from mobilenets.sweeps.report import page
 from mobilenets.sweeps.results import Reader, Result, SweepFolder

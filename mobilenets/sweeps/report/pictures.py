@@ -6,7 +6,7 @@ from typing import Any
 
 import matplotlib
 
-from mobilenets import published_curves
+from mobilenets.networks import published_curves
 from mobilenets.sweeps.report import (
     panels,
     published_panel,

@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from mobilenets.published_curves import Curve
+from mobilenets.networks.published_curves import Curve
 from mobilenets.sweeps.report import labels, panels
 from mobilenets.sweeps.report.entries import pareto_front
 from mobilenets.sweeps.report.labels import Label, Line, Place

@@ -1,0 +1,266 @@
+"""The tables that the command line prints.
+
+Million means 10**6 and MB 10**6 bytes. Costs are multiply-adds (MAdds), never FLOPs.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import rich.box
+import rich.console
+import rich.table
+
+from mobilenets.profiling.profile_table import Row
+
+if TYPE_CHECKING:
+    from mobilenets.inference.prediction import Prediction
+    from mobilenets.profiling.memory_profile import StepMemory
+
+# No terminal, no limit: what is piped into a file or a search has a line a row.
+WIDTH_OF_A_PIPE = 200
+
+
+def print_list(networks: Sequence[dict[str, Any]]) -> None:
+    """Prints the networks that `mobilenets list` knows.
+
+    Args:
+      networks: of each its name, parameters, madds, resolution, top1 and source.
+    """
+    table = new("name", ">parameters", ">MAdds\n(M)", ">pixels", ">top-1\n(%)")
+    table.add_column("source of top-1", overflow="fold")
+    for net in networks:
+        table.add_row(
+            net["name"],
+            f"{net['parameters']:,}",
+            millions(net["madds"]),
+            str(net["resolution"]),
+            str(net["top1"]),
+            net["source"],
+        )
+    show(table)
+
+
+def print_profile(heading: str, rows: Sequence[Row]) -> None:
+    """Prints a network row by row, and the totals."""
+    table = new("name")
+    table.add_column("operator")  # it alone may wrap
+    _add_columns(
+        table,
+        "kernel\nstride",
+        ">expan-\nsion",
+        ">SE",
+        ">output",
+        ">param-\neters",
+        ">MAdds\n(M)",
+        ">memory\n(MB)",
+    )
+    for row in rows:
+        has_kernel = row.kernel_size is not None
+        table.add_row(
+            row.name,
+            row.operator,
+            f"{row.kernel_size}x{row.kernel_size}, {row.stride}" if has_kernel else "",
+            f"{row.expansion:.3g}" if row.expansion is not None else "",
+            str(row.se_channels or ""),
+            "x".join(map(str, row.output)),
+            f"{row.parameters:,}",
+            millions(row.madds),
+            millions(row.activation_bytes),
+        )
+    table.add_section()
+    table.add_row(
+        "total",
+        *[""] * 5,
+        f"{sum(row.parameters for row in rows):,}",
+        millions(sum(row.madds for row in rows)),
+        millions(sum(row.activation_bytes for row in rows)),
+    )
+    show(heading, table)
+
+
+def print_memory(heading: str, step: "StepMemory") -> None:
+    """Prints what a training step needs on each device."""
+    table = new("on each device", ">MB")
+    table.add_column(" what it is")
+    outputs_elsewhere = step.output_bytes - step.alias_bytes
+    for name, number, meaning in (
+        ("arguments", step.argument_bytes, "the state, and its part of the batch"),
+        ("outputs", outputs_elsewhere, "but for the state, which is written in place"),
+        ("temporary", step.temporary_bytes, "maps and gradients, space to work in"),
+        ("generated code", step.generated_code_bytes, "0 where XLA does not tell it"),
+    ):
+        table.add_row(name, millions(number), f" {meaning}")
+    table.add_section()
+    table.add_row("total", millions(step.total_bytes), "")
+    devices = f"{step.devices} {step.platform} device{'s' * (step.devices > 1)}"
+    remat = ", remat" if step.remat else ""
+    show(
+        heading,
+        f"A training step of {step.batch} images on {devices}: {step.dtype}, "
+        f"{step.optimizer}{remat}; XLA's memory analysis",
+        table,
+    )
+
+
+def print_latencies(rows: Sequence[dict[str, Any]]) -> None:
+    """Prints what `mobilenets benchmark` has measured.
+
+    Args:
+      rows: of each network its name, resolution, madds, batch, median_seconds, and
+        round_seconds.
+    """
+    table = new(
+        "name", ">pixels", ">MAdds\n(M)", ">median\n(ms)", ">min", ">max", ">images/s"
+    )
+    for row in rows:
+        rounds = row["round_seconds"]
+        table.add_row(
+            row["name"],
+            str(row["resolution"]),
+            millions(row["madds"]),
+            *(f"{1e3 * t:.3g}" for t in (row["median_seconds"], *_ends(rounds))),
+            f"{row['batch'] / row['median_seconds']:,.0f}",
+        )
+    show(table)
+
+
+def _ends(values: Sequence[float]) -> tuple[float, float]:
+    return min(values), max(values)
+
+
+def print_catalogue(catalogue: Mapping[str, Any]) -> None:
+    """Prints the pretrained networks of `importing.CATALOGUE`."""
+    table = rich.table.Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, entry in catalogue.items():
+        table.add_row(name, f"{entry.source}; {entry.licence}")
+        table.add_row("", f"PyPI: {entry.package}")
+        table.add_row("", f"sha256: {entry.sha256}")
+    show(table)
+
+
+def print_predictions(predictions: "Sequence[Prediction]") -> None:
+    """Prints the classes of each photograph, the likeliest first."""
+    table = new("photograph", ">probability", " class")
+    from mobilenets.inference.prediction import labels  # needs JAX
+
+    for name, prediction in zip(labels(predictions), predictions, strict=True):
+        for i, (class_name, p) in enumerate(prediction.classes):
+            table.add_row("" if i else name, f"{p:.1%}", f" {class_name}")
+    show(table)
+
+
+def print_scaling(report: dict[str, Any]) -> None:
+    """Prints what `scaling_table.one` or `scaling_table.series` tells."""
+    alpha, beta, gamma = report["coefficients"].values()
+    heading = (
+        f"{report['family']}, scaled by alpha {alpha:.4g} (depth), beta {beta:.4g} "
+        f"(width), gamma {gamma:.4g} (resolution)"
+    )
+    if "nets" in report:
+        show(heading, _series(report["nets"]))
+    else:
+        show(heading, _facts(report))
+    if "released" in report:
+        show(
+            "\nThe released networks, and the phi that each of their numbers implies",
+            _released(report["released"]),
+        )
+
+
+def _facts(net: dict[str, Any]) -> rich.table.Table:
+    """A line for each fact of one network."""
+    by = net["multipliers"]
+    facts = {
+        "phi": f"{net['phi']:g}",
+        "depth": f"x {by['depth']:.3f}",
+        "width": f"x {by['width']:.3f}",
+        "resolution": f"x {by['resolution']:.3f} = {net['resolution']} pixels",
+        "parameters": f"{net['parameters']:,}",
+        "MAdds": f"{net['madds']:,} = {net['madds_to_baseline']:.2f} x the baseline's",
+        "dropout": f"{net['dropout_rate']:.3g}",
+    }
+    if near := net.get("nearest_released"):
+        facts["nearest released"] = near["name"]
+        facts["its parameters"] = f"{near['parameters']:,}"
+        facts["its MAdds"] = f"{near['madds']:,}"
+    table = rich.table.Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for name, value in facts.items():
+        table.add_row(name, value)
+    return table
+
+
+def _series(nets: Sequence[dict[str, Any]]) -> rich.table.Table:
+    """A row for each phi."""
+    table = new(">phi", *_SCALED_COLUMNS)
+    for net in nets:
+        table.add_row(f"{net['phi']:g}", *_scaled_cells(net))
+    return table
+
+
+def _released(nets: Sequence[dict[str, Any]]) -> rich.table.Table:
+    """A row for each released network, with the phi that its multipliers imply."""
+    dimensions = ("depth", "width", "resolution")
+    table = new(
+        "", *_SCALED_COLUMNS, ">phi by\ndepth", ">phi by\nwidth", ">phi by\npixels"
+    )
+    for net in nets:
+        phis = [net["implied_phi"].get(dimension) for dimension in dimensions]
+        table.add_row(
+            net["name"].removeprefix("efficientnet_").upper(),
+            *_scaled_cells(net),
+            *("" if phi is None else f"{phi:.1f}" for phi in phis),
+        )
+    return table
+
+
+_SCALED_COLUMNS = (
+    ">depth",
+    ">width",
+    ">pixels",
+    ">parameters",
+    ">MAdds\n(M)",
+    ">times\nphi = 0",
+    ">dropout",
+)
+
+
+def _scaled_cells(net: dict[str, Any]) -> list[str]:
+    return [
+        f"{net['multipliers']['depth']:.2f}",
+        f"{net['multipliers']['width']:.2f}",
+        str(net["resolution"]),
+        f"{net['parameters']:,}",
+        millions(net["madds"]),
+        f"{net['madds_to_baseline']:.1f}",
+        f"{net['dropout_rate']:.2g}",
+    ]
+
+
+def new(*columns: str) -> rich.table.Table:
+    """An empty table with these columns; ">" before a name aligns it to the right."""
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, show_edge=False, padding=0)
+    _add_columns(table, *columns)
+    return table
+
+
+def _add_columns(table: rich.table.Table, *names: str) -> None:
+    """Adds columns that do not wrap; see `new`."""
+    for name in names:
+        justify = "right" if name.startswith(">") else "left"
+        table.add_column(name.removeprefix(">"), justify=justify, no_wrap=True)
+
+
+def show(*parts: str | rich.table.Table) -> None:
+    """Prints tables, and text between them."""
+    width = None if sys.stdout.isatty() else WIDTH_OF_A_PIPE
+    console = rich.console.Console(width=width, highlight=False, markup=False)
+    for part in parts:
+        console.print(part)
+
+
+def millions(number: int) -> str:
+    """A number in millions, with one digit after the point."""
+    return f"{number / 1e6:,.1f}"

@@ -1,0 +1,1 @@
+"""Every value that a run can be given, checked before anything starts."""

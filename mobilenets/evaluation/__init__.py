@@ -1,0 +1,1 @@
+"""Evaluation of a task on whole data sets."""

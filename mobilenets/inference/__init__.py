@@ -1,0 +1,1 @@
+"""Trained networks: their folders, their description, what they predict."""

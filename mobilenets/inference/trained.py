@@ -1,0 +1,168 @@
+"""A trained network as a folder: its weights, and all that is needed to use them.
+
+Such a folder is what imported weights become; the workdir of a run holds the same.
+"""
+
+import contextlib
+import dataclasses
+import json
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+import pydantic
+
+from mobilenets.config.configuration import Preprocessing
+from mobilenets.errors import UserError
+from mobilenets.networks import complexity
+from mobilenets.networks.architectures import REPLACEABLE, replace
+from mobilenets.networks.spec import NetSpec
+from mobilenets.nn.convnet import ConvNet, init_variables
+from mobilenets.runs.checkpoint import Checkpoints, abstract_like
+from mobilenets.runs.workdir import Workdir
+
+
+class Description(pydantic.BaseModel):
+    """What a trained network is, but for its weights."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    spec: NetSpec
+    preprocessing: Preprocessing  # what the weights expect of an image
+    class_names: tuple[str, ...]  # one for each logit
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedNet:
+    """A network with its weights."""
+
+    description: Description
+    variables: dict[str, Any]  # {"params", "batch_stats"} for `model.apply`
+
+    @property
+    def model(self) -> ConvNet:
+        """The module that `variables` belong to."""
+        return ConvNet(self.description.spec, len(self.description.class_names))
+
+
+def save(net: TrainedNet, directory: str) -> None:
+    """Writes a new folder; it appears only when it is complete.
+
+    Raises:
+      UserError: there is something already, or it cannot be written.
+    """
+    path = pathlib.Path(directory).expanduser().absolute()
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UserError(f"{directory} exists already: give a new folder.")
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        unfinished.mkdir(parents=True, exist_ok=True)
+        with ocp.StandardCheckpointer() as checkpointer:
+            checkpointer.save(unfinished / "variables", net.variables, force=True)
+        text = net.description.model_dump_json(indent=2)
+        (unfinished / "network.json").write_text(text + "\n")
+        if path.exists():
+            path.rmdir()
+        unfinished.rename(path)
+    except OSError as error:
+        raise UserError(f"Cannot write to {directory}: {error}.") from None
+
+
+def describe(directory: str) -> Description:
+    """What a folder holds, without reading the weights.
+
+    Raises:
+      UserError: as `load`.
+    """
+    path = _existing(directory)
+    if (path / "network.json").exists():
+        return _read_description((path / "network.json").read_text, directory)
+    with _checkpoints_of_run(path, directory) as (checkpoints, step):
+        description = checkpoints.description(step)
+        return _read_description(lambda: json.dumps(description), directory)
+
+
+def load(directory: str) -> TrainedNet:
+    """The network of a folder that `save` wrote, or of a run.
+
+    Of a run it is the averaged weights of the best checkpoint, or of the latest where
+    none was evaluated yet.
+
+    Args:
+      directory: the folder, or the run's workdir.
+
+    Raises:
+      UserError: there is no such folder, it holds neither, or it is damaged.
+    """
+    path = _existing(directory)
+    description = describe(directory)
+    shapes = _shapes(description)
+    if (path / "network.json").exists():
+        try:
+            with ocp.StandardCheckpointer() as checkpointer:
+                variables = checkpointer.restore(path / "variables", shapes)
+        except (OSError, ValueError, KeyError) as error:
+            raise _damaged(directory, error) from None
+    else:
+        with _checkpoints_of_run(path, directory) as (checkpoints, step):
+            variables = checkpoints.restore_variables(step, shapes, ema=True)
+    return TrainedNet(description, jax.tree.map(np.asarray, variables))
+
+
+def _existing(directory: str) -> pathlib.Path:
+    path = pathlib.Path(directory).expanduser().absolute()
+    if not path.is_dir():
+        raise UserError(
+            f"There is no folder {directory}: give one that `mobilenets import-weights`"
+            " wrote, or the workdir of a run."
+        )
+    return path
+
+
+@contextlib.contextmanager
+def _checkpoints_of_run(path: pathlib.Path, directory: str):
+    """The open checkpoints of a run, and the step of the one to use."""
+    workdir = Workdir(path)
+    if not workdir.checkpoints.is_dir():
+        raise UserError(
+            f"{directory} holds no weights: it has neither the network.json of imported"
+            " ones nor the checkpoints of a run."
+        )
+    with contextlib.closing(Checkpoints(workdir, read_only=True)) as checkpoints:
+        step = checkpoints.best_step or checkpoints.latest_step
+        if step is None:
+            raise UserError(f"The run in {directory} has saved no checkpoint yet.")
+        yield checkpoints, step
+
+
+def _read_description(read: Callable[[], str], directory: str) -> Description:
+    """A description from its JSON, which must be that of a network."""
+    try:
+        description = Description.model_validate_json(read())
+        complexity.layers(description.spec, len(description.class_names))
+        replace(
+            description.spec,
+            **{key: getattr(description.spec, key) for key in REPLACEABLE},
+        )
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise _damaged(directory, f"{place}: {first['msg']}") from None
+    except (OSError, ValueError, TypeError, ArithmeticError, UserError) as error:
+        raise _damaged(directory, error) from None
+    return description
+
+
+def _shapes(description: Description) -> Any:
+    model = ConvNet(description.spec, len(description.class_names))
+    shapes = jax.eval_shape(lambda: init_variables(model, jax.random.key(0)))
+    here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    return abstract_like(shapes, here)
+
+
+def _damaged(directory: str, error: Exception | str) -> UserError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return UserError(f"The weights in {directory} cannot be read: {reason}.")

@@ -1,0 +1,178 @@
+"""The papers' networks by name. No JAX: a spec is data."""
+
+import dataclasses
+import inspect
+import typing
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from mobilenets.errors import UserError, unknown
+from mobilenets.networks.architectures.efficientnet import (
+    RELEASED,
+    RELEASED_LITE,
+    efficientnet,
+)
+from mobilenets.networks.architectures.mnasnet import mnasnet
+from mobilenets.networks.architectures.mobilenet_v1 import mobilenet_v1, se_mobilenet_v1
+from mobilenets.networks.architectures.mobilenet_v2 import mobilenet_v2
+from mobilenets.networks.architectures.mobilenet_v3 import mobilenet_v3
+from mobilenets.networks.architectures.moga import moga, moga_a
+from mobilenets.networks.architectures.resnet import resnet, se_resnet
+from mobilenets.networks.spec import NetSpec, Padding
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """A released network."""
+
+    make: Callable[..., NetSpec]  # without arguments: exactly the released one
+    top1: float  # on ImageNet, in percent, as the source reports it
+    source: str  # a paper by its number on arXiv
+
+
+def _efficientnet(variant: str) -> Callable[..., NetSpec]:
+    values = dataclasses.asdict((RELEASED | RELEASED_LITE)[variant])
+    return partial(efficientnet, variant, **values)
+
+
+_V3 = "1905.02244v5, Table 3"
+_SLIM = "slim's nets/mobilenet/README"
+_EFFICIENTNET = "1905.11946v5, Table 2"
+_LITE = "the TPU models' lite/README"
+_MNASNET_B1 = "1807.11626, Table 2 (not checked)"
+_MOGA = "1908.01314, Table 3"
+_SENET = "1709.01507, Table 2"
+
+# fmt: off
+ARCHITECTURES = {
+    "mobilenet_v1": Architecture(mobilenet_v1, 70.6, "1704.04861, Table 6"),
+    "mobilenet_v2": Architecture(mobilenet_v2, 72.0, "1801.04381, Table 4"),
+    "mobilenet_v3_large":
+        Architecture(partial(mobilenet_v3, "large", "standard"), 75.2, _V3),
+    "mobilenet_v3_small":
+        Architecture(partial(mobilenet_v3, "small", "standard"), 67.4, _V3),
+    "mobilenet_v3_large_minimalistic":
+        Architecture(partial(mobilenet_v3, "large", "minimalistic"), 72.3, _SLIM),
+    "mobilenet_v3_small_minimalistic":
+        Architecture(partial(mobilenet_v3, "small", "minimalistic"), 61.9, _SLIM),
+    "efficientnet_b0": Architecture(_efficientnet("b0"), 77.1, _EFFICIENTNET),
+    "efficientnet_b1": Architecture(_efficientnet("b1"), 79.1, _EFFICIENTNET),
+    "efficientnet_b2": Architecture(_efficientnet("b2"), 80.1, _EFFICIENTNET),
+    "efficientnet_b3": Architecture(_efficientnet("b3"), 81.6, _EFFICIENTNET),
+    "efficientnet_b4": Architecture(_efficientnet("b4"), 82.9, _EFFICIENTNET),
+    "efficientnet_b5": Architecture(_efficientnet("b5"), 83.6, _EFFICIENTNET),
+    "efficientnet_b6": Architecture(_efficientnet("b6"), 84.0, _EFFICIENTNET),
+    "efficientnet_b7": Architecture(_efficientnet("b7"), 84.3, _EFFICIENTNET),
+    "efficientnet_lite0": Architecture(_efficientnet("lite0"), 75.1, _LITE),
+    "efficientnet_lite1": Architecture(_efficientnet("lite1"), 76.7, _LITE),
+    "efficientnet_lite2": Architecture(_efficientnet("lite2"), 77.6, _LITE),
+    "efficientnet_lite3": Architecture(_efficientnet("lite3"), 79.8, _LITE),
+    "efficientnet_lite4": Architecture(_efficientnet("lite4"), 81.5, _LITE),
+    "mnasnet_a1": Architecture(partial(mnasnet, "a1"), 75.2, "1807.11626, Table 1"),
+    "mnasnet_b1": Architecture(partial(mnasnet, "b1"), 74.5, _MNASNET_B1),
+    "moga_a": Architecture(moga_a, 75.9, _MOGA),
+    "moga_b": Architecture(partial(moga, "b"), 75.5, _MOGA),
+    "moga_c": Architecture(partial(moga, "c"), 75.3, _MOGA),
+    "resnet50": Architecture(partial(resnet, 50), 76.0, "1905.11946, Table 2"),
+    "resnet101": Architecture(partial(resnet, 101), 76.83, f"{_SENET} (v1)"),
+    "resnet152": Architecture(partial(resnet, 152), 77.58, f"{_SENET} (v1)"),
+    "se_resnet50": Architecture(partial(se_resnet, 50), 76.71, _SENET),
+    "se_resnet101": Architecture(partial(se_resnet, 101), 77.62, _SENET),
+    "se_resnet152": Architecture(partial(se_resnet, 152), 78.43, _SENET),
+    "se_mobilenet_v1": Architecture(se_mobilenet_v1, 74.7, "1709.01507, Table 3"),
+}
+# fmt: on
+
+_FRACTION = (lambda v: 0 <= v < 1, "at least 0 and below 1")
+_MULTIPLIER = (lambda v: 0 < v <= 1024, "above 0 and at most 1024")
+_POSITIVE = (lambda v: isinstance(v, int) and v > 0, "a positive integer")
+
+
+def _one_of(values: tuple) -> tuple[Callable[[Any], bool], str]:
+    return (lambda v: v in values), " or ".join(map(repr, values))
+
+
+# The fields of a finished spec that a caller may replace, and what each may be. The
+# others follow from the paper's table.
+REPLACEABLE = {
+    "resolution": _POSITIVE,
+    "stem_stride": _one_of((1, 2)),
+    "dropout_rate": _FRACTION,
+    "bn_momentum": _FRACTION,
+    "bn_epsilon": (lambda v: v > 0, "above 0"),
+    "padding": _one_of(typing.get_args(Padding)),
+}
+# The same of the arguments of the architectures' functions.
+_ARGUMENTS = {
+    "width_multiplier": _MULTIPLIER,
+    "depth_multiplier": _MULTIPLIER,
+    "reduction": _POSITIVE,
+    "drop_path_rate": _FRACTION,
+    "rounding": _one_of(("floor", "make_divisible")),
+    "layout": _one_of(("code", "figure")),
+    "version": _one_of(("v1", "v1.5")),
+}
+
+
+def get_spec(name: str, **overrides: Any) -> NetSpec:
+    """The network of that name; without overrides exactly the released one.
+
+    Args:
+      name: a key of `ARCHITECTURES`.
+      **overrides: arguments of the architecture's own function (`width_multiplier`,
+        `resolution`), or what `replace` takes (`dropout_rate`).
+
+    Raises:
+      UserError: the name or a key is unknown, a value is out of its range, or the
+        resolution is smaller than the network's output stride.
+
+    >>> get_spec("mobilenet_v2", width_multiplier=0.5, resolution=160).stem_channels
+    16
+    """
+    if name not in ARCHITECTURES:
+        raise unknown("architecture", str(name), ARCHITECTURES)
+    make = ARCHITECTURES[name].make
+    arguments = inspect.signature(make).parameters
+    rules = REPLACEABLE | {k: v for k, v in _ARGUMENTS.items() if k in arguments}
+    _check(name, overrides, rules)
+    spec = make(**{k: v for k, v in overrides.items() if k in arguments})
+    return replace(spec, **{k: v for k, v in overrides.items() if k not in arguments})
+
+
+def replace(spec: NetSpec, **overrides: Any) -> NetSpec:
+    """The network with other values where they do not follow from its table.
+
+    Args:
+      spec: the network.
+      **overrides: `resolution`, `stem_stride` (1 suits images of 32 pixels),
+        `dropout_rate`, `bn_momentum`, `bn_epsilon`, `padding`.
+
+    Raises:
+      UserError: a key is none of those, a value is out of its range, or the resolution
+        is smaller than the output stride.
+    """
+    _check(spec.name, overrides, REPLACEABLE)
+    spec = dataclasses.replace(spec, **overrides)
+    if spec.resolution < spec.output_stride:
+        raise UserError(
+            f"The resolution {spec.resolution} is too small for {spec.name}: its output"
+            f" stride is {spec.output_stride}, so it needs at least that many pixels."
+            + (" stem_stride=1 halves the stride." if spec.stem_stride == 2 else "")
+        )
+    return spec
+
+
+def _check(name: str, overrides: dict[str, Any], rules: dict[str, Any]) -> None:
+    for key, value in overrides.items():
+        if key not in rules:
+            raise unknown(f"option of {name}", key, rules)
+        is_allowed, range_in_words = rules[key]
+        try:
+            good = not isinstance(value, bool) and is_allowed(value)
+        except TypeError:
+            good = False
+        if not good:
+            raise UserError(
+                f"{name}: {key} must be {range_in_words}, but is {value!r}."
+            )

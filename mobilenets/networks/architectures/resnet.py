@@ -1,0 +1,93 @@
+"""ResNet, He et al. 2016, arXiv:1512.03385; SE-ResNet, Hu et al. 2018, 1709.01507."""
+
+from typing import Literal
+
+from mobilenets.networks.spec import (
+    BottleneckSpec,
+    NetSpec,
+    make_divisible,
+    strides_of_stage,
+    with_squeeze_excite,
+)
+
+# Table 1, conv2_x to conv5_x: the blocks of each, by the number of layers.
+REPEATS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+
+Version = Literal["v1", "v1.5"]
+
+
+def resnet(
+    layers: Literal[50, 101, 152],
+    width_multiplier: float = 1.0,
+    resolution: int = 224,
+    depth_multiplier: float = 1.0,
+    version: Version = "v1.5",
+) -> NetSpec:
+    """ResNet-50, -101 or -152.
+
+    Args:
+      layers: which of the three.
+      width_multiplier: scales every layer. Not of this paper, nor is the next but one:
+        EfficientNet, arXiv:1905.11946, Table 3.
+      resolution: input height and width in pixels.
+      depth_multiplier: scales the blocks of each stage, rounded up.
+      version: "v1", the paper's, has the stride of a stage in the first 1x1
+        convolution; "v1.5", the usual one today, in the 3x3 (torchvision, the TPU
+        models).
+
+    The constants of the batch norm are those of torchvision and of the TPU models, the
+    padding torchvision's.
+    """
+    in_channels = stem_channels = make_divisible(64 * width_multiplier)
+    blocks = []
+    for stage, n in enumerate(REPEATS[layers]):
+        inner_channels = make_divisible(64 * 2**stage * width_multiplier)
+        for i, stride in enumerate(
+            strides_of_stage(2 if stage else 1, n, depth_multiplier)
+        ):
+            blocks.append(
+                BottleneckSpec(
+                    in_channels,
+                    inner_channels,
+                    out_channels=4 * inner_channels,
+                    stride=stride,
+                    stride_in="1x1" if version == "v1" else "3x3",
+                    projection=i == 0,
+                    act="relu",
+                )
+            )
+            in_channels = 4 * inner_channels
+    return NetSpec(
+        name=f"resnet{layers}",
+        resolution=resolution,
+        stem_channels=stem_channels,
+        stem_kernel_size=7,
+        stem_max_pool=True,
+        act="relu",
+        blocks=tuple(blocks),
+        dropout_rate=0.0,
+        bn_momentum=0.9,
+        bn_epsilon=1e-5,
+        initialization="resnet",
+        padding="symmetric",
+    )
+
+
+def se_resnet(
+    layers: Literal[50, 101, 152],
+    width_multiplier: float = 1.0,
+    resolution: int = 224,
+    version: Version = "v1",
+    reduction: int = 16,
+) -> NetSpec:
+    """SE-ResNet-50, -101 or -152: a `resnet` with squeeze-and-excitation in each block.
+
+    Args:
+      layers: as `resnet`.
+      width_multiplier: as `resnet`.
+      resolution: as `resnet`.
+      version: as `resnet`; the paper's models are v1.
+      reduction: see `with_squeeze_excite`; Table 10 has 4 to 32.
+    """
+    spec = resnet(layers, width_multiplier, resolution, version=version)
+    return with_squeeze_excite(spec, f"se_resnet{layers}", reduction)

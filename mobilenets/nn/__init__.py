@@ -1,0 +1,1 @@
+"""The Linen modules that turn a spec into a network."""

@@ -1,0 +1,353 @@
+"""The building blocks of a `ConvNet`, as Linen modules."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import DTypeLike
+
+from mobilenets.networks.spec import (
+    Activation,
+    BlockSpec,
+    BottleneckSpec,
+    Gate,
+    Initialization,
+    Padding,
+    SqueezeExciteSpec,
+)
+from mobilenets.nn.batch_norm import (
+    Deferred,
+    batch_statistics,
+    identity,
+    normalize,
+    read,
+    value,
+)
+from mobilenets.nn.depthwise import (
+    depthwise_conv,
+    explicit_padding,
+    pad_pixels,
+    seen_by_tap,
+)
+from mobilenets.nn.initialization import initial_scale, kernel_init
+from mobilenets.nn.lowering import Lowering, choose
+
+Map = jax.Array | Deferred
+
+IMAGE_CHANNELS = 3
+
+ACTIVATIONS: dict[Activation | Gate, Callable[[jax.Array], jax.Array]] = {
+    "relu": jax.nn.relu,
+    "relu6": jax.nn.relu6,
+    "hard_swish": jax.nn.hard_swish,
+    "swish": jax.nn.swish,
+    "sigmoid": jax.nn.sigmoid,
+    "hard_sigmoid": jax.nn.hard_sigmoid,  # relu6(x + 3) / 6
+}
+
+
+class Conv(nn.Module):
+    """A convolution without bias, dense or depthwise.
+
+    Args:
+      features: output channels.
+      kernel_size: height and width of the filters, odd.
+      stride: of height and width.
+      dilation: pixels from one tap to the next; above 1 the stride must be 1.
+      depthwise: one filter a channel; `features` must equal the input's channels.
+      padding: see `depthwise_conv`.
+      kernel_init: of the kernel.
+      dtype: of the computation; the kernel stays float32.
+      lowering: see `mobilenets.nn.lowering`.
+
+    The parameter "kernel" is [k, k, inputs, features], or [k, k, 1, features] where
+    depthwise, as in `nn.Conv`.
+    """
+
+    features: int
+    kernel_size: int
+    stride: int
+    dilation: int
+    depthwise: bool
+    padding: Padding
+    kernel_init: nn.initializers.Initializer
+    dtype: DTypeLike
+    lowering: Lowering
+
+    @nn.compact
+    def __call__(self, x: Map) -> tuple[jax.Array, jax.Array]:
+        """[N, H, W, C] -> [N, ceil(H / stride), ceil(W / stride), features].
+
+        Returns:
+          The convolved map, and the 0 of `batch_norm.read`.
+        """
+        k = self.kernel_size
+        inputs = (x.z if isinstance(x, Deferred) else x).shape[-1]
+        shape = (k, k, 1 if self.depthwise else inputs, self.features)
+        kernel = self.param("kernel", self.kernel_init, shape).astype(self.dtype)
+        if isinstance(x, Deferred):
+            x = x.then(self._convolve, kernel)
+        else:
+            x = self._convolve(x.astype(self.dtype), kernel)
+        return read(x)
+
+    @nn.nowrap
+    def _convolve(self, x: jax.Array, kernel: jax.Array) -> jax.Array:
+        stride, padding, dilation = self.stride, self.padding, self.dilation
+        if self.depthwise:
+            return depthwise_conv(x, kernel, stride, padding, dilation, self.lowering)
+        pads = explicit_padding(
+            x.shape[1:3], self.kernel_size, stride, padding, dilation
+        )
+        native = functools.partial(
+            lax.conv_general_dilated,
+            window_strides=(stride, stride),
+            padding=pads,
+            rhs_dilation=(dilation, dilation),
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )
+        is_small_stem = x.shape[-1] == IMAGE_CHANNELS and self.kernel_size <= 3
+        if dilation > 1 or (self.kernel_size > 1 and not is_small_stem):
+            return native(x, kernel)
+        matmul = functools.partial(_matmul, stride=stride, pads=pads)
+        return choose(self.lowering, x, kernel, cpu=matmul, native=native)
+
+
+def _matmul(
+    x: jax.Array, kernel: jax.Array, stride: int, pads: list[tuple[int, int]]
+) -> jax.Array:
+    """A convolution as one matrix product, on a CPU twice as fast as XLA's own.
+
+    With a kernel larger than 1x1 every pixel is copied k * k times first, which pays
+    for a 3x3 kernel on an image's three channels alone.
+    """
+    k = len(kernel)
+    padded = pad_pixels(x, pads)
+    height, width = ((n - k) // stride + 1 for n in padded.shape[1:3])
+    seen = [
+        seen_by_tap(padded, i, j, (height, width), stride)
+        for i in range(k)
+        for j in range(k)
+    ]
+    seen = jnp.concatenate(seen, axis=-1).reshape(-1, k * k * x.shape[-1])
+    y = seen @ kernel.reshape(seen.shape[-1], -1)
+    return y.reshape(x.shape[0], height, width, y.shape[-1])
+
+
+def max_pool(x: jax.Array, padding: Padding) -> jax.Array:
+    """The largest of 3x3 pixels at stride 2: [N, ceil(H / 2), ceil(W / 2), C]."""
+    pads = explicit_padding(x.shape[1:3], 3, 2, padding)
+    return nn.max_pool(x, (3, 3), (2, 2), pads)  # pyright: ignore[reportArgumentType]
+
+
+class BatchNorm(nn.Module):
+    """Batch norm and activation, with the variables of `flax.linen.BatchNorm`."""
+
+    act: Activation | None
+    momentum: float
+    epsilon: float
+    scale_init: nn.initializers.Initializer
+    lowering: Lowering
+
+    @nn.compact
+    def __call__(self, z: jax.Array, train: bool, late_zero: jax.Array) -> Map:
+        """With `train` normalised by the batch, else by the running averages.
+
+        A `Deferred` in training, with what `batch_norm.read` gave beside the map that z
+        was computed from; an array in evaluation. Under jit with the batch sharded, the
+        mean is over the global batch.
+        """
+        act = ACTIVATIONS[self.act] if self.act else identity
+        channels = z.shape[-1:]
+        scale = self.param("scale", self.scale_init, channels, jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, channels, jnp.float32)
+        running = [
+            self.variable("batch_stats", name, start, channels, jnp.float32)
+            for name, start in (("mean", jnp.zeros), ("var", jnp.ones))
+        ]
+        if not train:
+            mean, variance = (variable.value for variable in running)
+            return act(normalize(z, mean, variance, scale, bias, self.epsilon))
+        statistics = batch_statistics(z)
+        deferred = Deferred(
+            z,
+            *statistics,
+            scale,
+            bias,
+            epsilon=self.epsilon,
+            act=act,
+            lowering=self.lowering,
+            late_zero=late_zero,
+        )
+        if self.is_initializing():  # what reads it may have no weights yet
+            return value(deferred)
+        for variable, new in zip(running, statistics, strict=True):
+            old = variable.value
+            variable.value = self.momentum * old + (1 - self.momentum) * new
+        return deferred
+
+
+class ConvBN(nn.Module):
+    """Convolution, batch norm and, unless `act` is None, an activation."""
+
+    features: int
+    kernel_size: int = 1
+    stride: int = 1
+    dilation: int = 1
+    depthwise: bool = False
+    act: Activation | None = None
+    padding: Padding = "same"
+    bn_momentum: float = 0.99
+    bn_epsilon: float = 1e-3
+    initialization: Initialization = "slim"
+    dtype: DTypeLike = jnp.float32
+    lowering: Lowering = "auto"
+
+    @nn.compact
+    def __call__(self, x: Map, train: bool) -> Map:
+        """As `Conv`, and then as `BatchNorm`: in training the result is `Deferred`."""
+        z, late_zero = Conv(
+            self.features,
+            self.kernel_size,
+            self.stride,
+            self.dilation,
+            self.depthwise,
+            self.padding,
+            kernel_init(self.initialization),
+            self.dtype,
+            self.lowering,
+            name="conv",
+        )(x)
+        scale_init = nn.initializers.constant(initial_scale(self.name))
+        if self.lowering == "native":
+            x = nn.BatchNorm(
+                not train,
+                momentum=self.bn_momentum,
+                epsilon=self.bn_epsilon,
+                scale_init=scale_init,
+                dtype=self.dtype,
+                name="bn",
+            )(z)
+            return ACTIVATIONS[self.act](x) if self.act else x
+        return BatchNorm(
+            self.act,
+            self.bn_momentum,
+            self.bn_epsilon,
+            scale_init,
+            self.lowering,
+            name="bn",
+        )(z, train, late_zero)
+
+
+class SqueezeExcite(nn.Module):
+    """Scales each channel by what the means of all channels say of it."""
+
+    spec: SqueezeExciteSpec
+    initialization: Initialization
+    dtype: DTypeLike
+
+    def __call__(self, x: Map) -> Map:
+        """[N, H, W, C] -> the same shape."""
+        if isinstance(x, Deferred):
+            unbound = self.clone(parent=None)
+            return x.gated(
+                lambda means, own: unbound.apply(own, means, method="gates"),
+                self.variables,
+            )
+        return x * self.gates(x.mean(axis=(1, 2)))[:, None, None]
+
+    @nn.compact
+    def gates(self, means: jax.Array) -> jax.Array:
+        """What each channel is scaled by, from the means of all: [N, C] -> [N, C]."""
+        dense = functools.partial(
+            nn.Dense, kernel_init=kernel_init(self.initialization), dtype=self.dtype
+        )
+        squeezed = dense(self.spec.channels, name="reduce")(means)
+        squeezed = ACTIVATIONS[self.spec.act](squeezed)
+        gates = dense(means.shape[-1], name="expand")(squeezed)
+        return ACTIVATIONS[self.spec.gate](gates)
+
+
+class Block(nn.Module):
+    """One `BlockSpec`."""
+
+    spec: BlockSpec
+    conv_bn: Callable[..., ConvBN]  # `ConvBN` with the network's constants filled in
+    squeeze_excite: Callable[..., SqueezeExcite]  # the same
+
+    @nn.compact
+    def __call__(self, x: Map, train: bool) -> tuple[Map, dict[str, Map]]:
+        """Runs the block on x, [N, H, W, in_channels].
+
+        Returns:
+          The output, [N, ceil(H / stride), ceil(W / stride), out_channels], and
+          {"expand": the expanded map before the depthwise convolution, [N, H, W,
+          expanded_channels]}: SSDLite attaches to it (MobileNetV2, Sec. 6.2).
+        """
+        spec = self.spec
+        if spec.residual:
+            x = value(x)  # it is read twice
+        shortcut = x
+        separable = spec.op == "depthwise_separable"
+        expanded = spec.expanded_channels
+        if spec.has_expansion:
+            x = self.conv_bn(expanded, act=spec.act, name="expand")(x, train)
+        maps = {"expand": x}
+        x = self.conv_bn(
+            expanded,
+            spec.kernel_size,
+            spec.stride,
+            spec.dilation,
+            depthwise=True,
+            act=spec.act,
+            name="depthwise",
+        )(x, train)
+        if spec.se and not separable:
+            x = self.squeeze_excite(spec.se, name="se")(x)
+        act = spec.act if separable else None
+        x = self.conv_bn(spec.out_channels, act=act, name="project")(x, train)
+        if spec.se and separable:
+            x = self.squeeze_excite(spec.se, name="se")(x)
+        if spec.residual:
+            x = value(shortcut) + _drop_path(spec.drop_path_rate, train)(value(x))
+        return x, maps
+
+
+class Bottleneck(nn.Module):
+    """One `BottleneckSpec`."""
+
+    spec: BottleneckSpec
+    conv_bn: Callable[..., ConvBN]
+    squeeze_excite: Callable[..., SqueezeExcite]
+
+    @nn.compact
+    def __call__(self, x: Map, train: bool) -> tuple[Map, dict[str, Map]]:
+        """As `Block`; there is no expanded map."""
+        spec = self.spec
+        x = shortcut = value(x)
+        strides = (spec.stride, 1) if spec.stride_in == "1x1" else (1, spec.stride)
+        conv_bn, inner, act = self.conv_bn, spec.inner_channels, spec.act
+        x = conv_bn(inner, 1, strides[0], act=act, name="reduce")(x, train)
+        x = conv_bn(inner, 3, strides[1], spec.dilation, act=act, name="spatial")(
+            x, train
+        )
+        x = conv_bn(spec.out_channels, name="restore")(x, train)
+        if spec.se:
+            x = self.squeeze_excite(spec.se, name="se")(x)
+        if spec.projection:
+            shortcut = conv_bn(spec.out_channels, 1, spec.stride, name="shortcut")(
+                shortcut, train
+            )
+        return ACTIVATIONS[act](value(x) + value(shortcut)), {}
+
+
+BLOCKS: dict[type, Callable[..., Any]] = {BlockSpec: Block, BottleneckSpec: Bottleneck}
+
+
+def _drop_path(rate: float, train: bool) -> nn.Dropout:
+    """Stochastic depth: zeroes an example's whole branch, scales up the others'."""
+    return nn.Dropout(rate, broadcast_dims=(1, 2, 3), deterministic=not train)

@@ -1,0 +1,65 @@
+"""HDF5 files, of which nothing is read that is not in the file itself.
+
+Attributes are not read at all: Keras has strings of any length in them, on which the
+HDF5 library (as of 1.14) never ends or crashes where a file is damaged.
+"""
+
+import dataclasses
+import math
+import pathlib
+
+import h5py
+import numpy as np
+
+from mobilenets.errors import UserError
+from mobilenets.pretrained.formats.arrays import check_size, from_bfloat16, widened
+
+
+@dataclasses.dataclass(frozen=True)
+class Contents:
+    """What a file has in it, by its path without a leading slash; "" is the root."""
+
+    groups: dict[str, h5py.Group]
+    datasets: dict[str, h5py.Dataset]
+
+
+def contents(file: h5py.File, path: pathlib.Path) -> Contents:
+    """What is in a file; what its links to other places lead to is not.
+
+    Args:
+      file: is open.
+      path: of it, or of the archive that it is in.
+
+    Raises:
+      UserError: a data set is in another file, or all are too large to be in this one.
+    """
+    found = Contents({"": file}, {})
+
+    def add(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(item, h5py.Group):
+            found.groups[name] = item
+        if isinstance(item, h5py.Dataset):
+            found.datasets[name] = item
+
+    file.visititems(add)
+    datasets = found.datasets.values()
+    if any(dataset.external or dataset.is_virtual for dataset in datasets):
+        raise UserError(
+            f"{path} takes weights from other files, which are not read: save the "
+            "model again."
+        )
+    check_size(path, sum(math.prod(d.shape) * d.dtype.itemsize for d in datasets))
+    return found
+
+
+def array(dataset: h5py.Dataset) -> np.ndarray:
+    """The numbers in a data set; float16 and bfloat16 as float32.
+
+    Raises:
+      ValueError: what is in it are no numbers.
+    """
+    is_bfloat16 = dataset.dtype == np.dtype("V2")  # HDF5 has none: Keras writes bytes
+    if dataset.dtype.kind not in "biuf" and not is_bfloat16:
+        raise ValueError(f"{dataset.name} holds no numbers")
+    values = np.asarray(dataset[()])
+    return from_bfloat16(values.view(np.uint16)) if is_bfloat16 else widened(values)

@@ -1,0 +1,346 @@
+"""What `torch.save` writes, read without PyTorch and without running code.
+
+The file is a pickle, a program that can call any function, beside the raw bytes of the
+tensors. Here it may only name what tensors are made of, and that is not PyTorch's but
+the small stand-ins of this file. Both formats are read: since PyTorch 1.6 a zip archive
+of "data.pkl" and a file for each storage, before it a row of pickles followed by the
+storages. Source: torch/serialization.py and torch/_utils.py of PyTorch 2.
+"""
+
+import collections
+import dataclasses
+import functools
+import io
+import math
+import pathlib
+import pickle
+import pickletools
+import types
+import zipfile
+from collections.abc import Callable
+from typing import Any, BinaryIO, Literal
+
+import numpy as np
+
+from mobilenets.errors import UserError
+from mobilenets.pretrained.formats.arrays import check_size, from_bfloat16, widened
+
+_MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
+_PROTOCOL_VERSION = 1001
+
+# The storages of PyTorch by their classes, and their elements' types in NumPy.
+_DTYPES = {
+    "BoolStorage": "?",
+    "ByteStorage": "u1",
+    "CharStorage": "i1",
+    "ShortStorage": "i2",
+    "IntStorage": "i4",
+    "LongStorage": "i8",
+    "HalfStorage": "f2",
+    "BFloat16Storage": "u2",  # its bits; NumPy has no bfloat16
+    "FloatStorage": "f4",
+    "DoubleStorage": "f8",
+}
+
+# Where the weights are in a training checkpoint, first choice first. It is the order of
+# timm's `load_state_dict`: averaged weights are those to evaluate.
+_NESTED = ("state_dict_ema", "model_ema", "state_dict", "model")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Storage:
+    """A row of numbers of the file, of which tensors are views."""
+
+    key: str  # its name in the file
+    kind: str  # a key of _DTYPES
+    size: int  # in elements
+
+
+@dataclasses.dataclass(frozen=True)
+class _Tensor:
+    """A view of a storage; offset and strides are in elements."""
+
+    storage: _Storage
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+def read_archive(path: pathlib.Path) -> dict[str, np.ndarray]:
+    """The weights in a file of PyTorch 1.6 or newer, a zip archive.
+
+    Returns and raises what `read_legacy` does.
+    """
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        folders = [n.removesuffix("data.pkl") for n in names if n.endswith("/data.pkl")]
+        if not folders:
+            raise UserError(
+                f"{path} is a zip archive, but neither of PyTorch nor of Keras: unpack "
+                "it and give the file of weights that is in it."
+            )
+        folder = folders[0]
+        if f"{folder}constants.pkl" in names:
+            raise UserError(
+                f"{path} is a TorchScript program, which is not read: save only its "
+                "weights, by torch.save(model.state_dict(), ...)."
+            )
+        check_size(path, sum(entry.file_size for entry in archive.infolist()))
+        has_order = f"{folder}byteorder" in names  # since PyTorch 2.1
+        is_big = has_order and archive.read(f"{folder}byteorder") == b"big"
+        tree, _ = _unpickle(io.BytesIO(archive.read(f"{folder}data.pkl")), path)
+
+        def read_bytes(storage: _Storage) -> bytes:
+            return archive.read(f"{folder}data/{storage.key}")
+
+        return _arrays(_find_tensors(tree, path), read_bytes, ">" if is_big else "<")
+
+
+def read_legacy(path: pathlib.Path) -> dict[str, np.ndarray]:
+    """The weights in a file of a PyTorch before 1.6, a row of pickles.
+
+    Returns:
+      The tensors of a `state_dict` by name. In a training checkpoint it is looked for
+      under "state_dict_ema", "model_ema", "state_dict" and "model", in this order: the
+      averaged weights where there are some. A "module." before all names, which
+      PyTorch's wrappers of models put there, is taken off. Tensors that share a
+      storage share it here, too; the arrays are read-only.
+
+    Raises:
+      UserError: the file asks for what is no part of tensors, or has sparse or
+        quantized ones, or no `state_dict`.
+    """
+    with open(path, "rb") as file:
+        if _unpickle(file, path)[0] != _MAGIC_NUMBER:
+            raise ValueError("it is a pickle, but not by torch.save")
+        if _unpickle(file, path)[0] != _PROTOCOL_VERSION:
+            raise ValueError("unknown version of the format")
+        _unpickle(file, path)  # the byte order and integer sizes where it was written
+        tree, storages = _unpickle(file, path)
+        keys, _ = _unpickle(file, path)
+        content = {key: _read_storage(file, storages[key]) for key in keys}
+    # The storages are little-endian here, whatever the computer's order was.
+    return _arrays(_find_tensors(tree, path), lambda s: content[s.key], "<")
+
+
+def _read_storage(file: BinaryIO, storage: _Storage) -> bytes:
+    """The bytes of the storage that comes next, after their size, or what is left."""
+    size = int.from_bytes(file.read(8), "little")
+    size *= np.dtype(_DTYPES[storage.kind]).itemsize
+    return file.read(min(size, _bytes_left(file)))
+
+
+def _bytes_left(file: BinaryIO) -> int:
+    position = file.tell()
+    end = file.seek(0, io.SEEK_END)
+    file.seek(position)
+    return end - position
+
+
+def _unpickle(file: BinaryIO, path: pathlib.Path) -> tuple[Any, dict[str, _Storage]]:
+    """The object of the pickle that comes next, and the storages it names, by key."""
+    start = file.tell()
+    tuples = _TupleDepths()
+    for opcode, argument, _ in pickletools.genops(file):
+        # Python's unpickler makes a table as long as the highest number used.
+        if opcode.name.endswith("PUT") and int(argument or 0) > file.tell():
+            raise ValueError("a number in the pickle is too high")
+        tuples.follow(opcode, argument)
+    size = file.tell() - start
+    file.seek(start)
+    unpickler = _Unpickler(io.BytesIO(file.read(size)), path)
+    return unpickler.load(), unpickler.storages
+
+
+class _TupleDepths:
+    """Follows a pickle without running it, to refuse tuples nested deeply.
+
+    A tuple of twice the same tuple, and so on, is short in a file, and takes for ever
+    when it is hashed as the key of a dictionary.
+    """
+
+    _DEEPEST = 8  # tensors need two
+
+    def __init__(self) -> None:
+        self._stack: list[int | None] = []  # depths; None is a mark
+        self._memo: dict[Any, int | None] = {}
+
+    def follow(self, opcode: pickletools.OpcodeInfo, argument: Any) -> None:
+        name, stack = opcode.name, self._stack
+        if name == "MARK":
+            stack.append(None)
+        elif name in ("GET", "BINGET", "LONG_BINGET"):
+            stack.append(self._memo[argument])
+        elif name in ("PUT", "BINPUT", "LONG_BINPUT"):
+            self._memo[argument] = stack[-1]
+        elif name == "MEMOIZE":
+            self._memo[len(self._memo)] = stack[-1]
+        elif name == "DUP":
+            stack.append(stack[-1])
+        else:
+            taken = self._take(opcode)
+            depth = 1 + max(taken, default=0) if "TUPLE" in name else 0
+            if depth > self._DEEPEST:
+                raise ValueError("its tuples are nested too deeply")
+            stack += [depth] * len(opcode.stack_after)
+
+    def _take(self, opcode: pickletools.OpcodeInfo) -> list[int]:
+        """The depths of what an operation takes from the stack."""
+        before, taken = opcode.stack_before, []
+        fixed = len(before)
+        if pickletools.markobject in before:
+            fixed = before.index(pickletools.markobject)
+            while (depth := self._stack.pop()) is not None:
+                taken.append(depth)
+        return taken + [self._stack.pop() or 0 for _ in range(fixed)]
+
+
+class _Unpickler(pickle.Unpickler):
+    """Unpickles nothing but tensors in plain containers."""
+
+    def __init__(self, file: BinaryIO, path: pathlib.Path):
+        super().__init__(file, encoding="utf-8")  # of strings by Python 2
+        self.storages: dict[str, _Storage] = {}
+        self._path = path
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Called for every class and function that the pickle names."""
+        if module == "torch" and name in _DTYPES:
+            return name
+        wanted = f"{module}.{name}"
+        if wanted in _CONTAINERS:
+            return _CONTAINERS[wanted]
+        if wanted in _FUNCTIONS:
+            # A new object each time, since a pickle may set attributes of what it gets.
+            return functools.partial(_FUNCTIONS[wanted])
+        raise _refused(wanted, self._path)
+
+    def persistent_load(self, pid: Any) -> _Storage:
+        """Called for what is outside of the pickle, a storage."""
+        _, kind, key, _, size, *view = pid
+        if any(view):
+            raise ValueError("views of storages, of PyTorch before 0.4")
+        if not (isinstance(kind, str) and kind in _DTYPES and isinstance(size, int)):
+            raise ValueError("a storage has no type or size")
+        if not isinstance(key, str | int):
+            raise ValueError("a storage has no name")
+        storage = _Storage(str(key), kind, size)
+        self.storages[storage.key] = storage
+        return storage
+
+
+def _rebuild_tensor(
+    storage: Any, offset: Any, shape: Any, strides: Any, *_: Any
+) -> _Tensor:
+    if not isinstance(storage, _Storage):
+        raise ValueError("a tensor has no storage")
+    if not all(isinstance(n, int) and n >= 0 for n in (offset, *shape, *strides)):
+        raise ValueError("a tensor has no shape or strides")
+    last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
+    if math.prod(shape) and last >= storage.size:
+        raise ValueError(f"a tensor reaches out of storage {storage.key}")
+    return _Tensor(storage, offset, tuple(shape), tuple(strides))
+
+
+def _rebuild_parameter(data: Any, *_: Any) -> Any:
+    return data
+
+
+_CONTAINERS = {
+    "collections.OrderedDict": collections.OrderedDict,
+    "torch.Size": tuple,
+    # The options in training checkpoints of timm and torchvision.
+    "argparse.Namespace": types.SimpleNamespace,
+}
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "torch._utils._rebuild_tensor": _rebuild_tensor,
+    "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
+    "torch._utils._rebuild_parameter": _rebuild_parameter,
+    "torch._utils._rebuild_parameter_with_state": _rebuild_parameter,
+}
+_OTHER_TENSORS = {
+    "torch.Complex": "complex",
+    "torch._utils._rebuild_tensor_v3": "float8 or unsigned",
+    "torch._utils._rebuild_sparse": "sparse",
+    "torch._utils._rebuild_qtensor": "quantized",
+}
+
+
+def _refused(wanted: str, path: pathlib.Path) -> UserError:
+    for start, kind in _OTHER_TENSORS.items():
+        if wanted.startswith(start):
+            return UserError(
+                f"{path} holds {kind} tensors ({wanted!r}), which are not read: save "
+                "them as dense tensors of floating point."
+            )
+    return UserError(
+        f"{path} asks for {wanted!r}, which is no part of weights and was not run: "
+        "save only the weights, by torch.save(model.state_dict(), ...)."
+    )
+
+
+def _find_tensors(tree: Any, path: pathlib.Path) -> dict[str, _Tensor]:
+    """The `state_dict` in what was saved."""
+    state = tree
+    if isinstance(tree, dict):
+        nested = [tree[key] for key in _NESTED if isinstance(tree.get(key), dict)]
+        state = nested[0] if nested else tree
+    if not isinstance(state, dict) or not state:
+        raise UserError(
+            f"{path} holds no weights by name but {_described(state)}: save it again, "
+            "by torch.save(model.state_dict(), ...)."
+        )
+    for key, value in state.items():
+        if not isinstance(key, str) or not isinstance(value, _Tensor):
+            name = repr(key) if isinstance(key, str | int) else _described(key)
+            raise UserError(
+                f"{path} holds {_described(value)} under {name} instead of a tensor: "
+                "save only the weights, by torch.save(model.state_dict(), ...), or "
+                f"under one of {', '.join(_NESTED)}."
+            )
+    return _without_wrapper(state)
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, dict):
+        return "a dictionary" if value else "an empty dictionary"
+    if isinstance(value, _Tensor):
+        return "a single tensor"
+    return f"one {type(value).__name__}"
+
+
+def _without_wrapper(state: dict[str, _Tensor]) -> dict[str, _Tensor]:
+    # The counter is `AveragedModel`'s own, which torchvision saves as "model_ema".
+    wrapped = {key: value for key, value in state.items() if key != "n_averaged"}
+    if wrapped and all(key.startswith("module.") for key in wrapped):
+        return {key.removeprefix("module."): wrapped[key] for key in wrapped}
+    return state
+
+
+def _arrays(
+    tensors: dict[str, _Tensor],
+    read_bytes: Callable[[_Storage], bytes],
+    byte_order: Literal["<", ">"],
+) -> dict[str, np.ndarray]:
+    """The arrays of the tensors: views, so that a small file cannot make large ones."""
+
+    @functools.cache
+    def elements(storage: _Storage) -> np.ndarray:
+        dtype = np.dtype(_DTYPES[storage.kind])
+        values = np.frombuffer(read_bytes(storage), dtype.newbyteorder(byte_order))
+        if len(values) != storage.size:
+            raise EOFError(f"storage {storage.key} is cut off")
+        if storage.kind == "BFloat16Storage":
+            return from_bfloat16(values)
+        return widened(values.astype(dtype, copy=False))
+
+    def array(tensor: _Tensor) -> np.ndarray:
+        values = elements(tensor.storage)
+        return np.lib.stride_tricks.as_strided(
+            values[tensor.offset :],
+            tensor.shape,
+            [stride * values.itemsize for stride in tensor.strides],
+            writeable=False,
+        )
+
+    return {name: array(tensor) for name, tensor in tensors.items()}

@@ -1,0 +1,1 @@
+"""Other libraries of networks: a file each, with its models and names."""

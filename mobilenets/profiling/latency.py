@@ -1,0 +1,103 @@
+"""How long inference takes here: one network against others, in turn."""
+
+import dataclasses
+import random
+import statistics
+import time
+from collections.abc import Callable, Mapping
+
+import jax
+
+from mobilenets.errors import UserError
+from mobilenets.networks.spec import NetSpec
+from mobilenets.nn.convnet import ConvNet, init_variables
+
+WARM_UP_CALLS = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Net:
+    """What is measured: float32, with random weights, which take as long as others."""
+
+    spec: NetSpec
+    num_classes: int = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Latency:
+    """Seconds of a call, from images on the device to logits.
+
+    Args:
+      rounds: of each round the median of its calls.
+    """
+
+    rounds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        """Of the rounds."""
+        return statistics.median(self.rounds)
+
+
+def measure(
+    nets: Mapping[str, Net],
+    batch: int = 1,
+    rounds: int = 7,
+    seconds: float = 0.2,
+    tell: Callable[[str], None] = lambda line: None,
+) -> dict[str, Latency]:
+    """Measures networks in rounds, in an order that changes from round to round.
+
+    A machine's speed drifts; in turn, all networks see the same of it.
+
+    Args:
+      nets: by any names.
+      batch: images of a call.
+      rounds: how often each has its turn.
+      seconds: a turn goes on until its calls have taken so long.
+      tell: is given a line for each stage of the work.
+
+    Raises:
+      UserError: a call needs more memory than there is.
+    """
+    calls = {}
+    for name, net in nets.items():
+        what = f"{net.spec.name}, {net.spec.resolution} pixels"
+        tell(f"compiling {len(calls) + 1} of {len(nets)}: {what}")
+        try:
+            calls[name] = _compiled(net, batch)
+        except jax.errors.JaxRuntimeError as error:
+            if "Out of memory" not in str(error):  # under several status codes
+                raise
+            raise UserError(
+                f"{what} and a batch of {batch} do not fit into the memory: use fewer."
+            ) from None
+    medians: dict[str, list[float]] = {name: [] for name in nets}
+    order = random.Random(0)
+    for number in range(1, rounds + 1):
+        tell(f"round {number} of {rounds}")
+        for name in order.sample(list(nets), len(nets)):
+            medians[name].append(statistics.median(_durations(calls[name], seconds)))
+    return {name: Latency(tuple(values)) for name, values in medians.items()}
+
+
+def _compiled(net: Net, batch: int) -> Callable[[], object]:
+    """The call, warm. The weights are constants of the program, as when exported."""
+    model = ConvNet(net.spec, net.num_classes)
+    variables = jax.jit(lambda rng: init_variables(model, rng))(jax.random.key(0))
+    shape = (batch, net.spec.resolution, net.spec.resolution, 3)
+    images = jax.random.normal(jax.random.key(1), shape)
+    apply = jax.jit(lambda images: model.apply(variables, images)[0])
+    for _ in range(WARM_UP_CALLS):
+        jax.block_until_ready(apply(images))
+    return lambda: jax.block_until_ready(apply(images))
+
+
+def _durations(call: Callable[[], object], seconds: float) -> list[float]:
+    """The seconds of each call, for at least so many seconds in all."""
+    result: list[float] = []
+    while not result or sum(result) < seconds:
+        start = time.perf_counter()
+        call()
+        result.append(time.perf_counter() - start)
+    return result

@@ -1,0 +1,101 @@
+"""The memory of a training step as XLA plans it, before a run is started."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from mobilenets.config import configuration
+from mobilenets.errors import UserError
+from mobilenets.runtime import sharding
+from mobilenets.tasks.classification import Classification
+from mobilenets.training.loop import jitted_functions
+
+
+@dataclasses.dataclass(frozen=True)
+class StepMemory:
+    """Bytes on each of the devices, of XLA's `memory_analysis`, and what they are of.
+
+    XLA tells no code for a CPU; it is 0 there.
+    """
+
+    batch: int  # images, over all devices
+    dtype: str  # of the computation
+    remat: bool
+    optimizer: str
+    platform: str
+    devices: int
+    argument_bytes: int  # the state, this device's part of the batch, a random key
+    output_bytes: int  # the new state and the metrics
+    alias_bytes: int  # of the outputs: written in place of arguments
+    temporary_bytes: int  # maps kept for the gradient, gradients, space to work in
+    generated_code_bytes: int
+    total_bytes: int  # of all, the aliased once
+
+
+def of_training_step(
+    model: dict[str, Any], num_classes: int, batch: int, dtype: str, remat: bool
+) -> StepMemory:
+    """Compiles the step that `train.py` runs, and runs nothing.
+
+    All that is not an argument has its default, so that the state has RMSProp's two
+    numbers a parameter and the moving averages.
+
+    Args:
+      model: `Configuration.model`: the network's name and options.
+      num_classes: width of the logits.
+      batch: images in one update, over all devices.
+      dtype: of the computation.
+      remat: see `Configuration.remat`.
+
+    Raises:
+      UserError: a value is not allowed, the devices cannot share the batch, or they do
+        not tell their memory.
+    """
+    values = configuration.defaults()
+    values.update(
+        model=model,
+        batch_size=batch,
+        dtype=dtype,
+        remat=remat,
+        dataset={"name": "fashion_mnist_subset"},  # stands for any: no image is read
+    )
+    config = configuration.check(values)
+    mesh = sharding.data_mesh(batch, option="--batch")
+    task = Classification(config)
+    task.model = task.model.clone(num_classes=num_classes)
+    rng = jax.random.key(0)
+    create, update = jitted_functions(task, config, mesh, 1.0, 1)
+    state = jax.eval_shape(create, jax.eval_shape(task.init_variables, rng))
+    images = batch_shapes(batch, task.spec.resolution)
+    plan = update.lower(state, images, rng).compile().memory_analysis()
+    if plan is None:
+        raise UserError(f"XLA tells no memory of {jax.default_backend()}.")
+    parts = {
+        "argument_bytes": plan.argument_size_in_bytes,
+        "output_bytes": plan.output_size_in_bytes,
+        "temporary_bytes": plan.temp_size_in_bytes,
+        "generated_code_bytes": plan.generated_code_size_in_bytes,
+    }
+    aliased = plan.alias_size_in_bytes
+    return StepMemory(
+        batch=batch,
+        dtype=dtype,
+        remat=remat,
+        optimizer=config.optimizer.name,
+        platform=jax.default_backend(),
+        devices=mesh.size,
+        **parts,
+        alias_bytes=aliased,
+        total_bytes=sum(parts.values()) - aliased,
+    )
+
+
+def batch_shapes(batch: int, resolution: int) -> dict[str, jax.ShapeDtypeStruct]:
+    """Shapes and types of what `pipeline.train_batches` yields, all processes'."""
+    shape = (batch, resolution, resolution, 3)
+    return {
+        "image": jax.ShapeDtypeStruct(shape, jnp.uint8),
+        "label": jax.ShapeDtypeStruct(shape[:1], jnp.int32),
+    }

@@ -1,0 +1,88 @@
+"""Where a network's parameters and multiply-adds are: a row for stem, block and head.
+
+Plain data, no JAX; `tables` prints it.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+
+from mobilenets.networks import complexity
+from mobilenets.networks.complexity import Layer
+from mobilenets.networks.spec import BlockSpec, BottleneckSpec, NetSpec
+
+BYTES_OF_A_NUMBER = 4  # float32
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One line of the papers' tables, with its cost."""
+
+    name: str  # the path of its module in `ConvNet`, "block3"
+    operator: str  # "conv", "inverted residual", "dense", …
+    kernel_size: int | None  # of a block: of its depthwise or 3x3 convolution
+    stride: int | None
+    expansion: float | None  # of a block: that convolution's width over the input's
+    se_channels: int | None  # width between the two layers of squeeze-and-excitation
+    output: tuple[int, int, int]  # height, width and channels
+    parameters: int  # trainable
+    madds: int  # for one image
+    activation_bytes: int  # of the outputs of all its layers: one image, float32
+
+
+def rows(spec: NetSpec, num_classes: int = 1000) -> list[Row]:
+    """The network from input to logits: `complexity.layers`, block by block.
+
+    Args:
+      spec: the network.
+      num_classes: width of the logits; 0 leaves them out.
+
+    A max pooling belongs to the stem: its output is the row's. As it has no parameters
+    it is no layer, so that its output counts nothing in the memory.
+    """
+    layers = complexity.layers(spec, num_classes)
+    groups = itertools.groupby(layers, lambda layer: layer.name.partition("/")[0])
+    return [_row(spec, name, list(group)) for name, group in groups]
+
+
+def _row(spec: NetSpec, name: str, layers: Sequence[Layer]) -> Row:
+    cost = {
+        "parameters": sum(layer.params for layer in layers),
+        "madds": sum(layer.madds for layer in layers),
+        "activation_bytes": BYTES_OF_A_NUMBER
+        * sum(layer.activations for layer in layers),
+    }
+    if name.startswith("block"):
+        block = spec.blocks[int(name.removeprefix("block"))]
+        # Within a block maps only shrink; squeeze-and-excitation has none.
+        size = min(layer.output_size for layer in layers if layer.operator != "dense")
+        return Row(
+            name,
+            *_operator(block),
+            se_channels=block.se.channels if block.se else None,
+            output=(size, size, block.out_channels),
+            **cost,
+        )
+    (layer,) = layers
+    is_dense = layer.operator == "dense"
+    pooled = name == "stem" and spec.stem_max_pool
+    size = -(-layer.output_size // 2) if pooled else layer.output_size
+    return Row(
+        name,
+        "conv, max pool" if pooled else layer.operator,
+        kernel_size=None if is_dense else layer.kernel_size,
+        stride=None if is_dense else layer.stride,
+        expansion=None,
+        se_channels=None,
+        output=(size, size, layer.channels),
+        **cost,
+    )
+
+
+def _operator(block: BlockSpec | BottleneckSpec) -> tuple[str, int, int, float]:
+    """Its name, kernel size, stride and expansion."""
+    if isinstance(block, BottleneckSpec):
+        expansion = block.inner_channels / block.in_channels
+        return "bottleneck", 3, block.stride, expansion
+    expansion = block.expanded_channels / block.in_channels
+    return block.op.replace("_", " "), block.kernel_size, block.stride, expansion

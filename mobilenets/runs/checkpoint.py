@@ -1,0 +1,230 @@
+"""Checkpoints: state, position in the data and configuration together, by Orbax."""
+
+from typing import Any
+
+import grain
+import jax
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers
+
+from mobilenets.config.configuration import Configuration
+from mobilenets.errors import UserError
+from mobilenets.tasks.base import Task
+from mobilenets.training.state import TrainState
+from mobilenets.runs.workdir import Workdir
+
+_MARKER = "headline"  # the number by which the best checkpoint is chosen
+
+
+class Checkpoints:
+    """The checkpoints of one run: the latest and the best are kept.
+
+    The best is the one whose averaged weights scored highest at the evaluation before
+    it; of equal ones the later. One saved on an interrupt has no score.
+
+    Args:
+      workdir: of the run.
+      read_only: leave everything as it is, for evaluation beside a running training.
+    """
+
+    def __init__(self, workdir: Workdir, read_only: bool = False):
+        def score(metrics: dict[str, float]) -> float:
+            return metrics[_MARKER]
+
+        policies = checkpoint_managers
+        self._manager = ocp.CheckpointManager(
+            workdir.checkpoints,
+            options=ocp.CheckpointManagerOptions(
+                best_fn=score,
+                read_only=read_only,
+                preservation_policy=policies.AnyPreservationPolicy(
+                    [
+                        policies.LatestN(1),
+                        policies.BestN(
+                            get_metric_fn=score,
+                            n=1,
+                            keep_checkpoints_without_metrics=False,
+                        ),
+                    ]
+                ),
+            ),
+        )
+
+    @property
+    def latest_step(self) -> int | None:
+        """The step of the latest complete checkpoint, None without any."""
+        return self._manager.latest_step()
+
+    @property
+    def best_step(self) -> int | None:
+        """The step of the best checkpoint, None if none was evaluated."""
+        step = self._manager.best_step()
+        return None if step is None or not self._manager.metrics(step) else step
+
+    def save(
+        self,
+        step: int,
+        state: TrainState,
+        batches: grain.DatasetIterator,
+        config: Configuration,
+        task: Task,
+        score: float | None,
+    ) -> None:
+        """Saves in the background; `wait` returns when it is on disk.
+
+        Args:
+          step: updates done.
+          state: is copied before this returns, so it may be donated.
+          batches: the training iterator, behind the batch of this step.
+          config: of the run.
+          task: of the run; its facts and its description are saved.
+          score: the headline metric, None without an evaluation.
+        """
+        run = {
+            "config": config.model_dump(mode="json"),
+            "data_facts": task.data_facts,
+            "description": task.description,
+        }
+        self._manager.save(
+            step,
+            args=ocp.args.Composite(
+                state=ocp.args.PyTreeSave(state),
+                data=grain.checkpoint.CheckpointSave(batches),
+                run=ocp.args.JsonSave(run),
+            ),
+            metrics=None if score is None else {_MARKER: score},
+            force=True,
+        )
+
+    def check_data(self, step: int, data_facts: dict[str, Any]) -> None:
+        """Compares the data with those of a checkpoint.
+
+        Args:
+          step: of the checkpoint.
+          data_facts: the task's, as many of them as must agree.
+
+        Raises:
+          UserError: a fact differs, or the checkpoint is damaged.
+        """
+        saved = self._run(step)["data_facts"]
+        changed = [name for name, fact in data_facts.items() if saved[name] != fact]
+        if changed:
+            raise UserError(
+                f"The data set is not the one of the run: its {' and '.join(changed)} "
+                "changed. Use the same images, or another --workdir."
+            )
+
+    def check_description(self, step: int, description: dict[str, Any]) -> None:
+        """Compares what the weights belong to with that of a checkpoint.
+
+        With `init_from` the config does not tell: it is the folder that says.
+
+        Raises:
+          UserError: network, preprocessing or classes differ, or the checkpoint is
+            damaged.
+        """
+        if self.description(step) != description:
+            raise UserError(
+                "The network or its preprocessing is not that of the run: give the "
+                "run's own config and, if it has one, the init_from it began with."
+            )
+
+    def description(self, step: int) -> dict[str, Any]:
+        """The task's description of what the weights of a checkpoint belong to.
+
+        Raises:
+          UserError: the checkpoint is damaged.
+        """
+        return self._run(step)["description"]
+
+    def _run(self, step: int) -> dict[str, Any]:
+        try:
+            run = self._manager.restore(
+                step, args=ocp.args.Composite(run=ocp.args.JsonRestore())
+            )["run"]
+        except (ValueError, KeyError, OSError) as error:
+            raise _unusable(step, error) from None
+        if "description" not in run:
+            raise UserError(
+                f"The checkpoint of step {step} was saved by an older version of "
+                "mobilenets, which this one cannot go on from: use that version, or "
+                "train again in another --workdir."
+            )
+        return run
+
+    def wait(self) -> None:
+        """Waits for what is being saved."""
+        self._manager.wait_until_finished()
+
+    def restore(
+        self, abstract_state: TrainState, batches: grain.DatasetIterator
+    ) -> TrainState:
+        """The state of the latest checkpoint; moves `batches` to its position.
+
+        Args:
+          abstract_state: `jax.ShapeDtypeStruct`s with the shardings wanted.
+          batches: a new training iterator.
+
+        Raises:
+          UserError: the checkpoint is damaged, or was saved by another number of
+            processes.
+        """
+        step = self._manager.latest_step()
+        try:
+            return self._manager.restore(
+                step,
+                args=ocp.args.Composite(
+                    state=_restore_args(abstract_state),
+                    data=grain.checkpoint.CheckpointRestore(batches),
+                ),
+            )["state"]
+        except (ValueError, KeyError, OSError) as error:
+            raise _unusable(step, error) from None
+
+    def restore_variables(self, step: int, abstract: dict[str, Any], ema: bool) -> Any:
+        """Only the weights of a checkpoint, averaged or raw.
+
+        Args:
+          step: of the checkpoint.
+          abstract: {"params", "batch_stats"} of `jax.ShapeDtypeStruct`s.
+          ema: the averaged weights.
+
+        Raises:
+          UserError: the checkpoint is damaged or of another model.
+        """
+        item = {"ema": abstract} if ema else abstract
+        try:
+            restored = self._manager.restore(
+                step,
+                args=ocp.args.Composite(state=_restore_args(item, partial=True)),
+            )["state"]
+        except (ValueError, KeyError, OSError) as error:
+            raise _unusable(step, error) from None
+        return restored["ema"] if ema else restored
+
+    def close(self) -> None:
+        """Waits, then lets go of the folder."""
+        self._manager.close()
+
+
+def _unusable(step: int | None, error: Exception) -> UserError:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return UserError(
+        f"The checkpoint of step {step} cannot be read: {reason}. It is damaged, or "
+        "was saved with another network or number of processes."
+    )
+
+
+def _restore_args(abstract: Any, partial: bool = False) -> ocp.args.PyTreeRestore:
+    return ocp.args.PyTreeRestore(
+        abstract,
+        restore_args=ocp.checkpoint_utils.construct_restore_args(abstract),
+        partial_restore=partial,
+    )
+
+
+def abstract_like(tree: Any, sharding: jax.sharding.Sharding) -> Any:
+    """Shapes and types of a tree of arrays, to be restored with that sharding."""
+    return jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree
+    )

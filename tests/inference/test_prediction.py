@@ -1,0 +1,202 @@
+"""Predictions and features are the network's own, for the files that can be read."""
+
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mobilenets import UserError
+from mobilenets.data import transforms
+from mobilenets.inference import prediction, trained
+from tests.inference.test_trained import small_net
+
+
+@pytest.fixture(scope="module")
+def net():
+    return small_net(classes=("n01440764", "cat", "dog"))
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Twenty small photographs of three kinds of files, in two folders."""
+    rng = np.random.default_rng(0)
+    for i in range(20):
+        folder = tmp_path / "photos" / ("a" if i < 12 else "b")
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = rng.integers(0, 256, (40 + i, 50, 3), np.uint8)
+        kind = ("png", "jpg", "webp")[i % 3]
+        Image.fromarray(pixels).save(folder / f"{i:02}.{kind}")
+    (tmp_path / "photos/notes.txt").write_text("no image")
+    return tmp_path / "photos"
+
+
+def expected_outputs(net, path):
+    """The logits and features of one file, step by step."""
+    description = net.description
+    image = transforms.decode(path.read_bytes(), "")
+    pixels = transforms.center_crop(image, 32, description.preprocessing)
+    mean, std = description.preprocessing.mean, description.preprocessing.std
+    images = (pixels[None].astype(np.float32) - mean) / std
+    logits, endpoints = net.model.apply(net.variables, images.astype(np.float32))
+    return np.asarray(logits[0]), np.asarray(endpoints["pre_logits"][0])
+
+
+def test_predictions_are_the_softmax_of_the_logits(net, photos):
+    paths = prediction.images_in(str(photos))
+    assert len(paths) == 20  # more than one batch, and not a whole number of them
+    read = list(prediction.read_photos(paths, net, pytest.fail))
+    predictions = prediction.predict(net, read, top=2)
+    assert [p.photo.path for p in predictions] == paths
+    names = np.array(["tench", "cat", "dog"])  # the WordNet id in words
+    for path, found in zip(paths, predictions, strict=True):
+        logits, _ = expected_outputs(net, path)
+        probabilities = np.exp(logits) / np.exp(logits).sum()
+        order = np.argsort(-probabilities)[:2]
+        assert [name for name, _ in found.classes] == names[order].tolist()
+        np.testing.assert_allclose(
+            [p for _, p in found.classes], probabilities[order], rtol=1e-3
+        )
+
+
+def test_features_are_the_vectors_before_the_logits(net, photos):
+    paths = prediction.images_in(str(photos))
+    read = list(prediction.read_photos(paths, net, pytest.fail))
+    found = dict(prediction.features(net, iter(read)))
+    assert list(found) == paths
+    expected = np.stack([expected_outputs(net, path)[1] for path in paths])
+    np.testing.assert_allclose([*found.values()], expected, rtol=1e-3, atol=1e-4)
+
+
+def run(*arguments, cwd):
+    return subprocess.run(
+        [sys.executable, "-m", "mobilenets", *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_a_broken_file_is_named_and_the_others_go_on(net, photos, tmp_path):
+    trained.save(net, str(tmp_path / "weights"))
+    (photos / "a/broken.jpg").write_bytes(b"no image")
+    result = run(
+        *("predict", "photos/a/00.png", "photos/a/broken.jpg", "photos/none.jpg"),
+        *("photos/b/13.jpg", "--weights", "weights", "--top", 3),
+        cwd=tmp_path,
+    )
+    assert result.returncode == 1
+    errors = result.stderr.splitlines()
+    assert errors[0].startswith("error: Cannot decode the image photos/a/broken.jpg")
+    assert errors[1].startswith("error: Cannot read the image photos/none.jpg")
+    assert len(errors) == 2
+    lines = result.stdout.splitlines()
+    assert [line.split()[0] for line in lines if ".png" in line or ".jpg" in line][
+        :2
+    ] == ["00.png", "13.jpg"]
+    assert sum("%" in line for line in lines) == 6
+    with Image.open(tmp_path / "predictions.png") as picture:
+        assert picture.width > 600
+
+
+def test_the_features_of_a_folder_are_written(net, photos, tmp_path):
+    trained.save(net, str(tmp_path / "weights"))
+    result = run(
+        *("features", "photos", "--weights", "weights", "--output", "features.npz"),
+        cwd=tmp_path,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "20 vectors of 40 are in features.npz" in result.stdout
+    with np.load(tmp_path / "features.npz") as file:
+        assert file["features"].shape == (20, 40)
+        assert file["paths"][0] == "a/00.png"
+        _, expected = expected_outputs(net, photos / "b/19.jpg")
+        np.testing.assert_allclose(file["features"][19], expected, rtol=1e-3, atol=1e-4)
+
+
+def test_no_file_of_the_user_is_overwritten(net, photos, tmp_path):
+    trained.save(net, str(tmp_path / "weights"))
+    photo = photos / "a/00.png"
+    for file in (photo, tmp_path / "mine.png", tmp_path / "mine.npz"):
+        if file != photo:
+            file.write_bytes(b"mine")
+        before = file.read_bytes()
+        option = "--picture" if file.suffix == ".png" else "--output"
+        command = (
+            ("predict", photo) if option == "--picture" else ("features", "photos")
+        )
+        result = run(*command, "--weights", "weights", option, file, cwd=tmp_path)
+        assert result.returncode == 1
+        assert f"exists already: give another {option}" in result.stderr
+        assert file.read_bytes() == before
+
+
+def test_a_photograph_of_the_pictures_own_name_is_kept(net, photos, tmp_path):
+    trained.save(net, str(tmp_path / "weights"))
+    photo = tmp_path / "predictions.png"
+    photo.write_bytes((photos / "a/00.png").read_bytes())
+    before = photo.read_bytes()
+    result = run("predict", photo, "--weights", "weights", cwd=tmp_path)
+    assert result.returncode == 1
+    assert "exists already: give another --picture" in result.stderr
+    assert photo.read_bytes() == before
+
+
+def test_photographs_of_one_name_are_told_apart_by_their_paths(net, photos, tmp_path):
+    trained.save(net, str(tmp_path / "weights"))
+    (photos / "b/00.png").write_bytes((photos / "a/00.png").read_bytes())
+    result = run(
+        *("predict", "photos/a/00.png", "photos/b/00.png", "--weights", "weights"),
+        cwd=tmp_path,
+    )
+    assert "photos/a/00.png" in result.stdout
+    assert "photos/b/00.png" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("predict", "x.jpg", "--weights", "weights", "--picture", "p.xyz"),
+            "The picture must be a .png file, but is 'p.xyz'",
+        ),
+        (("predict", "x.jpg", "--weights", "nowhere"), "There is no folder nowhere"),
+        (("predict", "--weights", "weights"), "Missing argument 'photos'"),
+        (("predict", "x.jpg", "--weights", "weights", "--top", "0"), "--top"),
+        (
+            ("features", "empty", "--weights", "weights", "--output", "f.npz"),
+            "empty holds no images: expected are files .jpg",
+        ),
+        (
+            ("features", "photos", "--weights", "weights", "--output", "f.csv"),
+            "The output must be an .npz file, but is 'f.csv'",
+        ),
+        (
+            ("features", "photos", "--weights", "weights", "--output", "no/f.npz"),
+            "no/f.npz cannot be written: No such file or directory",
+        ),
+        (
+            ("features", "gone", "--weights", "weights", "--output", "f.npz"),
+            "gone is not a folder",
+        ),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_a_failure(
+    net, photos, tmp_path, arguments, message
+):
+    trained.save(net, str(tmp_path / "weights"))
+    (tmp_path / "empty").mkdir()
+    result = run(*arguments, cwd=tmp_path)
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_picture_that_cannot_be_written_is_told(net, photos):
+    paths = prediction.images_in(str(photos))[:1]
+    read = list(prediction.read_photos(paths, net, pytest.fail))
+    predictions = prediction.predict(net, read)
+    with pytest.raises(UserError, match="cannot be written"):
+        prediction.draw_predictions(predictions, pathlib.Path("/nowhere/p.png"))

@@ -1,0 +1,111 @@
+"""A folder of weights gives back what was put in, or says what is wrong with it."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from mobilenets import UserError, get_spec
+from mobilenets.config.configuration import Preprocessing
+from mobilenets.inference import trained
+from mobilenets.inference.trained import Description, TrainedNet
+from mobilenets.nn.convnet import ConvNet, init_variables
+
+
+def small_net(name="mobilenet_v3_small", classes=("cat", "dog"), seed=0):
+    """A network of a few blocks with weights that are not what training begins with."""
+    spec = get_spec(name)
+    spec = dataclasses.replace(
+        spec, resolution=32, blocks=spec.blocks[:2], head_conv_channels=24
+    )
+    if spec.head_dense_channels:
+        spec = dataclasses.replace(spec, head_dense_channels=40)
+    variables = init_variables(ConvNet(spec, len(classes)), jax.random.key(seed))
+    rng = np.random.default_rng(seed)
+    variables = jax.tree.map(
+        lambda leaf: np.asarray(leaf + 0.1 * rng.random(leaf.shape), np.float32),
+        variables,
+    )
+    preprocessing = Preprocessing(crop_fraction=0.9, mean=(1.0, 2.0, 3.0))
+    return TrainedNet(
+        Description(spec=spec, preprocessing=preprocessing, class_names=classes),
+        variables,
+    )
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v3_small", "se_resnet50", "moga_a"])
+def test_what_is_saved_is_loaded(name, tmp_path):
+    net = small_net(name)
+    trained.save(net, str(tmp_path / "weights"))
+    loaded = trained.load(str(tmp_path / "weights"))
+    assert loaded.description == net.description
+    assert trained.describe(str(tmp_path / "weights")) == net.description
+    jax.tree.map(np.testing.assert_array_equal, loaded.variables, net.variables)
+    assert [path.name for path in tmp_path.iterdir()] == ["weights"]
+    images = np.ones((1, 32, 32, 3), np.float32)
+    logits, _ = loaded.model.apply(loaded.variables, images)
+    assert logits.shape == (1, 2)
+
+
+def test_nothing_is_overwritten(tmp_path):
+    trained.save(small_net(), str(tmp_path / "weights"))
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UserError, match=r"weights exists already: give a new folder"):
+        trained.save(small_net(seed=1), str(tmp_path / "weights"))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_folder_without_weights_is_told(tmp_path):
+    with pytest.raises(UserError, match=r"There is no folder .*nowhere"):
+        trained.load(str(tmp_path / "nowhere"))
+    with pytest.raises(UserError, match="holds no weights"):
+        trained.load(str(tmp_path))
+
+
+def _cut(path):
+    path.write_text(path.read_text()[:100])
+
+
+def _other_network(path):
+    facts = json.loads(path.read_text())
+    facts["spec"]["head_conv_channels"] = 32
+    path.write_text(json.dumps(facts))
+
+
+def _unknown_value(path):
+    facts = json.loads(path.read_text())
+    facts["spec"]["act"] = "softplus"
+    path.write_text(json.dumps(facts))
+
+
+def _no_stride(path):
+    facts = json.loads(path.read_text())
+    facts["spec"]["blocks"][0]["stride"] = 0
+    path.write_text(json.dumps(facts))
+
+
+def _negative_epsilon(path):
+    facts = json.loads(path.read_text())
+    facts["spec"]["bn_epsilon"] = -5.0
+    path.write_text(json.dumps(facts))
+
+
+@pytest.mark.parametrize(
+    "damage", [_cut, _other_network, _unknown_value, _no_stride, _negative_epsilon]
+)
+def test_a_damaged_folder_is_one_clear_sentence(damage, tmp_path):
+    trained.save(small_net(), str(tmp_path / "weights"))
+    damage(tmp_path / "weights/network.json")
+    with pytest.raises(UserError, match="weights cannot be read: "):
+        trained.load(str(tmp_path / "weights"))
+
+
+def test_lost_arrays_are_one_clear_sentence(tmp_path):
+    trained.save(small_net(), str(tmp_path / "weights"))
+    for path in (tmp_path / "weights/variables").rglob("*"):
+        if path.is_file() and path.name not in ("_METADATA", "_CHECKPOINT_METADATA"):
+            path.unlink()
+    with pytest.raises(UserError, match="weights cannot be read: "):
+        trained.load(str(tmp_path / "weights"))

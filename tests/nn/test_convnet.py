@@ -1,0 +1,469 @@
+"""`ConvNet` is the network that its spec describes."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mobilenets import UserError, create_model, get_spec
+from mobilenets.networks import complexity
+from mobilenets.networks.spec import with_output_stride
+from mobilenets.nn.convnet import ConvNet, init_variables
+from tests.networks.published import ROWS
+
+
+def shapes_of(spec, num_classes, resolution=32):
+    """The model's variables, and logits and endpoints for two images; shapes only."""
+    model = create_model(spec, num_classes)
+    images = jax.ShapeDtypeStruct((2, resolution, resolution, 3), jnp.float32)
+    (logits, endpoints), variables = jax.eval_shape(
+        model.init_with_output, jax.random.key(0), images
+    )
+    return variables, logits, endpoints
+
+
+def names_of(tree):
+    leaves = jax.tree.leaves_with_path(tree)
+    return {"/".join(k.key for k in path): leaf for path, leaf in leaves}
+
+
+# One row for each network of published.csv; the resolution changes no parameter.
+NETWORKS = {(row.architecture, row.options): row for row in ROWS}
+
+
+@pytest.mark.parametrize("row", NETWORKS.values(), ids=str)
+def test_the_tree_holds_exactly_the_published_parameters(row):
+    spec = row.spec()
+    params = names_of(shapes_of(spec, 1000)[0]["params"])
+    assert sum(p.size for p in params.values()) == int(row.parameters)
+    layers = complexity.layers(spec, 1000)
+    for layer in layers:
+        found = {f"{layer.name}/{name}" for name in ("kernel", "bias")}
+        found |= {f"{layer.name}/conv/kernel"}
+        found |= {f"{layer.name}/bn/{name}" for name in ("scale", "bias")}
+        sizes = [params.pop(path).size for path in found & set(params)]
+        assert sum(sizes) == layer.params, layer.name
+    assert not params  # every parameter is some layer's
+
+
+SMALL_OF_EACH_KIND = ["mobilenet_v1", "mobilenet_v3_small", "resnet50"]
+
+
+@pytest.mark.parametrize("resolution", [32, 75, 224])
+@pytest.mark.parametrize("name", SMALL_OF_EACH_KIND)
+def test_the_counted_output_sizes_are_those_of_the_maps(name, resolution):
+    spec = get_spec(name, resolution=resolution)
+    *_, endpoints = shapes_of(spec, 10, resolution)
+    compared = set()
+    for layer in complexity.layers(spec, 10):
+        endpoint = layer.name.removesuffix("/project").removesuffix("/restore")
+        if endpoint in endpoints and endpoint != "head_conv":
+            shape = (2, layer.output_size, layer.output_size, layer.channels)
+            assert endpoints[endpoint].shape == shape, layer.name
+            compared.add(endpoint)
+    assert {"stem", *(f"block{i}" for i in range(len(spec.blocks)))} <= compared
+
+
+@pytest.mark.parametrize("padding", ["same", "symmetric"])
+@pytest.mark.parametrize("name", SMALL_OF_EACH_KIND)
+def test_the_counted_multiply_adds_are_those_of_the_traced_operations(name, padding):
+    # From the shapes of the operands that JAX traces, not from the spec.
+    spec = get_spec(name, resolution=224, padding=padding)
+    model = create_model(spec)
+    images = jax.ShapeDtypeStruct((1, 224, 224, 3), jnp.float32)
+    variables = jax.eval_shape(model.init, jax.random.key(0), images)
+    jaxpr = jax.make_jaxpr(lambda v, x: model.apply(v, x)[0])(variables, images)
+    assert products_of(jaxpr.jaxpr) == complexity.madds(spec)
+
+
+def products_of(jaxpr):
+    """Multiply-adds of the native convolutions and the matrix products."""
+    total = 0
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "conv_general_dilated":
+            kernel, out = equation.invars[1].aval.shape, equation.outvars[0].aval.shape
+            total += np.prod(kernel[:3]) * np.prod(out)
+        elif equation.primitive.name == "dot_general":
+            inputs = equation.invars[0].aval.shape[-1]
+            total += inputs * np.prod(equation.outvars[0].aval.shape)
+        else:
+            for value in equation.params.values():
+                total += products_in(value)
+    return total
+
+
+def products_in(value):
+    """Those of a branch by platform (the native one is the last) or of a call."""
+    if isinstance(value, tuple | list):
+        return products_in(value[-1]) if value else 0
+    inner = getattr(value, "jaxpr", value)
+    return products_of(inner) if hasattr(inner, "eqns") else 0
+
+
+def test_the_endpoints_of_mobilenet_v2_are_those_of_table_2():
+    spec = get_spec("mobilenet_v2")
+    _, logits, endpoints = shapes_of(spec, 1000, 224)
+    assert logits.shape == (2, 1000)
+    blocks = {f"block{i}{part}" for i in range(17) for part in ("", "/expand")}
+    strides = {"stride2", "stride4", "stride8", "stride16", "stride32"}
+    assert set(endpoints) == blocks | strides | {"stem", "head_conv", "pre_logits"}
+    expected = {
+        "stem": (2, 112, 112, 32),
+        "stride2": (2, 112, 112, 16),  # the last at that stride: block 0
+        "stride4": (2, 56, 56, 24),
+        "stride8": (2, 28, 28, 32),
+        "block13/expand": (2, 14, 14, 576),  # where SSDLite attaches
+        "stride16": (2, 14, 14, 96),
+        "stride32": (2, 7, 7, 320),  # the last block, not the head
+        "head_conv": (2, 7, 7, 1280),
+        "pre_logits": (2, 1280),
+    }
+    assert {name: endpoints[name].shape for name in expected} == expected
+
+
+def test_the_endpoints_of_mobilenet_v1_are_those_of_table_1():
+    _, logits, endpoints = shapes_of(get_spec("mobilenet_v1"), 0, 224)
+    assert logits is None
+    blocks = {f"block{i}{part}" for i in range(13) for part in ("", "/expand")}
+    strides = {"stride2", "stride4", "stride8", "stride16", "stride32"}
+    assert set(endpoints) == blocks | strides | {"stem", "pre_logits"}
+    expected = {
+        "stem": (2, 112, 112, 32),
+        "block0/expand": (2, 112, 112, 32),  # no expansion: the block's input
+        "stride2": (2, 112, 112, 64),
+        "stride16": (2, 14, 14, 512),
+        "block11/expand": (2, 14, 14, 512),
+        "stride32": (2, 7, 7, 1024),
+        "pre_logits": (2, 1024),
+    }
+    assert {name: endpoints[name].shape for name in expected} == expected
+
+
+def test_the_endpoints_of_mobilenet_v3_are_those_of_table_1():
+    _, logits, endpoints = shapes_of(get_spec("mobilenet_v3_large"), 1000, 224)
+    assert logits.shape == (2, 1000)
+    expected = {
+        "stem": (2, 112, 112, 16),
+        "stride8": (2, 28, 28, 40),
+        "block12/expand": (2, 14, 14, 672),  # C4 of Sec. 6.3, where SSDLite attaches
+        "stride16": (2, 14, 14, 112),
+        "stride32": (2, 7, 7, 160),
+        "head_conv": (2, 7, 7, 960),
+        "pre_logits": (2, 1280),
+    }
+    assert {name: endpoints[name].shape for name in expected} == expected
+
+
+def test_the_endpoints_of_a_resnet_are_those_of_table_1():
+    *_, endpoints = shapes_of(get_spec("resnet50"), 1000, 224)
+    blocks = {f"block{i}" for i in range(16)}
+    strides = {"stride2", "stride4", "stride8", "stride16", "stride32"}
+    assert set(endpoints) == blocks | strides | {"stem", "pre_logits"}
+    expected = {
+        "stem": (2, 112, 112, 64),
+        "stride2": (2, 112, 112, 64),
+        "stride4": (2, 56, 56, 256),
+        "stride8": (2, 28, 28, 512),
+        "stride16": (2, 14, 14, 1024),
+        "stride32": (2, 7, 7, 2048),
+        "pre_logits": (2, 2048),
+    }
+    assert {name: endpoints[name].shape for name in expected} == expected
+
+
+@pytest.mark.parametrize("output_stride", [4, 8])
+@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet50", "resnet50 v1"])
+def test_a_finer_map_has_the_coarser_one_in_it(name, output_stride):
+    # Every filter sees the pixels that it saw before. The first blocks, which end at
+    # stride 16 and compile in seconds; symmetric padding, where pixel 0 of one map is
+    # pixel 0 of the other.
+    name, *version = name.split()
+    options = {"version": "v1"} if version else {}
+    spec = get_spec(name, padding="symmetric", **options)
+    spec = dataclasses.replace(spec, blocks=spec.blocks[:9], head_conv_channels=0)
+    finer = with_output_stride(spec, output_stride)
+    step = spec.output_stride // finer.output_stride
+    assert step == 16 // output_stride
+    rng = np.random.default_rng(0)
+    variables = jax.tree.map(  # a ResNet's branches begin at 0 and would hide mistakes
+        lambda leaf: leaf + 0.1 * np.abs(rng.standard_normal(leaf.shape)).astype("f"),
+        init_variables(create_model(spec, 0), jax.random.key(0)),
+    )
+    images = rng.standard_normal((1, 75, 75, 3)).astype("f")
+    coarse, fine = (
+        jax.jit(create_model(s, 0).apply)(variables, images)[1]["block8"]
+        for s in (spec, finer)
+    )
+    found = fine[:, ::step, ::step]
+    assert found.shape == coarse.shape
+    np.testing.assert_allclose(found, coarse, atol=1e-5 * np.abs(coarse).max())
+
+
+def test_a_stem_without_stride_keeps_the_resolution():
+    *_, endpoints = shapes_of(get_spec("mobilenet_v1", stem_stride=1), 10)
+    assert endpoints["stride1"].shape == (2, 32, 32, 64)
+    assert endpoints["stride16"].shape == (2, 2, 2, 1024)
+    assert "stride32" not in endpoints
+
+
+def logits_of(images, padding, **options):
+    """The logits of a network cut short, which compiles in a second."""
+    spec = get_spec("mobilenet_v2", width_multiplier=0.35, padding=padding)
+    model = create_model(
+        dataclasses.replace(spec, blocks=spec.blocks[:4]), 5, **options
+    )
+    variables = init_variables(model, jax.random.key(0))
+    return np.asarray(jax.jit(model.apply)(variables, images)[0])
+
+
+def test_the_paddings_differ_where_a_stride_meets_an_even_size():
+    rng = np.random.default_rng(0)
+    even = rng.standard_normal((1, 32, 32, 3)).astype(np.float32)
+    same, symmetric = (logits_of(even, p) for p in ("same", "symmetric"))
+    assert np.abs(same - symmetric).max() > 0.05 * np.abs(same).max()
+    # 33 pixels: every map before a stride of 2 is odd (33, 17, 9), so they agree.
+    odd = rng.standard_normal((1, 33, 33, 3)).astype(np.float32)
+    same, symmetric = (logits_of(odd, p) for p in ("same", "symmetric"))
+    np.testing.assert_allclose(same, symmetric, rtol=1e-5, atol=1e-7)
+
+
+def test_bfloat16_computes_in_it_and_keeps_float32_parameters_and_logits():
+    model = create_model("mobilenet_v2", 5, jnp.bfloat16, width_multiplier=0.35)
+    images = jax.ShapeDtypeStruct((2, 32, 32, 3), jnp.float32)
+
+    def train(variables, images):
+        return model.apply(
+            variables,
+            images,
+            train=True,
+            mutable=["batch_stats"],
+            rngs={"dropout": jax.random.key(0)},
+        )
+
+    variables = jax.eval_shape(model.init, jax.random.key(0), images)
+    (logits, endpoints), updated = jax.eval_shape(train, variables, images)
+    assert {leaf.dtype for leaf in jax.tree.leaves([variables, updated])} == {
+        jnp.dtype("float32")
+    }
+    assert logits.dtype == jnp.float32
+    assert {e.dtype for e in endpoints.values()} == {jnp.dtype("bfloat16")}
+
+
+def test_bfloat16_logits_are_close_to_those_of_float32():
+    images = np.random.default_rng(0).standard_normal((2, 32, 32, 3))
+    images = images.astype(np.float32)
+    single = logits_of(images, "same")
+    half = logits_of(images, "same", dtype=jnp.bfloat16)
+    errors = np.abs(single - half).max()
+    assert 0 < errors < 0.05 * np.abs(single).max()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("mobilenet_v2", -1),
+            "num_classes must be 0 or a positive integer, but is -1",
+        ),
+        (("mobilenet_v2", "10"), "num_classes must be 0 or a positive integer"),
+        (("mobilnet_v2",), "did you mean 'mobilenet_v2'"),
+        ((None,), "Unknown architecture 'None'"),
+    ],
+)
+def test_a_model_that_cannot_be_is_one_clear_sentence(arguments, message):
+    with pytest.raises(UserError, match=message):
+        create_model(*arguments)
+
+
+# Stochastic depth, dropout and squeeze-and-excitation; a bottleneck's projection.
+REMAT_SPECS = {
+    "efficientnet_b0": dict(
+        width_multiplier=0.25, dropout_rate=0.5, drop_path_rate=0.5
+    ),
+    "se_resnet50": dict(width_multiplier=0.125),
+}
+
+
+def remat_pair(name):
+    """A small network that keeps its maps, and the same with `remat`."""
+    spec = get_spec(name, **REMAT_SPECS[name], resolution=32)
+    spec = dataclasses.replace(spec, blocks=spec.blocks[:3])
+    return [ConvNet(spec, 10, remat=remat) for remat in (False, True)]
+
+
+def training_loss(model, images):
+    """From parameters and statistics to a loss and the new statistics."""
+
+    def loss(params, batch_stats):
+        (logits, _), updated = model.apply(
+            {"params": params, "batch_stats": batch_stats},
+            images,
+            train=True,
+            mutable=["batch_stats"],
+            rngs={"dropout": jax.random.key(1)},
+        )
+        return jnp.sum(logits**2), updated["batch_stats"]
+
+    return loss
+
+
+@pytest.mark.parametrize("name", REMAT_SPECS)
+def test_remat_changes_neither_names_nor_gradients_nor_statistics(name):
+    plain, remat = remat_pair(name)
+    images = jax.random.normal(jax.random.key(0), (4, 32, 32, 3))
+    trees = [jax.eval_shape(m.init, jax.random.key(0), images) for m in (plain, remat)]
+    assert names_of(trees[0]) == names_of(trees[1])
+    variables = init_variables(plain, jax.random.key(2))
+
+    def gradients_and_statistics(model):
+        gradient = jax.grad(training_loss(model, images), has_aux=True)
+        found = jax.jit(gradient)(variables["params"], variables["batch_stats"])
+        return names_of(dict(zip(("gradients", "statistics"), found, strict=True)))
+
+    found, expected = map(gradients_and_statistics, (remat, plain))
+    # Of all: a bias before a batch norm has the gradient 0 but for rounding.
+    largest = max(np.abs(value).max() for value in expected.values())
+    for path, value in expected.items():
+        np.testing.assert_allclose(
+            found[path], value, rtol=1e-4, atol=1e-6 * largest, err_msg=path
+        )
+
+
+def test_remat_keeps_fewer_bytes_for_the_gradient():
+    def kept_bytes(model):
+        def backward(variables, images):
+            loss = training_loss(model, images)
+            given = variables["params"], variables["batch_stats"]
+            return jax.vjp(loss, *given, has_aux=True)[1]
+
+        images = jax.ShapeDtypeStruct((4, 32, 32, 3), jnp.float32)
+        variables = jax.eval_shape(model.init, jax.random.key(0), images)
+        kept = jax.tree.leaves(jax.eval_shape(backward, variables, images))
+        return sum(x.size * x.dtype.itemsize for x in kept)
+
+    plain, remat = map(kept_bytes, remat_pair("efficientnet_b0"))
+    assert remat < 0.6 * plain
+
+
+def first_blocks(name, blocks, **options):
+    spec = get_spec(name, resolution=32, **options)
+    return dataclasses.replace(spec, blocks=spec.blocks[:blocks])
+
+
+# fmt: off
+STEPS = {
+    "mobilenet_v1": ConvNet(get_spec("mobilenet_v1", resolution=32), 10),
+    "mobilenet_v2": ConvNet(get_spec("mobilenet_v2", resolution=32), 10),
+    "mobilenet_v3_large": ConvNet(get_spec("mobilenet_v3_large", resolution=32), 10),
+    "efficientnet_b0": ConvNet(get_spec("efficientnet_b0", resolution=32), 10),
+    "squeeze-and-excitation behind a block":
+        ConvNet(first_blocks("se_mobilenet_v1", 3), 10),
+    "bottlenecks": ConvNet(first_blocks("se_resnet50", 2), 10),
+    "a frozen part":
+        ConvNet(first_blocks("mobilenet_v2", 4), 10, frozen=("stem", "block0")),
+    "remat": ConvNet(first_blocks("mobilenet_v3_large", 5), 10, remat=True),
+}
+# fmt: on
+
+
+@pytest.mark.parametrize("model", STEPS.values(), ids=STEPS)
+def test_a_training_step_is_that_of_stock_flax(model):
+    # In double precision but for the logits: a difference is one of the formulas.
+    with jax.enable_x64(True):
+        model = model.clone(dtype=jnp.float64)
+        images = jax.random.normal(jax.random.key(0), (4, 32, 32, 3), jnp.float64)
+        variables = jax.tree.map(
+            lambda leaf: (
+                leaf.astype(jnp.float64) + 0.1 * jnp.arange(leaf.shape[-1]) % 1
+            ),
+            init_variables(model, jax.random.key(1)),
+        )
+
+        def step(model):
+            """Logits, gradients and statistics, with dropout and stochastic depth."""
+
+            def loss(params):
+                (logits, endpoints), updated = model.apply(
+                    {**variables, "params": params},
+                    images,
+                    train=True,
+                    mutable=["batch_stats"],
+                    rngs={"dropout": jax.random.key(2)},
+                )
+                # Heads of detection read maps within the network.
+                maps = [endpoints["block1"], endpoints.get("block1/expand", 0.0)]
+                total = sum(jnp.mean(x**2) for x in (logits, *maps))
+                return total, {"logits": logits, **updated}
+
+            (_, found), gradients = jax.jit(jax.value_and_grad(loss, has_aux=True))(
+                variables["params"]
+            )
+            return names_of({**found, "gradients": gradients})
+
+        found, expected = step(model), step(model.clone(lowering="native"))
+        assert found.keys() == expected.keys()
+        # A bias in front of another batch norm has the gradient 0 but for rounding.
+        largest = max(
+            jnp.linalg.norm(b) for path, b in expected.items() if "gradients" in path
+        )
+        for path, b in expected.items():
+            distance, size = jnp.linalg.norm(found[path] - b), jnp.linalg.norm(b)
+            assert distance <= 1e-5 * size + 1e-8 * largest, path
+
+
+def test_parameters_are_single_precision_whatever_jax_is_set_to():
+    with jax.enable_x64(True):
+        model = ConvNet(first_blocks("mobilenet_v3_small", 2), 10)
+        images = jnp.zeros((2, 32, 32, 3), jnp.float32)
+        variables = model.init(jax.random.key(0), images, train=True)
+        gradients = jax.grad(
+            lambda variables: model.apply(
+                variables,
+                images,
+                train=True,
+                mutable=["batch_stats"],
+                rngs={"dropout": jax.random.key(0)},
+            )[0][0].sum()
+        )(variables)
+    for tree in (variables, gradients):
+        assert {leaf.dtype for leaf in jax.tree.leaves(tree)} == {jnp.dtype("float32")}
+
+
+@pytest.mark.parametrize(
+    ("platform", "has_convolution"), [("cpu", False), ("cuda", True), ("tpu", True)]
+)
+def test_a_training_step_exports_in_the_form_of_its_platform(platform, has_convolution):
+    model = ConvNet(first_blocks("efficientnet_b0", 2), 10)
+    images = jax.ShapeDtypeStruct((4, 32, 32, 3), jnp.float32)
+    variables = jax.eval_shape(model.init, jax.random.key(0), images)
+
+    def step(variables, images):
+        loss = training_loss(model, images)
+        return jax.grad(loss, has_aux=True)(
+            variables["params"], variables["batch_stats"]
+        )
+
+    exported = jax.export.export(jax.jit(step), platforms=[platform])(variables, images)
+    assert ("stablehlo.convolution" in exported.mlir_module()) == has_convolution
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v3_small", "resnet50"])
+def test_a_network_exports_for_any_number_of_images(name):
+    model = create_model(name, num_classes=3, width_multiplier=0.25)
+    variables = jax.jit(lambda rng: init_variables(model, rng))(jax.random.key(0))
+    classify = jax.jit(lambda images: model.apply(variables, images)[0])
+    (number,) = jax.export.symbolic_shape("number")
+    images = jax.ShapeDtypeStruct((number, 64, 64, 3), jnp.float32)
+    exported = jax.export.export(classify, platforms=["cpu", "cuda"])(images)
+    images = jax.random.normal(jax.random.key(1), (5, 64, 64, 3))
+    expected = classify(images)
+    largest = abs(expected).max()
+    np.testing.assert_allclose(exported.call(images), expected, atol=1e-5 * largest)
+
+
+def test_an_unknown_lowering_is_one_clear_sentence():
+    model = create_model("mobilenet_v2", 3).clone(lowering="natve")
+    with pytest.raises(UserError, match="'natve': did you mean 'native'"):
+        init_variables(model, jax.random.key(0))

@@ -1,0 +1,125 @@
+"""Parameters start as in the code that each family comes from."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mobilenets import create_model, get_spec
+from mobilenets.nn.convnet import init_variables
+
+# Each with a network narrow enough to be drawn in a second.
+FAMILIES = {
+    "slim": get_spec("mobilenet_v3_small", width_multiplier=0.75),
+    "efficientnet": get_spec("efficientnet_b0"),
+    "moga": get_spec("moga_a"),
+    "resnet": dataclasses.replace(
+        get_spec("se_resnet50"), blocks=get_spec("se_resnet50").blocks[:8]
+    ),
+}
+
+
+def leaves_of(tree):
+    """The leaves by their paths, "params/block3/expand/conv/kernel"."""
+    leaves = jax.tree.leaves_with_path(tree)
+    return {"/".join(part.key for part in path): leaf for path, leaf in leaves}
+
+
+def expected_std(family, path, shape):
+    """The standard deviation by the authors' code, written out for each layer."""
+    *taps, inputs, outputs = shape
+    area = int(np.prod(taps)) if taps else 1
+    if family == "slim":
+        return 0.09 * 0.8796  # what cutting at two deviations leaves of a normal
+    if family == "resnet":
+        return 0.01 if "logits" in path else np.sqrt(2 / (area * inputs))
+    if "logits" in path:
+        return 1 / np.sqrt(outputs) / np.sqrt(3)  # uniform
+    if "depthwise" in path and family == "efficientnet":
+        return np.sqrt(2 / area)
+    return np.sqrt(2 / (area * outputs))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_kernels_are_drawn_as_by_the_authors_code(family):
+    spec = FAMILIES[family]
+    assert spec.initialization == family
+    variables = init_variables(create_model(spec, 1000), jax.random.key(1))
+    drawn = []
+    for path, leaf in leaves_of(variables).items():
+        if not path.endswith("kernel"):
+            continue
+        std = expected_std(family, path, leaf.shape)
+        if leaf.size > 5000:
+            assert np.std(leaf) == pytest.approx(std, rel=0.05), path
+        if family == "slim":
+            assert np.abs(leaf).max() <= 0.18
+        drawn.append(np.ravel(leaf) / std)
+    drawn = np.concatenate(drawn)
+    assert np.mean(drawn) == pytest.approx(0, abs=3e-3)
+    assert np.std(drawn) == pytest.approx(1, rel=0.01)
+    # Every weight is drawn for itself: two uses of each number would leave a half. (Of
+    # millions of draws a part meets by chance, on the grid of float32.)
+    assert len(np.unique(drawn)) > 0.55 * len(drawn)
+
+
+def test_two_layers_of_one_shape_are_drawn_apart():
+    model = create_model("mobilenet_v1", 0, width_multiplier=0.5)
+    params = init_variables(model, jax.random.key(1))["params"]
+    first, second = params["block6"], params["block7"]
+    a, b = (np.ravel(block["project"]["conv"]["kernel"]) for block in (first, second))
+    assert abs(np.corrcoef(a, b)[0, 1]) < 0.02
+
+
+def test_the_dense_layers_of_efficientnet_are_uniform():
+    params = init_variables(create_model("efficientnet_b0"), jax.random.key(1))
+    kernel = np.asarray(params["params"]["logits"]["kernel"])
+    assert np.abs(kernel).max() == pytest.approx(1 / np.sqrt(1000), rel=1e-3)
+    quarters, _ = np.histogram(kernel, bins=4)
+    np.testing.assert_allclose(quarters / kernel.size, 0.25, atol=0.01)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_all_but_kernels_start_at_0_or_1(family):
+    variables = init_variables(create_model(FAMILIES[family], 10), jax.random.key(1))
+    constants = {"bias": 0, "scale": 1, "mean": 0, "var": 1}
+    for path, leaf in leaves_of(variables).items():
+        name = path.rpartition("/")[2]
+        if path.endswith("restore/bn/scale"):  # a ResNet's block begins as the identity
+            assert np.all(leaf == 0), path
+        elif name != "kernel":
+            assert np.all(leaf == constants[name]), path
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_init_variables_gives_what_init_gives(family):
+    model = create_model(FAMILIES[family], 10)
+    images = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
+    expected = jax.eval_shape(model.init, jax.random.key(0), images)
+    variables = init_variables(model, jax.random.key(0))
+    assert jax.tree.structure(variables) == jax.tree.structure(expected)
+    for a, b in zip(*map(jax.tree.leaves, (variables, expected)), strict=True):
+        assert (a.shape, a.dtype, a.weak_type) == (b.shape, b.dtype, False)
+
+
+def test_init_draws_from_the_same_distributions():
+    for family, spec in FAMILIES.items():
+        spec = dataclasses.replace(spec, blocks=spec.blocks[:1])
+        model = create_model(spec, 1000)
+        variables = model.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
+        ours = leaves_of(init_variables(model, jax.random.key(0)))
+        for path, leaf in leaves_of(variables).items():
+            if path.endswith("kernel") and leaf.size > 5000:
+                std = expected_std(family, path, leaf.shape)
+                assert np.std(leaf) == pytest.approx(std, rel=0.05), (family, path)
+            elif not path.endswith("kernel"):
+                np.testing.assert_array_equal(leaf, ours[path], err_msg=path)
+
+
+def test_another_key_draws_other_kernels():
+    model = create_model("mobilenet_v1", 0, width_multiplier=0.25)
+    a, b = (init_variables(model, jax.random.key(seed)) for seed in (0, 1))
+    kernels = [v["params"]["stem"]["conv"]["kernel"] for v in (a, b)]
+    assert not np.any(kernels[0] == kernels[1])

@@ -1,0 +1,107 @@
+"""The memory of a training step is that of its state, its batch and XLA's plan."""
+
+import jax
+import numpy as np
+import pytest
+
+from configs import quickstart
+from mobilenets import UserError, get_spec
+from mobilenets.cli.tables import print_memory
+from mobilenets.config import configuration
+from mobilenets.networks import complexity
+from mobilenets.profiling import memory_profile
+from mobilenets.profiling.memory_profile import StepMemory
+from mobilenets.tasks.registry import make_task
+from tests.cli.test_cli import run, run_json  # noqa: F401, fixtures
+
+MODEL = {"name": "mobilenet_v1", "width_multiplier": 0.25, "resolution": 32}
+OPTIONS = ["mobilenet_v1", "--width", "0.25", "--resolution", "32"]
+
+
+def test_the_bytes_are_those_worked_by_hand(run_json):  # noqa: F811
+    options = [*OPTIONS, "--num-classes", "7", "--memory", "--batch", "8"]
+    found = run_json("profile", *options)
+    spec = get_spec(**MODEL)
+    parameters = complexity.params(spec, 7)
+    # A mean and a variance for each channel of each convolution.
+    convolutions = complexity.layers(spec, 7)[:-1]
+    statistics = 2 * sum(layer.channels for layer in convolutions)
+    # Once the weights and once their average, and RMSProp's mean of squares and
+    # momentum; the steps of the run and of the schedule.
+    state = 4 * (2 * (parameters + statistics) + 2 * parameters) + 2 * 4
+    image = 32 * 32 * 3 + 4  # and its label
+    assert found["devices"] == 4
+    random_key = 2 * 4
+    assert found["argument_bytes"] == state + 8 // 4 * image + random_key
+    assert found["alias_bytes"] == state
+    # Loss, top-1, learning rate and norm of the gradient; an address of each output.
+    assert 4 * 4 <= found["output_bytes"] - state < 10_000
+    # The norm is of all gradients, so that they are there at once.
+    assert found["temporary_bytes"] > 4 * parameters
+    assert found["total_bytes"] == (
+        found["argument_bytes"]
+        + found["output_bytes"]
+        + found["temporary_bytes"]
+        + found["generated_code_bytes"]
+        - found["alias_bytes"]
+    )
+    facts = {"name": "mobilenet_v1", "resolution": 32, "num_classes": 7, "batch": 8}
+    facts |= {"dtype": "float32", "remat": False, "optimizer": "rmsprop"}
+    assert facts.items() <= found.items()
+
+
+class Compiled(Exception):
+    """Raised in place of the compilation."""
+
+
+def test_the_options_are_those_of_the_step(run, monkeypatch):  # noqa: F811
+    def step_of(task, config, *_):
+        raise Compiled(task.model, config.batch_size)
+
+    monkeypatch.setattr(memory_profile, "jitted_functions", step_of)
+    options = ["--memory", "--batch", "12", "--dtype", "bfloat16", "--remat"]
+    with pytest.raises(Compiled) as compiled:
+        run("profile", *OPTIONS, "--num-classes", "5", *options)
+    model, batch_size = compiled.value.args
+    assert model.spec == get_spec(**MODEL)
+    assert (model.num_classes, model.dtype, model.remat) == (5, "bfloat16", True)
+    assert batch_size == 12
+
+
+def test_the_batch_is_what_the_pipeline_yields():
+    config = configuration.check(quickstart.get_config("smoke"))
+    batch = next(make_task(config).train_batches())
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), dict(batch))
+    assert memory_profile.batch_shapes(16, 32) == shapes
+
+
+def test_the_table_counts_the_state_once(capsys):
+    step = StepMemory(
+        batch=32,
+        dtype="float32",
+        remat=True,
+        optimizer="rmsprop",
+        platform="gpu",
+        devices=2,
+        argument_bytes=5_000_000,
+        output_bytes=4_300_000,
+        alias_bytes=4_000_000,
+        temporary_bytes=7_000_000,
+        generated_code_bytes=200_000,
+        total_bytes=12_500_000,
+    )
+    print_memory("a network", step)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "a network"
+    assert "32 images on 2 gpu devices: float32, rmsprop, remat" in lines[1]
+    numbers = [cell for line in lines for cell in line.split() if cell[-2:-1] == "."]
+    assert numbers == ["5.0", "0.3", "7.0", "0.2", "12.5"]
+    assert np.isclose(sum(map(float, numbers[:-1])), float(numbers[-1]))
+    assert max(map(len, lines[2:])) <= 80
+
+
+def test_a_batch_that_the_devices_cannot_share_is_refused():
+    with pytest.raises(UserError) as error:
+        memory_profile.of_training_step(MODEL, 10, 6, "float32", False)
+    assert "split over 4 devices" in str(error.value)
+    assert str(error.value).endswith("such as --batch=4 or 8.")
