@@ -12,7 +12,7 @@ from selenium.webdriver.common.by import By
 
 from mobilenets import UserError
 from mobilenets.sweeps.definition import Choices, Sweep
-from mobilenets.sweeps.report.page import write
+from mobilenets.sweeps.report.page import of_sweep, write
 from tests.sweeps.made_up import result
 
 SWEEP = Sweep(
@@ -42,7 +42,7 @@ RESULTS = [
 
 def written(folder, results, latencies=None):
     """The page of a report, after it was written."""
-    write(SWEEP, results, latencies or {}, folder)
+    write(of_sweep(SWEEP, results), results, latencies or {}, folder)
     return (folder / "report.html").read_text()
 
 
@@ -269,7 +269,12 @@ def test_a_browser_loads_all_pictures_and_need_not_scroll_sideways(
     browser, tmp_path, width
 ):
     results = realistic(40)
-    write(SWEEP, results, {r.number: r.madds * 1e-10 for r in results}, tmp_path)
+    write(
+        of_sweep(SWEEP, results),
+        results,
+        {r.number: r.madds * 1e-10 for r in results},
+        tmp_path,
+    )
     browser.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",
         {"width": width, "height": 1600, "deviceScaleFactor": 1, "mobile": False},

@@ -32,7 +32,8 @@ def make(path: str, tell: Callable[[str], None]) -> pathlib.Path:
         raise UserError(f"Cannot write to {path}: {error.strerror}.") from None
     reader = Reader(files)
     found = reader.results()
-    page.write(files.sweep, found, _latencies(files, reader, found, tell), files.report)
+    heading = page.of_sweep(files.sweep, found)
+    page.write(heading, found, _latencies(files, reader, found, tell), files.report)
     return files.report / "report.html"
 
 

@@ -55,8 +55,37 @@ class _Column:
     kind: Literal["number", "words"] = "number"
 
 
+@dataclasses.dataclass(frozen=True)
+class Heading:
+    """What a page is about.
+
+    Args:
+      title: of the page.
+      row: what a row of its table is: "point" of a sweep, or "run".
+      facts: terms and descriptions for the head of the page.
+    """
+
+    title: str
+    row: Literal["point", "run"]
+    facts: tuple[tuple[str, str], ...]
+
+
+def of_sweep(sweep: Sweep, results: Sequence[Result]) -> Heading:
+    """The heading of a sweep's report."""
+    states = collections.Counter(result.state for result in results)
+    states["not chosen yet"] = sweep.size - len(results)
+    points = ", ".join(f"{count} {state}" for state, count in states.items() if count)
+    search = f"{sweep.search} over {', '.join(sweep.parameters)}"
+    if sweep.objectives != ("accuracy",):
+        search += f", for {' and '.join(sweep.objectives)}"
+    facts = [("search", search), ("points", f"{sweep.size}: {points or 'none yet'}")]
+    if sweep.values:
+        facts.insert(1, ("in all points", definition.in_words(sweep.values)))
+    return Heading(f"Sweep of {sweep.config}", "point", tuple(facts))
+
+
 def write(
-    sweep: Sweep,
+    heading: Heading,
     results: Sequence[Result],
     latencies: Mapping[int, float],
     folder: pathlib.Path,
@@ -67,8 +96,8 @@ def write(
     file is complete or as it was before.
 
     Args:
-      sweep: what was run.
-      results: of its points.
+      heading: of the page.
+      results: of the points, or of the runs.
       latencies: median seconds that inference takes for one image, by the number of the
         point; those that were not measured are missing.
       folder: where to; made if there is none.
@@ -80,7 +109,7 @@ def write(
     drawn = pictures.draw(entries)
     files = {f"{picture.name}.png": picture.png for picture in drawn}
     files["points.csv"] = _csv(results, latencies).encode()
-    files["report.html"] = _page(sweep, results, entries, drawn).encode()
+    files["report.html"] = _page(heading, results, entries, drawn).encode()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
@@ -124,7 +153,7 @@ def _csv(results: Sequence[Result], latencies: Mapping[int, float]) -> str:
 
 
 def _page(
-    sweep: Sweep,
+    heading: Heading,
     results: Sequence[Result],
     entries: Sequence[Entry],
     drawn: Sequence[Picture],
@@ -142,14 +171,14 @@ def _page(
     )
     fronts = _fronts(entries)
     return environment.from_string(template.read_text("utf-8")).render(
-        sweep=sweep,
-        summary=_summary(sweep, results, by_accuracy),
+        heading=heading,
+        summary=_summary(heading, by_accuracy),
         pictures=[(p, base64.b64encode(p.png).decode()) for p in drawn],
         latency_note=_latency_note(entries),
         entries=by_accuracy,
-        columns=_columns(by_accuracy, fronts),
+        columns=_columns(heading.row, by_accuracy, fronts),
         on_a_front=fronts,
-        errors={entry.number: _errors(entry) for entry in entries},
+        errors={e.number: _errors(heading.row, e) for e in entries},
         results=sorted(results, key=lambda result: result.number),
     )
 
@@ -159,27 +188,21 @@ def _best_first(entry: Entry) -> tuple[float, int]:
     return 1 if entry.accuracy is None else -entry.accuracy, entry.number
 
 
-def _summary(
-    sweep: Sweep, results: Sequence[Result], by_accuracy: Sequence[Entry]
-) -> list[tuple[str, str]]:
+def _summary(heading: Heading, by_accuracy: Sequence[Entry]) -> list[tuple[str, str]]:
     """The terms at the head of the page, each with its description."""
-    states = collections.Counter(result.state for result in results)
-    states["not chosen yet"] = sweep.size - len(results)
-    points = ", ".join(f"{count} {state}" for state, count in states.items() if count)
-    search = f"{sweep.search} over {', '.join(sweep.parameters)}"
-    if sweep.objectives != ("accuracy",):
-        search += f", for {' and '.join(sweep.objectives)}"
-    summary = [("search", search), ("points", f"{sweep.size}: {points or 'none yet'}")]
-    if sweep.values:
-        summary.insert(1, ("in all points", definition.in_words(sweep.values)))
+    summary = list(heading.facts)
     networks = list({entry.network for entry in by_accuracy} - {""})
     if len(networks) == 1:
         summary.insert(0, ("network", networks[0]))
     differ = varying(by_accuracy)
     if by_accuracy and by_accuracy[0].accuracy is not None:
-        summary.append(("most accurate", _in_words(by_accuracy[0], differ)))
+        best = _in_words(heading.row, by_accuracy[0], differ)
+        summary.append(("most accurate", best))
     if on_front := front(by_accuracy, "madds"):
-        ends = [_in_words(entry, differ) for entry in (on_front[0], on_front[-1])]
+        ends = [
+            _in_words(heading.row, entry, differ)
+            for entry in (on_front[0], on_front[-1])
+        ]
         count = f"{len(on_front)} of {len(by_accuracy)}"
         summary.append(
             ("front by MAdds", f"{count}: {' to '.join(dict.fromkeys(ends))}")
@@ -187,9 +210,9 @@ def _summary(
     return summary
 
 
-def _in_words(entry: Entry, differ: Sequence[str]) -> str:
+def _in_words(row: str, entry: Entry, differ: Sequence[str]) -> str:
     """Which entry, by the keys in which entries differ, and what it reached."""
-    points = "points" if len(entry.results) > 1 else "point"
+    rows = f"{row}s" if len(entry.results) > 1 else row
     values = {key: entry.values[key] for key in differ if key in entry.values}
     what = [definition.in_words(values)] if values else []
     if entry.state != "finished":
@@ -197,7 +220,7 @@ def _in_words(entry: Entry, differ: Sequence[str]) -> str:
     which = f" ({', '.join(what)})" if what else ""
     reached = f"{entry.percent:.1f} %".replace(" ", NO_BREAK)
     madds = f"{short(entry.madds)} MAdds".replace(" ", NO_BREAK)
-    return f"{points} {_numbers(entry)}{which}: {reached} with {madds}"
+    return f"{rows} {_numbers(entry)}{which}: {reached} with {madds}"
 
 
 def _fronts(entries: Sequence[Entry]) -> dict[int, list[str]]:
@@ -223,7 +246,7 @@ def _latency_note(entries: Sequence[Entry]) -> str:
 
 
 def _columns(
-    entries: Sequence[Entry], fronts: Mapping[int, Sequence[str]]
+    row: str, entries: Sequence[Entry], fronts: Mapping[int, Sequence[str]]
 ) -> list[_Column]:
     """The table of the entries; columns that would be empty are left out."""
     differ = aspects(entries)
@@ -232,7 +255,7 @@ def _columns(
         pixels = []  # told already, or nothing to tell
     on_fronts = [", ".join(fronts.get(entry.number, [])) for entry in entries]
     columns = [
-        _Column("point", [_numbers(entry) for entry in entries]),
+        _Column(row, [_numbers(entry) for entry in entries]),
         *(_values_column(name, values) for name, values in differ.items()),
         _Column("pixels", pixels),
         _Column("parameters", [_count(entry.parameters) for entry in entries]),
@@ -285,10 +308,10 @@ def _seeds(entry: Entry) -> str:
     return str(of_all) if count == of_all else f"{count} of {of_all}"
 
 
-def _errors(entry: Entry) -> str:
+def _errors(row: str, entry: Entry) -> str:
     """Why points have failed; "" if none has."""
     return "; ".join(
-        f"point {result.number} failed: {result.error}"
+        f"{row} {result.number} failed: {result.error}"
         for result in entry.results
         if result.state == "failed"
     )

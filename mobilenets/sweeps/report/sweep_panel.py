@@ -67,7 +67,7 @@ def draw(
         zorder=1,
         **FRONT,
     )
-    panels.finish(axis, f"This sweep, named by {look.named}", "accuracy, %")
+    panels.finish(axis, f"Trained here, named by {look.named}", "accuracy, %")
     panels.cost_axis(axis, cost, title, [mark.x for mark in marks.values()])
     on_front = Line2D([], [], label="Pareto front", **FRONT)
     panels.legend(axis, meanings(entries, marks, look, [on_front]))
