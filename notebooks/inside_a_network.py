@@ -218,7 +218,7 @@ def gates_of(images):
 
 
 images, labels, logits, gates = [], [], [], []
-with contextlib.closing(task.eval_batches()) as batches:
+with contextlib.closing(task.eval_batches("val")) as batches:
     for batch in batches:
         real = batch["mask"] == 1
         outputs = jax.device_get(gates_of(task.inputs(batch)))

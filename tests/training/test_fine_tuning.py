@@ -7,12 +7,12 @@ import json
 import jax
 import numpy as np
 import pytest
+from mobilenets.evaluation.evaluation import evaluate_run
 
 from configs import finetune, quickstart
 from docs import fine_tuning
 from mobilenets import UserError, get_spec
 from mobilenets.config import configuration
-from mobilenets.evaluation.evaluation import evaluate_run
 from mobilenets.inference import trained
 from mobilenets.nn.convnet import frozen_modules
 from mobilenets.runs.metric_log import read_metrics
@@ -50,7 +50,7 @@ def run(config, workdir):
     task = make_task(config)
     fresh = jax.device_get(jax.jit(task.init_variables)(jax.random.key(0)))
     before = task.with_pretrained(fresh)
-    train(task, config, str(workdir))
+    train(task, str(workdir))
     return before, trained.load(str(workdir)), read_metrics(workdir / "metrics.jsonl")
 
 
@@ -216,8 +216,8 @@ def test_an_interrupted_run_ends_as_one_that_was_not(weights, tmp_path):
     batches = task.train_batches()
     task.train_batches = lambda: Interrupted(batches, 2, sigterm)
     with pytest.raises(SystemExit):
-        train(task, config, str(tmp_path / "parts"))
-    train(make_task(config), config, str(tmp_path / "parts"))
+        train(task, str(tmp_path / "parts"))
+    train(make_task(config), str(tmp_path / "parts"))
     parts = trained.load(str(tmp_path / "parts"))
     assert changed_modules(whole.variables, parts.variables) == set()
 
@@ -234,7 +234,7 @@ def test_a_run_is_evaluated_with_its_own_weights_only(weights, tmp_path):
     with pytest.raises(UserError, match="preprocessing is not that of the run: give"):
         evaluate_run(task, config, str(tmp_path / "run"), ema=True, best=True)
     with pytest.raises(UserError, match="preprocessing is not that of the run: give"):
-        train(task, config, str(tmp_path / "run"))
+        train(task, str(tmp_path / "run"))
 
 
 def test_the_resolution_may_be_another(weights):
@@ -277,9 +277,9 @@ def test_real_weights_beat_random_ones_by_far(tmp_path):
         config.model.resolution = 96
         config.epochs = 2.0
         config = configuration.check(config)
-        train(make_task(config), config, str(tmp_path / f"run_{weights}"))
+        train(make_task(config), str(tmp_path / f"run_{weights}"))
         *_, last = read_metrics(tmp_path / f"run_{weights}/metrics.jsonl")
-        top1[weights] = last["eval/raw/top1"]
+        top1[weights] = last["val/raw/top1"]
     assert top1["pretrained"] > top1["random"] + 0.25, top1
 
 
