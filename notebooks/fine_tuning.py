@@ -180,7 +180,7 @@ plt.show()
 # %%
 RUN = FOLDER / "run"
 with capture_output():  # it tells of every step
-    loop.train(task, config, str(RUN))
+    loop.train(task, str(RUN))
 records = read_metrics(RUN / "metrics.jsonl")
 
 figure, axes = plt.subplots(1, 2, figsize=(9.6, 3.6))

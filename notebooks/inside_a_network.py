@@ -189,7 +189,7 @@ config = Configuration(
 trained.save(trained.TrainedNet(description, variables), config.init_from)
 task = make_task(config)
 with capture_output():  # it tells of every step
-    loop.train(task, config, str(FOLDER / "run"))
+    loop.train(task, str(FOLDER / "run"))
 clothes = trained.load(str(FOLDER / "run"))
 
 # %% [markdown]

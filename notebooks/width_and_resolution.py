@@ -297,7 +297,7 @@ def train(width):
     config = configuration(width)
     workdir = FOLDER / f"width_{width}"
     with capture_output():
-        loop.train(make_task(config), config, str(workdir))
+        loop.train(make_task(config), str(workdir))
     return read_metrics(workdir / "metrics.jsonl")
 
 

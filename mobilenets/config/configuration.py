@@ -236,7 +236,7 @@ class Configuration(Section):
         for name in self.evals:
             if not name.isidentifier() or name in ("train", "val"):
                 raise ValueError(
-                    f"evals.{name} cannot be the name of an evaluation set: use letters, "
+                    f"evals.{name} is no name for an evaluation set: use letters, "
                     "digits and _, but neither train nor val"
                 )
         given = [k for k in ("name", "directory", "folder") if getattr(self.dataset, k)]

@@ -21,8 +21,12 @@ class Task(Protocol):
 
     config: Configuration  # resolved: every value is the one that is used
     train_size: int  # images
-    eval_sizes: Mapping[str, int]  # images by evaluation set: "val", then config.evals
     headline: str  # the metric that tells most
+
+    @property
+    def eval_sizes(self) -> Mapping[str, int]:
+        """Images by evaluation set: "val", then `config.evals`."""
+        ...
 
     @property
     def metric(self) -> Metric:
@@ -82,7 +86,7 @@ class Task(Protocol):
         ...
 
     def loss(self, outputs: Any, batch: Batch) -> tuple[jax.Array, Metrics]:
-        """The scalar loss, and scalars to log, "loss" among them; means of the batch."""
+        """The scalar loss, and means over the batch to log, "loss" among them."""
         ...
 
     def predictions(self, outputs: Any) -> jax.Array:

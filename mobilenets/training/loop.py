@@ -252,9 +252,8 @@ class _Training:
 
     def _evaluate(self, step: int, log: MetricLog, progress: TrainingProgress) -> None:
         """Evaluates the raw and the averaged weights on every set; logs the results."""
-        weights = {
-            name: self._state.variables(name == "ema") for name in ("raw", "ema")
-        }
+        state = self._state
+        weights = {"raw": state.variables(ema=False), "ema": state.variables(ema=True)}
         try:
             with progress.evaluation(self._evaluator.batches) as on_batch:
                 self.results = self._evaluator.evaluate(weights, on_batch)

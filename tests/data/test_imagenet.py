@@ -7,7 +7,6 @@ import tarfile
 import jax
 import numpy as np
 import pytest
-from mobilenets.evaluation.evaluation import evaluate_run
 from PIL import Image
 
 from configs import mobilenet_v2
@@ -16,6 +15,7 @@ from mobilenets.config import configuration
 from mobilenets.data import transforms
 from mobilenets.data.prepare import prepare
 from mobilenets.data.sources import open_source
+from mobilenets.evaluation.run import evaluate_run
 from mobilenets.tasks.registry import make_task
 from mobilenets.training.loop import train
 
@@ -135,7 +135,7 @@ def test_the_recipe_of_mobilenet_v2_trains_and_evaluates(data_dir, tmp_path):
     # Two steps teach nothing about 1000 classes.
     assert evaluations[0]["val/raw/loss"] == pytest.approx(np.log(1000), rel=0.05)
 
-    again = evaluate_run(task, settings, str(tmp_path), ema=True, best=True)
+    again = evaluate_run(task, str(tmp_path)).results["val"]["ema"]
     assert again["count"] == 5
     assert again["loss"] == pytest.approx(evaluations[0]["val/ema/loss"], rel=1e-5)
 

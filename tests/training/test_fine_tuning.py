@@ -3,16 +3,17 @@
 import dataclasses
 import functools
 import json
+import shutil
 
 import jax
 import numpy as np
 import pytest
-from mobilenets.evaluation.evaluation import evaluate_run
 
 from configs import finetune, quickstart
 from docs import fine_tuning
 from mobilenets import UserError, get_spec
 from mobilenets.config import configuration
+from mobilenets.evaluation.run import evaluate_run
 from mobilenets.inference import trained
 from mobilenets.nn.convnet import frozen_modules
 from mobilenets.runs.metric_log import read_metrics
@@ -113,7 +114,7 @@ def first_step(task, config):
     optimizer = make_optimizer(config.optimizer, schedule, task.relative_rates)
     fresh = jax.device_get(jax.jit(task.init_variables)(jax.random.key(0)))
     state = create_state(task.with_pretrained(fresh), optimizer)
-    update = make_train_step(task, optimizer, schedule, config)
+    update = make_train_step(task, optimizer, schedule)
     step = functools.partial(update, rng=jax.random.key(1))
     rng = np.random.default_rng(0)
     batch = {
@@ -231,9 +232,24 @@ def test_a_run_is_evaluated_with_its_own_weights_only(weights, tmp_path):
     )
     trained.save(dataclasses.replace(net, description=other), str(tmp_path / "other"))
     task = make_task(make_config(tmp_path / "other", trainable_stages=0))
-    with pytest.raises(UserError, match="preprocessing is not that of the run: give"):
-        evaluate_run(task, config, str(tmp_path / "run"), ema=True, best=True)
-    with pytest.raises(UserError, match="preprocessing is not that of the run: give"):
+    with pytest.raises(UserError, match=r"differs in preprocessing\.crop_fraction"):
+        evaluate_run(task, str(tmp_path / "run"))
+    with pytest.raises(UserError, match=r"differs in init_from .*preprocessing\.mean"):
+        train(task, str(tmp_path / "run"))
+
+
+def test_a_run_is_refused_where_its_weights_have_become_others(weights, tmp_path):
+    folder = tmp_path / "weights"
+    shutil.copytree(weights, folder)
+    config = make_config(folder, trainable_stages=0)
+    run(config, tmp_path / "run")
+    described = json.loads((folder / "network.json").read_text())
+    described["spec"]["bn_epsilon"] *= 2
+    (folder / "network.json").write_text(json.dumps(described))
+    task = make_task(config)
+    with pytest.raises(UserError, match="The spec is not that of the run: give"):
+        evaluate_run(task, str(tmp_path / "run"))
+    with pytest.raises(UserError, match="The spec is not that of the run: give"):
         train(task, str(tmp_path / "run"))
 
 

@@ -192,16 +192,14 @@ def test_what_an_evaluation_is_followed_by_may_end_the_run(tmp_path):
     config = make_config()
     with pytest.raises(MemoryError):
         train(make_small_task(config), str(tmp_path), after_evaluation)
-    train(
-        make_small_task(config), config, str(tmp_path), lambda *e: told.append(top1(*e))
-    )
+    train(make_small_task(config), str(tmp_path), lambda *e: told.append(top1(*e)))
     records = read_metrics(tmp_path / "metrics.jsonl")
     logged = [(r["step"], r["val/ema/top1"]) for r in records if "val/ema/top1" in r]
     assert told == logged and [step for step, _ in told] == [3, 6, 9, 12]
 
 
 def top1(step, results):
-    return step, results["ema"]["top1"]
+    return step, results["val"]["ema"]["top1"]
 
 
 def test_another_config_is_refused(uninterrupted):
@@ -267,7 +265,7 @@ def test_the_latest_and_the_best_checkpoint_are_kept(tmp_path):
     kept = []
     scores = {1: None, 2: 0.2, 3: 0.9, 4: 0.9, 5: 0.5, 6: None, 7: 0.1}
     for step, score in scores.items():
-        checkpoints.save(step, state, batches, config, task, score)
+        checkpoints.save(step, state, batches, {}, score)
         checkpoints.wait()
         kept.append((kept_steps(tmp_path), checkpoints.best_step))
     checkpoints.close()
@@ -295,7 +293,7 @@ def test_an_image_that_breaks_an_evaluation_costs_no_training(uninterrupted, tmp
     config, task = make_config(), make_small_task(make_config())
     whole = task.eval_batches
 
-    def broken():
+    def broken(name):
         raise BrokenImage("Cannot decode the image bad.jpg: it is cut off.")
 
     task.eval_batches = broken
