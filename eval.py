@@ -31,16 +31,17 @@ def main() -> None:
     if _SPLIT.value:
         dataset = config.dataset.model_copy(update={"eval_split": _SPLIT.value})
         config = config.model_copy(update={"dataset": dataset})
-    from mobilenets.evaluation.evaluation import evaluate_run
+    from mobilenets.evaluation import tables
+    from mobilenets.evaluation.run import evaluate_run
     from mobilenets.tasks.registry import make_task
 
-    evaluate_run(
+    evaluation = evaluate_run(
         make_task(config),
-        config,
         _WORKDIR.value,
         ema=_WEIGHTS.value == "ema",
         best=_CHECKPOINT.value == "best",
     )
+    tables.print_evaluation(evaluation)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def main() -> None:
 
     if _DISTRIBUTED.value:
         sharding.join_processes()
-    train(make_task(config), config, _WORKDIR.value)
+    train(make_task(config), _WORKDIR.value)
 
 
 if __name__ == "__main__":

@@ -87,10 +87,10 @@ def main(folder: pathlib.Path) -> None:
         records = [
             record
             for record in train(folder, weights, stages)
-            if "eval/raw/top1" in record
+            if "val/raw/top1" in record
         ]
         steps = [record["step"] for record in records]
-        top1 = [100 * record["eval/raw/top1"] for record in records]
+        top1 = [100 * record["val/raw/top1"] for record in records]
         axis.plot(steps, top1, label=label, **style)
         lines.append(f"| {label.replace(', ', ' | ')} | {top1[-1]:.1f} % |")
     axis.axhline(10, color="black", linewidth=0.8, linestyle=":")

@@ -158,7 +158,7 @@ config = Configuration(
     evaluate_every_epochs=2.0,
 )
 task = make_task(config)
-print(f"{task.train_size} images to train, {task.eval_size} to validate")
+print(f"{task.train_size} images to train, {task.eval_sizes['val']} to validate")
 print(f"frozen: {task.model.frozen[0]} to {task.model.frozen[-1]}")
 
 # %% [markdown]
@@ -180,15 +180,15 @@ plt.show()
 # %%
 RUN = FOLDER / "run"
 with capture_output():  # it tells of every step
-    loop.train(task, config, str(RUN))
+    loop.train(task, str(RUN))
 records = read_metrics(RUN / "metrics.jsonl")
 
 figure, axes = plt.subplots(1, 2, figsize=(9.6, 3.6))
 curves = (
     (axes[0], "train/loss", "training batches", BLUE, "-"),
-    (axes[0], "eval/ema/loss", "validation", RED, "o-"),
+    (axes[0], "val/ema/loss", "validation", RED, "o-"),
     (axes[1], "train/top1", "training batches", BLUE, "-"),
-    (axes[1], "eval/ema/top1", "validation", RED, "o-"),
+    (axes[1], "val/ema/top1", "validation", RED, "o-"),
 )
 for axis, key, label, color, style in curves:
     points = [(r["step"], r[key]) for r in records if key in r]
@@ -200,7 +200,7 @@ axes[0].legend()
 axes[1].set(title="Top-1", ylim=(0, 1.02))
 axes[1].yaxis.set_major_formatter("{x:.0%}")
 plt.show()
-print(f"top-1 of the last evaluation: {records[-1]['eval/ema/top1']:.1%}")
+print(f"top-1 of the last evaluation: {records[-1]['val/ema/top1']:.1%}")
 
 # %% [markdown]
 # The new logits start at 0, so the first loss is $\ln 10 = 2.3$. With labels smoothed

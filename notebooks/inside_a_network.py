@@ -189,7 +189,7 @@ config = Configuration(
 trained.save(trained.TrainedNet(description, variables), config.init_from)
 task = make_task(config)
 with capture_output():  # it tells of every step
-    loop.train(task, config, str(FOLDER / "run"))
+    loop.train(task, str(FOLDER / "run"))
 clothes = trained.load(str(FOLDER / "run"))
 
 # %% [markdown]
@@ -218,7 +218,7 @@ def gates_of(images):
 
 
 images, labels, logits, gates = [], [], [], []
-with contextlib.closing(task.eval_batches()) as batches:
+with contextlib.closing(task.eval_batches("val")) as batches:
     for batch in batches:
         real = batch["mask"] == 1
         outputs = jax.device_get(gates_of(task.inputs(batch)))

@@ -297,7 +297,7 @@ def train(width):
     config = configuration(width)
     workdir = FOLDER / f"width_{width}"
     with capture_output():
-        loop.train(make_task(config), config, str(workdir))
+        loop.train(make_task(config), str(workdir))
     return read_metrics(workdir / "metrics.jsonl")
 
 
@@ -307,7 +307,7 @@ runs = {width: train(width) for width in WIDTHS}
 figure, axes = plt.subplots(1, 2, figsize=(9.6, 4.0))
 for (width, records), color in zip(runs.items(), (ORANGE, BLUE), strict=True):
     for axis, key, marker in zip(
-        axes, ("train/loss", "eval/ema/top1"), ("", "o"), strict=True
+        axes, ("train/loss", "val/ema/top1"), ("", "o"), strict=True
     ):
         points = [(r["step"], r[key]) for r in records if key in r]
         axis.plot(
@@ -323,7 +323,7 @@ print("width  million MAdds  parameters  top-1 (averaged weights)")
 for width, records in runs.items():
     spec = get_spec(**network(width))
     madds, params = complexity.madds(spec, 10) / 1e6, complexity.params(spec, 10)
-    top1 = records[-1]["eval/ema/top1"]
+    top1 = records[-1]["val/ema/top1"]
     print(f"{width:5}  {madds:13.2f}  {params:10,}  {top1:7.1%}")
 
 # %% [markdown]

@@ -31,7 +31,7 @@ def test_specs_need_neither_jax_nor_a_data_library(module):
 
 @pytest.mark.parametrize(
     "module",
-    ["training.loop", "training.step", "evaluation.evaluation", "runs.checkpoint"],
+    ["training.loop", "training.step", "evaluation.run", "runs.checkpoint"],
 )
 def test_training_does_not_know_the_architectures_or_the_data(module):
     names = imported_by(f"mobilenets.{module}")

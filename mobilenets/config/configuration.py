@@ -44,6 +44,25 @@ class Dataset(Section):
     num_workers: Annotated[int, Ge(0)] = 0
 
 
+class EvalSet(Section):
+    """A further set of images to evaluate on, beside the split of the data set.
+
+    The source is given as in `Dataset`; without one it is the run's own data set.
+    """
+
+    name: str = ""
+    data_dir: str = ""
+    directory: str = ""
+    folder: str = ""
+    split: str = "validation"
+
+    def dataset(self, of_run: Dataset) -> Dataset:
+        """Where the images are; those of the run's own data set without a source."""
+        if not (self.name or self.directory or self.folder):
+            return of_run
+        return of_run.model_copy(update=self.model_dump(exclude={"split"}))
+
+
 class Preprocessing(Section):
     """What is done to an image before a network sees it, but for its resolution.
 
@@ -181,6 +200,11 @@ class Configuration(Section):
     log_every_steps: Positive = 100
     # A checkpoint is saved after every evaluation.
     evaluate_every_epochs: Annotated[float, Gt(0)] = 1.0
+    # By name, beside "val": the data set's eval_split.
+    evals: dict[str, EvalSet] = {}
+    # What the best checkpoint is chosen by, of the averaged weights: "val/loss", or
+    # another metric of another set. "": the task's own on "val", such as its top-1.
+    best_metric: str = ""
 
     def total_steps(self, train_size: int) -> int:
         """Updates in the run.
@@ -209,6 +233,12 @@ class Configuration(Section):
                 f"trainable_stages is {self.trainable_stages}, but what is not trained "
                 "must come from init_from, which is empty"
             )
+        for name in self.evals:
+            if not name.isidentifier() or name in ("train", "val"):
+                raise ValueError(
+                    f"evals.{name} is no name for an evaluation set: use letters, "
+                    "digits and _, but neither train nor val"
+                )
         given = [k for k in ("name", "directory", "folder") if getattr(self.dataset, k)]
         if len(given) != 1:
             raise ValueError(
@@ -222,11 +252,6 @@ class Configuration(Section):
             raise ValueError(
                 f"model.name is {self.model['name']!r}, but the network is that of "
                 "init_from: leave it out"
-            )
-        if self.preprocessing != Preprocessing():
-            raise ValueError(
-                "preprocessing is given, but it is that of the weights in init_from: "
-                "leave it out"
             )
 
 
@@ -300,9 +325,10 @@ def set_value(config: ml_collections.ConfigDict, key: str, value: Any) -> None:
 def check_key(key: str) -> None:
     """Raises UserError, with the closest name, unless `key` is the path of a value.
 
-    The keys below `model` are the architecture's; `get_spec` checks them.
+    The keys below `model` are the architecture's; `get_spec` checks them. Those below
+    `evals` begin with a name that is free; `check` checks the others.
     """
-    if key.split(".")[0] != "model" and key not in _known_keys():
+    if key.split(".")[0] not in ("model", "evals") and key not in _known_keys():
         raise UserError(f"The config is wrong: {_unknown_key(key)}.")
 
 
@@ -347,7 +373,7 @@ def _known_keys() -> list[str]:
     """The dotted paths of all values and sections."""
     leaves = list(flatten(defaults().to_dict()))
     prefixes = {leaf.rpartition(".")[0] for leaf in leaves} - {""}
-    return sorted({*leaves, *prefixes, "model"})
+    return sorted({*leaves, *prefixes, "model", "evals"})
 
 
 def _unknown_key(key: str) -> str:

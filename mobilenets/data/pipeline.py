@@ -57,12 +57,15 @@ def eval_batches(
     The last batch is filled up with black images whose "mask" is 0.
 
     Yields:
-      As `train_batches`, and "mask": [batch_size / processes] float32, 1 for an image.
+      As `train_batches`, and
+      "mask": [batch_size / processes] float32, 1 for an image.
+      "index": [batch_size / processes] int32, the place in the source, -1 without one.
     """
     padding = {
         "image": np.zeros((resolution, resolution, 3), np.uint8),
         "label": np.int32(0),
         "mask": np.float32(0),
+        "index": np.int32(-1),
     }
 
     def load(index: int) -> Example:
@@ -74,6 +77,7 @@ def eval_batches(
             "image": transforms.center_crop(image, resolution, config.preprocessing),
             "label": np.int32(example.label),
             "mask": np.float32(1),
+            "index": np.int32(index),
         }
 
     padded_size = -(-len(source) // config.batch_size) * config.batch_size

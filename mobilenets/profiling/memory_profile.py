@@ -66,7 +66,7 @@ def of_training_step(
     task = Classification(config)
     task.model = task.model.clone(num_classes=num_classes)
     rng = jax.random.key(0)
-    create, update = jitted_functions(task, config, mesh, 1.0, 1)
+    create, update = jitted_functions(task, mesh)
     state = jax.eval_shape(create, jax.eval_shape(task.init_variables, rng))
     images = batch_shapes(batch, task.spec.resolution)
     plan = update.lower(state, images, rng).compile().memory_analysis()

@@ -7,20 +7,17 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from mobilenets.config.configuration import Configuration
 from mobilenets.errors import UserError
-from mobilenets.tasks.base import Task
-from mobilenets.training.state import TrainState
 from mobilenets.runs.workdir import Workdir
 
-_MARKER = "headline"  # the number by which the best checkpoint is chosen
+_SCORE = "headline"  # as the files call it; version 0.1 knew no other score
 
 
 class Checkpoints:
     """The checkpoints of one run: the latest and the best are kept.
 
-    The best is the one whose averaged weights scored highest at the evaluation before
-    it; of equal ones the later. One saved on an interrupt has no score.
+    The best is the one with the highest score, of equal ones the later. One saved on an
+    interrupt has no score.
 
     Args:
       workdir: of the run.
@@ -29,7 +26,7 @@ class Checkpoints:
 
     def __init__(self, workdir: Workdir, read_only: bool = False):
         def score(metrics: dict[str, float]) -> float:
-            return metrics[_MARKER]
+            return metrics[_SCORE]
 
         policies = checkpoint_managers
         self._manager = ocp.CheckpointManager(
@@ -64,27 +61,22 @@ class Checkpoints:
     def save(
         self,
         step: int,
-        state: TrainState,
+        state: Any,
         batches: grain.DatasetIterator,
-        config: Configuration,
-        task: Task,
+        run: dict[str, Any],
         score: float | None,
     ) -> None:
         """Saves in the background; `wait` returns when it is on disk.
 
         Args:
           step: updates done.
-          state: is copied before this returns, so it may be donated.
+          state: a pytree of arrays; it is copied before this returns, so it may be
+            donated.
           batches: the training iterator, behind the batch of this step.
-          config: of the run.
-          task: of the run; its facts and its description are saved.
-          score: the headline metric, None without an evaluation.
+          run: JSON values: "config" of the run, the "data_facts" that must not change
+            when it goes on, and the "description" of what its weights belong to.
+          score: of the averaged weights, more is better; None without an evaluation.
         """
-        run = {
-            "config": config.model_dump(mode="json"),
-            "data_facts": task.data_facts,
-            "description": task.description,
-        }
         self._manager.save(
             step,
             args=ocp.args.Composite(
@@ -92,7 +84,7 @@ class Checkpoints:
                 data=grain.checkpoint.CheckpointSave(batches),
                 run=ocp.args.JsonSave(run),
             ),
-            metrics=None if score is None else {_MARKER: score},
+            metrics=None if score is None else {_SCORE: score},
             force=True,
         )
 
@@ -117,16 +109,17 @@ class Checkpoints:
     def check_description(self, step: int, description: dict[str, Any]) -> None:
         """Compares what the weights belong to with that of a checkpoint.
 
-        With `init_from` the config does not tell: it is the folder that says.
-
         Raises:
           UserError: network, preprocessing or classes differ, or the checkpoint is
             damaged.
         """
-        if self.description(step) != description:
+        saved = self.description(step)
+        changed = [k for k in saved | description if saved.get(k) != description.get(k)]
+        if changed:
             raise UserError(
-                "The network or its preprocessing is not that of the run: give the "
-                "run's own config and, if it has one, the init_from it began with."
+                f"The {' and '.join(changed)} is not that of the run: give the run's "
+                "own config and data set and, if it has one, the init_from it began "
+                "with."
             )
 
     def description(self, step: int) -> dict[str, Any]:
@@ -157,8 +150,8 @@ class Checkpoints:
         self._manager.wait_until_finished()
 
     def restore(
-        self, abstract_state: TrainState, batches: grain.DatasetIterator
-    ) -> TrainState:
+        self, abstract_state: Any, batches: grain.DatasetIterator
+    ) -> Any:
         """The state of the latest checkpoint; moves `batches` to its position.
 
         Args:

@@ -1,14 +1,12 @@
-"""Metrics over time: JSON lines, TensorBoard events, and the picture of both."""
+"""Metrics over time: JSON lines and TensorBoard events."""
 
 import json
 import pathlib
 from typing import Any
 
 import jax
-from matplotlib.figure import Figure  # not pyplot, which has a notebook's own state
 from tensorboardX import SummaryWriter
 
-from mobilenets.runtime.progress import title
 from mobilenets.runs.workdir import Workdir
 
 
@@ -43,17 +41,6 @@ class MetricLog:
         for name, value in metrics.items():
             self._events.add_scalar(name, value, step)
 
-    def write_evaluation(self, step: int, results: dict[str, dict[str, float]]) -> None:
-        """Appends the metrics of each set of weights, as "eval/WEIGHTS/METRIC"."""
-        self.write(
-            step,
-            {
-                f"eval/{weights}/{name}": value
-                for weights, metrics in results.items()
-                for name, value in metrics.items()
-            },
-        )
-
     def close(self) -> None:
         """Flushes the TensorBoard events."""
         if self._active:
@@ -71,30 +58,3 @@ def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
         except json.JSONDecodeError:
             break
     return records
-
-
-def draw_training_curves(workdir: Workdir, headline: str) -> None:
-    """Draws loss, the headline metric and the learning rate over the steps."""
-    if jax.process_index() != 0:
-        return
-    records = read_metrics(workdir.metrics)
-    panels = {
-        "loss": ["train/loss", "eval/raw/loss", "eval/ema/loss"],
-        title(headline): [
-            f"{part}/{headline}" for part in ("train", "eval/raw", "eval/ema")
-        ],
-        "learning rate": ["train/learning_rate"],
-    }
-    figure = Figure(figsize=(14, 4))
-    axes = figure.subplots(1, len(panels))
-    for axis, (heading, names) in zip(axes, panels.items(), strict=True):
-        for name in names:
-            points = [(r["step"], r[name]) for r in records if name in r]
-            if points:
-                marker = "o" if name.startswith("eval") else None
-                axis.plot(*zip(*points, strict=True), label=name, marker=marker, ms=4)
-        axis.set(title=heading, xlabel="step")
-        axis.grid(alpha=0.3)
-        axis.legend(fontsize=8)
-    figure.tight_layout()
-    figure.savefig(workdir.training_curves, dpi=110)

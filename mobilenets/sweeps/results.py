@@ -422,7 +422,7 @@ class Reader:
 
 def accuracies(records: list[dict[str, Any]], headline: str) -> list[float]:
     """Of the averaged weights, at each evaluation in a training's records."""
-    return [r[key] for r in records if (key := f"eval/ema/{headline}") in r]
+    return [r[key] for r in records if (key := f"val/ema/{headline}") in r]
 
 
 def write(file: pathlib.Path, text: str) -> None:

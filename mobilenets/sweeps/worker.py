@@ -13,9 +13,9 @@ import jax
 import optuna
 
 from mobilenets.errors import UserError
+from mobilenets.evaluation.evaluator import Results
 from mobilenets.profiling import latency
 from mobilenets.runtime import launch
-from mobilenets.runtime.progress import Results
 from mobilenets.sweeps import queue, results
 from mobilenets.sweeps.definition import Values
 from mobilenets.sweeps.results import Outcome, SweepFolder
@@ -92,11 +92,11 @@ def _train(
             if files.sweep.prune and step < planned.total_steps:
                 # By their number, as batches of other sizes make other steps.
                 number_done = len(files.evaluations(number, planned.headline))
-                trial.report(evaluated["ema"][planned.headline], number_done)
+                trial.report(evaluated["val"]["ema"][planned.headline], number_done)
                 if trial.should_prune():
                     raise optuna.TrialPruned
 
-        loop.train(task, planned.config, str(files.point(number)), after_evaluation)
+        loop.train(task, str(files.point(number)), after_evaluation)
         return Outcome(state="finished", latency=_latency(files, planned))
     except optuna.TrialPruned:
         return Outcome(state="pruned")

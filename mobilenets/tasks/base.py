@@ -1,7 +1,7 @@
 """What a task must offer. The training and evaluation loops know nothing else of it."""
 
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import flax.linen as nn
@@ -9,17 +9,34 @@ import grain
 import jax
 import numpy as np
 
+from mobilenets.config.configuration import Configuration
+from mobilenets.metrics.base import Batch, Metric
+
 HostBatch = dict[str, np.ndarray]  # this process's part of a batch
-Batch = dict[str, jax.Array]  # the global batch, sharded over the devices
 Metrics = dict[str, jax.Array]
 
 
 class Task(Protocol):
     """Model, data, loss and metrics; built from a `Configuration`."""
 
+    config: Configuration  # resolved: every value is the one that is used
     train_size: int  # images
-    eval_size: int  # images
-    headline: str  # the metric by which the best checkpoint is chosen; more is better
+    headline: str  # the metric that tells most
+
+    @property
+    def eval_sizes(self) -> Mapping[str, int]:
+        """Images by evaluation set: "val", then `config.evals`."""
+        ...
+
+    @property
+    def metric(self) -> Metric:
+        """What every evaluation finds; of the outputs of `model` and its batches."""
+        ...
+
+    @property
+    def report_metric(self) -> Metric:
+        """What `by_class` and `write_report` need, with all that `metric` finds."""
+        ...
 
     @property
     def model(self) -> nn.Module:
@@ -52,8 +69,16 @@ class Task(Protocol):
         """Endless batches of "image" and what the loss needs."""
         ...
 
-    def eval_batches(self) -> grain.DatasetIterator:
-        """Every example once; "mask" is 0 for what only fills the last batch."""
+    def eval_batches(self, name: str) -> grain.DatasetIterator:
+        """Every example of a set once; "mask" is 0 for what only fills the last batch.
+
+        Args:
+          name: one of `eval_sizes`.
+
+        Yields:
+          What the metrics need, "mask" and "index": the place in the set, -1 for what
+          only fills the batch.
+        """
         ...
 
     def inputs(self, batch: Batch) -> jax.Array:
@@ -61,15 +86,7 @@ class Task(Protocol):
         ...
 
     def loss(self, outputs: Any, batch: Batch) -> tuple[jax.Array, Metrics]:
-        """The scalar loss and scalar metrics, means over the batch."""
-        ...
-
-    def eval_sums(self, outputs: Any, batch: Batch) -> Metrics:
-        """Sums over the examples where "mask" is 1, and their "count"."""
-        ...
-
-    def summarize(self, sums: dict[str, float]) -> dict[str, float]:
-        """The metrics of the whole split from the sums over it."""
+        """The scalar loss, and means over the batch to log, "loss" among them."""
         ...
 
     def predictions(self, outputs: Any) -> jax.Array:
@@ -79,10 +96,34 @@ class Task(Protocol):
     def draw_predictions(
         self, predict: Callable[[HostBatch], np.ndarray], path: pathlib.Path
     ) -> None:
-        """Draws the first evaluation images with their predictions.
+        """Draws the first images of "val" with their predictions.
 
         Args:
           predict: the `predictions` for a batch.
           path: the PNG file to write.
+        """
+        ...
+
+    def by_class(self, total: Any) -> dict[str, dict[str, float]]:
+        """The numbers of each class (or attribute) by its name, the same of each.
+
+        Args:
+          total: of `report_metric`. A number may be nan where there is nothing to find
+            it of.
+        """
+        ...
+
+    def write_report(
+        self, name: str, total: Any, folder: pathlib.Path
+    ) -> list[pathlib.Path]:
+        """Writes tables and pictures of an evaluation.
+
+        Args:
+          name: of the evaluation set; the names of the files begin with it.
+          total: of `report_metric`.
+          folder: an existing one.
+
+        Returns:
+          The files.
         """
         ...

@@ -1,6 +1,7 @@
 """Image classification with one label an image."""
 
 import contextlib
+import csv
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -11,16 +12,24 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from mobilenets.config.configuration import Configuration
-from mobilenets.data import pipeline
-from mobilenets.data.sources import open_source
+from mobilenets.config.configuration import Configuration, Preprocessing
+from mobilenets.data import pipeline, transforms
+from mobilenets.data.sources import Source, open_source
+from mobilenets.errors import UserError
 from mobilenets.inference import trained
+from mobilenets.metrics.base import Batch
+from mobilenets.metrics.confusion import Confusion, class_accuracies
+from mobilenets.metrics.mistakes import Mistakes
+from mobilenets.metrics.several import Several
+from mobilenets.metrics.top_k import TOP_K
 from mobilenets.networks.architectures import get_spec, replace
 from mobilenets.nn.convnet import ConvNet, frozen_modules, init_variables
 from mobilenets.tasks import pictures
-from mobilenets.tasks.base import Batch, HostBatch, Metrics
+from mobilenets.tasks.base import HostBatch, Metrics
 
 PREDICTIONS_DRAWN = 40
+MISTAKES_DRAWN = 40
+MOST_CLASSES_DRAWN = 200  # more are no picture of the confusion
 
 
 class Classification:
@@ -31,20 +40,19 @@ class Classification:
     """
 
     headline = "top1"
+    metric = TOP_K
 
     def __init__(self, config: Configuration):
         if config.init_from:
             description = trained.describe(config.init_from)
             self.spec = replace(description.spec, **config.model)
-            config = config.model_copy(
-                update={"preprocessing": description.preprocessing}
-            )
+            config = _with_preprocessing(config, description.preprocessing)
         else:
             self.spec = get_spec(**config.model)
-        self._config = config
+        self.config = config
         self._train = open_source(config.dataset, config.dataset.train_split)
-        self._eval = open_source(config.dataset, config.dataset.eval_split)
         self.class_names = self._train.class_names
+        self._evals = _open_evals(config, self.class_names)
         self.model = ConvNet(
             self.spec,
             len(self.class_names),
@@ -52,7 +60,15 @@ class Classification:
             frozen_modules(self.spec, config.trainable_stages),
             remat=config.remat,
         )
-        self.train_size, self.eval_size = len(self._train), len(self._eval)
+        self.train_size = len(self._train)
+        self.eval_sizes = {name: len(source) for name, source in self._evals.items()}
+        self.report_metric = Several(
+            {
+                "means": TOP_K,
+                "confusion": Confusion(len(self.class_names)),
+                "mistakes": Mistakes(MISTAKES_DRAWN),
+            }
+        )
 
     @property
     def data_facts(self) -> dict[str, Any]:
@@ -64,7 +80,7 @@ class Classification:
         """See `trained.Description`."""
         return trained.Description(
             spec=self.spec,
-            preprocessing=self._config.preprocessing,
+            preprocessing=self.config.preprocessing,
             class_names=self.class_names,
         ).model_dump(mode="json")
 
@@ -79,9 +95,9 @@ class Classification:
         The initialisation of EfficientNet, made for a thousand classes, is so wide for
         ten that a short training does not overcome it.
         """
-        if not self._config.init_from:
+        if not self.config.init_from:
             return variables
-        pretrained = trained.load(self._config.init_from)
+        pretrained = trained.load(self.config.init_from)
         params = dict(pretrained.variables["params"])
         if pretrained.description.class_names != self.class_names:
             params["logits"] = jax.tree.map(
@@ -96,21 +112,22 @@ class Classification:
             module = path[0].key
             if module in self.model.frozen:
                 return 0.0
-            return 1.0 if module == "logits" else self._config.optimizer.backbone_rate
+            return 1.0 if module == "logits" else self.config.optimizer.backbone_rate
 
         return jax.tree.map_with_path(rate, params)
 
     def train_batches(self) -> grain.DatasetIterator:
         """See `pipeline.train_batches`."""
-        return pipeline.train_batches(self._train, self._config, self.spec.resolution)
+        return pipeline.train_batches(self._train, self.config, self.spec.resolution)
 
-    def eval_batches(self) -> grain.DatasetIterator:
+    def eval_batches(self, name: str) -> grain.DatasetIterator:
         """See `pipeline.eval_batches`."""
-        return pipeline.eval_batches(self._eval, self._config, self.spec.resolution)
+        source = self._evals[name]
+        return pipeline.eval_batches(source, self.config, self.spec.resolution)
 
     def inputs(self, batch: Batch) -> jax.Array:
         """The images normalised, [N, resolution, resolution, 3] float32."""
-        preprocessing = self._config.preprocessing
+        preprocessing = self.config.preprocessing
         mean, std = jnp.array(preprocessing.mean), jnp.array(preprocessing.std)
         return (batch["image"].astype(jnp.float32) - mean) / std
 
@@ -118,29 +135,10 @@ class Classification:
         """Cross-entropy with smoothed labels (also as "loss"), and "top1"."""
         logits, _ = outputs
         targets = jax.nn.one_hot(batch["label"], logits.shape[-1])
-        targets = optax.smooth_labels(targets, self._config.label_smoothing)
+        targets = optax.smooth_labels(targets, self.config.label_smoothing)
         loss = optax.softmax_cross_entropy(logits, targets).mean()
         top1 = (logits.argmax(-1) == batch["label"]).mean()
         return loss, {"loss": loss, "top1": top1}
-
-    def eval_sums(self, outputs: Any, batch: Batch) -> Metrics:
-        """Sums of the cross-entropy (labels not smoothed), top-1 and top-5 hits."""
-        (logits, _), labels, mask = outputs, batch["label"], batch["mask"]
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-        _, top5 = jax.lax.top_k(logits, min(5, logits.shape[-1]))
-        hits = top5 == labels[:, None]
-        return {
-            "loss": (losses * mask).sum(),
-            "top1": (hits[:, 0] * mask).sum(),
-            "top5": (hits.any(-1) * mask).sum(),
-            "count": mask.sum(),
-        }
-
-    def summarize(self, sums: dict[str, float]) -> dict[str, float]:
-        """Loss, top-1 and top-5 (fractions of 1) and the number of images counted."""
-        count = sums["count"]
-        means = {k: v / count for k, v in sums.items() if k != "count"}
-        return means | {"count": count}
 
     def predictions(self, outputs: Any) -> jax.Array:
         """The probability of each class, [N, classes]."""
@@ -152,7 +150,7 @@ class Classification:
     ) -> None:
         """See `Task.draw_predictions`; mistakes are marked."""
         drawn = []
-        with contextlib.closing(self.eval_batches()) as batches:
+        with contextlib.closing(self.eval_batches("val")) as batches:
             for batch in batches:
                 examples = zip(
                     batch["image"],
@@ -166,3 +164,76 @@ class Classification:
                     break
         if jax.process_index() == 0:
             pictures.draw_predictions(drawn[:PREDICTIONS_DRAWN], self.class_names, path)
+
+    def by_class(self, total: Any) -> dict[str, dict[str, float]]:
+        """How many images each class has, and which part of them is found."""
+        matrix = total["confusion"]
+        counts, accuracies = matrix.sum(1), class_accuracies(matrix)
+        return {
+            name: {"images": float(count), "accuracy": float(accuracy)}
+            for name, count, accuracy in zip(
+                self.class_names, counts, accuracies, strict=True
+            )
+        }
+
+    def write_report(
+        self, name: str, total: Any, folder: pathlib.Path
+    ) -> list[pathlib.Path]:
+        """Confusion matrix (rows are the true classes) and most confident mistakes."""
+        matrix, mistakes = total["confusion"], total["mistakes"]
+        table = folder / f"{name}_confusion.csv"
+        with table.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["true", *self.class_names])
+            writer.writerows(zip(self.class_names, *matrix.T.tolist(), strict=True))
+        written = [table, folder / f"{name}_mistakes.png"]
+        images = [self._eval_image(name, int(i)) for i in mistakes["index"]]
+        pictures.draw_mistakes(images, mistakes, self.class_names, written[-1])
+        if len(self.class_names) <= MOST_CLASSES_DRAWN:
+            written.append(folder / f"{name}_confusion.png")
+            pictures.draw_confusion(matrix, self.class_names, written[-1])
+        return written
+
+    def _eval_image(self, name: str, index: int) -> np.ndarray:
+        """As the network sees it, [resolution, resolution, 3] uint8."""
+        source = self._evals[name]
+        example = source[index]
+        image = transforms.decode(example.image, example.origin, source.upright)
+        return transforms.center_crop(
+            image, self.spec.resolution, self.config.preprocessing
+        )
+
+
+def _with_preprocessing(
+    config: Configuration, preprocessing: Preprocessing
+) -> Configuration:
+    """The configuration with the preprocessing that belongs to the weights.
+
+    Raises:
+      UserError: another one is given.
+    """
+    if config.preprocessing not in (Preprocessing(), preprocessing):
+        raise UserError(
+            "The config is wrong: preprocessing is given, but it is that of the "
+            "weights in init_from: leave it out."
+        )
+    return config.model_copy(update={"preprocessing": preprocessing})
+
+
+def _open_evals(
+    config: Configuration, class_names: tuple[str, ...]
+) -> dict[str, Source]:
+    """The evaluation sets by name: "val", then `config.evals`.
+
+    Raises:
+      UserError: a set is not to be had, or has other classes.
+    """
+    sources = {"val": open_source(config.dataset, config.dataset.eval_split)}
+    for name, chosen in config.evals.items():
+        sources[name] = open_source(chosen.dataset(config.dataset), chosen.split)
+    for name, source in sources.items():
+        if source.class_names != class_names:
+            raise UserError(
+                f"The evaluation set {name} has other classes than the images to train."
+            )
+    return sources

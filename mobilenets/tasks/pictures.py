@@ -8,6 +8,9 @@ import numpy as np
 from matplotlib.figure import Figure  # not pyplot, which has a notebook's own state
 
 COLUMNS = 8
+_RIGHT, _WRONG = "#1a7f37", "#c62828"
+
+Titled = tuple[np.ndarray, str, str]  # image [H, W, 3] uint8, its title and its colour
 
 
 def draw_predictions(
@@ -22,29 +25,88 @@ def draw_predictions(
       class_names: of the classes.
       path: the PNG file to write.
     """
-    rows = math.ceil(len(examples) / COLUMNS)
+    titled: list[Titled] = []
+    for image, label, p in examples:
+        predicted = int(p.argmax())
+        title = f"{class_names[predicted]} {p[predicted]:.0%}"
+        if predicted == label:
+            titled.append((image, title, _RIGHT))
+        else:
+            titled.append((image, f"{title}\ntrue: {class_names[label]}", _WRONG))
+    correct = sum(color == _RIGHT for *_, color in titled)
+    heading = f"{correct} of {len(titled)} right; mistakes in red, with the true class"
+    _draw_images(titled, heading, path)
+
+
+def draw_mistakes(
+    images: Sequence[np.ndarray],
+    mistakes: np.ndarray,
+    class_names: Sequence[str],
+    path: pathlib.Path,
+) -> None:
+    """Draws wrongly predicted images with both classes.
+
+    Args:
+      images: [H, W, 3] uint8, one for each mistake.
+      mistakes: the total of `metrics.mistakes.Mistakes`.
+      class_names: of the classes.
+      path: the PNG file to write.
+    """
+    titled: list[Titled] = []
+    for image, mistake in zip(images, mistakes, strict=True):
+        said, confidence = class_names[mistake["predicted"]], mistake["confidence"]
+        title = f"{said} {confidence:.0%}\ntrue: {class_names[mistake['label']]}"
+        titled.append((image, title, _WRONG))
+    heading = f"The {len(titled)} most confident mistakes" if titled else "No mistakes"
+    _draw_images(titled, heading, path)
+
+
+def draw_confusion(
+    matrix: np.ndarray, class_names: Sequence[str], path: pathlib.Path
+) -> None:
+    """Draws which part of each class is taken for which one.
+
+    Args:
+      matrix: the total of `metrics.confusion.Confusion`.
+      class_names: of the classes.
+      path: the PNG file to write.
+    """
+    classes = len(class_names)
+    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    side = 3 + max(0.4 * min(classes, 20), 0.12 * classes)
+    figure = Figure(figsize=(side + 1, side))
+    axis = figure.subplots()
+    picture = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    figure.colorbar(picture, label="part of the true class", fraction=0.046)
+    ticks, size = range(classes), 9 if classes <= 20 else 5
+    axis.set_xticks(ticks, class_names, rotation=90, fontsize=size)
+    axis.set_yticks(ticks, class_names, fontsize=size)
+    axis.set(xlabel="predicted", ylabel="true")
+    if classes <= 20:  # more numbers than these cannot be read
+        for row, column in zip(*matrix.nonzero(), strict=True):
+            color = "white" if shares[row, column] > 0.5 else "black"
+            text = str(matrix[row, column])
+            axis.text(
+                column, row, text, color=color, fontsize=7, ha="center", va="center"
+            )
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+
+
+def _draw_images(titled: Sequence[Titled], heading: str, path: pathlib.Path) -> None:
+    """Draws framed images with their titles, `COLUMNS` in a row."""
+    rows = max(1, math.ceil(len(titled) / COLUMNS))
     figure = Figure(figsize=(1.6 * COLUMNS, 2.0 * rows + 0.6))
     axes = figure.subplots(rows, COLUMNS, squeeze=False)
-    correct = 0
     for axis in axes.flat:
         axis.set_axis_off()
-    for axis, (image, label, p) in zip(axes.flat, examples, strict=False):
-        predicted = int(p.argmax())
-        right = predicted == label
-        correct += right
-        color = "#1a7f37" if right else "#c62828"
-        title = f"{class_names[predicted]} {p[predicted]:.0%}"
-        if not right:
-            title += f"\ntrue: {class_names[label]}"
+    for axis, (image, title, color) in zip(axes.flat, titled, strict=False):
         axis.imshow(image)
         axis.set_axis_on()
         axis.set(xticks=[], yticks=[])
         axis.set_title(title, fontsize=8, color=color)
         for spine in axis.spines.values():
             spine.set(color=color, linewidth=2.5)
-    figure.suptitle(
-        f"{correct} of {len(examples)} right; mistakes in red, with the true class",
-        fontsize=11,
-    )
+    figure.suptitle(heading, fontsize=11)
     figure.tight_layout()
     figure.savefig(path, dpi=110)

@@ -1,59 +1,67 @@
 """The training of any task. In every step the order is: update, log, evaluate, save."""
 
 import contextlib
+import dataclasses
 import math
 import sys
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import grain
 import jax
+from jax.sharding import Mesh
 
-from mobilenets.config.configuration import Configuration
 from mobilenets.errors import BrokenImage, UserError
-from mobilenets.evaluation.evaluation import Evaluator
+from mobilenets.evaluation.best import best_metric
+from mobilenets.evaluation.evaluator import Evaluator, Results
 from mobilenets.runs import workdir
 from mobilenets.runs.checkpoint import Checkpoints, abstract_like
-from mobilenets.runs.metric_log import MetricLog, draw_training_curves
+from mobilenets.runs.metric_log import MetricLog
+from mobilenets.runs.workdir import Workdir
 from mobilenets.runtime import host_memory, sharding
-from mobilenets.runtime.progress import Results, TrainingProgress, console, report
+from mobilenets.runtime.console import console
 from mobilenets.tasks.base import Metrics, Task
+from mobilenets.training.curves import draw_training_curves
 from mobilenets.training.interrupt import StopRequest
 from mobilenets.training.optimizers import make_optimizer, make_schedule
+from mobilenets.training.progress import TrainingProgress, report
 from mobilenets.training.state import TrainState, create_state
 from mobilenets.training.step import make_train_step
+from mobilenets.training.throughput import Throughput
+
+AfterEvaluation = Callable[[int, Results], None]
 
 
 def train(
     task: Task,
-    config: Configuration,
     directory: str,
-    after_evaluation: Callable[[int, Results], None] = lambda step, results: None,
+    after_evaluation: AfterEvaluation = lambda step, results: None,
 ) -> None:
     """Trains until the last step, from the last checkpoint of the directory if any.
 
     Args:
-      task: made from the configuration.
-      config: what to train.
+      task: what to train; its `config` says how.
       directory: the workdir; everything the run leaves is in it.
       after_evaluation: is told the step and the results. What it raises ends the run,
         which goes on from that step if it is started again.
 
     Raises:
-      UserError: the batch cannot be split over the devices, the directory belongs to
-        another run, the data changed, an image is broken, or the training diverged.
+      UserError: the batch cannot be split over the devices, `best_metric` is not to be
+        had, the directory belongs to another run, the data changed, an image is broken,
+        or the training diverged.
       SystemExit: on Ctrl-C or SIGTERM, after saving; with several processes on SIGTERM
         only.
     """
     console.quiet = jax.process_index() != 0
+    config = task.config
     mesh = sharding.data_mesh(config.batch_size, config.accumulation_steps)
     if config.batch_size > task.train_size:
         raise UserError(
             f"batch_size {config.batch_size} is more than the {task.train_size} images "
             f"to train: use at most --config.batch_size={task.train_size}."
         )
+    best_metric(task)  # before there is a folder with a config that cannot be trained
     files = workdir.claim(directory, config)
-    steps_per_epoch = task.train_size / config.batch_size
     total_steps = config.total_steps(task.train_size)
     with contextlib.ExitStack() as stack:
         checkpoints = stack.enter_context(contextlib.closing(Checkpoints(files)))
@@ -64,102 +72,41 @@ def train(
         if first_step >= total_steps:
             console.print(f"Nothing to do: the run in {files.path} is finished.")
             return
-        init_rng, step_rng = jax.random.split(jax.random.key(config.seed))
-        create, train_step = jitted_functions(
-            task, config, mesh, steps_per_epoch, total_steps
-        )
         batches = stack.enter_context(contextlib.closing(task.train_batches()))
-        if first_step:
-            variables = jax.eval_shape(task.init_variables, init_rng)
-            shapes = jax.eval_shape(create, variables)
-            abstract_state = abstract_like(shapes, sharding.replicated(mesh))
-            state = checkpoints.restore(abstract_state, batches)
-            console.print(f"Going on from step {first_step} of {total_steps}.")
-        else:
-            fresh = jax.jit(task.init_variables)(init_rng)
-            state = create(task.with_pretrained(jax.device_get(fresh)))
-            del fresh
-        evaluator = Evaluator(task, mesh)
+        training = _Training(task, mesh, files, checkpoints, batches)
         log = stack.enter_context(contextlib.closing(MetricLog(files, first_step)))
         stop = stack.enter_context(StopRequest())
         progress = stack.enter_context(TrainingProgress(total_steps, first_step))
-
-        throughput = _Throughput(config.batch_size)
-        previous_metrics: Metrics = {}
-        step, results = first_step, {}
-        for step in range(first_step + 1, total_steps + 1):
-            batch = sharding.to_devices(mesh, next(batches))
-            with jax.profiler.StepTraceAnnotation("train", step_num=step):
-                state, metrics = train_step(state, batch, step_rng)
-            # The host is one step ahead, not more: batches in flight take memory.
-            jax.block_until_ready(previous_metrics)
-            if step == first_step + 2:  # the first one has compiled and ended
-                host_memory.give_back()
-            previous_metrics = metrics
-            throughput.count_step()
-            progress.step(step)
-
-            last = step == total_steps
-            stopping = stop.reached(step) and not last
-            evaluating = last or _is_due(
-                step, config.evaluate_every_epochs * steps_per_epoch
-            )
-            if step % config.log_every_steps == 0 or evaluating or stopping:
-                logged = _finite(metrics, step) | throughput.rate()
-                log.write(step, {f"train/{k}": v for k, v in logged.items()})
-                progress.log(step, logged)
-            score = None
-            if evaluating:
-                try:
-                    results = _evaluate(evaluator, task, state, config, progress, step)
-                except BrokenImage:  # the training until here is not lost
-                    checkpoints.save(step, state, batches, config, task, None)
-                    raise
-                log.write_evaluation(step, results)
-                progress.log_evaluation(step, results)
-                score = results["ema"][task.headline]
-                throughput.restart()
-            if last:  # before the checkpoint that marks the run as finished
-                draw_training_curves(files, task.headline)
-                evaluator.draw_predictions(state.variables(ema=True), files.predictions)
-            if evaluating or stopping:
-                checkpoints.save(step, state, batches, config, task, score)
-            if evaluating:
-                after_evaluation(step, results)
-            if stopping:
-                break
+        last_step = training.run(log, stop, progress, after_evaluation)
         checkpoints.wait()
         best_step = checkpoints.best_step
 
-    if step < total_steps:
-        console.print(f"Stopped and saved at step {step} of {total_steps}.")
+    if last_step < total_steps:
+        console.print(f"Stopped and saved at step {last_step} of {total_steps}.")
         console.print("The same command goes on from there.")
         sys.exit(stop.exit_code)
-    report(f"Finished {total_steps} steps", results, best_step, files)
+    report(f"Finished {total_steps} steps", training.results, best_step, files)
     if stop.signal_number is not None:  # too late for this run, not for what comes next
         sys.exit(stop.exit_code)
 
 
 def jitted_functions(
-    task: Task,
-    config: Configuration,
-    mesh: jax.sharding.Mesh,
-    steps_per_epoch: float,
-    total_steps: int,
+    task: Task, mesh: Mesh
 ) -> tuple[jax.stages.Wrapped, jax.stages.Wrapped]:
     """(variables) -> `TrainState`, and (state, batch, key) -> (new state, metrics).
 
     The update writes the new state in place of the old one.
 
     Args:
-      task: made from the configuration.
-      config: of the run.
+      task: what is trained.
       mesh: see `sharding.data_mesh`.
-      steps_per_epoch: may be a fraction.
-      total_steps: of the run.
     """
+    config = task.config
     schedule = make_schedule(
-        config.schedule, config.optimizer.learning_rate, steps_per_epoch, total_steps
+        config.schedule,
+        config.optimizer.learning_rate,
+        task.train_size / config.batch_size,
+        config.total_steps(task.train_size),
     )
     optimizer = make_optimizer(config.optimizer, schedule, task.relative_rates)
     everywhere = sharding.replicated(mesh)
@@ -167,7 +114,7 @@ def jitted_functions(
         lambda variables: create_state(variables, optimizer), out_shardings=everywhere
     )
     update = jax.jit(
-        make_train_step(task, optimizer, schedule, config),
+        make_train_step(task, optimizer, schedule),
         in_shardings=(everywhere, sharding.by_example(mesh), everywhere),
         out_shardings=everywhere,
         donate_argnums=0,
@@ -175,7 +122,172 @@ def jitted_functions(
     return create, update
 
 
-def _is_due(step: int, period: float) -> bool:
+@dataclasses.dataclass(frozen=True)
+class _Due:
+    """What follows an update.
+
+    Args:
+      evaluation: a period has ended, or the run has.
+      end: it was the last update of the run.
+      stop: somebody wishes to stop before the end.
+      log: the metrics of the update are logged.
+    """
+
+    evaluation: bool
+    end: bool
+    stop: bool
+    log: bool
+
+
+class _Training:
+    """A run while it is trained: its state, and what is done in a step.
+
+    Args:
+      task: what is trained.
+      mesh: of the devices.
+      files: of the run.
+      checkpoints: the run goes on from the latest, if there is one.
+      batches: a new iterator; it is moved to where the run goes on.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        mesh: Mesh,
+        files: Workdir,
+        checkpoints: Checkpoints,
+        batches: grain.DatasetIterator,
+    ):
+        self.results: Results = {}  # of the latest evaluation
+        self._task, self._mesh, self._files = task, mesh, files
+        self._config = task.config
+        self._checkpoints, self._batches = checkpoints, batches
+        self._first_step = checkpoints.latest_step or 0
+        self._total_steps = self._config.total_steps(task.train_size)
+        self._evaluator = Evaluator(task, mesh)
+        self._best = best_metric(task)
+        self._throughput = Throughput(self._config.batch_size)
+        init_rng, self._rng = jax.random.split(jax.random.key(self._config.seed))
+        create, self._train_step = jitted_functions(task, mesh)
+        self._state = (
+            self._restored(create)
+            if self._first_step
+            else self._created(create, init_rng)
+        )
+        self._metrics: Metrics = {}  # of the latest update
+
+    def run(
+        self,
+        log: MetricLog,
+        stop: StopRequest,
+        progress: TrainingProgress,
+        after_evaluation: AfterEvaluation,
+    ) -> int:
+        """Trains to the end, or until somebody wishes to stop; saved are both.
+
+        Returns:
+          The last step.
+        """
+        for step in range(self._first_step + 1, self._total_steps + 1):
+            self._update(step)
+            progress.step(step)
+            due = self._due(step, stop)
+            if due.log:
+                self._log(step, log, progress)
+            if due.evaluation:
+                self._evaluate(step, log, progress)
+            if due.end:  # before the checkpoint that marks the run as finished
+                self._draw()
+            if due.evaluation:
+                self._save(step, self._best.score(self.results))
+                after_evaluation(step, self.results)
+            elif due.stop:
+                self._save(step, None)
+            if due.stop:
+                return step
+        return self._total_steps
+
+    def _restored(self, create: jax.stages.Wrapped) -> TrainState:
+        """The state of the latest checkpoint; moves the batches to its position."""
+        variables = jax.eval_shape(self._task.init_variables, jax.random.key(0))
+        shapes = jax.eval_shape(create, variables)
+        abstract_state = abstract_like(shapes, sharding.replicated(self._mesh))
+        state = self._checkpoints.restore(abstract_state, self._batches)
+        console.print(f"Going on from step {self._first_step} of {self._total_steps}.")
+        return state
+
+    def _created(self, create: jax.stages.Wrapped, rng: jax.Array) -> TrainState:
+        """The state before the first step."""
+        fresh = jax.jit(self._task.init_variables)(rng)
+        return create(self._task.with_pretrained(jax.device_get(fresh)))
+
+    def _due(self, step: int, stop: StopRequest) -> _Due:
+        """What follows the update of this step."""
+        end = step == self._total_steps
+        epoch = self._task.train_size / self._config.batch_size
+        evaluation = end or _period_ends(
+            step, self._config.evaluate_every_epochs * epoch
+        )
+        stops = stop.reached(step) and not end
+        log = step % self._config.log_every_steps == 0 or evaluation or stops
+        return _Due(evaluation=evaluation, end=end, stop=stops, log=log)
+
+    def _update(self, step: int) -> None:
+        """Trains on the next batch."""
+        batch = sharding.to_devices(self._mesh, next(self._batches))
+        before = self._metrics
+        with jax.profiler.StepTraceAnnotation("train", step_num=step):
+            self._state, self._metrics = self._train_step(self._state, batch, self._rng)
+        # The host is one step ahead, not more: batches in flight take memory.
+        jax.block_until_ready(before)
+        if step == self._first_step + 2:  # the first one has compiled and ended
+            host_memory.give_back()
+        self._throughput.count_step()
+
+    def _log(self, step: int, log: MetricLog, progress: TrainingProgress) -> None:
+        """Logs the metrics of the update, and the throughput."""
+        logged = _finite(self._metrics, step) | self._throughput.rate()
+        log.write(step, {f"train/{name}": value for name, value in logged.items()})
+        progress.log(step, logged)
+
+    def _evaluate(self, step: int, log: MetricLog, progress: TrainingProgress) -> None:
+        """Evaluates the raw and the averaged weights on every set; logs the results."""
+        state = self._state
+        weights = {"raw": state.variables(ema=False), "ema": state.variables(ema=True)}
+        try:
+            with progress.evaluation(self._evaluator.batches) as on_batch:
+                self.results = self._evaluator.evaluate(weights, on_batch)
+        except BrokenImage:  # the training until here is not lost
+            self._save(step, None)
+            raise
+        named = {
+            f"{set_name}/{name}/{metric}": value
+            for set_name, of_set in self.results.items()
+            for name, metrics in of_set.items()
+            for metric, value in metrics.items()
+        }
+        log.write(step, _finite(named, step))
+        progress.log_evaluation(step, self.results)
+        self._throughput.restart()
+
+    def _draw(self) -> None:
+        """Draws the pictures of a finished run."""
+        sets = self._task.eval_sizes
+        draw_training_curves(self._files, self._task.headline, sets)
+        variables = self._state.variables(ema=True)
+        self._evaluator.draw_predictions(variables, self._files.predictions)
+
+    def _save(self, step: int, score: float | None) -> None:
+        """Saves a checkpoint in the background."""
+        run = {
+            "config": self._config.model_dump(mode="json"),
+            "data_facts": self._task.data_facts,
+            "description": self._task.description,
+        }
+        self._checkpoints.save(step, self._state, self._batches, run, score)
+
+
+def _period_ends(step: int, period: float) -> bool:
     """Whether a multiple of the period, which need not be whole, ends in this step."""
     return math.floor(step / period) > math.floor((step - 1) / period)
 
@@ -196,45 +308,3 @@ def _finite(metrics: Mapping[str, Any], step: int) -> dict[str, float]:
                 "new --workdir; the checkpoints so far are kept."
             )
     return values
-
-
-def _evaluate(
-    evaluator: Evaluator,
-    task: Task,
-    state: TrainState,
-    config: Configuration,
-    progress: TrainingProgress,
-    step: int,
-) -> Results:
-    """The metrics of the raw and of the averaged weights."""
-    weights = {"raw": state.variables(ema=False), "ema": state.variables(ema=True)}
-    batches = math.ceil(task.eval_size / config.batch_size)
-    with progress.evaluation(batches) as on_batch:
-        results = evaluator.evaluate(weights, on_batch)
-    return {name: _finite(metrics, step) for name, metrics in results.items()}
-
-
-class _Throughput:
-    """Images a second since the last reading, without compilation and evaluation."""
-
-    def __init__(self, batch_size: int):
-        self._batch_size = batch_size
-        self.restart()
-
-    def restart(self) -> None:
-        """The clock starts when the next step, which may compile, is done."""
-        self._steps = -1
-
-    def count_step(self) -> None:
-        self._steps += 1
-        if self._steps == 0:
-            self._start = time.perf_counter()
-
-    def rate(self) -> dict[str, float]:
-        """{"images_per_second"}, or nothing if no step was timed."""
-        if self._steps < 1:
-            return {}
-        seconds = time.perf_counter() - self._start
-        rate = self._steps * self._batch_size / seconds
-        self._steps, self._start = 0, time.perf_counter()
-        return {"images_per_second": rate}

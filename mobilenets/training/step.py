@@ -1,19 +1,18 @@
-"""The functions that run on the accelerator: an update, an evaluation, a prediction.
+"""The update, which runs on the accelerator.
 
-All are pure; the caller compiles them and chooses the shardings. A batch is one global
+It is pure; the caller compiles it and chooses the shardings. A batch is one global
 array sharded over the devices, so that means over it, the batch norms' included, are
 means over all devices: no collective is written by hand.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from mobilenets.config.configuration import Configuration
-from mobilenets.tasks.base import Batch, Metrics, Task
+from mobilenets.metrics.base import Batch
+from mobilenets.tasks.base import Metrics, Task
 from mobilenets.training.state import TrainState
 
 
@@ -21,7 +20,6 @@ def make_train_step(
     task: Task,
     optimizer: optax.GradientTransformation,
     schedule: optax.Schedule,
-    config: Configuration,
 ) -> Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]:
     """Builds the update from one batch and the run's random key.
 
@@ -29,7 +27,7 @@ def make_train_step(
     With accumulation the parts of the batch pass one after the other: gradients and
     metrics are their means, the batch norms see a part at a time.
     """
-    parts = config.accumulation_steps
+    parts = task.config.accumulation_steps
 
     def loss_and_updates(params, batch_stats, part, rng):
         # Nothing flows back to what is not trained: a gradient of 0 that costs nothing.
@@ -70,7 +68,7 @@ def make_train_step(
 
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        decay = ema_decay_at(state.step, config.ema_decay)
+        decay = ema_decay_at(state.step, task.config.ema_decay)
         # In this form an average of equal values is that value, and one without decay
         # is the new value, to the bit.
         ema = jax.tree.map(
@@ -95,26 +93,6 @@ def ema_decay_at(step: jax.Array, ema_decay: float) -> jax.Array:
     `tf.train.ExponentialMovingAverage`.
     """
     return jnp.minimum(ema_decay, (1.0 + step) / (10.0 + step))
-
-
-def make_eval_step(task: Task) -> Callable[[Any, Batch], Metrics]:
-    """Builds the evaluation of one batch: sums over its real examples."""
-
-    def eval_step(variables, batch):
-        outputs = task.model.apply(variables, task.inputs(batch), train=False)
-        return task.eval_sums(outputs, batch)
-
-    return eval_step
-
-
-def make_predict_step(task: Task) -> Callable[[Any, Batch], Any]:
-    """Builds the prediction for one batch, the task's own `predictions`."""
-
-    def predict_step(variables, batch):
-        outputs = task.model.apply(variables, task.inputs(batch), train=False)
-        return task.predictions(outputs)
-
-    return predict_step
 
 
 def _split(x: jax.Array, parts: int) -> jax.Array:

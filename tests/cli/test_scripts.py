@@ -109,7 +109,7 @@ def test_a_config_from_training_to_evaluation(tmp_path):
         )
         assert evaluated.returncode == 0, evaluated.stderr
         cells = [cell.strip() for cell in evaluated.stdout.splitlines()[-2].split("│")]
-        assert cells[1:3] == [weights, f"{last[f'eval/{weights}/loss']:.4f}"]
+        assert cells[1:3] == [weights, f"{last[f'val/{weights}/loss']:.4f}"]
         assert cells[-2] == "40"
 
     again = run("train.py", config, f"--workdir={workdir}")

@@ -15,7 +15,7 @@ from mobilenets.config import configuration
 from mobilenets.data import transforms
 from mobilenets.data.prepare import prepare
 from mobilenets.data.sources import open_source
-from mobilenets.evaluation.evaluation import evaluate_run
+from mobilenets.evaluation.run import evaluate_run
 from mobilenets.tasks.registry import make_task
 from mobilenets.training.loop import train
 
@@ -124,20 +124,20 @@ def test_the_recipe_of_mobilenet_v2_trains_and_evaluates(data_dir, tmp_path):
     """8 images in batches of 4 are 2 steps; of 5 validation images none is left out."""
     settings = config(data_dir)
     task = make_task(settings)
-    train(task, settings, str(tmp_path))
+    train(task, str(tmp_path))
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
     records = [json.loads(line) for line in lines]
     losses = {r["step"]: r["train/loss"] for r in records if "train/loss" in r}
-    evaluations = [r for r in records if "eval/raw/count" in r]
+    evaluations = [r for r in records if "val/raw/count" in r]
     assert list(losses) == [1, 2]
     assert [e["step"] for e in evaluations] == [2]
-    assert evaluations[0]["eval/raw/count"] == evaluations[0]["eval/ema/count"] == 5
+    assert evaluations[0]["val/raw/count"] == evaluations[0]["val/ema/count"] == 5
     # Two steps teach nothing about 1000 classes.
-    assert evaluations[0]["eval/raw/loss"] == pytest.approx(np.log(1000), rel=0.05)
+    assert evaluations[0]["val/raw/loss"] == pytest.approx(np.log(1000), rel=0.05)
 
-    again = evaluate_run(task, settings, str(tmp_path), ema=True, best=True)
+    again = evaluate_run(task, str(tmp_path)).results["val"]["ema"]
     assert again["count"] == 5
-    assert again["loss"] == pytest.approx(evaluations[0]["eval/ema/loss"], rel=1e-5)
+    assert again["loss"] == pytest.approx(evaluations[0]["val/ema/loss"], rel=1e-5)
 
 
 def test_a_data_set_is_prepared_once(data_dir, capsys):

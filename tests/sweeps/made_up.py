@@ -8,7 +8,7 @@ from mobilenets.sweeps.results import Result
 
 def result(number: int, accuracy: float | None = 0.8, **changes: Any) -> Result:
     """A finished point with two evaluations, but for the changes."""
-    key, records = "eval/ema/top1", []
+    key, records = "val/ema/top1", []
     if accuracy is not None:
         records = [{"step": 5, key: accuracy / 2}, {"step": 10, key: accuracy}]
     facts: dict[str, Any] = {

@@ -51,7 +51,7 @@ def test_a_cost_that_all_have_in_common_is_not_drawn():
 
 
 def test_one_evaluation_makes_no_curve():
-    results = [result(i, records=[{"step": 5, "eval/ema/top1": 0.5}]) for i in range(2)]
+    results = [result(i, records=[{"step": 5, "val/ema/top1": 0.5}]) for i in range(2)]
     assert "training_curves" not in drawn(results)
 
 
@@ -193,7 +193,7 @@ def test_the_curve_of_an_entry_is_of_the_steps_that_its_seeds_share():
         result(
             i,
             values={"seed": i},
-            records=[{"step": s, "eval/ema/top1": v} for s, v in log.items()],
+            records=[{"step": s, "val/ema/top1": v} for s, v in log.items()],
         )
         for i, log in enumerate(logs)
     ]

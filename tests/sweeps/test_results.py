@@ -41,8 +41,8 @@ def test_what_has_happened_is_read_from_the_folder(tmp_path):
     files.begin(0, files.sweep.points[0])
     records = [
         {"step": 10, "train/loss": 2.0},
-        {"step": 20, "eval/ema/top1": 0.5, "eval/raw/top1": 0.9},
-        {"step": 40, "eval/ema/top1": 0.75, "eval/raw/top1": 0.8},
+        {"step": 20, "val/ema/top1": 0.5, "val/raw/top1": 0.9},
+        {"step": 40, "val/ema/top1": 0.75, "val/raw/top1": 0.8},
         {"step": 50, "train/loss": 1.0},
     ]
     lines = [json.dumps(record) + "\n" for record in records]

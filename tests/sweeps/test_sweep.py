@@ -130,7 +130,7 @@ def test_every_point_is_trained_as_train_py_does(undisturbed):
     assert len({json.dumps(logged(result)) for result in undisturbed}) == POINTS
     result = undisturbed[2]
     assert result.total_steps == result.records[-1]["step"] == STEPS
-    assert result.accuracy == result.records[-1]["eval/ema/top1"]
+    assert result.accuracy == result.records[-1]["val/ema/top1"]
     words = result.command.replace("python", sys.executable, 1)
     subprocess.run(words, shell=True, cwd=ROOT, check=True, capture_output=True)
     folder = result.workdir.parents[1] / "by_itself" / result.workdir.name

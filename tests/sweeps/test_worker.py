@@ -32,13 +32,14 @@ def work(tmp_path, monkeypatch):
         }
         files = results.claim(str(tmp_path / "sweep"), Sweep(**(values | changes)))
 
-        def train(task, config, directory, after_evaluation):
+        def train(task, directory, after_evaluation):
+            config = task.config
             total = config.total_steps(task.train_size)
             for i, step in enumerate((10, 20, total)):
                 top1 = accuracy(config.model["width_multiplier"], i)
                 with (pathlib.Path(directory) / "metrics.jsonl").open("a") as file:
-                    file.write(json.dumps({"step": step, "eval/ema/top1": top1}) + "\n")
-                after_evaluation(step, {"ema": {"top1": top1}})
+                    file.write(json.dumps({"step": step, "val/ema/top1": top1}) + "\n")
+                after_evaluation(step, {"val": {"ema": {"top1": top1}}})
 
         monkeypatch.setattr(worker.loop, "train", train)
         worker.main(str(files.path), files.storage_url, os.getppid())

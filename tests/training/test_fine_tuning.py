@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -12,7 +13,7 @@ from configs import finetune, quickstart
 from docs import fine_tuning
 from mobilenets import UserError, get_spec
 from mobilenets.config import configuration
-from mobilenets.evaluation.evaluation import evaluate_run
+from mobilenets.evaluation.run import evaluate_run
 from mobilenets.inference import trained
 from mobilenets.nn.convnet import frozen_modules
 from mobilenets.runs.metric_log import read_metrics
@@ -50,7 +51,7 @@ def run(config, workdir):
     task = make_task(config)
     fresh = jax.device_get(jax.jit(task.init_variables)(jax.random.key(0)))
     before = task.with_pretrained(fresh)
-    train(task, config, str(workdir))
+    train(task, str(workdir))
     return before, trained.load(str(workdir)), read_metrics(workdir / "metrics.jsonl")
 
 
@@ -113,7 +114,7 @@ def first_step(task, config):
     optimizer = make_optimizer(config.optimizer, schedule, task.relative_rates)
     fresh = jax.device_get(jax.jit(task.init_variables)(jax.random.key(0)))
     state = create_state(task.with_pretrained(fresh), optimizer)
-    update = make_train_step(task, optimizer, schedule, config)
+    update = make_train_step(task, optimizer, schedule)
     step = functools.partial(update, rng=jax.random.key(1))
     rng = np.random.default_rng(0)
     batch = {
@@ -216,8 +217,8 @@ def test_an_interrupted_run_ends_as_one_that_was_not(weights, tmp_path):
     batches = task.train_batches()
     task.train_batches = lambda: Interrupted(batches, 2, sigterm)
     with pytest.raises(SystemExit):
-        train(task, config, str(tmp_path / "parts"))
-    train(make_task(config), config, str(tmp_path / "parts"))
+        train(task, str(tmp_path / "parts"))
+    train(make_task(config), str(tmp_path / "parts"))
     parts = trained.load(str(tmp_path / "parts"))
     assert changed_modules(whole.variables, parts.variables) == set()
 
@@ -231,10 +232,25 @@ def test_a_run_is_evaluated_with_its_own_weights_only(weights, tmp_path):
     )
     trained.save(dataclasses.replace(net, description=other), str(tmp_path / "other"))
     task = make_task(make_config(tmp_path / "other", trainable_stages=0))
-    with pytest.raises(UserError, match="preprocessing is not that of the run: give"):
-        evaluate_run(task, config, str(tmp_path / "run"), ema=True, best=True)
-    with pytest.raises(UserError, match="preprocessing is not that of the run: give"):
-        train(task, config, str(tmp_path / "run"))
+    with pytest.raises(UserError, match=r"differs in preprocessing\.crop_fraction"):
+        evaluate_run(task, str(tmp_path / "run"))
+    with pytest.raises(UserError, match=r"differs in init_from .*preprocessing\.mean"):
+        train(task, str(tmp_path / "run"))
+
+
+def test_a_run_is_refused_where_its_weights_have_become_others(weights, tmp_path):
+    folder = tmp_path / "weights"
+    shutil.copytree(weights, folder)
+    config = make_config(folder, trainable_stages=0)
+    run(config, tmp_path / "run")
+    described = json.loads((folder / "network.json").read_text())
+    described["spec"]["bn_epsilon"] *= 2
+    (folder / "network.json").write_text(json.dumps(described))
+    task = make_task(config)
+    with pytest.raises(UserError, match="The spec is not that of the run: give"):
+        evaluate_run(task, str(tmp_path / "run"))
+    with pytest.raises(UserError, match="The spec is not that of the run: give"):
+        train(task, str(tmp_path / "run"))
 
 
 def test_the_resolution_may_be_another(weights):
@@ -277,9 +293,9 @@ def test_real_weights_beat_random_ones_by_far(tmp_path):
         config.model.resolution = 96
         config.epochs = 2.0
         config = configuration.check(config)
-        train(make_task(config), config, str(tmp_path / f"run_{weights}"))
+        train(make_task(config), str(tmp_path / f"run_{weights}"))
         *_, last = read_metrics(tmp_path / f"run_{weights}/metrics.jsonl")
-        top1[weights] = last["eval/raw/top1"]
+        top1[weights] = last["val/raw/top1"]
     assert top1["pretrained"] > top1["random"] + 0.25, top1
 
 

@@ -86,8 +86,8 @@ def test_metrics_are_written_once(runs):
     assert [r["step"] for r in two] == [1, 2, 2]
     for a, b in zip(one, two, strict=True):
         shared = set(a) & set(b) - {"train/images_per_second"}
-        assert {"train/loss", "eval/ema/top1"} & shared
+        assert {"train/loss", "val/ema/top1"} & shared
         assert {k: b[k] for k in shared} == pytest.approx(
             {k: a[k] for k in shared}, rel=1e-5, abs=1e-5
         )
-    assert two[-1]["eval/raw/count"] == two[-1]["eval/ema/count"] == 40
+    assert two[-1]["val/raw/count"] == two[-1]["val/ema/count"] == 40

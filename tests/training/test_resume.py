@@ -113,7 +113,7 @@ def assert_same_bits(a, b):
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
     directory = tmp_path_factory.mktemp("uninterrupted")
-    train(make_small_task(make_config()), make_config(), str(directory))
+    train(make_small_task(make_config()), str(directory))
     return directory
 
 
@@ -123,15 +123,15 @@ def resumed(request, tmp_path_factory):
     config, directory = make_config(), tmp_path_factory.mktemp("resumed")
     if request.param == "SIGTERM":
         with pytest.raises(SystemExit) as end:
-            train(make_small_task(config, 5, sigterm), config, str(directory))
+            train(make_small_task(config, 5, sigterm), str(directory))
         assert end.value.code == 143
         assert kept_steps(directory) == {3, 5}
     else:
         with pytest.raises(MemoryError):
-            train(make_small_task(config, 5, crash), config, str(directory))
+            train(make_small_task(config, 5, crash), str(directory))
         assert kept_steps(directory) == {3}
         assert read_metrics(directory / "metrics.jsonl")[-1]["step"] == 4
-    train(make_small_task(config), config, str(directory))
+    train(make_small_task(config), str(directory))
     return directory
 
 
@@ -160,14 +160,14 @@ def test_every_step_is_logged_once_with_the_same_numbers(uninterrupted, resumed)
     assert {r["step"] for r in found} - {5} == {r["step"] for r in expected}
     assert len(found) == len({r["step"] for r in found})
     assert [r for r in found if r["step"] != 5] == expected
-    assert logged(resumed, "eval/") == logged(uninterrupted, "eval/")
-    assert [r["step"] for r in logged(resumed, "eval/")] == [3, 6, 9, 12]
-    assert {r["eval/ema/count"] for r in logged(resumed, "eval/")} == {40}
+    assert logged(resumed, "val/") == logged(uninterrupted, "val/")
+    assert [r["step"] for r in logged(resumed, "val/")] == [3, 6, 9, 12]
+    assert {r["val/ema/count"] for r in logged(resumed, "val/")} == {40}
 
 
 def test_a_finished_run_is_left_as_it_is(uninterrupted, capsys):
     before = contents(uninterrupted)
-    train(make_small_task(make_config()), make_config(), str(uninterrupted))
+    train(make_small_task(make_config()), str(uninterrupted))
     assert "Nothing to do" in capsys.readouterr().out
     assert contents(uninterrupted) == before
 
@@ -175,7 +175,7 @@ def test_a_finished_run_is_left_as_it_is(uninterrupted, capsys):
 def test_a_wish_to_stop_in_the_last_step_is_not_lost(uninterrupted, tmp_path, capsys):
     config = make_config()
     with pytest.raises(SystemExit) as end:
-        train(make_small_task(config, TOTAL_STEPS, sigterm), config, str(tmp_path))
+        train(make_small_task(config, TOTAL_STEPS, sigterm), str(tmp_path))
     assert end.value.code == 143  # a loop over runs, of a shell or a sweep, ends there
     assert "Finished 12 steps" in capsys.readouterr().out
     assert_same_bits(saved_state(tmp_path)[0], saved_state(uninterrupted)[0])
@@ -191,24 +191,22 @@ def test_what_an_evaluation_is_followed_by_may_end_the_run(tmp_path):
 
     config = make_config()
     with pytest.raises(MemoryError):
-        train(make_small_task(config), config, str(tmp_path), after_evaluation)
-    train(
-        make_small_task(config), config, str(tmp_path), lambda *e: told.append(top1(*e))
-    )
+        train(make_small_task(config), str(tmp_path), after_evaluation)
+    train(make_small_task(config), str(tmp_path), lambda *e: told.append(top1(*e)))
     records = read_metrics(tmp_path / "metrics.jsonl")
-    logged = [(r["step"], r["eval/ema/top1"]) for r in records if "eval/ema/top1" in r]
+    logged = [(r["step"], r["val/ema/top1"]) for r in records if "val/ema/top1" in r]
     assert told == logged and [step for step, _ in told] == [3, 6, 9, 12]
 
 
 def top1(step, results):
-    return step, results["ema"]["top1"]
+    return step, results["val"]["ema"]["top1"]
 
 
 def test_another_config_is_refused(uninterrupted):
     before = contents(uninterrupted)
     config = make_config(epochs=3.0, ema_decay=0.5)
     with pytest.raises(UserError) as error:
-        train(make_small_task(config), config, str(uninterrupted))
+        train(make_small_task(config), str(uninterrupted))
     assert "epochs (2.0 there, 3.0 given)" in str(error.value)
     assert "ema_decay (0.99 there, 0.5 given)" in str(error.value)
     assert "batch_size" not in str(error.value)
@@ -222,10 +220,10 @@ def test_a_run_may_go_on_with_the_other_remat(tmp_path):
     other = make_config(optimizer={"name": "sgd"}, remat=True)
     assert make_small_task(other).model.remat
     whole, in_two = tmp_path / "whole", tmp_path / "in_two"
-    train(make_small_task(config), config, str(whole))
+    train(make_small_task(config), str(whole))
     with pytest.raises(SystemExit):
-        train(make_small_task(other, 5, sigterm), other, str(in_two))
-    train(make_small_task(config), config, str(in_two))
+        train(make_small_task(other, 5, sigterm), str(in_two))
+    train(make_small_task(config), str(in_two))
     expected, _ = saved_state(whole, config)
     state, _ = saved_state(in_two, config)
     assert state.step == TOTAL_STEPS
@@ -239,7 +237,7 @@ def test_other_images_are_refused(uninterrupted, tmp_path):
     task.train_size += 1
     shutil.copytree(uninterrupted, tmp_path / "run")
     with pytest.raises(UserError, match="its train_size changed"):
-        train(task, config, str(tmp_path / "run"))
+        train(task, str(tmp_path / "run"))
 
 
 def test_a_loss_that_is_not_a_number_ends_the_run(tmp_path):
@@ -251,7 +249,7 @@ def test_a_loss_that_is_not_a_number_ends_the_run(tmp_path):
         evaluate_every_epochs=1 / 6,
     )
     with pytest.raises(UserError, match=r"is nan at step 2: the training diverged"):
-        train(make_small_task(config), config, str(tmp_path))
+        train(make_small_task(config), str(tmp_path))
     assert kept_steps(tmp_path) == {1}
     assert {r["step"] for r in read_metrics(tmp_path / "metrics.jsonl")} == {1, 2}
 
@@ -267,7 +265,7 @@ def test_the_latest_and_the_best_checkpoint_are_kept(tmp_path):
     kept = []
     scores = {1: None, 2: 0.2, 3: 0.9, 4: 0.9, 5: 0.5, 6: None, 7: 0.1}
     for step, score in scores.items():
-        checkpoints.save(step, state, batches, config, task, score)
+        checkpoints.save(step, state, batches, {}, score)
         checkpoints.wait()
         kept.append((kept_steps(tmp_path), checkpoints.best_step))
     checkpoints.close()
@@ -295,14 +293,14 @@ def test_an_image_that_breaks_an_evaluation_costs_no_training(uninterrupted, tmp
     config, task = make_config(), make_small_task(make_config())
     whole = task.eval_batches
 
-    def broken():
+    def broken(name):
         raise BrokenImage("Cannot decode the image bad.jpg: it is cut off.")
 
     task.eval_batches = broken
     with pytest.raises(UserError, match=r"Cannot decode the image bad\.jpg"):
-        train(task, config, str(tmp_path))
+        train(task, str(tmp_path))
     assert kept_steps(tmp_path) == {3}  # where the first evaluation was due
     task.eval_batches = whole
-    train(make_small_task(config), config, str(tmp_path))
+    train(make_small_task(config), str(tmp_path))
     expected, _ = saved_state(uninterrupted)
     assert_same_bits(saved_state(tmp_path)[0], expected)

@@ -12,11 +12,12 @@ from jax.sharding import AxisType
 from configs import quickstart
 from mobilenets import UserError, create_model
 from mobilenets.config import configuration
+from mobilenets.evaluation.evaluator import make_eval_step
 from mobilenets.runtime import sharding
 from mobilenets.tasks.registry import make_task
 from mobilenets.training.optimizers import make_optimizer
 from mobilenets.training.state import create_state
-from mobilenets.training.step import ema_decay_at, make_eval_step, make_train_step
+from mobilenets.training.step import ema_decay_at, make_train_step
 
 LEARNING_RATE = 0.1
 
@@ -63,7 +64,7 @@ def run_steps(config, batches, dropout_rate=0.0, devices=1):
 
     optimizer = make_optimizer(config.optimizer, schedule)
     step = jax.jit(
-        make_train_step(task, optimizer, schedule, config),
+        make_train_step(task, optimizer, schedule),
         in_shardings=(everywhere, sharding.by_example(mesh), everywhere),
         out_shardings=everywhere,
     )
@@ -94,44 +95,9 @@ def test_label_smoothing_worked_by_hand():
     assert metrics["top1"] == 1.0
 
 
-def test_evaluation_sums_ignore_the_masked_rows():
-    task = make_task(make_config(label_smoothing=0.3))
-    logits = jnp.log(
-        jnp.array(
-            [
-                [1.0, 2.0, 3.0, 4.0, 5.0, 25.0],  # right: 25 / 40
-                [1.0, 20.0, 3.0, 4.0, 5.0, 7.0],  # the third of six: 5 / 40
-                [1.0, 20.0, 3.0, 4.0, 5.0, 7.0],  # the last: 1 / 40
-                [1.0, 2.0, 3.0, 4.0, 5.0, 25.0],  # right, but masked
-            ]
-        )
-    )
-    batch = {
-        "label": jnp.array([5, 4, 0, 5]),
-        "mask": jnp.array([1.0, 1.0, 1.0, 0.0]),
-    }
-    sums = task.eval_sums((logits, {}), batch)
-    by_hand = {
-        "loss": math.log(40 / 25) + math.log(40 / 5) + math.log(40),
-        "top1": 1,
-        "top5": 2,
-        "count": 3,
-    }
-    assert {k: float(v) for k, v in sums.items()} == pytest.approx(by_hand, rel=1e-6)
-    found = task.summarize({"loss": 3.0, "top1": 1.0, "top5": 2.0, "count": 4.0})
-    assert found == {"loss": 0.75, "top1": 0.25, "top5": 0.5, "count": 4.0}
-
-
-def test_fewer_than_five_classes_are_all_in_the_top_five():
-    task = make_task(make_config())
-    batch = {"label": jnp.array([0, 1]), "mask": jnp.ones(2)}
-    sums = task.eval_sums((jnp.array([[0.0, 1.0, 2.0]] * 2), {}), batch)
-    assert (sums["top1"], sums["top5"], sums["count"]) == (0, 2, 2)
-
-
 def test_a_masked_image_changes_no_evaluation():
     task = make_small_task(make_config())
-    eval_step = jax.jit(make_eval_step(task))
+    eval_step = jax.jit(make_eval_step(task, task.metric))
     variables = task.init_variables(jax.random.key(0))
     batch = make_batch(8) | {"mask": np.float32([1] * 5 + [0] * 3)}
     other = jax.tree.map(np.copy, batch)

@@ -11,7 +11,7 @@ from mobilenets.sweeps.report import labels, panels
 from mobilenets.sweeps.report.entries import Entry, front
 from mobilenets.sweeps.report.looks import SEQUENCE, Looks
 
-TOP1 = "eval/ema/top1"  # in what a training logs: accuracy of the averaged weights
+TOP1 = "val/ema/top1"  # in what a training logs: accuracy of the averaged weights
 
 
 @dataclasses.dataclass(frozen=True)

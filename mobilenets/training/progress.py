@@ -1,18 +1,16 @@
-"""What a person sees of a run: a progress bar, messages and the table at the end."""
+"""What a person sees of a training: a progress bar, lines and the tables at the end."""
 
 import contextlib
 import time
 from collections.abc import Callable, Iterator
 
-import rich.console
 import rich.progress
 import rich.table
 
+from mobilenets.evaluation.evaluator import Results
+from mobilenets.evaluation.tables import number, print_results, title
 from mobilenets.runs.workdir import Workdir
-
-console = rich.console.Console(highlight=False, soft_wrap=True)
-
-Results = dict[str, dict[str, float]]  # metrics by the name of the weights
+from mobilenets.runtime.console import console
 
 
 class TrainingProgress:
@@ -70,14 +68,16 @@ class TrainingProgress:
         self._bar.remove_task(task)
 
     def log_evaluation(self, step: int, results: Results) -> None:
-        """Prints the results in a line."""
-        numbers = "  ".join(
-            f"{weights}: {_number(name, value)} {title(name)}"
-            for weights, metrics in results.items()
-            for name, value in metrics.items()
-            if name not in ("loss", "count")
-        )
-        console.print(f"step {step}/{self._total_steps}  {numbers}")
+        """Prints the results in a line for each evaluation set."""
+        for set_name, of_set in results.items():
+            numbers = "  ".join(
+                f"{weights}: {number(name, value)} {title(name)}"
+                for weights, metrics in of_set.items()
+                for name, value in metrics.items()
+                if name not in ("loss", "count")
+            )
+            prefix = f"{set_name}  " if len(results) > 1 else ""
+            console.print(f"step {step}/{self._total_steps}  {prefix}{numbers}")
 
     def _left(self, step: int) -> str:
         done = step - self._steps_before - 1
@@ -87,27 +87,6 @@ class TrainingProgress:
         minutes, seconds = divmod(round(seconds * (self._total_steps - step)), 60)
         hours, minutes = divmod(minutes, 60)
         return f"{hours}:{minutes:02}:{seconds:02} left"
-
-
-@contextlib.contextmanager
-def evaluation_bar(batches: int) -> Iterator[Callable[[], None]]:
-    """A bar for an evaluation alone; yields the function that moves it by one batch."""
-    with rich.progress.Progress(
-        console=console, disable=not console.is_terminal, transient=True
-    ) as bar:
-        task = bar.add_task("evaluating", total=batches)
-        yield lambda: bar.advance(task)
-
-
-def print_results(heading: str, results: Results) -> None:
-    """Prints a table: a row for each set of weights, a column for each metric."""
-    table = rich.table.Table(title=heading, title_justify="left")
-    table.add_column("weights")
-    for name in next(iter(results.values())):
-        table.add_column(title(name), justify="right")
-    for weights, metrics in results.items():
-        table.add_row(weights, *(_number(k, v) for k, v in metrics.items()))
-    console.print(table)
 
 
 def report(
@@ -123,15 +102,3 @@ def report(
     table.add_row("checkpoints", f"{files.checkpoints} (best: step {best_step})")
     table.add_row("config", str(files.config))
     console.print(table)
-
-
-def title(name: str) -> str:
-    """A metric's name as people write it."""
-    return {"top1": "top-1", "top5": "top-5", "count": "images counted"}.get(name, name)
-
-
-def _number(name: str, value: float) -> str:
-    """Counts whole, losses as they are, everything else in percent."""
-    if name == "count":
-        return f"{value:,.0f}"
-    return f"{value:.4f}" if name == "loss" else f"{value:.2%}"

@@ -1,0 +1,116 @@
+"""Evaluation of a run's checkpoint."""
+
+import contextlib
+import dataclasses
+import pathlib
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+
+from mobilenets.errors import UserError
+from mobilenets.evaluation.evaluator import Evaluator, Results
+from mobilenets.runs import workdir
+from mobilenets.runs.checkpoint import Checkpoints, abstract_like
+from mobilenets.runtime import sharding
+from mobilenets.runtime.console import progress_bar
+from mobilenets.tasks.base import Task
+
+
+@dataclasses.dataclass(frozen=True)
+class RunEvaluation:
+    """What was found of a checkpoint.
+
+    Args:
+      step: of the checkpoint.
+      split: of the config's data set, which is the set "val".
+      results: by evaluation set, weights and metric.
+      by_class: by evaluation set and class, see `Task.by_class`; empty unless asked
+        for.
+      files: that were written.
+    """
+
+    step: int
+    split: str
+    results: Results
+    by_class: dict[str, dict[str, dict[str, float]]]
+    files: list[pathlib.Path]
+
+
+def evaluate_run(
+    task: Task,
+    directory: str,
+    ema: bool = True,
+    best: bool = True,
+    per_class: bool = False,
+    report: str = "",
+) -> RunEvaluation:
+    """Evaluates a checkpoint of a run on all evaluation sets of the task.
+
+    Args:
+      task: its model and preprocessing must be the run's.
+      directory: the run's workdir.
+      ema: the averaged weights, not the raw ones.
+      best: the best checkpoint, not the latest.
+      per_class: find the numbers of each class, too.
+      report: the folder for tables and pictures, see `Task.write_report`; "": none.
+
+    Raises:
+      UserError: the batch cannot be split over the devices, the directory has no
+        checkpoint, its network or classes are others, or the report cannot be written.
+    """
+    mesh = sharding.data_mesh(task.config.batch_size)
+    step, variables = _restore(task, mesh, directory, ema, best)
+    metric = task.report_metric if per_class or report else task.metric
+    weights = "ema" if ema else "raw"
+    evaluator = Evaluator(task, mesh, metric)
+    with progress_bar("evaluating", evaluator.batches) as on_batch:
+        totals = {
+            name: evaluator.totals(name, {weights: variables}, on_batch)[weights]
+            for name in task.eval_sizes
+        }
+    return RunEvaluation(
+        step=step,
+        split=task.config.dataset.eval_split,
+        results={n: {weights: metric.compute(total)} for n, total in totals.items()},
+        by_class={n: task.by_class(t) for n, t in totals.items()} if per_class else {},
+        files=_write_report(task, totals, report) if report else [],
+    )
+
+
+def _restore(
+    task: Task, mesh: Mesh, directory: str, ema: bool, best: bool
+) -> tuple[int, Any]:
+    """The step and the variables of the checkpoint, on all devices of the mesh."""
+    files = workdir.of_run(directory)
+    workdir.refuse_other_config(files, task.config, ("model", "preprocessing"))
+    if not files.checkpoints.exists():
+        raise UserError(f"--workdir {directory} holds no checkpoint yet.")
+    with contextlib.closing(Checkpoints(files, read_only=True)) as checkpoints:
+        if checkpoints.latest_step is None:
+            raise UserError(f"--workdir {directory} holds no checkpoint yet.")
+        step = checkpoints.best_step if best else checkpoints.latest_step
+        if step is None:
+            raise UserError(
+                f"No checkpoint of --workdir {directory} was evaluated yet, so none is "
+                "the best: use --checkpoint=latest."
+            )
+        checkpoints.check_description(step, task.description)
+        shapes = jax.eval_shape(task.init_variables, jax.random.key(0))
+        abstract = abstract_like(shapes, sharding.replicated(mesh))
+        return step, checkpoints.restore_variables(step, abstract, ema)
+
+
+def _write_report(
+    task: Task, totals: dict[str, Any], report: str
+) -> list[pathlib.Path]:
+    """Writes the report of each set, on the first process."""
+    if jax.process_index() != 0:
+        return []
+    folder = pathlib.Path(report).expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        written = [task.write_report(n, total, folder) for n, total in totals.items()]
+    except OSError as error:
+        raise UserError(f"Cannot write to --report {report}: {error}.") from None
+    return [path for paths in written for path in paths]

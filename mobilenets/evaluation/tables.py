@@ -1,0 +1,101 @@
+"""The results of evaluations for people, and as JSON for programs."""
+
+import json
+import math
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import rich.table
+
+from mobilenets.errors import UserError
+from mobilenets.evaluation.evaluator import Results
+from mobilenets.evaluation.run import RunEvaluation
+from mobilenets.runtime.console import console
+
+_TITLES = {"top1": "top-1", "top5": "top-5", "count": "images counted"}
+_COUNTS = {"count", "attributes_left_out", "images", "positives"}
+
+
+def print_results(heading: str, results: Results) -> None:
+    """Prints a row for each evaluation set and weights, a column for each metric.
+
+    The set is not named where there is but one.
+    """
+    rows = {
+        (*([name] if len(results) > 1 else []), weights): metrics
+        for name, of_set in results.items()
+        for weights, metrics in of_set.items()
+    }
+    keys = ["set", "weights"] if len(results) > 1 else ["weights"]
+    _print_table(heading, keys, rows)
+
+
+def print_evaluation(evaluation: RunEvaluation) -> None:
+    """Prints the metrics, those of each class where they were asked for, and files."""
+    heading = f"Step {evaluation.step}"
+    if len(evaluation.results) == 1:
+        heading += f", split {evaluation.split}"
+    print_results(heading, evaluation.results)
+    for name, by_class in evaluation.by_class.items():
+        rows = {(class_name,): numbers for class_name, numbers in by_class.items()}
+        _print_table(f"{name}, by class", ["class"], rows)
+    for path in evaluation.files:
+        console.print(f"Wrote {path}")
+
+
+def write_json(evaluation: RunEvaluation, path: pathlib.Path) -> None:
+    """Writes step, results and, where they were asked for, the numbers by class.
+
+    Raises:
+      UserError: the file cannot be written.
+    """
+    values = {
+        "step": evaluation.step,
+        "results": evaluation.results,
+        "by_class": evaluation.by_class,
+    }
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(_without_nan(values), indent=2) + "\n")
+    except OSError as error:
+        raise UserError(f"Cannot write to {path}: {error}.") from None
+
+
+def title(name: str) -> str:
+    """A metric's name as people write it."""
+    return _TITLES.get(name, name.replace("_", " "))
+
+
+def number(name: str, value: float) -> str:
+    """Counts whole, losses as they are, everything else in percent.
+
+    >>> number("count", 5000.0), number("loss", 1.25), number("top1", 0.5)
+    ('5,000', '1.2500', '50.00%')
+    """
+    if math.isnan(value):
+        return "-"  # there was nothing to find it of
+    if name in _COUNTS:
+        return f"{value:,.0f}"
+    return f"{value:.4f}" if name == "loss" else f"{value:.2%}"
+
+
+def _print_table(
+    heading: str, keys: list[str], rows: Mapping[tuple[str, ...], Mapping[str, float]]
+) -> None:
+    """A row starts with the values of the keys; all have the same metrics."""
+    table = rich.table.Table(title=heading, title_justify="left")
+    for key in keys:
+        table.add_column(key)
+    for name in next(iter(rows.values())):
+        table.add_column(title(name), justify="right")
+    for key_values, metrics in rows.items():
+        table.add_row(*key_values, *(number(k, v) for k, v in metrics.items()))
+    console.print(table)
+
+
+def _without_nan(value: Any) -> Any:
+    """The values with None for nan, which JSON does not have."""
+    if isinstance(value, dict):
+        return {k: _without_nan(v) for k, v in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,43 @@
+"""The picture of a training: its metrics over the steps."""
+
+from collections.abc import Iterable
+
+import jax
+from matplotlib.figure import Figure  # not pyplot, which has a notebook's own state
+
+from mobilenets.evaluation.tables import title
+from mobilenets.runs.metric_log import read_metrics
+from mobilenets.runs.workdir import Workdir
+
+
+def draw_training_curves(files: Workdir, headline: str, sets: Iterable[str]) -> None:
+    """Draws loss, the headline metric and the learning rate over the steps.
+
+    Args:
+      files: of the run; what it has logged is drawn.
+      headline: the name of a metric.
+      sets: the names of the evaluation sets.
+    """
+    if jax.process_index() != 0:
+        return
+    records = read_metrics(files.metrics)
+    parts = ["train", *(f"{name}/{w}" for name in sets for w in ("raw", "ema"))]
+    panels = {
+        "loss": [f"{part}/loss" for part in parts],
+        title(headline): [f"{part}/{headline}" for part in parts],
+        "learning rate": ["train/learning_rate"],
+    }
+    figure = Figure(figsize=(14, 4))
+    axes = figure.subplots(1, len(panels))
+    for axis, (heading, names) in zip(axes, panels.items(), strict=True):
+        for name in names:
+            points = [(r["step"], r[name]) for r in records if name in r]
+            if points:
+                marker = None if name.startswith("train/") else "o"
+                axis.plot(*zip(*points, strict=True), label=name, marker=marker, ms=4)
+        axis.set(title=heading, xlabel="step")
+        axis.grid(alpha=0.3)
+        if axis.lines:
+            axis.legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(files.training_curves, dpi=110)
