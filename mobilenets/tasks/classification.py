@@ -2,7 +2,7 @@
 
 import contextlib
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import grain
@@ -13,10 +13,13 @@ import optax
 
 from mobilenets.config.configuration import Configuration
 from mobilenets.data import pipeline
-from mobilenets.data.sources import open_source
+from mobilenets.data.loading import ImageLoader
+from mobilenets.data.sources.base import Record, Source
+from mobilenets.data.sources.opening import open_source
 from mobilenets.inference import trained
 from mobilenets.networks.architectures import get_spec, replace
 from mobilenets.nn.convnet import ConvNet, frozen_modules, init_variables
+from mobilenets.nn.normalization import normalize
 from mobilenets.tasks import pictures
 from mobilenets.tasks.base import Batch, HostBatch, Metrics
 
@@ -26,13 +29,19 @@ PREDICTIONS_DRAWN = 40
 class Classification:
     """Cross-entropy, top-1 and top-5 of a `ConvNet` on a labelled data set.
 
+    Args:
+      config: of the run.
+      sources: "train" and "val", in place of the configured data set.
+
     Raises:
       UserError: the model or the data set of the configuration is not to be had.
     """
 
     headline = "top1"
 
-    def __init__(self, config: Configuration):
+    def __init__(
+        self, config: Configuration, sources: Mapping[str, Source] | None = None
+    ):
         if config.init_from:
             description = trained.describe(config.init_from)
             self.spec = replace(description.spec, **config.model)
@@ -42,9 +51,9 @@ class Classification:
         else:
             self.spec = get_spec(**config.model)
         self._config = config
-        self._train = open_source(config.dataset, config.dataset.train_split)
-        self._eval = open_source(config.dataset, config.dataset.eval_split)
-        self.class_names = self._train.class_names
+        sources = sources or _open_sources(config)
+        self._train, self._eval = sources["train"], sources["val"]
+        self.class_names = self._train.names
         self.model = ConvNet(
             self.spec,
             len(self.class_names),
@@ -101,18 +110,49 @@ class Classification:
         return jax.tree.map_with_path(rate, params)
 
     def train_batches(self) -> grain.DatasetIterator:
-        """See `pipeline.train_batches`."""
-        return pipeline.train_batches(self._train, self._config, self.spec.resolution)
+        """Endless batches of "image", uint8, and "label", [N] int32."""
+        images = self._image_loader(self._train)
+
+        def load(record: Record, rng: np.random.Generator) -> dict[str, Any]:
+            image = images.augmented(record, rng)
+            return {"image": image, "label": np.int32(record.target)}
+
+        config = self._config
+        return pipeline.train_batches(
+            self._train,
+            load,
+            config.batch_size,
+            config.seed,
+            config.dataset.num_workers,
+        )
 
     def eval_batches(self) -> grain.DatasetIterator:
-        """See `pipeline.eval_batches`."""
-        return pipeline.eval_batches(self._eval, self._config, self.spec.resolution)
+        """As `train_batches`, every image once; see `pipeline.eval_batches`."""
+        images = self._image_loader(self._eval)
+
+        def load(record: Record) -> dict[str, Any]:
+            return {"image": images.prepared(record), "label": np.int32(record.target)}
+
+        config = self._config
+        return pipeline.eval_batches(
+            self._eval,
+            load,
+            {"image": images.black, "label": np.int32(0)},
+            config.batch_size,
+            config.dataset.num_workers,
+        )
+
+    def _image_loader(self, source: Source) -> ImageLoader:
+        return ImageLoader(
+            self.spec.resolution,
+            self._config.preprocessing,
+            self._config.augmentation,
+            source.upright,
+        )
 
     def inputs(self, batch: Batch) -> jax.Array:
         """The images normalised, [N, resolution, resolution, 3] float32."""
-        preprocessing = self._config.preprocessing
-        mean, std = jnp.array(preprocessing.mean), jnp.array(preprocessing.std)
-        return (batch["image"].astype(jnp.float32) - mean) / std
+        return normalize(batch["image"], self._config.preprocessing)
 
     def loss(self, outputs: Any, batch: Batch) -> tuple[jax.Array, Metrics]:
         """Cross-entropy with smoothed labels (also as "loss"), and "top1"."""
@@ -166,3 +206,12 @@ class Classification:
                     break
         if jax.process_index() == 0:
             pictures.draw_predictions(drawn[:PREDICTIONS_DRAWN], self.class_names, path)
+
+
+def _open_sources(config: Configuration) -> dict[str, Source]:
+    """The configured splits to train and to evaluate."""
+    dataset = config.dataset
+    return {
+        "train": open_source(dataset, dataset.train_split, "class", to_train=True),
+        "val": open_source(dataset, dataset.eval_split, "class"),
+    }
