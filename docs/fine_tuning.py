@@ -16,8 +16,8 @@ import sys
 import jax
 from matplotlib.figure import Figure
 
-from mobilenets.config.configuration import Dataset
-from mobilenets.data.sources import open_source
+from mobilenets.config.configuration import NamedDataset
+from mobilenets.data.sources.opening import open_source
 from mobilenets.inference import trained
 from mobilenets.nn.convnet import init_variables
 from mobilenets.pretrained import importing
@@ -39,16 +39,16 @@ RUNS = (
 def make_images(folder: pathlib.Path) -> None:
     """The first images of each class, as SPLIT/CLASS/*.png."""
     for split in ("train", "validation"):
-        source = open_source(Dataset(name="fashion_mnist_subset"), split)
-        written = dict.fromkeys(source.class_names, 0)
+        source = open_source(NamedDataset(name="fashion_mnist_subset"), split)
+        written = dict.fromkeys(source.names, 0)
         for i in range(len(source)):
-            example = source[i]
-            name = source.class_names[example.label]
+            record = source[i]
+            name = source.names[record.target]
             if written[name] < IMAGES_A_CLASS:
                 written[name] += 1
                 path = folder / split / name.replace("/", "-") / f"{i:04}.png"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(example.image)
+                path.write_bytes(record.image)
 
 
 def make_weights(folder: pathlib.Path) -> None:
@@ -69,7 +69,7 @@ def train(folder: pathlib.Path, weights: str, trainable_stages: int) -> list[dic
         f"--config.dataset.folder={folder / 'images'}",
         f"--config.trainable_stages={trainable_stages}",
         "--config.model.resolution=96",
-        "--config.augmentation.min_area=0.8",
+        "--config.augmentation.random_crop.min_area=0.8",
     ]
     subprocess.run(command, check=True, cwd=HERE.parent)
     return read_metrics(workdir / "metrics.jsonl")

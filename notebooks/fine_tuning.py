@@ -33,13 +33,15 @@ from IPython.utils.capture import capture_output
 from matplotlib import cbook
 
 from mobilenets.config.configuration import (
-    Augmentation,
     Configuration,
-    Dataset,
+    Flip,
+    FolderDataset,
+    NamedDataset,
     Optimizer,
+    RandomCrop,
     Schedule,
 )
-from mobilenets.data.sources import open_source
+from mobilenets.data.sources.opening import open_source
 from mobilenets.inference import prediction, trained
 from mobilenets.pretrained import importing
 from mobilenets.runs.metric_log import read_metrics
@@ -110,16 +112,16 @@ PHOTOS = FOLDER / "photos"
 
 def write_images(split, of_each_class):
     """Writes the first images of each class to SPLIT/CLASS/*.png."""
-    source = open_source(Dataset(name="fashion_mnist_subset"), split)
-    written = dict.fromkeys(source.class_names, 0)
+    source = open_source(NamedDataset(name="fashion_mnist_subset"), split)
+    written = dict.fromkeys(source.names, 0)
     for i in range(len(source)):
-        example = source[i]
-        name = source.class_names[example.label]
+        record = source[i]
+        name = source.names[record.target]
         if written[name] < of_each_class:
             written[name] += 1
             file = PHOTOS / split / name.replace("/", "-") / f"{i:04}.png"
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(example.image)
+            file.write_bytes(record.image)
 
 
 if not PHOTOS.exists():
@@ -144,8 +146,8 @@ config = Configuration(
     trainable_stages=1,
     # The images have few pixels. Batch norm's averages must keep up with a short run.
     model={"resolution": 96, "bn_momentum": 0.9},
-    dataset=Dataset(folder=str(PHOTOS)),
-    augmentation=Augmentation(min_area=0.8),
+    dataset=FolderDataset(folder=str(PHOTOS)),
+    augmentation=(RandomCrop(min_area=0.8), Flip()),
     batch_size=32,
     epochs=16.0,
     optimizer=Optimizer(

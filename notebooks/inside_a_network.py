@@ -40,14 +40,15 @@ from matplotlib import cbook
 
 from mobilenets import create_model, get_spec
 from mobilenets.config.configuration import (
-    Augmentation,
     Configuration,
-    Dataset,
+    Flip,
+    NamedDataset,
     Optimizer,
     Preprocessing,
+    RandomCrop,
     Schedule,
 )
-from mobilenets.data.sources import open_source
+from mobilenets.data.sources.opening import open_source
 from mobilenets.inference import prediction, trained
 from mobilenets.networks import complexity
 from mobilenets.networks.spec import with_squeeze_excite
@@ -167,18 +168,18 @@ small = get_spec(
     stem_stride=1,  # the images are small
     bn_momentum=0.9,  # the run is short
 )
-dataset = Dataset(name="fashion_mnist_subset")
+dataset = NamedDataset(name="fashion_mnist_subset")
 description = trained.Description(
     spec=with_squeeze_excite(small, "se_mobilenet_v1_small", reduction=4),
     preprocessing=Preprocessing(crop_fraction=1.0),  # clothes fill the image
-    class_names=open_source(dataset, "train").class_names,
+    class_names=open_source(dataset, "train").names,
 )
 model = create_model(description.spec, len(description.class_names))
 variables = jax.device_get(init_variables(model, jax.random.key(0)))
 config = Configuration(
     init_from=str(FOLDER / "untrained"),
     dataset=dataset,
-    augmentation=Augmentation(min_area=1.0, max_aspect_ratio=1.0),
+    augmentation=(RandomCrop(min_area=1.0, max_aspect_ratio=1.0), Flip()),
     batch_size=128,
     epochs=4.0,
     optimizer=Optimizer(name="adamw", learning_rate=1e-2, weight_decay=0.1),

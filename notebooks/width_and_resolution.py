@@ -35,11 +35,12 @@ from IPython.utils.capture import capture_output
 
 from mobilenets import get_spec
 from mobilenets.config.configuration import (
-    Augmentation,
     Configuration,
-    Dataset,
+    Flip,
+    NamedDataset,
     Optimizer,
     Preprocessing,
+    RandomCrop,
     Schedule,
 )
 from mobilenets.networks import complexity
@@ -280,9 +281,9 @@ def configuration(width):
     """A short training, ours, not a paper's."""
     return Configuration(
         model=network(width),
-        dataset=Dataset(name="fashion_mnist_subset", train_split="train[:50%]"),
+        dataset=NamedDataset(name="fashion_mnist_subset", train_split="train[:50%]"),
         preprocessing=Preprocessing(crop_fraction=1.0),  # clothes fill the image
-        augmentation=Augmentation(min_area=1.0, max_aspect_ratio=1.0),
+        augmentation=(RandomCrop(min_area=1.0, max_aspect_ratio=1.0), Flip()),
         batch_size=64,
         epochs=4.0,
         optimizer=Optimizer(name="adamw", learning_rate=6e-3, weight_decay=0.1),

@@ -30,37 +30,86 @@ class Section(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Dataset(Section):
-    """Where the images come from: exactly one of `name`, `directory` and `folder`."""
+class Splits(Section):
+    """What every kind of data set has."""
 
-    # A data set of TensorFlow Datasets, or "fashion_mnist_subset", which is embedded.
-    name: str = ""
-    data_dir: str = ""  # where TFDS keeps its data sets; "": ~/tensorflow_datasets
-    directory: str = ""  # one prepared TFDS data set, .../NAME/VERSION
-    folder: str = ""  # images as SPLIT/CLASS/*.jpg (or png, webp)
     train_split: str = "train"  # TFDS may slice: "train[:90%]"
     eval_split: str = "validation"
     # Processes that decode. 0 decodes in threads: enough for small images.
     num_workers: Annotated[int, Ge(0)] = 0
 
 
+class NamedDataset(Splits):
+    """A data set of TensorFlow Datasets, or one that is embedded."""
+
+    name: str
+    data_dir: str = ""  # where TFDS keeps its data sets; "": ~/tensorflow_datasets
+
+
+class PreparedDataset(Splits):
+    """One prepared TFDS data set."""
+
+    directory: str  # .../NAME/VERSION
+
+
+class FolderDataset(Splits):
+    """Images as SPLIT/CLASS/*.jpg (or png, webp), one class an image."""
+
+    folder: str
+    # Above 0 the images are FOLDER/CLASS/*.jpg, and this part of them is "validation".
+    eval_fraction: Fraction = 0.0
+
+
+class TableDataset(Splits):
+    """A CSV or Parquet file with a line for each image."""
+
+    table: str
+    images: str = ""  # the folder that paths are relative to; "": the table's own
+    separator: Annotated[str, pydantic.Field(min_length=1)] = ";"  # in "labels"
+    eval_fraction: Fraction = 0.0  # the part that is "validation", without own splits
+
+
+class NoDataset(Splits):
+    """The sources are given from Python."""
+
+
+Dataset = NamedDataset | PreparedDataset | FolderDataset | TableDataset | NoDataset
+_DATASETS: dict[str, type[Dataset]] = {
+    "name": NamedDataset,
+    "directory": PreparedDataset,
+    "folder": FolderDataset,
+    "table": TableDataset,
+}
+
+
+def _dataset(value: Any) -> Any:
+    """The data set of the kind whose key is given."""
+    if not isinstance(value, dict):
+        return value
+    given = [key for key in _DATASETS if value.get(key)]
+    if len(given) > 1:
+        raise ValueError(
+            f"exactly one of {', '.join(_DATASETS)} is needed, but given are: "
+            f"{', '.join(given)}"
+        )
+    kind = _DATASETS[given[0]] if given else NoDataset
+    return kind.model_validate({k: v for k, v in value.items() if v != ""})
+
+
 class EvalSet(Section):
-    """A further set of images to evaluate on, beside the split of the data set.
+    """A further set of images to evaluate on, beside the split of the data set."""
 
-    The source is given as in `Dataset`; without one it is the run's own data set.
-    """
-
+    split: str = "validation"
     name: str = ""
     data_dir: str = ""
     directory: str = ""
     folder: str = ""
-    split: str = "validation"
 
     def dataset(self, of_run: Dataset) -> Dataset:
         """Where the images are; those of the run's own data set without a source."""
         if not (self.name or self.directory or self.folder):
             return of_run
-        return of_run.model_copy(update=self.model_dump(exclude={"split"}))
+        return _dataset(self.model_dump(exclude={"split"}))
 
 
 class Preprocessing(Section):
@@ -68,9 +117,10 @@ class Preprocessing(Section):
 
     It belongs to the weights: training, evaluation and prediction read the same value.
     In evaluation the short side is resized to resolution / crop_fraction and the centre
-    is cut out.
+    is cut out ("crop"), or the whole image is resized to a square ("squash").
     """
 
+    resize: Literal["crop", "squash"] = "crop"
     crop_fraction: Annotated[float, Gt(0), Le(1)] = 0.875
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     # Subtracted from and divided into values of 0 to 255. The defaults are slim's, and
@@ -78,21 +128,57 @@ class Preprocessing(Section):
     mean: Channels = (127.5, 127.5, 127.5)
     std: Channels = (127.5, 127.5, 127.5)
 
+    @pydantic.model_validator(mode="after")
+    def _check_together(self) -> "Preprocessing":
+        if self.resize == "squash" and self.crop_fraction != 1:
+            raise ValueError(
+                f"crop_fraction is {self.crop_fraction}, but nothing is cut off where "
+                "resize is 'squash': it must be 1"
+            )
+        return self
 
-class Augmentation(Section):
-    """Random changes of the training images."""
 
-    # The crop of "Going deeper with convolutions", Sec. 6: its share of the image's
-    # area and its ratio of width to height are drawn from these ranges.
+class RandomCrop(Section):
+    """The crop of "Going deeper with convolutions", Sec. 6.
+
+    Its share of the image's area and its ratio of width to height are drawn.
+    """
+
+    name: Literal["random_crop"] = "random_crop"
     min_area: Annotated[float, Gt(0), Le(1)] = 0.08
     max_aspect_ratio: Annotated[float, Ge(1)] = 4 / 3
-    flip: bool = True  # left to right, every second image
-    # Largest change of brightness, contrast and saturation as a fraction, of the hue as
-    # a fraction of the circle. Off by default: grey images have no colour to change.
+
+
+class Flip(Section):
+    """Left to right, every second image."""
+
+    name: Literal["flip"] = "flip"
+
+
+class ColorJitter(Section):
+    """Random changes of the colours, in random order.
+
+    Of brightness, contrast and saturation the largest change is a fraction, of the hue
+    a fraction of the circle.
+    """
+
+    name: Literal["color_jitter"] = "color_jitter"
     brightness: NonNegative = 0.0
     contrast: NonNegative = 0.0
     saturation: NonNegative = 0.0
     hue: Annotated[float, Ge(0), Le(0.5)] = 0.0
+
+
+Operation = Annotated[
+    RandomCrop | Flip | ColorJitter, pydantic.Field(discriminator="name")
+]
+
+
+def _operations(value: Any) -> Any:
+    """The list of operations that a config has as a dict by name."""
+    if not isinstance(value, dict):
+        return value
+    return tuple({"name": name, **fields} for name, fields in value.items())
 
 
 class RMSProp(Section):
@@ -180,9 +266,12 @@ class Configuration(Section):
     # with init_from those of `mobilenets.replace`, without a name.
     model: dict[str, Any] = {}
     dtype: Literal["float32", "bfloat16"] = "float32"  # of the computation
-    dataset: Dataset = Dataset()
+    dataset: Annotated[Dataset, pydantic.BeforeValidator(_dataset)] = NoDataset()
     preprocessing: Preprocessing = Preprocessing()
-    augmentation: Augmentation = Augmentation()
+    # Random changes of the training images, in this order.
+    augmentation: Annotated[
+        tuple[Operation, ...], pydantic.BeforeValidator(_operations)
+    ] = (RandomCrop(), Flip())
     batch_size: Positive = 128  # images in one update, over all devices
     # Splits each batch into that many, one after the other, where memory is short.
     accumulation_steps: Positive = 1
@@ -239,12 +328,6 @@ class Configuration(Section):
                     f"evals.{name} is no name for an evaluation set: use letters, "
                     "digits and _, but neither train nor val"
                 )
-        given = [k for k in ("name", "directory", "folder") if getattr(self.dataset, k)]
-        if len(given) != 1:
-            raise ValueError(
-                "exactly one of dataset.name, dataset.directory and dataset.folder is "
-                f"needed, but given are: {', '.join(given) or 'none'}"
-            )
         return self
 
     def _check_init_from(self) -> None:
@@ -262,6 +345,7 @@ FOLDERS = {"get_config": "configs", "get_sweep": "configs/sweeps"}
 def defaults() -> ml_collections.ConfigDict:
     """The default of every value, for a config file to start from."""
     values = Configuration.model_construct().model_dump()
+    values["augmentation"] = {o.pop("name"): o for o in values["augmentation"]}
     return ml_collections.ConfigDict(values)
 
 

@@ -1,9 +1,10 @@
-"""Batches of images: endless and augmented to train, each image once to evaluate.
+"""Batches of examples: endless and shuffled to train, each record once to evaluate.
 
-Which images a batch holds and how they are augmented depends on the seed and the step
+Which examples a batch holds and how they are augmented depends on the seed and the step
 alone, not on the number of workers or processes.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import grain
@@ -11,9 +12,7 @@ import jax
 import numpy as np
 from absl import flags
 
-from mobilenets.config.configuration import Configuration
-from mobilenets.data import transforms
-from mobilenets.data.sources import Source
+from mobilenets.data.sources.base import Record, Source
 
 Example = dict[str, Any]  # as a batch, without the first dimension
 
@@ -22,81 +21,78 @@ _READ_OPTIONS = grain.ReadOptions(num_threads=4, prefetch_buffer_size=4)
 
 
 def train_batches(
-    source: Source, config: Configuration, resolution: int
+    source: Source,
+    load: Callable[[Record, np.random.Generator], Example],
+    batch_size: int,
+    seed: int,
+    num_workers: int = 0,
 ) -> grain.DatasetIterator:
     """Endless batches, reshuffled every epoch; this process's part of each.
 
+    Args:
+      source: of the records.
+      load: makes an example of a record; what is random in it comes from the generator.
+      batch_size: examples in the batch of all processes.
+      seed: of the order and of the generators.
+      num_workers: processes that load; with 0 threads do.
+
     Yields:
-      "image": [batch_size / processes, resolution, resolution, 3] uint8.
-      "label": [batch_size / processes] int32.
+      What `load` gives, with a first dimension of batch_size / processes.
     The iterator has `get_state` and `set_state`: a checkpoint saves its position.
     """
 
-    def load(index: int, rng: np.random.Generator) -> Example:
-        example = source[index]
-        image = transforms.augment(
-            transforms.decode(example.image, example.origin, source.upright),
-            rng,
-            resolution,
-            config.augmentation,
-            config.preprocessing.interpolation,
-        )
-        return {"image": image, "label": np.int32(example.label)}
+    def load_at(index: int, rng: np.random.Generator) -> Example:
+        return load(source[index], rng)
 
     # A finite number of epochs: grain's endless repeat overflows in batches of 1.
-    epochs = grain.MapDataset.range(len(source)).seed(config.seed).shuffle()
-    indices = epochs.repeat(2**30)
-    return _local_batches(indices.random_map(load), config)
+    epochs = grain.MapDataset.range(len(source)).seed(seed).shuffle()
+    examples = epochs.repeat(2**30).random_map(load_at)
+    return _local_batches(examples, batch_size, num_workers)
 
 
 def eval_batches(
-    source: Source, config: Configuration, resolution: int
+    source: Source,
+    load: Callable[[Record], Example],
+    padding: Example,
+    batch_size: int,
+    num_workers: int = 0,
 ) -> grain.DatasetIterator:
-    """Every image once; this process's part of each batch.
+    """Every record once; this process's part of each batch.
 
-    The last batch is filled up with black images whose "mask" is 0.
+    Args:
+      source: of the records.
+      load: makes an example of a record.
+      padding: the example that fills up the last batch.
+      batch_size: examples in the batch of all processes.
+      num_workers: processes that load; with 0 threads do.
 
     Yields:
-      As `train_batches`, and
-      "mask": [batch_size / processes] float32, 1 for an image.
-      "index": [batch_size / processes] int32, the place in the source, -1 without one.
+      As `train_batches`, and "mask", [batch_size / processes] float32, 1 for a record
+      and 0 for padding; "index", int32, the record's place in the source, or -1.
     """
-    padding = {
-        "image": np.zeros((resolution, resolution, 3), np.uint8),
-        "label": np.int32(0),
-        "mask": np.float32(0),
-        "index": np.int32(-1),
-    }
 
-    def load(index: int) -> Example:
+    def load_at(index: int) -> Example:
         if index >= len(source):
-            return padding
-        example = source[index]
-        image = transforms.decode(example.image, example.origin, source.upright)
-        return {
-            "image": transforms.center_crop(image, resolution, config.preprocessing),
-            "label": np.int32(example.label),
-            "mask": np.float32(1),
-            "index": np.int32(index),
-        }
+            return {**padding, "mask": np.float32(0), "index": np.int32(-1)}
+        example = load(source[index])
+        return {**example, "mask": np.float32(1), "index": np.int32(index)}
 
-    padded_size = -(-len(source) // config.batch_size) * config.batch_size
-    return _local_batches(grain.MapDataset.range(padded_size).map(load), config)
+    padded_size = -(-len(source) // batch_size) * batch_size
+    examples = grain.MapDataset.range(padded_size).map(load_at)
+    return _local_batches(examples, batch_size, num_workers)
 
 
 def _local_batches(
-    examples: grain.MapDataset, config: Configuration
+    examples: grain.MapDataset, batch_size: int, num_workers: int
 ) -> grain.DatasetIterator:
     """This process's part of every global batch, made ahead of time."""
-    parts = examples.batch(config.batch_size // jax.process_count())
+    parts = examples.batch(batch_size // jax.process_count())
     batches = parts[jax.process_index() :: jax.process_count()]
     dataset = batches.to_iter_dataset(_READ_OPTIONS)
-    if not config.dataset.num_workers:
+    if not num_workers:
         return iter(dataset)
     if not flags.FLAGS.is_parsed():  # in a notebook; grain's workers read absl flags
         flags.FLAGS.mark_as_parsed()
     return iter(
-        dataset.mp_prefetch(
-            grain.MultiprocessingOptions(num_workers=config.dataset.num_workers)
-        )
+        dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=num_workers))
     )

@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure  # not pyplot, which has a notebook's own state
 
 from mobilenets.config.configuration import Preprocessing
-from mobilenets.data import imagenet, transforms
-from mobilenets.data.sources import IMAGE_SUFFIXES
+from mobilenets.data import imagenet
+from mobilenets.data.decoding import decode
+from mobilenets.data.preprocessing import prepare_image
+from mobilenets.data.sources.base import IMAGE_SUFFIXES
 from mobilenets.errors import UserError
 from mobilenets.inference.trained import TrainedNet
+from mobilenets.nn.normalization import normalize
 
 BATCH_SIZE = 16  # one size, so that the network is compiled once
 MOST_DRAWN = 30  # photographs in one picture
@@ -41,7 +43,7 @@ class Prediction:
 def read_photo(
     path: pathlib.Path, resolution: int, preprocessing: Preprocessing
 ) -> Photo:
-    """The centre of an image, as in evaluation.
+    """An image as in evaluation.
 
     Raises:
       UserError: there is no such file, or it is no image.
@@ -50,8 +52,8 @@ def read_photo(
         content = path.read_bytes()
     except OSError as error:
         raise UserError(f"Cannot read the image {path}: {error.strerror}.") from None
-    image = transforms.decode(content, str(path), upright=True)
-    return Photo(path, transforms.center_crop(image, resolution, preprocessing))
+    image = decode(content, str(path), upright=True)
+    return Photo(path, prepare_image(image, resolution, preprocessing))
 
 
 def read_photos(
@@ -192,12 +194,10 @@ def _apply(
 ) -> Iterator[tuple[Photo, tuple]]:
     """What `result` makes of the network's logits and endpoints for each photograph."""
     preprocessing = net.description.preprocessing
-    mean = jnp.array(preprocessing.mean)
-    std = jnp.array(preprocessing.std)
 
     @jax.jit
     def run(variables: Any, pixels: jax.Array) -> Any:
-        images = (pixels.astype(jnp.float32) - mean) / std
+        images = normalize(pixels, preprocessing)
         return result(net.model.apply(variables, images))
 
     variables = jax.device_put(net.variables)

@@ -195,12 +195,21 @@ def _timm_preprocessing(facts: dict[str, Any]) -> Preprocessing:
     Raises:
       ValueError, KeyError, TypeError: a fact is missing or not to be had here.
     """
-    if facts.get("crop_mode", "center") != "center":
-        raise ValueError(f"crop_mode is {facts['crop_mode']!r}, not 'center'")
+    mode = facts.get("crop_mode", "center")
     resolution = facts["input_size"][-1]
-    short_side = math.floor(resolution / facts["crop_pct"])  # as timm cuts it
+    if mode == "center":
+        short_side = math.floor(resolution / facts["crop_pct"])  # as timm cuts it
+        geometry = {"crop_fraction": resolution / short_side}
+    elif mode == "squash" and facts["crop_pct"] == 1:
+        geometry = {"resize": "squash", "crop_fraction": 1.0}
+    elif mode == "squash":
+        raise ValueError(
+            f"crop_pct is {facts['crop_pct']} with crop_mode 'squash', not 1"
+        )
+    else:
+        raise ValueError(f"crop_mode is {mode!r}, not 'center' or 'squash'")
     return Preprocessing(
-        crop_fraction=resolution / short_side,
+        **geometry,
         interpolation=facts["interpolation"],
         mean=_times_255(facts["mean"]),
         std=_times_255(facts["std"]),

@@ -204,7 +204,8 @@ def models_of(
         preprocessing = Preprocessing(
             crop_fraction=resolution / short,
             interpolation=interpolation,
-            **normalization,
+            mean=normalization["mean"],
+            std=normalization["std"],
         )
         result[name] = Model(spec, names, preprocessing, **fields)
     return result

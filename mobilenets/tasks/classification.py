@@ -13,8 +13,10 @@ import numpy as np
 import optax
 
 from mobilenets.config.configuration import Configuration, Preprocessing
-from mobilenets.data import pipeline, transforms
-from mobilenets.data.sources import Source, open_source
+from mobilenets.data import pipeline
+from mobilenets.data.loading import ImageLoader
+from mobilenets.data.sources.base import Record, Source
+from mobilenets.data.sources.opening import open_source
 from mobilenets.errors import UserError
 from mobilenets.inference import trained
 from mobilenets.metrics.base import Batch
@@ -24,6 +26,7 @@ from mobilenets.metrics.several import Several
 from mobilenets.metrics.top_k import TOP_K
 from mobilenets.networks.architectures import get_spec, replace
 from mobilenets.nn.convnet import ConvNet, frozen_modules, init_variables
+from mobilenets.nn.normalization import normalize
 from mobilenets.tasks import pictures
 from mobilenets.tasks.base import HostBatch, Metrics
 
@@ -50,8 +53,10 @@ class Classification:
         else:
             self.spec = get_spec(**config.model)
         self.config = config
-        self._train = open_source(config.dataset, config.dataset.train_split)
-        self.class_names = self._train.class_names
+        self._train = open_source(
+            config.dataset, config.dataset.train_split, "class", to_train=True
+        )
+        self.class_names = self._train.names
         self._evals = _open_evals(config, self.class_names)
         self.model = ConvNet(
             self.spec,
@@ -117,19 +122,50 @@ class Classification:
         return jax.tree.map_with_path(rate, params)
 
     def train_batches(self) -> grain.DatasetIterator:
-        """See `pipeline.train_batches`."""
-        return pipeline.train_batches(self._train, self.config, self.spec.resolution)
+        """Endless batches of "image", uint8, and "label", [N] int32."""
+        images = self._image_loader(self._train)
+
+        def load(record: Record, rng: np.random.Generator) -> dict[str, Any]:
+            image = images.augmented(record, rng)
+            return {"image": image, "label": np.int32(record.target)}
+
+        config = self.config
+        return pipeline.train_batches(
+            self._train,
+            load,
+            config.batch_size,
+            config.seed,
+            config.dataset.num_workers,
+        )
 
     def eval_batches(self, name: str) -> grain.DatasetIterator:
-        """See `pipeline.eval_batches`."""
+        """As `train_batches`, every image once; see `pipeline.eval_batches`."""
         source = self._evals[name]
-        return pipeline.eval_batches(source, self.config, self.spec.resolution)
+        images = self._image_loader(source)
+
+        def load(record: Record) -> dict[str, Any]:
+            return {"image": images.prepared(record), "label": np.int32(record.target)}
+
+        config = self.config
+        return pipeline.eval_batches(
+            source,
+            load,
+            {"image": images.black, "label": np.int32(0)},
+            config.batch_size,
+            config.dataset.num_workers,
+        )
+
+    def _image_loader(self, source: Source) -> ImageLoader:
+        return ImageLoader(
+            self.spec.resolution,
+            self.config.preprocessing,
+            self.config.augmentation,
+            source.upright,
+        )
 
     def inputs(self, batch: Batch) -> jax.Array:
         """The images normalised, [N, resolution, resolution, 3] float32."""
-        preprocessing = self.config.preprocessing
-        mean, std = jnp.array(preprocessing.mean), jnp.array(preprocessing.std)
-        return (batch["image"].astype(jnp.float32) - mean) / std
+        return normalize(batch["image"], self.config.preprocessing)
 
     def loss(self, outputs: Any, batch: Batch) -> tuple[jax.Array, Metrics]:
         """Cross-entropy with smoothed labels (also as "loss"), and "top1"."""
@@ -197,11 +233,7 @@ class Classification:
     def _eval_image(self, name: str, index: int) -> np.ndarray:
         """As the network sees it, [resolution, resolution, 3] uint8."""
         source = self._evals[name]
-        example = source[index]
-        image = transforms.decode(example.image, example.origin, source.upright)
-        return transforms.center_crop(
-            image, self.spec.resolution, self.config.preprocessing
-        )
+        return self._image_loader(source).prepared(source[index])
 
 
 def _with_preprocessing(
@@ -232,7 +264,7 @@ def _open_evals(
     for name, chosen in config.evals.items():
         sources[name] = open_source(chosen.dataset(config.dataset), chosen.split)
     for name, source in sources.items():
-        if source.class_names != class_names:
+        if source.names != class_names:
             raise UserError(
                 f"The evaluation set {name} has other classes than the images to train."
             )

@@ -18,6 +18,7 @@ from mobilenets import UserError
 from mobilenets.data import imagenet
 from mobilenets.inference import prediction, trained
 from mobilenets.pretrained import importing
+from mobilenets.pretrained.state_dict import LIBRARIES
 from tests.pretrained import packages
 from tests.pretrained.test_pytorch import (
     golden,
@@ -177,6 +178,7 @@ def test_an_unknown_name_is_met_with_the_closest():
 
 
 NAME = "timm__mobilenetv3_small_100__75"
+HUB_MODEL = "timm/mobilenetv3_small_100.lamb_in1k"
 
 
 def save_file(path):
@@ -253,7 +255,7 @@ def hub(monkeypatch, tmp_path):
     save_file(tmp_path / "model.safetensors")
 
     def download(repository, file):
-        if repository != "timm/mobilenetv3_small_100.lamb_in1k":
+        if repository != HUB_MODEL:
             raise OSError(f"404: {repository} not found.\nAnd more.")
         (tmp_path / "config.json").write_text(json.dumps({"pretrained_cfg": config}))
         return str(tmp_path / file)
@@ -265,7 +267,7 @@ def hub(monkeypatch, tmp_path):
 
 
 def test_a_model_of_the_hub_comes_with_its_own_preprocessing(hub):
-    net = importing.fetch("timm/mobilenetv3_small_100.lamb_in1k")
+    net = importing.fetch(HUB_MODEL)
     assert_golden(net)
     assert net.description.spec.resolution == 256
     preprocessing = net.description.preprocessing
@@ -283,10 +285,30 @@ def test_what_the_hub_does_not_have_is_told(hub):
         importing.fetch("timm/vit_base")
 
 
-def test_a_way_to_crop_that_is_not_ours_is_told(hub):
-    hub["crop_mode"] = "squash"
-    with pytest.raises(UserError, match="cannot be used: crop_mode is 'squash'"):
-        importing.fetch("timm/mobilenetv3_small_100.lamb_in1k")
+def test_a_model_of_the_hub_may_squash_its_images(hub):
+    hub |= {"crop_mode": "squash", "crop_pct": 1.0}
+    preprocessing = importing.fetch(HUB_MODEL).description.preprocessing
+    assert (preprocessing.resize, preprocessing.crop_fraction) == ("squash", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("mode", "message"),
+    [
+        ("squash", "cannot be used: crop_pct is 0.95 with crop_mode 'squash', not 1"),
+        ("border", "cannot be used: crop_mode is 'border', not 'center' or 'squash'"),
+    ],
+)
+def test_a_way_to_crop_that_is_not_ours_is_told(hub, mode, message):
+    hub["crop_mode"] = mode
+    with pytest.raises(UserError, match=message):
+        importing.fetch(HUB_MODEL)
+
+
+def test_timms_efficientnet_b5_squashes_its_images():
+    models = LIBRARIES["timm"].models
+    found = {name for name, m in models.items() if m.preprocessing.resize == "squash"}
+    assert found == {"efficientnet_b5"}
+    assert models["efficientnet_b5"].preprocessing.crop_fraction == 1
 
 
 @pytest.mark.parametrize(
@@ -296,13 +318,13 @@ def test_a_way_to_crop_that_is_not_ours_is_told(hub):
 def test_a_fact_of_the_hub_that_cannot_be_used_is_told(hub, key, value):
     hub[key] = value
     with pytest.raises(UserError, match=r"config.json of timm/.* cannot be used: "):
-        importing.fetch("timm/mobilenetv3_small_100.lamb_in1k")
+        importing.fetch(HUB_MODEL)
 
 
 def test_the_hub_without_its_library_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(UserError, match="pip install huggingface_hub"):
-        importing.fetch("timm/mobilenetv3_small_100.lamb_in1k")
+        importing.fetch(HUB_MODEL)
 
 
 def test_the_classes_of_imagenet_are_those_of_tensorflow_datasets():

@@ -6,11 +6,14 @@ or of its configuration where it has none. Not here, because a `NetSpec` cannot 
 convolutions and max pooling pad differently.
 """
 
+import dataclasses
+
 from mobilenets.networks.spec import NetSpec
 from mobilenets.pretrained.libraries.pytorch import BATCH_NORM, pytorch_library, resnet
 from mobilenets.pretrained.library import (
     IMAGENET,
     MINUS_ONE_TO_ONE,
+    Model,
     Names,
     Place,
     Row,
@@ -65,8 +68,7 @@ def _block(place: Place) -> Names:
 _TENSORFLOW_BATCH_NORM = BATCH_NORM | {"bn_epsilon": 1e-3}
 
 # What the columns are: see `Row`. timm has a crop fraction instead of the short side,
-# which is the resolution divided by it, cut to an integer. "efficientnet_b5" is not
-# cropped there but squashed to a square.
+# which is the resolution divided by it, cut to an integer.
 # fmt: off
 _EFFICIENTNET: tuple[Row, ...] = (
     ("mobilenetv1_100", "mobilenet_v1", {}, 224, 256, "bicubic", MINUS_ONE_TO_ONE),
@@ -151,10 +153,20 @@ _RESNET: tuple[Row, ...] = (
 )
 # fmt: on
 
-LIBRARY = pytorch_library(
+
+def _squashed(model: Model) -> Model:
+    """The model if its images are not cropped but squashed to a square."""
+    preprocessing = model.preprocessing.model_copy(update={"resize": "squash"})
+    return dataclasses.replace(model, preprocessing=preprocessing)
+
+
+_MODELS = (
     models_of(_EFFICIENTNET, _efficientnet, BATCH_NORM, "symmetric")
     | models_of(_TENSORFLOW_EFFICIENTNET, _efficientnet, _TENSORFLOW_BATCH_NORM, "same")
     | models_of(_V3, _mobilenet_v3, BATCH_NORM, "symmetric")
     | models_of(_TENSORFLOW_V3, _mobilenet_v3, _TENSORFLOW_BATCH_NORM, "same")
     | models_of(_RESNET, resnet, BATCH_NORM, "symmetric")
+)
+LIBRARY = pytorch_library(
+    _MODELS | {"efficientnet_b5": _squashed(_MODELS["efficientnet_b5"])}
 )

@@ -1,0 +1,123 @@
+"""Random changes of the training images: crops, flips and colours.
+
+All are drawn first, in the order of the configuration: the geometric ones together make
+one `Geometry`, so that an image is resampled once, and colours are changed after that.
+Pixels stay uint8; the mean and deviation are applied on the accelerator.
+"""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from PIL import Image, ImageEnhance
+
+from mobilenets.config.configuration import (
+    ColorJitter,
+    Flip,
+    Operation,
+    Preprocessing,
+    RandomCrop,
+)
+from mobilenets.data.geometry import Box, Geometry, to_square
+from mobilenets.data.preprocessing import fit
+
+ColorChange = Callable[[Image.Image], Image.Image]
+
+
+def augment(
+    image: Image.Image,
+    rng: np.random.Generator,
+    resolution: int,
+    operations: Sequence[Operation],
+    preprocessing: Preprocessing,
+) -> np.ndarray:
+    """The image randomly changed; without a random crop it is cut as in evaluation.
+
+    Returns:
+      [resolution, resolution, 3] uint8.
+    """
+    geometry = fit(image.width, image.height, resolution, preprocessing)
+    color_changes: list[ColorChange] = []
+    for operation in operations:
+        match operation:
+            case RandomCrop():
+                geometry = _draw_crop(geometry, rng, operation)
+            case Flip():
+                geometry = _draw_flip(geometry, rng)
+            case ColorJitter():
+                color_changes += _draw_colors(rng, operation)
+    image = geometry.apply(image, preprocessing.interpolation)
+    for change in color_changes:
+        image = change(image)
+    return np.asarray(image)
+
+
+def random_box(
+    width: int, height: int, rng: np.random.Generator, crop: RandomCrop
+) -> Box:
+    """A box of random area, aspect ratio and place.
+
+    Ten draws are made for one that fits into the image; if none does, it is the largest
+    centred box whose aspect ratio is in the range.
+    """
+    largest_log = math.log(crop.max_aspect_ratio)
+    for _ in range(10):
+        area = rng.uniform(crop.min_area, 1.0) * width * height
+        ratio = math.exp(rng.uniform(-largest_log, largest_log))
+        w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < w <= width and 0 < h <= height:
+            left, top = rng.integers(width - w + 1), rng.integers(height - h + 1)
+            return int(left), int(top), int(left) + w, int(top) + h
+    w = min(width, round(height * crop.max_aspect_ratio))
+    h = min(height, round(width * crop.max_aspect_ratio))
+    left, top = (width - w) // 2, (height - h) // 2
+    return left, top, left + w, top + h
+
+
+def _draw_crop(
+    geometry: Geometry, rng: np.random.Generator, crop: RandomCrop
+) -> Geometry:
+    """A random box of the image instead of what is cut out in evaluation."""
+    _, _, width, height = geometry.box  # of the whole image
+    left, _, right, _ = geometry.window
+    cropped = to_square(random_box(width, height, rng, crop), right - left)
+    return dataclasses.replace(cropped, mirrored=geometry.mirrored)
+
+
+def _draw_flip(geometry: Geometry, rng: np.random.Generator) -> Geometry:
+    """Mirrored, in half of all draws."""
+    return dataclasses.replace(geometry, mirrored=bool(rng.random() < 0.5))
+
+
+def _draw_colors(rng: np.random.Generator, jitter: ColorJitter) -> list[ColorChange]:
+    """Brightness, contrast, saturation and hue by random amounts, in random order."""
+
+    def enhance(kind: str, amount: float) -> ColorChange:
+        factor = rng.uniform(max(0.0, 1 - amount), 1 + amount)
+        return functools.partial(_enhance, kind=kind, factor=factor)
+
+    def rotate_hue(amount: float) -> ColorChange:
+        return functools.partial(_rotate_hue, fraction=rng.uniform(-amount, amount))
+
+    draws = (
+        (jitter.brightness, functools.partial(enhance, "Brightness")),
+        (jitter.contrast, functools.partial(enhance, "Contrast")),
+        (jitter.saturation, functools.partial(enhance, "Color")),
+        (jitter.hue, rotate_hue),
+    )
+    order = (draws[i] for i in rng.permutation(len(draws)))
+    return [draw(amount) for amount, draw in order if amount]
+
+
+def _enhance(image: Image.Image, kind: str, factor: float) -> Image.Image:
+    """A blend with black, grey or the image without colour; 1 changes nothing."""
+    return getattr(ImageEnhance, kind)(image).enhance(factor)
+
+
+def _rotate_hue(image: Image.Image, fraction: float) -> Image.Image:
+    """Turns every pixel's hue by a fraction of the circle."""
+    hsv = np.array(image.convert("HSV"))
+    hsv[..., 0] += np.uint8(round(fraction * 256) % 256)  # wraps around, as a hue does
+    return Image.fromarray(hsv, "HSV").convert("RGB")

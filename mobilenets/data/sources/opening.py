@@ -1,0 +1,83 @@
+"""Opens the configured data set."""
+
+from mobilenets.config.configuration import (
+    Dataset,
+    FolderDataset,
+    NamedDataset,
+    PreparedDataset,
+    TableDataset,
+)
+from mobilenets.data.sources import collages, tfds
+from mobilenets.data.sources.base import Labels, Source
+from mobilenets.data.sources.folder import FolderSource
+from mobilenets.data.sources.table import TableSource
+from mobilenets.errors import UserError
+
+
+def open_source(
+    dataset: Dataset, split: str, labels: Labels = "class", to_train: bool = False
+) -> Source:
+    """Opens one split of a data set; reads no image yet.
+
+    Args:
+      dataset: the configured one.
+      split: of it.
+      labels: what must be known of its images.
+      to_train: refuse a split of one's own images from which a class or an attribute
+        cannot be learned.
+
+    Raises:
+      UserError: there is no such data set or split, it is not prepared (the message has
+        the command that prepares it), or it does not hold images with such labels.
+    """
+    match dataset:
+        case TableDataset():
+            return TableSource(
+                dataset.table,
+                split,
+                labels,
+                dataset.images,
+                dataset.separator,
+                dataset.eval_fraction,
+                to_train,
+            )
+        case FolderDataset():
+            _check_labels(f"dataset.folder {dataset.folder}", "class", labels)
+            return FolderSource(dataset.folder, split, dataset.eval_fraction, to_train)
+        case PreparedDataset():
+            _check_labels(f"dataset.directory {dataset.directory}", "class", labels)
+            return tfds.TfdsSource(tfds.prepared_builder(dataset.directory), split)
+        case NamedDataset():
+            return _named(dataset, split, labels)
+    raise UserError(
+        "The data set is missing: give dataset.folder, images in folders of their "
+        "classes, dataset.table, a CSV file, dataset.name or dataset.directory."
+    )
+
+
+def _named(dataset: NamedDataset, split: str, labels: Labels) -> Source:
+    """The split of a data set that is embedded or TFDS's."""
+    if dataset.name == collages.NAME:
+        _check_labels(f"The data set {dataset.name}", "attributes", labels)
+        clothes = tfds.embedded_builder("fashion_mnist_subset")
+        garments = {name: tfds.TfdsSource(clothes, name) for name in collages.SIZES}
+        return collages.CollageSource(garments, split)
+    _check_labels(f"The data set {dataset.name}", "class", labels)
+    if dataset.name in tfds.EMBEDDED:
+        return tfds.TfdsSource(tfds.embedded_builder(dataset.name), split)
+    return tfds.TfdsSource(tfds.named_builder(dataset.name, dataset.data_dir), split)
+
+
+def _check_labels(what: str, has: Labels, needed: Labels) -> None:
+    if has == needed:
+        return
+    if has == "class":
+        raise UserError(
+            f"{what} has one class an image, but the task needs attributes: give "
+            "dataset.table, which may have a column for each, or "
+            "task.name=classification."
+        )
+    raise UserError(
+        f"{what} has several attributes an image, but the task needs one class: give "
+        "task.name=multilabel, or another data set."
+    )

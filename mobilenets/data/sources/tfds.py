@@ -1,0 +1,169 @@
+"""Data sets that TensorFlow Datasets has prepared, and those embedded in the package.
+
+TFDS costs half a second to import; it is imported where it is needed.
+"""
+
+import difflib
+import pathlib
+from collections.abc import Iterable
+from typing import Any
+
+from mobilenets.data.sources.base import Record
+from mobilenets.errors import UserError, unknown
+
+# The data sets inside the package, as prepared TFDS directories.
+EMBEDDED = {
+    "fashion_mnist_subset": pathlib.Path(__file__).parents[1]
+    / "embedded/fashion_mnist_subset/1.0.0",
+}
+
+
+class TfdsSource:
+    """A split of a data set prepared by TensorFlow Datasets as ArrayRecord."""
+
+    upright = False
+
+    def __init__(self, builder: Any, split: str):
+        import tensorflow_datasets as tfds
+
+        self._name = f"{builder.name}, split {split}"
+        features = dict(builder.info.features.items())
+        needed = {"image": tfds.features.Image, "label": tfds.features.ClassLabel}
+        if not all(isinstance(features.get(k), kind) for k, kind in needed.items()):
+            raise UserError(
+                f"The data set {builder.name} is not for classification: it needs the "
+                f"features image and label, but has {', '.join(sorted(features))}."
+            )
+        self.names = tuple(features["label"].names)
+        try:
+            self._records = builder.as_data_source(
+                split, decoders={"image": tfds.decode.SkipDecoding()}
+            )
+        except NotImplementedError:
+            raise needs_conversion(builder) from None
+        except ValueError as error:
+            raise split_error(builder.name, split, builder.info.splits, error) from None
+        if not len(self._records):
+            raise UserError(f"The data set {self._name} holds no images.")
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, index: int) -> Record:
+        record = self._records[index]
+        origin = f"record {index} of {self._name}"
+        return Record(record["image"], int(record["label"]), origin)
+
+
+def embedded_builder(name: str) -> Any:
+    """The builder of one of `EMBEDDED`."""
+    import tensorflow_datasets as tfds
+
+    return tfds.builder_from_directory(EMBEDDED[name])
+
+
+def prepared_builder(directory: str) -> Any:
+    """The builder of a prepared data set, wherever it lies.
+
+    Args:
+      directory: of one version.
+
+    Raises:
+      UserError: no data set is prepared there.
+    """
+    import tensorflow_datasets as tfds
+
+    path = pathlib.Path(directory).expanduser()
+    if not (path / "dataset_info.json").exists():
+        raise UserError(
+            f"dataset.directory {directory} is not a prepared TFDS data set: it has no "
+            "dataset_info.json. Give the folder of one version, such as "
+            ".../imagenet2012/5.1.0."
+        )
+    return tfds.builder_from_directory(path)
+
+
+def named_builder(name: str, data_dir: str) -> Any:
+    """The builder of a data set of TFDS that is prepared.
+
+    Args:
+      name: of the data set.
+      data_dir: the folder of all data sets; "": TFDS's own.
+
+    Raises:
+      UserError: there is no such data set, or it is not prepared.
+    """
+    builder = tfds_builder(name, data_dir)
+    if not builder.info.splits:
+        where = f" --data-dir {data_dir}" if data_dir else ""
+        if builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
+            where += " --manual-dir FOLDER_OF_THE_DOWNLOADED_FILES"
+        raise UserError(
+            f"The data set {name} is not prepared in {builder.data_dir}. "
+            f"Prepare it: pip install '.[prepare]' && mobilenets prepare {name}{where}"
+        )
+    return builder
+
+
+def tfds_builder(name: str, data_dir: str, **options: Any) -> Any:
+    """The builder of a data set of TensorFlow Datasets, prepared or not.
+
+    Args:
+      name: of the data set, perhaps with its config and version.
+      data_dir: the folder of all data sets; "": TFDS's own.
+      **options: more arguments of `tfds.builder`.
+
+    Raises:
+      UserError: there is no such data set, config or version.
+    """
+    import tensorflow_datasets as tfds
+
+    try:
+        return tfds.builder(name, data_dir=data_dir or None, **options)
+    except (tfds.core.DatasetNotFoundError, ModuleNotFoundError):
+        # Without TensorFlow, TFDS fails to import it in its search for other sources.
+        raise unknown_dataset(name) from None
+    except (ValueError, AssertionError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"There is no data set {name!r}: {reason}") from None
+
+
+def split_error(
+    name: str, split: str, known: Iterable[str], error: ValueError
+) -> UserError:
+    """The error for a split, or a slice of one, that a data set does not have.
+
+    Args:
+      name: of the data set.
+      split: the one asked for.
+      known: its splits.
+      error: what TFDS says.
+    """
+    if "unknown split" in str(error).lower():
+        return unknown(f"split of {name}", split, known)
+    return UserError(f"The split {split!r} is wrong: {str(error).splitlines()[-1]}")
+
+
+def needs_conversion(builder: Any) -> UserError:
+    """The error for a prepared data set without random access."""
+    return UserError(
+        f"{builder.data_dir} was prepared as {builder.info.file_format.value}, which "
+        "has no random access. Convert it: pip install apache-beam mlcroissant && "
+        f"tfds convert_format --dataset_version_dir={builder.data_dir} "
+        "--out_file_format=array_record, then give "
+        f"--config.dataset.directory={builder.data_dir}."
+    )
+
+
+def unknown_dataset(name: str) -> UserError:
+    """As `unknown`, but TFDS has too many data sets to list."""
+    import tensorflow_datasets as tfds
+
+    names = {*EMBEDDED, *tfds.list_builders(with_community_datasets=False)}
+    close = difflib.get_close_matches(name, names)
+    hint = f" Did you mean {' or '.join(close)}?" if close else ""
+    return UserError(
+        f"Unknown data set {name!r}.{hint} Known are those of TensorFlow Datasets "
+        f"and, embedded, {', '.join(EMBEDDED)}; for images of your own use "
+        "--config.dataset.folder=FOLDER."
+    )
