@@ -5,8 +5,8 @@ import pathlib
 
 import tensorflow_datasets as tfds
 
-from mobilenets.data.sources import collages
-from mobilenets.data.sources.tfds import EMBEDDED, needs_conversion, tfds_builder
+from mobilenets.data.sources import embedded
+from mobilenets.data.sources.tfds import needs_conversion, tfds_builder
 from mobilenets.errors import UserError
 
 
@@ -22,7 +22,7 @@ def prepare(name: str, data_dir: str, manual_dir: str) -> None:
       UserError: there is no such data set, TensorFlow is not installed, or files that
         must be downloaded by hand are missing.
     """
-    if name in EMBEDDED or name == collages.NAME:
+    if name in embedded.NAMES:
         raise UserError(f"{name} is embedded: it needs no preparation.")
     prepared = tfds_builder(name, data_dir)
     if prepared.info.splits:

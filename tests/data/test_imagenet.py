@@ -12,9 +12,9 @@ from PIL import Image
 from configs import mobilenet_v2
 from mobilenets import UserError
 from mobilenets.config import configuration
-from mobilenets.data import transforms
+from mobilenets.data.decoding import decode
 from mobilenets.data.prepare import prepare
-from mobilenets.data.sources import open_source
+from mobilenets.data.sources.opening import open_source
 from mobilenets.evaluation.run import evaluate_run
 from mobilenets.tasks.registry import make_task
 from mobilenets.training.loop import train
@@ -88,9 +88,9 @@ def config(data_dir, **changes):
 def colors_and_labels(source):
     examples = [source[i] for i in range(len(source))]
     return {
-        transforms.decode(e.image, e.origin).size[0] - 60: (
-            np.asarray(transforms.decode(e.image, e.origin))[25, 30],
-            e.label,
+        decode(e.image, e.origin).size[0] - 60: (
+            np.asarray(decode(e.image, e.origin))[25, 30],
+            e.target,
         )
         for e in examples
     }
@@ -98,7 +98,7 @@ def colors_and_labels(source):
 
 def test_every_training_image_has_its_class(data_dir):
     source = open_source(config(data_dir).dataset, "train")
-    assert len(source.class_names) == 1000
+    assert len(source.names) == 1000
     found = colors_and_labels(source)
     expected = [label for label, names in TRAIN.values() for _ in names]
     assert [found[i][1] for i in range(8)] == expected

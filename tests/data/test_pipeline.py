@@ -1,5 +1,6 @@
 """Batches: which images are in them, and that they can be reproduced."""
 
+import dataclasses
 import io
 import itertools
 from types import SimpleNamespace
@@ -8,19 +9,25 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mobilenets.config.configuration import Configuration
+from mobilenets.config.configuration import (
+    ColorJitter,
+    Flip,
+    Preprocessing,
+    RandomCrop,
+)
 from mobilenets.data import pipeline
-from mobilenets.data.sources import Example
+from mobilenets.data.loading import ImageLoader
+from mobilenets.data.sources.base import Record
 
 RESOLUTION = 8
-PLAIN = {"min_area": 1.0, "max_aspect_ratio": 1.0, "flip": False}
-COLORFUL = {"min_area": 0.2, "flip": True, "brightness": 0.4, "hue": 0.2}
+PREPROCESSING = Preprocessing(crop_fraction=1.0)
+COLORFUL = (RandomCrop(min_area=0.2), Flip(), ColorJitter(brightness=0.4, hue=0.2))
 
 
 class Numbered:
     """Images whose every pixel is their index; the label is index modulo 3."""
 
-    class_names = ("a", "b", "c")
+    names = ("a", "b", "c")
     upright = False
 
     def __init__(self, size):
@@ -30,7 +37,7 @@ class Numbered:
         return self._size
 
     def __getitem__(self, index):
-        return Example(encoded(self._image(index)), index % 3, f"record {index}")
+        return Record(encoded(self._image(index)), index % 3, f"record {index}")
 
     def _image(self, index):
         return np.full((RESOLUTION, RESOLUTION, 3), index, np.uint8)
@@ -49,26 +56,44 @@ def encoded(pixels):
     return buffer.getvalue()
 
 
-def config(batch_size, augmentation=PLAIN, workers=0, seed=0):
-    return Configuration.model_validate(
-        {
-            "model": {"name": "mobilenet_v1"},
-            "dataset": {"name": "unused", "num_workers": workers},
-            "preprocessing": {"crop_fraction": 1.0},
-            "augmentation": augmentation,
-            "batch_size": batch_size,
-            "seed": seed,
-        }
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Of one training."""
+
+    batch_size: int
+    operations: tuple = ()
+    workers: int = 0
+    seed: int = 0
+
+
+def train_iterator(source, settings):
+    images = ImageLoader(RESOLUTION, PREPROCESSING, settings.operations, source.upright)
+
+    def load(record, rng):
+        image = images.augmented(record, rng)
+        return {"image": image, "label": np.int32(record.target)}
+
+    return pipeline.train_batches(
+        source, load, settings.batch_size, settings.seed, settings.workers
     )
 
 
-def train(source, config, count):
-    batches = pipeline.train_batches(source, config, RESOLUTION)
-    return list(itertools.islice(batches, count))
+def train(source, settings, count):
+    return list(itertools.islice(train_iterator(source, settings), count))
 
 
-def evaluate(source, config):
-    return list(pipeline.eval_batches(source, config, RESOLUTION))
+def evaluate(source, settings):
+    images = ImageLoader(RESOLUTION, PREPROCESSING, settings.operations, source.upright)
+
+    def load(record):
+        return {"image": images.prepared(record), "label": np.int32(record.target)}
+
+    padding = {"image": images.black, "label": np.int32(0)}
+    return list(
+        pipeline.eval_batches(
+            source, load, padding, settings.batch_size, settings.workers
+        )
+    )
 
 
 def indices(batches):
@@ -90,7 +115,7 @@ def assert_same(batches, expected):
 
 
 def test_batches_are_uint8_images_and_int32_labels():
-    (batch,) = train(Numbered(10), config(4), 1)
+    (batch,) = train(Numbered(10), Settings(4), 1)
     assert {k: (v.shape, v.dtype) for k, v in batch.items()} == {
         "image": ((4, RESOLUTION, RESOLUTION, 3), np.uint8),
         "label": ((4,), np.int32),
@@ -98,7 +123,7 @@ def test_batches_are_uint8_images_and_int32_labels():
 
 
 def test_every_record_is_seen_once_in_an_epoch():
-    numbers = indices(train(Numbered(40), config(8), 15))
+    numbers = indices(train(Numbered(40), Settings(8), 15))
     epochs = [numbers[i : i + 40] for i in (0, 40, 80)]
     assert [sorted(epoch) for epoch in epochs] == [list(range(40))] * 3
     assert list(range(40)) not in epochs  # they are shuffled
@@ -106,49 +131,49 @@ def test_every_record_is_seen_once_in_an_epoch():
 
 
 def test_no_record_is_lost_where_the_batch_does_not_divide_the_epoch():
-    numbers = indices(train(Numbered(10), config(4), 5))
+    numbers = indices(train(Numbered(10), Settings(4), 5))
     assert sorted(numbers[:10]) == sorted(numbers[10:]) == list(range(10))
 
 
 def test_a_batch_may_be_larger_than_the_data_set():
-    (batch,) = train(Numbered(3), config(7), 1)
+    (batch,) = train(Numbered(3), Settings(7), 1)
     numbers = indices([batch])
     assert sorted(numbers[:3]) == sorted(numbers[3:6]) == [0, 1, 2]
 
 
 def test_a_batch_may_hold_one_image():
-    assert sorted(indices(train(Numbered(3), config(1), 3))) == [0, 1, 2]
+    assert sorted(indices(train(Numbered(3), Settings(1), 3))) == [0, 1, 2]
 
 
 def test_the_seed_determines_order_and_augmentation():
     first, again, other = (
-        train(Noisy(8), config(4, COLORFUL, seed=seed), 3) for seed in (1, 1, 2)
+        train(Noisy(8), Settings(4, COLORFUL, seed=seed), 3) for seed in (1, 1, 2)
     )
     assert_same(again, first)
     assert not np.array_equal(other[0]["image"], first[0]["image"])
 
 
 def test_an_image_is_augmented_differently_in_every_epoch():
-    batches = train(Noisy(1), config(2, COLORFUL), 5)
+    batches = train(Noisy(1), Settings(2, COLORFUL), 5)
     assert len({image.tobytes() for b in batches for image in b["image"]}) == 10
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_new_iterator_goes_on_from_a_saved_state(workers):
     """In the middle of an epoch, and past its end."""
-    settings = config(4, COLORFUL, workers)
-    batches = pipeline.train_batches(Noisy(10), settings, RESOLUTION)
+    settings = Settings(4, COLORFUL, workers)
+    batches = train_iterator(Noisy(10), settings)
     for _ in range(2):
         next(batches)
     state = batches.get_state()
     expected = list(itertools.islice(batches, 4))
-    fresh = pipeline.train_batches(Noisy(10), settings, RESOLUTION)
+    fresh = train_iterator(Noisy(10), settings)
     fresh.set_state(state)
     assert_same(list(itertools.islice(fresh, 4)), expected)
 
 
 def test_a_state_that_was_read_is_not_changed_by_later_batches():
-    batches = pipeline.train_batches(Noisy(10), config(4, COLORFUL), RESOLUTION)
+    batches = train_iterator(Noisy(10), Settings(4, COLORFUL))
     next(batches)
     state = batches.get_state()
     expected = list(itertools.islice(batches, 4))
@@ -157,8 +182,8 @@ def test_a_state_that_was_read_is_not_changed_by_later_batches():
 
 
 def test_workers_give_the_batches_of_threads():
-    threads = train(Noisy(10), config(4, COLORFUL), 6)
-    workers = train(Noisy(10), config(4, COLORFUL, workers=2), 6)
+    threads = train(Noisy(10), Settings(4, COLORFUL), 6)
+    workers = train(Noisy(10), Settings(4, COLORFUL, workers=2), 6)
     assert_same(workers, threads)
 
 
@@ -167,18 +192,22 @@ def test_workers_give_the_batches_of_threads():
     [(12, 4, 0), (13, 4, 0), (3, 4, 0), (1, 1, 0), (13, 4, 2)],
 )
 def test_evaluation_counts_every_image_once(size, batch_size, workers):
-    batches = evaluate(Numbered(size), config(batch_size, workers=workers))
+    batches = evaluate(Numbered(size), Settings(batch_size, workers=workers))
     assert len(batches) == -(-size // batch_size)
     assert all(len(b["image"]) == batch_size for b in batches)
     masks = np.concatenate([b["mask"] for b in batches])
     assert masks.dtype == np.float32
-    assert masks.tolist() == [1] * size + [0] * (len(masks) - size)
+    padded = len(masks) - size
+    assert masks.tolist() == [1] * size + [0] * padded
+    places = np.concatenate([b["index"] for b in batches])
+    assert places.dtype == np.int32
+    assert places.tolist() == [*range(size), *[-1] * padded]
     assert indices(batches)[:size] == list(range(size))
 
 
 def test_an_image_keeps_its_pixels_in_evaluation_whatever_the_augmentation():
-    plain = evaluate(Noisy(5), config(2))
-    assert_same(evaluate(Noisy(5), config(2, COLORFUL, seed=3)), plain)
+    plain = evaluate(Noisy(5), Settings(2))
+    assert_same(evaluate(Noisy(5), Settings(2, COLORFUL, seed=3)), plain)
 
 
 def as_process(monkeypatch, index, count):
@@ -190,7 +219,7 @@ def as_process(monkeypatch, index, count):
 def test_processes_share_the_batch_of_one(monkeypatch, make):
     """The same images with the same augmentation, in parts, step by step."""
     count = [4] if make is train else []
-    settings = config(6, COLORFUL)
+    settings = Settings(6, COLORFUL)
     whole = make(Noisy(16), settings, *count)
     parts = []
     for index in range(2):
@@ -213,7 +242,7 @@ def rows(batch):
 def test_a_broken_image_is_named(workers):
     class Broken(Numbered):
         def __getitem__(self, index):
-            return Example(b"no image", 0, f"broken {index}")
+            return Record(b"no image", 0, f"broken {index}")
 
     with pytest.raises(Exception, match=r"Cannot decode the image broken \d"):
-        train(Broken(4), config(2, workers=workers), 1)
+        train(Broken(4), Settings(2, workers=workers), 1)

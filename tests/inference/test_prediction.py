@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from mobilenets import UserError
-from mobilenets.data import transforms
+from mobilenets.data.decoding import decode
+from mobilenets.data.preprocessing import prepare_image
 from mobilenets.inference import prediction, trained
 from tests.inference.test_trained import small_net
 
@@ -36,8 +37,8 @@ def photos(tmp_path):
 def expected_outputs(net, path):
     """The logits and features of one file, step by step."""
     description = net.description
-    image = transforms.decode(path.read_bytes(), "")
-    pixels = transforms.center_crop(image, 32, description.preprocessing)
+    image = decode(path.read_bytes(), "")
+    pixels = prepare_image(image, 32, description.preprocessing)
     mean, std = description.preprocessing.mean, description.preprocessing.std
     images = (pixels[None].astype(np.float32) - mean) / std
     logits, endpoints = net.model.apply(net.variables, images.astype(np.float32))

@@ -6,10 +6,10 @@ import numpy as np
 
 from mobilenets.data import decoding
 from mobilenets.data.sources.base import Record, Source
+from mobilenets.data.sources.embedded import COLLAGES
 from mobilenets.data.sources.tfds import split_error
 from mobilenets.errors import UserError
 
-NAME = "fashion_collages"
 SIZES = {"train": 2000, "validation": 500}
 SIDE = 64  # pixels of a collage, 2 by 2 cells
 UNKNOWN_FRACTION = 0.1  # of what is known of the training images
@@ -53,7 +53,7 @@ class CollageSource:
             target[garment.target] = 1
         if split == "train":
             target[rng.random(len(target)) < UNKNOWN_FRACTION] = np.nan
-        return Record(image, target, f"record {number} of {NAME}, split {split}")
+        return Record(image, target, f"record {number} of {COLLAGES}, split {split}")
 
 
 def _places(split: str) -> list[tuple[str, int]]:
@@ -70,14 +70,14 @@ def _places(split: str) -> list[tuple[str, int]]:
     try:
         parts = core.ReadInstruction.from_spec(split).to_absolute(infos)
     except ValueError as error:
-        raise split_error(NAME, split, SIZES, error) from None
+        raise split_error(COLLAGES, split, SIZES, error) from None
     places = [
         (part.splitname, number)
         for part in parts
         for number in range(SIZES[part.splitname])[part.from_ : part.to]
     ]
     if not places:
-        raise UserError(f"The data set {NAME}, split {split}, holds no images.")
+        raise UserError(f"The data set {COLLAGES}, split {split}, holds no images.")
     return places
 
 

@@ -18,8 +18,8 @@ def side(name: str, eval_fraction: float) -> str:
       eval_fraction: about this part of all names is in "validation". A larger one keeps
         those of a smaller one there.
 
-    >>> side("cat/1.jpg", 0.0), side("cat/1.jpg", 0.9), side("cat/2.jpg", 0.9)
-    ('train', 'validation', 'validation')
+    >>> side("cat/1.jpg", 0.0), side("cat/1.jpg", 0.5), side("cat/2.jpg", 0.5)
+    ('train', 'validation', 'train')
     """
     # Some file systems take accents apart.
     text = unicodedata.normalize("NFC", name.replace("\\", "/"))

@@ -7,7 +7,7 @@ from mobilenets.config.configuration import (
     PreparedDataset,
     TableDataset,
 )
-from mobilenets.data.sources import collages, tfds
+from mobilenets.data.sources import collages, embedded, tfds
 from mobilenets.data.sources.base import Labels, Source
 from mobilenets.data.sources.folder import FolderSource
 from mobilenets.data.sources.table import TableSource
@@ -57,13 +57,13 @@ def open_source(
 
 def _named(dataset: NamedDataset, split: str, labels: Labels) -> Source:
     """The split of a data set that is embedded or TFDS's."""
-    if dataset.name == collages.NAME:
+    if dataset.name == embedded.COLLAGES:
         _check_labels(f"The data set {dataset.name}", "attributes", labels)
         clothes = tfds.embedded_builder("fashion_mnist_subset")
         garments = {name: tfds.TfdsSource(clothes, name) for name in collages.SIZES}
         return collages.CollageSource(garments, split)
     _check_labels(f"The data set {dataset.name}", "class", labels)
-    if dataset.name in tfds.EMBEDDED:
+    if dataset.name in embedded.PREPARED:
         return tfds.TfdsSource(tfds.embedded_builder(dataset.name), split)
     return tfds.TfdsSource(tfds.named_builder(dataset.name, dataset.data_dir), split)
 

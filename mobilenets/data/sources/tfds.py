@@ -8,14 +8,9 @@ import pathlib
 from collections.abc import Iterable
 from typing import Any
 
+from mobilenets.data.sources import embedded
 from mobilenets.data.sources.base import Record
 from mobilenets.errors import UserError, unknown
-
-# The data sets inside the package, as prepared TFDS directories.
-EMBEDDED = {
-    "fashion_mnist_subset": pathlib.Path(__file__).parents[1]
-    / "embedded/fashion_mnist_subset/1.0.0",
-}
 
 
 class TfdsSource:
@@ -56,10 +51,10 @@ class TfdsSource:
 
 
 def embedded_builder(name: str) -> Any:
-    """The builder of one of `EMBEDDED`."""
+    """The builder of one of `embedded.PREPARED`."""
     import tensorflow_datasets as tfds
 
-    return tfds.builder_from_directory(EMBEDDED[name])
+    return tfds.builder_from_directory(embedded.PREPARED[name])
 
 
 def prepared_builder(directory: str) -> Any:
@@ -159,11 +154,11 @@ def unknown_dataset(name: str) -> UserError:
     """As `unknown`, but TFDS has too many data sets to list."""
     import tensorflow_datasets as tfds
 
-    names = {*EMBEDDED, *tfds.list_builders(with_community_datasets=False)}
+    names = {*embedded.NAMES, *tfds.list_builders(with_community_datasets=False)}
     close = difflib.get_close_matches(name, names)
     hint = f" Did you mean {' or '.join(close)}?" if close else ""
     return UserError(
         f"Unknown data set {name!r}.{hint} Known are those of TensorFlow Datasets "
-        f"and, embedded, {', '.join(EMBEDDED)}; for images of your own use "
+        f"and, embedded, {', '.join(embedded.NAMES)}; for images of your own use "
         "--config.dataset.folder=FOLDER."
     )

@@ -1,0 +1,11 @@
+"""The data sets inside the package."""
+
+import pathlib
+
+# As prepared TFDS directories.
+PREPARED = {
+    "fashion_mnist_subset": pathlib.Path(__file__).parents[1]
+    / "embedded/fashion_mnist_subset/1.0.0",
+}
+COLLAGES = "fashion_collages"  # composed of the former, see `collages`
+NAMES = (*PREPARED, COLLAGES)
