@@ -16,7 +16,7 @@ import sys
 import jax
 from matplotlib.figure import Figure
 
-from mobilenets.config.configuration import Dataset
+from mobilenets.config.schema import Dataset
 from mobilenets.data.sources import open_source
 from mobilenets.inference import trained
 from mobilenets.nn.convnet import init_variables

@@ -32,7 +32,7 @@ import numpy as np
 from IPython.utils.capture import capture_output
 from matplotlib import cbook
 
-from mobilenets.config.configuration import (
+from mobilenets.config.schema import (
     Augmentation,
     Configuration,
     Dataset,

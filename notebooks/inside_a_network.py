@@ -39,7 +39,7 @@ from IPython.utils.capture import capture_output
 from matplotlib import cbook
 
 from mobilenets import create_model, get_spec
-from mobilenets.config.configuration import (
+from mobilenets.config.schema import (
     Augmentation,
     Configuration,
     Dataset,

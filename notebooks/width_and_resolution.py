@@ -34,7 +34,7 @@ import numpy as np
 from IPython.utils.capture import capture_output
 
 from mobilenets import get_spec
-from mobilenets.config.configuration import (
+from mobilenets.config.schema import (
     Augmentation,
     Configuration,
     Dataset,

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from absl import flags
 
-from mobilenets.config.configuration import Configuration
+from mobilenets.config.schema import Configuration
 from mobilenets.data import transforms
 from mobilenets.data.sources import Source
 

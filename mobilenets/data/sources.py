@@ -5,7 +5,13 @@ import difflib
 import pathlib
 from typing import Any, Protocol
 
-from mobilenets.config.configuration import Dataset
+from mobilenets.config.schema import (
+    FolderDataset,
+    NamedDataset,
+    NoDataset,
+    PreparedDataset,
+    TableDataset,
+)
 from mobilenets.errors import UserError, unknown
 
 # The data sets inside the package, as prepared TFDS directories.
@@ -36,6 +42,9 @@ class Source(Protocol):
     def __getitem__(self, index: int) -> Example: ...
 
 
+Dataset = NamedDataset | PreparedDataset | FolderDataset | TableDataset | NoDataset
+
+
 def open_source(dataset: Dataset, split: str) -> Source:
     """Opens one split of the configured data set; reads no image yet.
 
@@ -43,12 +52,17 @@ def open_source(dataset: Dataset, split: str) -> Source:
       UserError: there is no such data set or split, it is not prepared (the message has
         the command that prepares it), or it does not hold labelled images.
     """
-    if dataset.folder:
+    if isinstance(dataset, NoDataset | TableDataset):
+        raise UserError(
+            "The data set is missing: give dataset.name, dataset.directory or "
+            "dataset.folder."
+        )
+    if isinstance(dataset, FolderDataset):
         return FolderSource(dataset.folder, split, split == dataset.train_split)
     # TFDS costs half a second and is not needed for a folder.
     import tensorflow_datasets as tfds
 
-    if dataset.directory:
+    if isinstance(dataset, PreparedDataset):
         path = pathlib.Path(dataset.directory).expanduser()
         if not (path / "dataset_info.json").exists():
             raise UserError(
@@ -173,7 +187,7 @@ def _folders(path: pathlib.Path) -> list[str]:
     )
 
 
-def _named_builder(dataset: Dataset) -> Any:
+def _named_builder(dataset: NamedDataset) -> Any:
     """The prepared TFDS builder of `dataset.name`."""
     builder = tfds_builder(dataset.name, dataset.data_dir)
     if not builder.info.splits:
@@ -217,7 +231,7 @@ def needs_conversion(builder: Any) -> UserError:
         f"{builder.data_dir} was prepared as {builder.info.file_format.value}, which "
         "has no random access. Convert it: pip install apache-beam mlcroissant && "
         f"tfds convert_format --dataset_version_dir={builder.data_dir} "
-        "--out_file_format=array_record, then give --config.dataset.name= "
+        "--out_file_format=array_record, then give "
         f"--config.dataset.directory={builder.data_dir}."
     )
 
@@ -232,5 +246,5 @@ def unknown_dataset(name: str) -> UserError:
     return UserError(
         f"Unknown data set {name!r}.{hint} Known are those of TensorFlow Datasets "
         f"and, embedded, {', '.join(EMBEDDED)}; for images of your own use "
-        "--config.dataset.name= --config.dataset.folder=FOLDER."
+        "--config.dataset.folder=FOLDER."
     )

@@ -10,7 +10,13 @@ import math
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps, UnidentifiedImageError
 
-from mobilenets.config.configuration import Augmentation, Preprocessing
+from mobilenets.config.schema import (
+    ColorJitter,
+    Flip,
+    Operation,
+    Preprocessing,
+    RandomCrop,
+)
 from mobilenets.errors import BrokenImage
 
 _INTERPOLATIONS = {
@@ -57,7 +63,7 @@ def augment(
     image: Image.Image,
     rng: np.random.Generator,
     resolution: int,
-    augmentation: Augmentation,
+    augmentation: tuple[Operation, ...],
     interpolation: str,
 ) -> np.ndarray:
     """A random crop of the image, perhaps flipped and recoloured.
@@ -65,34 +71,37 @@ def augment(
     Returns:
       [resolution, resolution, 3] uint8.
     """
-    box = random_box(image.width, image.height, rng, augmentation)
+    operations = {type(operation): operation for operation in augmentation}
+    crop = operations.get(RandomCrop)
+    whole = (0, 0, image.width, image.height)
+    box = random_box(image.width, image.height, rng, crop) if crop else whole
     # `reducing_gap` would be faster and less exact; `box` resamples only the crop.
     image = image.resize(
         (resolution, resolution), _INTERPOLATIONS[interpolation], box=box
     )
-    if augmentation.flip and rng.random() < 0.5:
+    if Flip in operations and rng.random() < 0.5:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    return np.asarray(_jitter_colors(image, rng, augmentation))
+    return np.asarray(_jitter_colors(image, rng, operations.get(ColorJitter)))
 
 
 def random_box(
-    width: int, height: int, rng: np.random.Generator, augmentation: Augmentation
+    width: int, height: int, rng: np.random.Generator, crop: RandomCrop
 ) -> tuple[int, int, int, int]:
     """A box (left, top, right, bottom) of random area, aspect ratio and place.
 
     Ten draws are made for one that fits into the image; if none does, it is the largest
     centred box whose aspect ratio is in the range.
     """
-    largest_log = math.log(augmentation.max_aspect_ratio)
+    largest_log = math.log(crop.max_aspect_ratio)
     for _ in range(10):
-        area = rng.uniform(augmentation.min_area, 1.0) * width * height
+        area = rng.uniform(crop.min_area, 1.0) * width * height
         ratio = math.exp(rng.uniform(-largest_log, largest_log))
         w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
         if 0 < w <= width and 0 < h <= height:
             left, top = rng.integers(width - w + 1), rng.integers(height - h + 1)
             return int(left), int(top), int(left) + w, int(top) + h
-    w = min(width, round(height * augmentation.max_aspect_ratio))
-    h = min(height, round(width * augmentation.max_aspect_ratio))
+    w = min(width, round(height * crop.max_aspect_ratio))
+    h = min(height, round(width * crop.max_aspect_ratio))
     left, top = (width - w) // 2, (height - h) // 2
     return left, top, left + w, top + h
 
@@ -115,18 +124,20 @@ def center_crop(
 
 
 def _jitter_colors(
-    image: Image.Image, rng: np.random.Generator, augmentation: Augmentation
+    image: Image.Image, rng: np.random.Generator, jitter: ColorJitter | None
 ) -> Image.Image:
     """Brightness, contrast, saturation and hue by random amounts, in random order."""
+    if jitter is None:
+        return image
 
     def factor(amount: float) -> float:
         return rng.uniform(max(0.0, 1 - amount), 1 + amount)
 
     steps = (
-        (augmentation.brightness, lambda x, a: _enhance("Brightness", x, factor(a))),
-        (augmentation.contrast, lambda x, a: _enhance("Contrast", x, factor(a))),
-        (augmentation.saturation, lambda x, a: _enhance("Color", x, factor(a))),
-        (augmentation.hue, lambda x, a: _rotate_hue(x, rng.uniform(-a, a))),
+        (jitter.brightness, lambda x, a: _enhance("Brightness", x, factor(a))),
+        (jitter.contrast, lambda x, a: _enhance("Contrast", x, factor(a))),
+        (jitter.saturation, lambda x, a: _enhance("Color", x, factor(a))),
+        (jitter.hue, lambda x, a: _rotate_hue(x, rng.uniform(-a, a))),
     )
     for i in rng.permutation(len(steps)):
         amount, change = steps[i]

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure  # not pyplot, which has a notebook's own state
 
-from mobilenets.config.configuration import Preprocessing
+from mobilenets.config.schema import Preprocessing
 from mobilenets.data import imagenet, transforms
 from mobilenets.data.sources import IMAGE_SUFFIXES
 from mobilenets.errors import UserError

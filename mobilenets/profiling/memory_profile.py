@@ -6,7 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from mobilenets.config import configuration
+from mobilenets.config.check import check
+from mobilenets.config.values import defaults
 from mobilenets.errors import UserError
 from mobilenets.runtime import sharding
 from mobilenets.tasks.classification import Classification
@@ -53,7 +54,7 @@ def of_training_step(
       UserError: a value is not allowed, the devices cannot share the batch, or they do
         not tell their memory.
     """
-    values = configuration.defaults()
+    values = defaults()
     values.update(
         model=model,
         batch_size=batch,
@@ -61,7 +62,7 @@ def of_training_step(
         remat=remat,
         dataset={"name": "fashion_mnist_subset"},  # stands for any: no image is read
     )
-    config = configuration.check(values)
+    config = check(values)
     mesh = sharding.data_mesh(batch, option="--batch")
     task = Classification(config)
     task.model = task.model.clone(num_classes=num_classes)

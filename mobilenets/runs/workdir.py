@@ -4,9 +4,10 @@ import dataclasses
 import pathlib
 
 import jax
-import pydantic
 
-from mobilenets.config.configuration import Configuration, differences
+from mobilenets.config.check import from_json
+from mobilenets.config.differences import differences
+from mobilenets.config.schema import Configuration
 from mobilenets.errors import UserError
 
 # How a run is computed, not what: these may change when it goes on.
@@ -100,8 +101,8 @@ def refuse_other_config(
       sections: the top-level keys that must agree; all of them if empty.
     """
     try:
-        old = Configuration.model_validate_json(workdir.config.read_text())
-    except (OSError, pydantic.ValidationError):
+        old = from_json(workdir.config.read_text())
+    except (OSError, ValueError):
         raise UserError(
             f"{workdir.config} cannot be read: it is damaged, or of another version. "
             "Use another --workdir."

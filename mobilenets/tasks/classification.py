@@ -11,11 +11,17 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from mobilenets.config.configuration import Configuration
+from mobilenets.config.schema import (
+    ClassificationTask,
+    Configuration,
+    Preprocessing,
+)
 from mobilenets.data import pipeline
 from mobilenets.data.sources import open_source
+from mobilenets.errors import UserError
 from mobilenets.inference import trained
-from mobilenets.networks.architectures import get_spec, replace
+from mobilenets.networks.architectures import replace
+from mobilenets.networks.own_spec import of_model
 from mobilenets.nn.convnet import ConvNet, frozen_modules, init_variables
 from mobilenets.tasks import pictures
 from mobilenets.tasks.base import Batch, HostBatch, Metrics
@@ -33,14 +39,24 @@ class Classification:
     headline = "top1"
 
     def __init__(self, config: Configuration):
+        assert isinstance(config.task, ClassificationTask)
+        self._label_smoothing = config.task.label_smoothing
         if config.init_from:
             description = trained.describe(config.init_from)
             self.spec = replace(description.spec, **config.model)
+            if config.preprocessing not in (
+                Preprocessing(),
+                description.preprocessing,
+            ):
+                raise UserError(
+                    "preprocessing is given, but it is that of the weights in init_from: "
+                    "leave it out."
+                )
             config = config.model_copy(
                 update={"preprocessing": description.preprocessing}
             )
         else:
-            self.spec = get_spec(**config.model)
+            self.spec = of_model(config.model)
         self._config = config
         self._train = open_source(config.dataset, config.dataset.train_split)
         self._eval = open_source(config.dataset, config.dataset.eval_split)
@@ -118,7 +134,7 @@ class Classification:
         """Cross-entropy with smoothed labels (also as "loss"), and "top1"."""
         logits, _ = outputs
         targets = jax.nn.one_hot(batch["label"], logits.shape[-1])
-        targets = optax.smooth_labels(targets, self._config.label_smoothing)
+        targets = optax.smooth_labels(targets, self._label_smoothing)
         loss = optax.softmax_cross_entropy(logits, targets).mean()
         top1 = (logits.argmax(-1) == batch["label"]).mean()
         return loss, {"loss": loss, "top1": top1}

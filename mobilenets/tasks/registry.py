@@ -1,6 +1,6 @@
 """Tasks by name."""
 
-from mobilenets.config.configuration import Configuration
+from mobilenets.config.schema import Configuration
 from mobilenets.tasks.base import Task
 from mobilenets.tasks.classification import Classification
 
@@ -13,4 +13,4 @@ def make_task(config: Configuration) -> Task:
     Raises:
       UserError: model, data set or split are not to be had.
     """
-    return TASKS[config.task](config)
+    return TASKS[config.task.name](config)

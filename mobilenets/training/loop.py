@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from mobilenets.config.configuration import Configuration
+from mobilenets.config.schema import Configuration
 from mobilenets.errors import BrokenImage, UserError
 from mobilenets.evaluation.evaluation import Evaluator
 from mobilenets.runs import workdir

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from mobilenets.config.configuration import Configuration
+from mobilenets.config.schema import Configuration
 from mobilenets.tasks.base import Batch, Metrics, Task
 from mobilenets.training.state import TrainState
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mobilenets.config.configuration import Configuration
+from mobilenets.config.schema import Configuration
 from mobilenets.data import pipeline
 from mobilenets.data.sources import Example
 

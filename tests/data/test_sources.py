@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from mobilenets import UserError
-from mobilenets.config.configuration import Dataset
+from mobilenets.config.schema import Dataset
 from mobilenets.data.sources import EMBEDDED, open_source
 
 SUBSET = "fashion_mnist_subset"

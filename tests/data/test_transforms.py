@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from mobilenets import UserError
-from mobilenets.config.configuration import Augmentation, Preprocessing
+from mobilenets.config.schema import Augmentation, Preprocessing
 from mobilenets.data import transforms
 
 # Draws the whole image and changes nothing.
