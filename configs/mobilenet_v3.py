@@ -24,7 +24,9 @@ from mobilenets.config import recipes
 
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     """The run; the argument may hold variant=, width=, resolution= and smoke."""
-    arg = recipes.parse_arg(arg, variant="large", width=1.0, resolution=224, smoke=False)
+    arg = recipes.parse_arg(
+        arg, variant="large", width=1.0, resolution=224, smoke=False
+    )
     config = recipes.imagenet()
     config.model = dict(
         name=f"mobilenet_v3_{arg.variant}",

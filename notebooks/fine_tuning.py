@@ -43,13 +43,13 @@ from mobilenets.data.sources import open_source
 from mobilenets.inference import prediction, trained
 from mobilenets.pretrained import importing
 from mobilenets.runs.metric_log import read_metrics
-from mobilenets.runtime import launch
+from mobilenets.runtime import start_up
 from mobilenets.tasks.registry import make_task
 from mobilenets.training import loop
 
 FOLDER = pathlib.Path(tempfile.mkdtemp())
 BLUE, RED = "#1f5fa8", "#c62828"
-launch.prepare_jax()  # keeps what is compiled, and quiets libraries
+start_up.prepare_jax()  # keeps what is compiled, and quiets libraries
 plt.rcParams.update(
     {
         "figure.dpi": 80,

@@ -54,13 +54,13 @@ from mobilenets.networks.spec import with_squeeze_excite
 from mobilenets.nn.blocks import ACTIVATIONS
 from mobilenets.nn.convnet import init_variables
 from mobilenets.pretrained import importing
-from mobilenets.runtime import launch
+from mobilenets.runtime import start_up
 from mobilenets.tasks.registry import make_task
 from mobilenets.training import loop
 
 FOLDER = pathlib.Path(tempfile.mkdtemp())
 BLUE, ORANGE, GREEN, GREY = "#1f5fa8", "#d9822b", "#2e8b57", "#7a808a"
-launch.prepare_jax()  # keeps what is compiled, and quiets libraries
+start_up.prepare_jax()  # keeps what is compiled, and quiets libraries
 plt.rcParams.update(
     {
         "figure.dpi": 80,

@@ -125,5 +125,7 @@ def _unknown_kind(key: str, given: str) -> str:
     names = [keys.tag(kind) for place in keys.find(key) for kind in place.sections]
     close = closest(given, names)
     hint = f" (did you mean {close}?)" if close else ""
-    listed = " or ".join(filter(None, [", ".join(map(repr, names[:-1])), repr(names[-1])]))
+    listed = " or ".join(
+        filter(None, [", ".join(map(repr, names[:-1])), repr(names[-1])])
+    )
     return f"{key}.name is {given!r}, but input should be {listed}{hint}"

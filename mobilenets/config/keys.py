@@ -157,7 +157,9 @@ def _has_sources(above: str) -> bool:
 
 def _owner(kind: type[Section], name: str) -> type | None:
     """The class that declares a field."""
-    return next((c for c in kind.__mro__ if name in vars(c).get("__annotations__", {})), None)
+    return next(
+        (c for c in kind.__mro__ if name in vars(c).get("__annotations__", {})), None
+    )
 
 
 def _is_fixed(kind: type[Section], name: str) -> bool:

@@ -69,9 +69,7 @@ def value_of(key: str, text: str) -> Any:
     if any(place.sections for place in places):
         if isinstance(candidates[0], dict):
             return candidates[0]
-        raise UserError(
-            f"{key} is a section: set its values, {PREFIX}{key}.KEY=VALUE."
-        )
+        raise UserError(f"{key} is a section: set its values, {PREFIX}{key}.KEY=VALUE.")
     for place in places:
         for candidate in candidates:
             found = _as_type(place.annotation, candidate)
@@ -117,9 +115,7 @@ def _as_type(annotation: Any, candidate: Any) -> Any:
     """The candidate as a value of the type; None if it is of another."""
     if isinstance(candidate, list):
         candidate = tuple(candidate)
-    adapter = pydantic.TypeAdapter(
-        annotation, config=pydantic.ConfigDict(strict=True)
-    )
+    adapter = pydantic.TypeAdapter(annotation, config=pydantic.ConfigDict(strict=True))
     try:
         return adapter.validate_python(candidate)
     except pydantic.ValidationError as error:
@@ -144,7 +140,9 @@ def _unknown_word(word: str, options: Iterable[str]) -> UserError:
     if not word.startswith("-"):
         return UserError(f"Unexpected argument {word!r}.")
     close = closest(word, [*options, "--config"])
-    return UserError(f"No such option: {word}.{f' Did you mean {close}?' if close else ''}")
+    return UserError(
+        f"No such option: {word}.{f' Did you mean {close}?' if close else ''}"
+    )
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
@@ -201,6 +199,8 @@ def _set(config: ml_collections.ConfigDict, key: str, value: Any) -> None:
             if name in section:
                 del section[name]
         else:
+            if value == {} and name in section:
+                return
             # JSON has lists for tuples.
             section[name] = tuple(value) if isinstance(value, list) else value
 

@@ -132,9 +132,7 @@ def efficientnet(model: Mapping[str, Any], smoke_run: bool) -> Values:
     return config
 
 
-def scale_learning_rate(
-    config: Values, rate: float, batch_size: int
-) -> None:
+def scale_learning_rate(config: Values, rate: float, batch_size: int) -> None:
     """Sets the learning rate in proportion to the batch: `rate` at `batch_size`.
 
     It follows --config.batch_size, unless --config.optimizer.learning_rate is given.

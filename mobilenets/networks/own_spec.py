@@ -67,7 +67,9 @@ def _names(place: str) -> dict[str, Any]:
     if is_file and not pathlib.Path(place).is_file():
         raise UserError(f"There is no file {place}.")
     try:
-        return runpy.run_path(place) if is_file else vars(importlib.import_module(place))
+        return (
+            runpy.run_path(place) if is_file else vars(importlib.import_module(place))
+        )
     except UserError:
         raise
     except Exception as error:

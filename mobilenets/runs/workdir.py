@@ -90,6 +90,21 @@ def of_run(path: str) -> Workdir:
     return workdir
 
 
+def read_config(workdir: Workdir) -> Configuration:
+    """The configuration that the run was begun with.
+
+    Raises:
+      UserError: it cannot be read.
+    """
+    try:
+        return from_json(workdir.config.read_text())
+    except (OSError, ValueError):
+        raise UserError(
+            f"{workdir.config} cannot be read: it is damaged, or of another version. "
+            "Use another --workdir."
+        ) from None
+
+
 def refuse_other_config(
     workdir: Workdir, config: Configuration, sections: tuple[str, ...] = ()
 ) -> None:
@@ -100,13 +115,7 @@ def refuse_other_config(
       config: the configuration that is given.
       sections: the top-level keys that must agree; all of them if empty.
     """
-    try:
-        old = from_json(workdir.config.read_text())
-    except (OSError, ValueError):
-        raise UserError(
-            f"{workdir.config} cannot be read: it is damaged, or of another version. "
-            "Use another --workdir."
-        ) from None
+    old = read_config(workdir)
     changed = [
         difference
         for difference in differences(old, config)

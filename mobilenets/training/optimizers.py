@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from mobilenets.config.schema import AdamW, Cosine, Optimizer, Piecewise, Schedule, SGD
+from mobilenets.config.schema import SGD, AdamW, Cosine, Optimizer, Piecewise, Schedule
 
 
 def make_schedule(
@@ -39,9 +39,7 @@ def make_schedule(
     else:
         decay = optax.exponential_decay(
             init_value=learning_rate,
-            transition_steps=max(
-                1, round(schedule.decay_epochs * steps_per_epoch)
-            ),
+            transition_steps=max(1, round(schedule.decay_epochs * steps_per_epoch)),
             decay_rate=schedule.decay_rate,
             staircase=True,
         )

@@ -226,9 +226,7 @@ def test_a_run_is_evaluated_with_its_own_weights_only(weights, tmp_path):
     config = make_config(weights, trainable_stages=0)
     run(config, tmp_path / "run")
     net = trained.load(str(weights))
-    other = net.description.model_copy(
-        update={"preprocessing": schema.Preprocessing()}
-    )
+    other = net.description.model_copy(update={"preprocessing": schema.Preprocessing()})
     trained.save(dataclasses.replace(net, description=other), str(tmp_path / "other"))
     task = make_task(make_config(tmp_path / "other", trainable_stages=0))
     with pytest.raises(UserError, match="preprocessing is not that of the run: give"):
