@@ -10,7 +10,7 @@ import tempfile
 from benchmarks import report, settings, summary
 from benchmarks.driver import FailedError, Measurement, Session
 from benchmarks.workloads import Network
-from mobilenets.cli import main as cli
+from mobilenets.cli import command_line
 
 SIDES = "ours, flax"
 TASKS = {"compile_training": "training step", "compile_inference": "inference"}
@@ -83,7 +83,7 @@ def time_phases(
 if __name__ == "__main__":
     settings.run(
         compile,
-        cli.examples(
+        command_line.examples(
             "python -m benchmarks.compile",
             "python -m benchmarks.compile --models mobilenet_v2,efficientnet_b0",
         ),

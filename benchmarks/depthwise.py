@@ -6,7 +6,7 @@ python -m benchmarks.depthwise --help
 from benchmarks import report, settings, summary
 from benchmarks.workloads import Depthwise, Network
 from mobilenets import get_spec
-from mobilenets.cli import main as cli
+from mobilenets.cli import command_line
 
 SIDES = "ours, flax, torch"
 TASKS = {
@@ -91,7 +91,7 @@ def in_words(workload: Depthwise) -> str:
 if __name__ == "__main__":
     settings.run(
         depthwise,
-        cli.examples(
+        command_line.examples(
             "python -m benchmarks.depthwise",
             "python -m benchmarks.depthwise --models mobilenet_v2 --resolution 224",
             "python -m benchmarks.depthwise --sides ours,torch --threads 1",

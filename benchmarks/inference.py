@@ -4,7 +4,7 @@ python -m benchmarks.inference --help
 """
 
 from benchmarks import settings, whole_networks
-from mobilenets.cli import main as cli
+from mobilenets.cli import command_line
 
 SIDES = "ours, flax, torch, torch_jit, keras_tensorflow, keras_jax, litert"
 
@@ -47,7 +47,7 @@ def inference(
 if __name__ == "__main__":
     settings.run(
         inference,
-        cli.examples(
+        command_line.examples(
             "python -m benchmarks.inference",
             "python -m benchmarks.inference --models mobilenet_v2 --batch 32",
             "python -m benchmarks.inference --sides ours,litert --threads 1",

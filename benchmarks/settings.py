@@ -15,7 +15,7 @@ from benchmarks.driver import Contestant, Session
 from benchmarks.sides import SIDES
 from benchmarks.workloads import NAMES, Network
 from mobilenets import get_spec
-from mobilenets.cli import main as cli
+from mobilenets.cli import command_line
 from mobilenets.errors import UserError, unknown
 
 DEFAULT_OUTPUT = pathlib.Path("runs/benchmarks")
@@ -172,11 +172,11 @@ def run(benchmark: Callable[..., None], epilog: str) -> None:
 
     Args:
       benchmark: its parameters are the options, its docstring the help.
-      epilog: see `cli.examples`.
+      epilog: see `command_line.examples`.
     """
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     app.command(epilog=epilog)(benchmark)
-    cli.run(app)
+    command_line.run(app)
 
 
 def _threads(given: int) -> int:

@@ -4,7 +4,7 @@ python -m benchmarks.training --help
 """
 
 from benchmarks import settings, whole_networks
-from mobilenets.cli import main as cli
+from mobilenets.cli import command_line
 
 SIDES = "ours, flax, torch, keras_tensorflow, keras_jax"
 
@@ -49,7 +49,7 @@ def training(
 if __name__ == "__main__":
     settings.run(
         training,
-        cli.examples(
+        command_line.examples(
             "python -m benchmarks.training",
             "python -m benchmarks.training --models mobilenet_v2 --batch 64",
             "python -m benchmarks.training --sides ours,torch "

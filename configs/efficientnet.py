@@ -13,7 +13,7 @@ Top-1 of the paper: 77.1 (B0) to 84.3 (B7), with AutoAugment. Not run here. Ther
 AutoAugment here yet: without it the authors' README reports 76.7, 78.7, 79.8, 81.1,
 82.5 and 83.1 for B0 to B5.
 
-Recipe: `common.mnasnet_recipe`. The batch of 2048 is that of the authors' code.
+Recipe: `recipes.efficientnet`.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ from typing import Any
 
 import ml_collections
 
-from configs import common
+from mobilenets.config import recipes
 from mobilenets.errors import UserError, unknown
 from mobilenets.networks import scaling
 from mobilenets.networks.architectures.efficientnet import RELEASED
@@ -29,22 +29,11 @@ from mobilenets.networks.architectures.efficientnet import RELEASED
 
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     """The run; the argument may hold variant= or phi=, and smoke."""
-    arg = common.parse_arg(arg, variant=str, phi=float, smoke=False)
+    arg = recipes.parse_arg(arg, variant=str, phi=float, smoke=False)
     if arg.variant is not None and arg.phi is not None:
         raise UserError("configs/efficientnet.py takes variant= or phi=, not both.")
-    config = common.tpu_imagenet()
     scaled = _released(arg.variant or "b0") if arg.phi is None else _scaled(arg.phi)
-    config.model = scaled | {"drop_path_rate": 0.2}
-    common.mnasnet_recipe(config, batch_size=2048)
-    if arg.smoke:
-        common.smoke(config)
-    return config
-
-
-def of_variant(variant: str, arg: str | None) -> ml_collections.ConfigDict:
-    """The run of a released network, whose own config may have "smoke" as argument."""
-    arg = common.parse_arg(arg, smoke=False)
-    return get_config(f"variant={variant},smoke={arg.smoke}")
+    return recipes.efficientnet(scaled, arg.smoke)
 
 
 def _released(variant: str) -> dict[str, Any]:

@@ -14,24 +14,19 @@ import dataclasses
 
 import ml_collections
 
-from configs import common
+from mobilenets.config import recipes
 from mobilenets.errors import unknown
 from mobilenets.networks.architectures.efficientnet import RELEASED_LITE
 
 
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     """The run; the argument may hold variant= and smoke."""
-    arg = common.parse_arg(arg, variant="lite0", smoke=False)
+    arg = recipes.parse_arg(arg, variant="lite0", smoke=False)
     if arg.variant not in RELEASED_LITE:
         raise unknown("variant of EfficientNet-Lite", arg.variant, RELEASED_LITE)
     released = dataclasses.asdict(RELEASED_LITE[arg.variant])
-    config = common.tpu_imagenet()
-    config.model = dict(
-        name=f"efficientnet_{arg.variant}", drop_path_rate=0.2, **released
-    )
+    model = {"name": f"efficientnet_{arg.variant}", **released}
+    config = recipes.efficientnet(model, arg.smoke)
     config.preprocessing.mean = (127.0, 127.0, 127.0)
     config.preprocessing.std = (128.0, 128.0, 128.0)
-    common.mnasnet_recipe(config, batch_size=2048)
-    if arg.smoke:
-        common.smoke(config)
     return config

@@ -15,33 +15,33 @@ for your classes. By default the last stage and the logits are trained; other wa
     --config.model.resolution=160   fewer pixels: faster
 
 Ours, not a paper's. The README has what it reached on 200 images of clothes, at 96
-pixels and with --config.augmentation.min_area=0.8.
+pixels and with --config.augmentation.random_crop.min_area=0.8.
 """
 
 import ml_collections
 
-from configs import common
-from mobilenets.config import configuration
+from mobilenets.config import recipes
+from mobilenets.config.values import defaults
 
 
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     """The run, without --config.init_from and --config.dataset.folder."""
-    common.parse_arg(arg)
-    config = configuration.defaults()
+    recipes.parse_arg(arg)
+    config = defaults()
     config.trainable_stages = 1
     # A run is too short to forget ImageNet's statistics at the papers' momentum.
     config.model = dict(bn_momentum=0.9)
-    config.augmentation.min_area = 0.35
+    config.augmentation.random_crop.min_area = 0.35
 
     config.batch_size = 32
     config.epochs = 20.0
     config.optimizer.name = "adamw"
-    common.scale_learning_rate(config, 1e-3, batch_size=32)
+    recipes.scale_learning_rate(config, 1e-3, batch_size=32)
     config.optimizer.backbone_rate = 0.3
     config.optimizer.weight_decay = 0.05
     config.schedule.name = "cosine"
     config.schedule.warmup_epochs = 1.0
-    config.label_smoothing = 0.1
+    config.task.label_smoothing = 0.1
     config.ema_decay = 0.99
 
     config.log_every_steps = 10

@@ -16,30 +16,30 @@ how small the crops are, and uses no label smoothing (Sec. 3.2).
 
 import ml_collections
 
-from configs import common
+from mobilenets.config import recipes
 
 
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     """The run; the argument may hold width=, resolution= and smoke."""
-    arg = common.parse_arg(arg, width=1.0, resolution=224, smoke=False)
-    config = common.imagenet()
+    arg = recipes.parse_arg(arg, width=1.0, resolution=224, smoke=False)
+    config = recipes.imagenet()
     config.model = dict(
         name="mobilenet_v1",
         width_multiplier=arg.width,
         resolution=arg.resolution,
     )
-    config.augmentation.min_area = 0.25
-    config.augmentation.brightness = 0.125
-    config.augmentation.saturation = 0.5
+    config.augmentation.random_crop.min_area = 0.25
+    config.augmentation.color_jitter = dict(brightness=0.125, saturation=0.5)
 
     config.batch_size = 1024
     config.epochs = 200.0
     config.optimizer.name = "rmsprop"
-    common.scale_learning_rate(config, 0.165, batch_size=256)
+    recipes.scale_learning_rate(config, 0.165, batch_size=256)
     config.optimizer.weight_decay = 4e-5
-    config.optimizer.rmsprop.epsilon = 1.0
+    config.optimizer.epsilon = 1.0
     config.schedule.name = "exponential"
-    config.schedule.exponential = dict(decay_rate=0.94, decay_epochs=3.0)
+    config.schedule.decay_rate = 0.94
+    config.schedule.decay_epochs = 3.0
     if arg.smoke:
-        common.smoke(config)
+        recipes.smoke(config)
     return config

@@ -16,29 +16,30 @@ epoch.
 
 import ml_collections
 
-from configs import common
+from mobilenets.config import recipes
 
 
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     """The run; the argument may hold width=, resolution= and smoke."""
-    arg = common.parse_arg(arg, width=1.0, resolution=224, smoke=False)
-    config = common.imagenet()
+    arg = recipes.parse_arg(arg, width=1.0, resolution=224, smoke=False)
+    config = recipes.imagenet()
     config.model = dict(
         name="mobilenet_v2",
         width_multiplier=arg.width,
         resolution=arg.resolution,
     )
-    common.inception_colors(config)
+    recipes.inception_colors(config)
 
     config.batch_size = 8 * 96
     config.epochs = 420.0  # 700,000 steps * 768 images / 1,281,167 images
     config.optimizer.name = "rmsprop"
-    common.scale_learning_rate(config, 0.045, batch_size=96)
+    recipes.scale_learning_rate(config, 0.045, batch_size=96)
     config.optimizer.weight_decay = 4e-5
-    config.optimizer.rmsprop.epsilon = 1.0
+    config.optimizer.epsilon = 1.0
     config.schedule.name = "exponential"
-    config.schedule.exponential = dict(decay_rate=0.98, decay_epochs=2.5)
-    config.label_smoothing = 0.1
+    config.schedule.decay_rate = 0.98
+    config.schedule.decay_epochs = 2.5
+    config.task.label_smoothing = 0.1
     if arg.smoke:
-        common.smoke(config)
+        recipes.smoke(config)
     return config

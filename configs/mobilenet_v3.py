@@ -19,29 +19,32 @@ are those of MobileNetV2's config.
 
 import ml_collections
 
-from configs import common
+from mobilenets.config import recipes
 
 
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     """The run; the argument may hold variant=, width=, resolution= and smoke."""
-    arg = common.parse_arg(arg, variant="large", width=1.0, resolution=224, smoke=False)
-    config = common.imagenet()
+    arg = recipes.parse_arg(
+        arg, variant="large", width=1.0, resolution=224, smoke=False
+    )
+    config = recipes.imagenet()
     config.model = dict(
         name=f"mobilenet_v3_{arg.variant}",
         width_multiplier=arg.width,
         resolution=arg.resolution,
     )
-    common.inception_colors(config)
+    recipes.inception_colors(config)
 
     config.batch_size = 4096
     config.epochs = 600.0
     config.optimizer.name = "rmsprop"
-    common.scale_learning_rate(config, 0.1, batch_size=4096)
+    recipes.scale_learning_rate(config, 0.1, batch_size=4096)
     config.optimizer.weight_decay = 1e-5
     config.schedule.name = "exponential"
     config.schedule.warmup_epochs = 5.0
-    config.schedule.exponential = dict(decay_rate=0.99, decay_epochs=3.0)
-    config.label_smoothing = 0.1
+    config.schedule.decay_rate = 0.99
+    config.schedule.decay_epochs = 3.0
+    config.task.label_smoothing = 0.1
     if arg.smoke:
-        common.smoke(config)
+        recipes.smoke(config)
     return config

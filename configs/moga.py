@@ -12,17 +12,17 @@ authors only speak of Google's usual tricks: MnasNet's recipe takes its place he
 
 import ml_collections
 
-from configs import common
+from mobilenets.config import recipes
 
 
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     """The run; the argument may hold variant=, resolution= and smoke."""
-    arg = common.parse_arg(arg, variant="a", resolution=224, smoke=False)
-    config = common.tpu_imagenet()
+    arg = recipes.parse_arg(arg, variant="a", resolution=224, smoke=False)
+    config = recipes.tpu_imagenet()
     config.model = dict(name=f"moga_{arg.variant}", resolution=arg.resolution)
     config.preprocessing.interpolation = "bilinear"
-    config.augmentation.min_area = 0.2
-    common.mnasnet_recipe(config, batch_size=4096)
+    config.augmentation.random_crop.min_area = 0.2
+    recipes.mnasnet_recipe(config, batch_size=4096)
     if arg.smoke:
-        common.smoke(config)
+        recipes.smoke(config)
     return config

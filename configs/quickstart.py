@@ -9,14 +9,14 @@ their own. The stem has stride 1, since the images have 32 pixels, not 224.
 
 import ml_collections
 
-from configs import common
-from mobilenets.config import configuration
+from mobilenets.config import recipes
+from mobilenets.config.values import defaults
 
 
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     """The run; the argument is "smoke" or nothing."""
-    arg = common.parse_arg(arg, smoke=False)
-    config = configuration.defaults()
+    arg = recipes.parse_arg(arg, smoke=False)
+    config = defaults()
     config.model = dict(
         name="mobilenet_v3_small",
         width_multiplier=0.5,
@@ -28,21 +28,21 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     config.dataset.name = "fashion_mnist_subset"
     config.preprocessing.crop_fraction = 1.0  # the clothes fill the image
     # Mild crops: without any it overfits, and the papers' are too strong here.
-    config.augmentation.min_area = 0.75
-    config.augmentation.max_aspect_ratio = 1.15
+    config.augmentation.random_crop.min_area = 0.75
+    config.augmentation.random_crop.max_aspect_ratio = 1.15
 
     config.batch_size = 128
     config.epochs = 18.0
     config.optimizer.name = "adamw"
-    common.scale_learning_rate(config, 1.2e-2, batch_size=128)
+    recipes.scale_learning_rate(config, 1.2e-2, batch_size=128)
     config.optimizer.weight_decay = 0.4
     config.schedule.name = "cosine"
     config.schedule.warmup_epochs = 1.0
-    config.label_smoothing = 0.1
+    config.task.label_smoothing = 0.1
     config.ema_decay = 0.99
 
     config.log_every_steps = 20
     config.evaluate_every_epochs = 3.0
     if arg.smoke:
-        common.smoke(config)
+        recipes.smoke(config)
     return config

@@ -13,25 +13,26 @@ batch norm of a block starts with a scale of 0, the logits' kernel at 0.01.
 
 import ml_collections
 
-from configs import common
+from mobilenets.config import recipes
 
 
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     """The run; the argument may hold layers=, resolution= and smoke."""
-    arg = common.parse_arg(arg, layers=50, resolution=224, smoke=False)
-    config = common.tpu_imagenet()
+    arg = recipes.parse_arg(arg, layers=50, resolution=224, smoke=False)
+    config = recipes.tpu_imagenet()
     config.model = dict(
         name=f"resnet{arg.layers}", width_multiplier=1.0, resolution=arg.resolution
     )
     config.batch_size = 1024
     config.epochs = 90.0
     config.optimizer.name = "sgd"
-    common.scale_learning_rate(config, 0.1, batch_size=256)
+    recipes.scale_learning_rate(config, 0.1, batch_size=256)
     config.optimizer.weight_decay = 1e-4
     config.schedule.name = "piecewise"
     config.schedule.warmup_epochs = 5.0
-    config.schedule.piecewise = dict(boundaries=(30.0, 60.0, 80.0), factor=0.1)
+    config.schedule.boundaries = (30.0, 60.0, 80.0)
+    config.schedule.factor = 0.1
     config.ema_decay = 0.0
     if arg.smoke:
-        common.smoke(config)
+        recipes.smoke(config)
     return config

@@ -13,27 +13,28 @@ crops is that of MobileNetV1's config.
 
 import ml_collections
 
-from configs import common
+from mobilenets.config import recipes
 
 
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     """The run; the argument may hold width=, resolution= and smoke."""
-    arg = common.parse_arg(arg, width=1.0, resolution=224, smoke=False)
-    config = common.tpu_imagenet()
+    arg = recipes.parse_arg(arg, width=1.0, resolution=224, smoke=False)
+    config = recipes.tpu_imagenet()
     config.model = dict(
         name="se_mobilenet_v1",
         width_multiplier=arg.width,
         resolution=arg.resolution,
     )
-    config.augmentation.min_area = 0.25
+    config.augmentation.random_crop.min_area = 0.25
     config.batch_size = 256
     config.epochs = 400.0
     config.optimizer.name = "sgd"
-    common.scale_learning_rate(config, 0.1, batch_size=256)
+    recipes.scale_learning_rate(config, 0.1, batch_size=256)
     config.optimizer.weight_decay = 4e-5
     config.schedule.name = "piecewise"
-    config.schedule.piecewise = dict(boundaries=(200.0, 300.0), factor=0.1)
+    config.schedule.boundaries = (200.0, 300.0)
+    config.schedule.factor = 0.1
     config.ema_decay = 0.0
     if arg.smoke:
-        common.smoke(config)
+        recipes.smoke(config)
     return config

@@ -15,13 +15,13 @@ norm of a block start as in ResNet's config, of which the paper says nothing.
 
 import ml_collections
 
-from configs import common
+from mobilenets.config import recipes
 
 
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     """The run; the argument may hold layers=, reduction=, resolution= and smoke."""
-    arg = common.parse_arg(arg, layers=50, reduction=16, resolution=224, smoke=False)
-    config = common.tpu_imagenet()
+    arg = recipes.parse_arg(arg, layers=50, reduction=16, resolution=224, smoke=False)
+    config = recipes.tpu_imagenet()
     config.model = dict(
         name=f"se_resnet{arg.layers}",
         width_multiplier=1.0,
@@ -31,11 +31,12 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     config.batch_size = 1024
     config.epochs = 100.0
     config.optimizer.name = "sgd"
-    common.scale_learning_rate(config, 0.6, batch_size=1024)
+    recipes.scale_learning_rate(config, 0.6, batch_size=1024)
     config.optimizer.weight_decay = 1e-4
     config.schedule.name = "piecewise"
-    config.schedule.piecewise = dict(boundaries=(30.0, 60.0, 90.0), factor=0.1)
+    config.schedule.boundaries = (30.0, 60.0, 90.0)
+    config.schedule.factor = 0.1
     config.ema_decay = 0.0
     if arg.smoke:
-        common.smoke(config)
+        recipes.smoke(config)
     return config

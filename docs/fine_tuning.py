@@ -16,7 +16,7 @@ import sys
 import jax
 from matplotlib.figure import Figure
 
-from mobilenets.config.configuration import NamedDataset
+from mobilenets.config.schema import NamedDataset
 from mobilenets.data.sources.opening import open_source
 from mobilenets.inference import trained
 from mobilenets.nn.convnet import init_variables

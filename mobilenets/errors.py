@@ -21,11 +21,15 @@ def closest(given: str, names: Sequence[str]) -> str | None:
 
     >>> closest("widht", ["depth_multiplier", "width_multiplier"])
     'width_multiplier'
+    >>> closest("QUICKSTART", ["finetune", "quickstart"])
+    'quickstart'
     """
-    by_first_word = {name.partition("_")[0]: name for name in reversed(names)}
-    whole = difflib.get_close_matches(given, names, n=1)
-    words = difflib.get_close_matches(given, by_first_word, n=1)
-    return whole[0] if whole else by_first_word[words[0]] if words else None
+    in_any_case = {name.lower(): name for name in reversed(names)}
+    by_first_word = {name.partition("_")[0]: name for name in reversed(in_any_case)}
+    whole = difflib.get_close_matches(given.lower(), in_any_case, n=1)
+    words = difflib.get_close_matches(given.lower(), by_first_word, n=1)
+    found = whole[0] if whole else by_first_word[words[0]] if words else None
+    return None if found is None else in_any_case[found]
 
 
 def unknown(kind: str, given: str, allowed: Iterable[str]) -> UserError:

@@ -32,7 +32,7 @@ import numpy as np
 from IPython.utils.capture import capture_output
 from matplotlib import cbook
 
-from mobilenets.config.configuration import (
+from mobilenets.config.schema import (
     Configuration,
     Flip,
     FolderDataset,
@@ -45,13 +45,13 @@ from mobilenets.data.sources.opening import open_source
 from mobilenets.inference import prediction, trained
 from mobilenets.pretrained import importing
 from mobilenets.runs.metric_log import read_metrics
-from mobilenets.runtime import launch
+from mobilenets.runtime import start_up
 from mobilenets.tasks.registry import make_task
 from mobilenets.training import loop
 
 FOLDER = pathlib.Path(tempfile.mkdtemp())
 BLUE, RED = "#1f5fa8", "#c62828"
-launch.prepare_jax()  # keeps what is compiled, and quiets libraries
+start_up.prepare_jax()  # keeps what is compiled, and quiets libraries
 plt.rcParams.update(
     {
         "figure.dpi": 80,

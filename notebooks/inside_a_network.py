@@ -39,7 +39,7 @@ from IPython.utils.capture import capture_output
 from matplotlib import cbook
 
 from mobilenets import create_model, get_spec
-from mobilenets.config.configuration import (
+from mobilenets.config.schema import (
     Configuration,
     Flip,
     NamedDataset,
@@ -55,13 +55,13 @@ from mobilenets.networks.spec import with_squeeze_excite
 from mobilenets.nn.blocks import ACTIVATIONS
 from mobilenets.nn.convnet import init_variables
 from mobilenets.pretrained import importing
-from mobilenets.runtime import launch
+from mobilenets.runtime import start_up
 from mobilenets.tasks.registry import make_task
 from mobilenets.training import loop
 
 FOLDER = pathlib.Path(tempfile.mkdtemp())
 BLUE, ORANGE, GREEN, GREY = "#1f5fa8", "#d9822b", "#2e8b57", "#7a808a"
-launch.prepare_jax()  # keeps what is compiled, and quiets libraries
+start_up.prepare_jax()  # keeps what is compiled, and quiets libraries
 plt.rcParams.update(
     {
         "figure.dpi": 80,

@@ -34,7 +34,7 @@ import numpy as np
 from IPython.utils.capture import capture_output
 
 from mobilenets import get_spec
-from mobilenets.config.configuration import (
+from mobilenets.config.schema import (
     Configuration,
     Flip,
     NamedDataset,
@@ -46,12 +46,12 @@ from mobilenets.config.configuration import (
 from mobilenets.networks import complexity
 from mobilenets.networks.spec import make_divisible
 from mobilenets.runs.metric_log import read_metrics
-from mobilenets.runtime import launch
+from mobilenets.runtime import start_up
 from mobilenets.tasks.registry import make_task
 from mobilenets.training import loop
 
 BLUE, ORANGE, GREEN, RED, GREY = "#1f5fa8", "#d9822b", "#2e8b57", "#c62828", "#7a808a"
-launch.prepare_jax()  # keeps what is compiled, and quiets libraries
+start_up.prepare_jax()  # keeps what is compiled, and quiets libraries
 plt.rcParams.update(
     {
         "figure.dpi": 80,

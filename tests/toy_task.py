@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from configs import quickstart
-from mobilenets.config import configuration
+from mobilenets.config import check
 from mobilenets.metrics.means import Means
 
 TARGET = 4.0
@@ -24,7 +24,7 @@ def make_config(**changes):
     config.batch_size = 8
     config.epochs, config.evaluate_every_epochs = 6.0, 1.0
     config.update(changes)
-    return configuration.check(config)
+    return check.check(config)
 
 
 class Number(nn.Module):

@@ -9,8 +9,8 @@ is what makes the MAdds twice those of the small baseline in `study.py`.
 
 import math
 
-from configs.sweeps import study
 from mobilenets.networks.scaling import Multipliers
+from mobilenets.sweeps import study
 from mobilenets.sweeps.definition import Choices, Sweep
 
 ALPHAS = (1.0, 1.2, 1.5)
@@ -21,7 +21,7 @@ TOLERANCE = 0.12  # of the MAdds: how far a point may be from twice the baseline
 def get_sweep() -> Sweep:
     """The sweep."""
     return Sweep(
-        config="configs/quickstart.py",
+        config="quickstart",
         values=study.RECIPE,
         parameters={"model": Choices(values=tuple(map(_model, points())))},
     )

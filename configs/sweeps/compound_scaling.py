@@ -8,19 +8,19 @@ as whole layers and channels allow. What a search has chosen may follow a colon:
 compound_scaling.py:alpha=1.2,beta=1.3,gamma=1.1.
 """
 
-from configs import common
-from configs.sweeps import study
+from mobilenets.config import recipes
 from mobilenets.networks.scaling import Coefficients
+from mobilenets.sweeps import study
 from mobilenets.sweeps.definition import Choices, Sweep
 
 
 def get_sweep(arg: str | None = None) -> Sweep:
     """The sweep; with alpha, beta and gamma given they are a method, too."""
-    arg = common.parse_arg(arg, alpha=1.0, beta=1.0, gamma=1.0)
+    arg = recipes.parse_arg(arg, alpha=1.0, beta=1.0, gamma=1.0)
     chosen = Coefficients(arg.alpha, arg.beta, arg.gamma)
     models = study.scaled("efficientnet", (1, 2, 3), chosen)
     return Sweep(
-        config="configs/quickstart.py",
+        config="quickstart",
         values=study.RECIPE,
         parameters={
             "seed": Choices(values=study.SEEDS),

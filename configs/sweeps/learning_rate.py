@@ -11,7 +11,7 @@ from mobilenets.sweeps.definition import Range, Sweep
 def get_sweep() -> Sweep:
     """The sweep."""
     return Sweep(
-        config="configs/quickstart.py",
+        config="quickstart",
         values={"epochs": 6.0, "evaluate_every_epochs": 1.0},
         parameters={
             "optimizer.learning_rate": Range(low=1e-3, high=1e-1, log=True),

@@ -6,7 +6,7 @@ The paper's Table 3, arXiv:1905.11946, on the embedded images: each baseline in
 `study.py` alone, deeper, wider, at more pixels, and all of it at once.
 """
 
-from configs.sweeps import study
+from mobilenets.sweeps import study
 from mobilenets.sweeps.definition import Choices, Sweep
 
 FAMILIES = ("mobilenet_v1", "mobilenet_v2", "resnet")
@@ -18,7 +18,7 @@ def get_sweep() -> Sweep:
         model for family in FAMILIES for model in study.scaled(family, (2,)).values()
     ]
     return Sweep(
-        config="configs/quickstart.py",
+        config="quickstart",
         values=study.RECIPE,
         parameters={
             "seed": Choices(values=study.SEEDS),

@@ -15,7 +15,7 @@ from mobilenets.sweeps.definition import Choices, Sweep
 def get_sweep() -> Sweep:
     """The sweep."""
     return Sweep(
-        config="configs/quickstart.py",
+        config="quickstart",
         values={"epochs": 6.0},
         parameters={
             "model.width_multiplier": Choices(values=(0.25, 0.5, 0.75)),

@@ -11,6 +11,7 @@ import rich.box
 import rich.console
 import rich.table
 
+from mobilenets.config import describe as config_describe
 from mobilenets.profiling.profile_table import Row
 
 if TYPE_CHECKING:
@@ -39,6 +40,17 @@ def print_list(networks: Sequence[dict[str, Any]]) -> None:
             net["source"],
         )
     show(table)
+
+
+def print_config(name: str, rows: Sequence[config_describe.Row]) -> None:
+    """Prints every value of a configuration, its range, default and meaning."""
+    table = new("key")
+    for column in ("value", "may be", "default", "meaning"):
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        default = "" if row.default is None else str(row.default)
+        table.add_row(row.key, str(row.value), row.allowed, default, row.description)
+    show(f"Config {name}", table)
 
 
 def print_profile(heading: str, rows: Sequence[Row]) -> None:

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from mobilenets.config.configuration import Operation, Preprocessing
+from mobilenets.config.schema import Operation, Preprocessing
 from mobilenets.data.decoding import decode
 from mobilenets.data.operations import augment
 from mobilenets.data.preprocessing import prepare_image

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from mobilenets.config.configuration import (
+from mobilenets.config.schema import (
     ColorJitter,
     Flip,
     Operation,

@@ -6,7 +6,7 @@ Pixels stay uint8; the mean and deviation are applied on the accelerator.
 import numpy as np
 from PIL import Image
 
-from mobilenets.config.configuration import Preprocessing
+from mobilenets.config.schema import Preprocessing
 from mobilenets.data.geometry import Geometry, center_crop, to_square
 
 

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from matplotlib.figure import Figure  # not pyplot, which has a notebook's own state
 
-from mobilenets.config.configuration import Preprocessing
+from mobilenets.config.schema import Preprocessing
 from mobilenets.data import imagenet
 from mobilenets.data.decoding import decode
 from mobilenets.data.preprocessing import prepare_image

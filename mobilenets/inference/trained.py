@@ -15,7 +15,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pydantic
 
-from mobilenets.config.configuration import Preprocessing
+from mobilenets.config.schema import Preprocessing
 from mobilenets.errors import UserError
 from mobilenets.networks import complexity
 from mobilenets.networks.architectures import REPLACEABLE, replace

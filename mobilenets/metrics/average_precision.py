@@ -37,11 +37,11 @@ class AveragePrecision:
         Args:
           outputs: (logits [N, attributes], endpoints). The logits are the scores:
             their probabilities would be equal where the logits are far from 0.
-          batch: with "target" [N, attributes], 1, 0 or nan where it is unknown, and
+          batch: with "label" [N, attributes], 1, 0 or nan where it is unknown, and
             "mask" [N].
         """
         logits, _ = outputs
-        return {"scores": logits, "targets": batch["target"], "mask": batch["mask"]}
+        return {"scores": logits, "targets": batch["label"], "mask": batch["mask"]}
 
     def merge(self, total: Rows, update: dict[str, np.ndarray]) -> Rows:
         """Appends the rows of real examples."""

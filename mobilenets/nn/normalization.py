@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from mobilenets.config.configuration import Preprocessing
+from mobilenets.config.schema import Preprocessing
 
 
 def normalize(images: jax.Array, preprocessing: Preprocessing) -> jax.Array:

@@ -11,7 +11,7 @@ import tempfile
 import zipfile
 from typing import Any
 
-from mobilenets.config.configuration import Preprocessing
+from mobilenets.config.schema import Preprocessing
 from mobilenets.data import imagenet
 from mobilenets.errors import UserError, unknown
 from mobilenets.inference.trained import Description, TrainedNet

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mobilenets.config.configuration import (
+from mobilenets.config.schema import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     Channels,

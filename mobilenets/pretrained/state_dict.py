@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from mobilenets.config.configuration import Preprocessing
+from mobilenets.config.schema import Preprocessing
 from mobilenets.errors import unknown
 from mobilenets.networks.spec import NetSpec
 from mobilenets.nn.convnet import ConvNet

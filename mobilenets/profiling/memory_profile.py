@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mobilenets.config import configuration
+from mobilenets.config.check import check
+from mobilenets.config.values import defaults
 from mobilenets.data.sources.arrays import ArraySource
 from mobilenets.errors import UserError
 from mobilenets.runtime import sharding
@@ -55,18 +56,18 @@ def of_training_step(
       UserError: a value is not allowed, the devices cannot share the batch, or they do
         not tell their memory.
     """
-    values = configuration.defaults()
+    values = defaults()
     values.update(
         model=model,
         batch_size=batch,
         dtype=dtype,
         remat=remat,
     )
-    config = configuration.check(values)
+    config = check(values)
     mesh = sharding.data_mesh(batch, option="--batch")
     names = [f"class {number}" for number in range(num_classes)]
     black = ArraySource(np.zeros((1, 1, 1), np.uint8), np.zeros(1, np.int32), names)
-    task = Classification(config, {"train": black, "val": black})
+    task = Classification(config, sources={"train": black, "val": black})
     rng = jax.random.key(0)
     create, update = jitted_functions(task, mesh)
     state = jax.eval_shape(create, jax.eval_shape(task.init_variables, rng))

@@ -4,9 +4,10 @@ import dataclasses
 import pathlib
 
 import jax
-import pydantic
 
-from mobilenets.config.configuration import Configuration, differences
+from mobilenets.config.check import from_json
+from mobilenets.config.differences import differences
+from mobilenets.config.schema import Configuration
 from mobilenets.errors import UserError
 
 # How a run is computed, not what: these may change when it goes on.
@@ -89,6 +90,21 @@ def of_run(path: str) -> Workdir:
     return workdir
 
 
+def read_config(workdir: Workdir) -> Configuration:
+    """The configuration that the run was begun with.
+
+    Raises:
+      UserError: it cannot be read.
+    """
+    try:
+        return from_json(workdir.config.read_text())
+    except (OSError, ValueError):
+        raise UserError(
+            f"{workdir.config} cannot be read: it is damaged, or of another version. "
+            "Use another --workdir."
+        ) from None
+
+
 def refuse_other_config(
     workdir: Workdir, config: Configuration, sections: tuple[str, ...] = ()
 ) -> None:
@@ -99,13 +115,7 @@ def refuse_other_config(
       config: the configuration that is given.
       sections: the top-level keys that must agree; all of them if empty.
     """
-    try:
-        old = Configuration.model_validate_json(workdir.config.read_text())
-    except (OSError, pydantic.ValidationError):
-        raise UserError(
-            f"{workdir.config} cannot be read: it is damaged, or of another version. "
-            "Use another --workdir."
-        ) from None
+    old = read_config(workdir)
     changed = [
         difference
         for difference in differences(old, config)

@@ -3,25 +3,20 @@
 A sweep's file has a function `get_sweep(arg)` that returns a `Sweep`.
 """
 
-import contextlib
-import inspect
 import itertools
 import math
 import pathlib
 import random
-import runpy
 import shlex
-import sys
-import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
-import ml_collections
 import pydantic
 from annotated_types import Ge
 
-from mobilenets.config import configuration
-from mobilenets.config.configuration import Configuration, Section
+from mobilenets.config import check, files, overrides
+from mobilenets.config import values as config_values
+from mobilenets.config.schema import Configuration, Section
 from mobilenets.errors import UserError
 
 # The values that one point of a sweep gives to keys of the config. A value that is a
@@ -183,11 +178,11 @@ def load(file: str, values: Values | None = None) -> Sweep:
     Raises:
       UserError: there is no such file, it fails, or a value in it is not allowed.
     """
-    sweep = _call(file, "get_sweep")
+    sweep = files.call(file, "get_sweep")
     if not isinstance(sweep, Sweep):
         raise UserError(f"get_sweep of {file} must return a Sweep, but gave {sweep!r}.")
     for key in values or {}:
-        configuration.check_key(key)
+        check.check_key(key)
         if key in varied_keys(sweep):
             raise UserError(f"--config.{key} is given, but the sweep varies it.")
     return sweep.model_copy(update={"values": {**sweep.values, **(values or {})}})
@@ -199,29 +194,24 @@ def run_config(sweep: Sweep, values: Values) -> Configuration:
     Raises:
       UserError: the config file or a value is wrong.
     """
-    config = _call(sweep.config, "get_config")
-    if not isinstance(config, ml_collections.ConfigDict):
-        raise UserError(
-            f"get_config of {sweep.config} must return a ConfigDict, not {config!r}."
-        )
-    for key, value in flatten(sweep.values).items():
-        configuration.set_value(config, key, value)
+    config = files.read(sweep.config)
+    for key in flatten(sweep.values):
+        check.check_key(key)
     try:
-        for key, value in flatten(values).items():
-            configuration.set_value(config, key, value)
-        return configuration.check(config)
+        overrides.apply(config, set_at(sweep, values))
+        return check.check(config)
     except UserError as error:
         raise UserError(f"At {in_words(values)}: {error}") from None
 
 
-def overrides(sweep: Sweep, values: Values) -> dict[str, Any]:
+def set_at(sweep: Sweep, values: Values) -> dict[str, Any]:
     """What the run at a point sets in its config file, by dotted key."""
     return flatten(sweep.values) | flatten(values)
 
 
 def command(sweep: Sweep, values: Values, workdir: pathlib.Path) -> str:
     """What is typed to train the point by itself."""
-    flags = [f"--config.{k}={v}" for k, v in overrides(sweep, values).items()]
+    flags = [f"--config.{k}={v}" for k, v in set_at(sweep, values).items()]
     words = ["python", "train.py", "--config", sweep.config, *flags]
     return shlex.join([*words, "--workdir", str(workdir)])
 
@@ -261,7 +251,7 @@ def text(value: Any) -> str:
 
 def flatten(values: Values) -> dict[str, Any]:
     """The values by dotted key, those of dicts too."""
-    return configuration.flatten(dict(values))
+    return config_values.flatten(dict(values))
 
 
 def varied_keys(sweep: Sweep) -> list[str]:
@@ -272,48 +262,6 @@ def varied_keys(sweep: Sweep) -> list[str]:
         for choice in choices:
             keys |= dict.fromkeys(flatten({key: choice}))
     return list(keys)
-
-
-def _call(file: str, name: str) -> Any:
-    """The result of a Python file's function, given what follows the file's colon.
-
-    Raises:
-      UserError: there is no such file or function, or it fails.
-    """
-    path, colon, argument = file.partition(":")
-    if not pathlib.Path(path).is_file() or not path.endswith(".py"):
-        raise configuration.unknown_file(path, name)
-    with _here_on_path():
-        try:
-            function = runpy.run_path(path).get(name)
-            if function is None:
-                raise UserError(f"{path} has no function {name}.")
-            if colon and not inspect.signature(function).parameters:
-                raise UserError(f"{path} takes no argument: leave out :{argument}.")
-            return function(argument) if colon else function()
-        except UserError:
-            raise
-        except Exception as error:
-            frames = traceback.extract_tb(error.__traceback__)
-            lines = [frame.lineno for frame in frames if frame.filename == path]
-            if isinstance(error, SyntaxError):
-                lines = [error.lineno]
-            where = f" in line {lines[-1]}" if lines else ""
-            if isinstance(error, pydantic.ValidationError):
-                what = f"{error.title}{where} of {path}"
-                raise configuration.in_words(what, error) from None
-            kind = type(error).__name__
-            raise UserError(f"{path} fails{where} with {kind}: {error}.") from None
-
-
-@contextlib.contextmanager
-def _here_on_path() -> Iterator[None]:
-    """Lets files import `configs` as `train.py` does, which lies beside it."""
-    sys.path.insert(0, "")
-    try:
-        yield
-    finally:
-        sys.path.remove("")
 
 
 def _draw(parameter: Choices | Range, generator: random.Random) -> Any:

@@ -24,8 +24,8 @@ import filelock
 import pydantic
 import sqlalchemy
 
-from mobilenets.config import configuration
-from mobilenets.config.configuration import Configuration, Section
+from mobilenets.config.differences import differences
+from mobilenets.config.schema import Configuration, Section
 from mobilenets.errors import UserError
 from mobilenets.inference import trained
 from mobilenets.networks import complexity
@@ -170,7 +170,7 @@ class SweepFolder:
           UserError: it has changed, or cannot be used any more.
         """
         now = definition.run_config(self.sweep, self.fixed_points[0])
-        changed = configuration.differences(self.config, now)
+        changed = differences(self.config, now)
         if changed:
             raise UserError(
                 f"{self.sweep.config} has changed since the sweep in {self.path} "
@@ -268,7 +268,7 @@ def claim(path: str, sweep: Sweep) -> SweepFolder:
         raise UserError(f"Cannot write to --workdir {path}: {error}.") from None
     files = open_folder(path)
     as_read = Sweep.model_validate_json(sweep.model_dump_json())  # without tuples
-    changed = configuration.differences(files.sweep, as_read)
+    changed = differences(files.sweep, as_read)
     if changed:
         more = f" and {len(changed) - 1} more" if changed[1:] else ""
         raise UserError(

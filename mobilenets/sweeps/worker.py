@@ -15,7 +15,7 @@ import optuna
 from mobilenets.errors import UserError
 from mobilenets.evaluation.evaluator import Results
 from mobilenets.profiling import latency
-from mobilenets.runtime import launch
+from mobilenets.runtime import start_up
 from mobilenets.sweeps import queue, results
 from mobilenets.sweeps.definition import Values
 from mobilenets.sweeps.results import Outcome, SweepFolder
@@ -34,7 +34,7 @@ def main(path: str, url: str, parent: int) -> None:
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
-    launch.prepare_jax()
+    start_up.prepare_jax()
     files = results.open_folder(path)
 
     def run(trial: optuna.Trial, number: int, values: Values) -> list[float]:

@@ -9,7 +9,7 @@ import grain
 import jax
 import numpy as np
 
-from mobilenets.config.configuration import Configuration
+from mobilenets.config.schema import Configuration
 from mobilenets.metrics.base import Batch, Metric
 
 HostBatch = dict[str, np.ndarray]  # this process's part of a batch
@@ -20,8 +20,12 @@ class Task(Protocol):
     """Model, data, loss and metrics; built from a `Configuration`."""
 
     config: Configuration  # resolved: every value is the one that is used
-    train_size: int  # images
     headline: str  # the metric that tells most
+
+    @property
+    def train_size(self) -> int:
+        """Images to train."""
+        ...
 
     @property
     def eval_sizes(self) -> Mapping[str, int]:

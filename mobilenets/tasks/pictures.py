@@ -1,8 +1,10 @@
 """Pictures of what a model says."""
 
+import itertools
 import math
 import pathlib
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure  # not pyplot, which has a notebook's own state
@@ -36,6 +38,65 @@ def draw_predictions(
     correct = sum(color == _RIGHT for *_, color in titled)
     heading = f"{correct} of {len(titled)} right; mistakes in red, with the true class"
     _draw_images(titled, heading, path)
+
+
+def draw_attributes(
+    examples: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]],
+    names: Sequence[str],
+    threshold: float,
+    path: pathlib.Path,
+) -> None:
+    """Draws images with the attributes that are predicted; mistakes in red.
+
+    Args:
+      examples: image [H, W, 3] uint8, labels [attributes] of 1, 0 and nan for unknown,
+        probabilities [attributes].
+      names: of the attributes.
+      threshold: the probability from which an image has an attribute.
+      path: the PNG file to write.
+    """
+    titled: list[Titled] = []
+    for image, labels, p in examples:
+        given = p >= threshold
+        lines = {
+            "": given & (labels != 0),
+            "wrong: ": given & (labels == 0),
+            "missed: ": ~given & (labels == 1),
+        }
+        words = [
+            textwrap.fill(start + ", ".join(itertools.compress(names, which)), 22)
+            for start, which in lines.items()
+            if which.any()
+        ]
+        is_wrong = lines["wrong: "].any() or lines["missed: "].any()
+        title = "\n".join(words) or "nothing"
+        titled.append((image, title, _WRONG if is_wrong else _RIGHT))
+    correct = sum(color == _RIGHT for *_, color in titled)
+    heading = f"{correct} of {len(titled)} images without a mistake"
+    _draw_images(titled, heading, path, row_height=2.9)
+
+
+def draw_attribute_table(
+    rows: Mapping[str, Mapping[str, float]], path: pathlib.Path
+) -> None:
+    """Draws the average precision of each attribute, the lowest first.
+
+    Args:
+      rows: see `Multilabel.by_class`; attributes without one are left out.
+      path: the PNG file to write.
+    """
+    values = {name: row["average_precision"] for name, row in rows.items()}
+    known = sorted((v, name) for name, v in values.items() if not math.isnan(v))
+    figure = Figure(figsize=(7, 1.2 + 0.25 * len(known)))
+    axis = figure.subplots()
+    axis.barh(range(len(known)), [100 * v for v, _ in known], color="#9cc3e6")
+    for row, (value, _) in enumerate(known):
+        axis.text(100 * value, row, f" {100 * value:.1f}", va="center", fontsize=8)
+    axis.set_yticks(range(len(known)), [name for _, name in known], fontsize=8)
+    axis.set(xlim=(0, 108), xlabel="average precision, %")
+    axis.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
 
 
 def draw_mistakes(
@@ -93,10 +154,15 @@ def draw_confusion(
     figure.savefig(path, dpi=110)
 
 
-def _draw_images(titled: Sequence[Titled], heading: str, path: pathlib.Path) -> None:
+def _draw_images(
+    titled: Sequence[Titled],
+    heading: str,
+    path: pathlib.Path,
+    row_height: float = 2.0,
+) -> None:
     """Draws framed images with their titles, `COLUMNS` in a row."""
     rows = max(1, math.ceil(len(titled) / COLUMNS))
-    figure = Figure(figsize=(1.6 * COLUMNS, 2.0 * rows + 0.6))
+    figure = Figure(figsize=(1.6 * COLUMNS, row_height * rows + 0.6))
     axes = figure.subplots(rows, COLUMNS, squeeze=False)
     for axis in axes.flat:
         axis.set_axis_off()

@@ -1,16 +1,31 @@
 """Tasks by name."""
 
-from mobilenets.config.configuration import Configuration
+from collections.abc import Mapping
+
+from mobilenets.config.schema import Configuration
+from mobilenets.data.sources.base import Source
+from mobilenets.inference.trained import Description
 from mobilenets.tasks.base import Task
 from mobilenets.tasks.classification import Classification
+from mobilenets.tasks.multilabel import Multilabel
 
-TASKS = {"classification": Classification}
+TASKS = {"classification": Classification, "multilabel": Multilabel}
 
 
-def make_task(config: Configuration) -> Task:
-    """The configured task, its data set opened.
+def make_task(
+    config: Configuration,
+    description: Description | None = None,
+    sources: Mapping[str, Source] | None = None,
+) -> Task:
+    """The configured task, its data sets opened.
+
+    Args:
+      config: of the run.
+      description: of the weights, to evaluate; None to train.
+      sources: "train", "val" and the names of `config.evals`, in place of the
+        configured data sets.
 
     Raises:
-      UserError: model, data set or split are not to be had.
+      UserError: the network, a data set or a split is not to be had.
     """
-    return TASKS[config.task](config)
+    return TASKS[config.task.name](config, description, sources)

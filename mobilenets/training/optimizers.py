@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from mobilenets.config import configuration
+from mobilenets.config.schema import SGD, AdamW, Cosine, Optimizer, Piecewise, Schedule
 
 
 def make_schedule(
-    schedule: configuration.Schedule,
+    schedule: Schedule,
     learning_rate: float,
     steps_per_epoch: float,
     total_steps: int,
@@ -23,27 +23,24 @@ def make_schedule(
     hides their beginning; the cosine begins where the warm-up ends.
     """
     warmup_steps = round(schedule.warmup_epochs * steps_per_epoch)
-    if schedule.name == "cosine":
+    if isinstance(schedule, Cosine):
         return optax.warmup_cosine_decay_schedule(
             init_value=0.0 if warmup_steps else learning_rate,
             peak_value=learning_rate,
             warmup_steps=warmup_steps,
             decay_steps=max(total_steps, warmup_steps + 1),
-            end_value=learning_rate * schedule.cosine.final_fraction,
+            end_value=learning_rate * schedule.final_fraction,
         )
-    if schedule.name == "piecewise":
-        boundaries = schedule.piecewise.boundaries
+    if isinstance(schedule, Piecewise):
         decay = optax.piecewise_constant_schedule(
             learning_rate,
-            {round(b * steps_per_epoch): schedule.piecewise.factor for b in boundaries},
+            {round(b * steps_per_epoch): schedule.factor for b in schedule.boundaries},
         )
     else:
         decay = optax.exponential_decay(
             init_value=learning_rate,
-            transition_steps=max(
-                1, round(schedule.exponential.decay_epochs * steps_per_epoch)
-            ),
-            decay_rate=schedule.exponential.decay_rate,
+            transition_steps=max(1, round(schedule.decay_epochs * steps_per_epoch)),
+            decay_rate=schedule.decay_rate,
             staircase=True,
         )
 
@@ -55,7 +52,7 @@ def make_schedule(
 
 
 def make_optimizer(
-    optimizer: configuration.Optimizer,
+    optimizer: Optimizer,
     schedule: optax.Schedule,
     relative_rates: Callable[[Any], Any] = lambda params: jax.tree.map(
         lambda _: 1.0, params
@@ -83,36 +80,36 @@ def make_optimizer(
 
 
 def _named_optimizer(
-    optimizer: configuration.Optimizer, schedule: optax.Schedule
+    optimizer: Optimizer, schedule: optax.Schedule
 ) -> optax.GradientTransformation:
 
     def decayed(params: Any) -> Any:
         return decay_mask(params, optimizer.weight_decay_on_depthwise)
 
-    if optimizer.name == "adamw":
+    if isinstance(optimizer, AdamW):
         return optax.adamw(
             schedule,
-            b1=optimizer.adamw.b1,
-            b2=optimizer.adamw.b2,
-            eps=optimizer.adamw.epsilon,
+            b1=optimizer.b1,
+            b2=optimizer.b2,
+            eps=optimizer.epsilon,
             weight_decay=optimizer.weight_decay,
             mask=decayed,
         )
-    if optimizer.name == "sgd":
+    if isinstance(optimizer, SGD):
         update = optax.sgd(
             schedule,
-            momentum=optimizer.sgd.momentum,
-            nesterov=optimizer.sgd.nesterov,
+            momentum=optimizer.momentum,
+            nesterov=optimizer.nesterov,
         )
     else:
         # As TensorFlow's kernel: the mean of squares starts at 1, epsilon is under the
         # root, and the momentum adds up steps already scaled by their learning rate.
         update = optax.rmsprop(
             schedule,
-            decay=optimizer.rmsprop.decay,
-            eps=optimizer.rmsprop.epsilon,
+            decay=optimizer.decay,
+            eps=optimizer.epsilon,
             initial_scale=1.0,
-            momentum=optimizer.rmsprop.momentum,
+            momentum=optimizer.momentum,
         )
     return optax.chain(
         optax.add_decayed_weights(optimizer.weight_decay, mask=decayed), update

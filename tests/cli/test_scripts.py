@@ -144,9 +144,9 @@ def test_evaluation_without_a_run_is_refused(tmp_path):
 
 def _smoke_config_json():
     from configs import quickstart
-    from mobilenets.config import configuration
+    from mobilenets.config import check
 
-    return configuration.check(quickstart.get_config("smoke")).model_dump_json()
+    return check.check(quickstart.get_config("smoke")).model_dump_json()
 
 
 def test_the_console_command_has_help():

@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 from mobilenets import UserError, get_spec
-from mobilenets.config import configuration
+from mobilenets.config import check
 from mobilenets.networks import scaling
 from mobilenets.networks.architectures import ARCHITECTURES
 from mobilenets.networks.architectures.efficientnet import RELEASED, RELEASED_LITE
@@ -37,7 +37,7 @@ ARGUMENTS = (
 
 def checked(name, argument=None):
     config = importlib.import_module(f"configs.{name}").get_config(argument)
-    return configuration.check(config)
+    return check.check(config)
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -139,9 +139,9 @@ def test_phi_gives_the_network_of_equation_3():
 def test_the_learning_rate_of_an_efficientnet_follows_the_batch():
     # Sec. 5.2 and the authors' code: 0.016 for each 256 images, so 0.256 for 4096.
     config = importlib.import_module("configs.efficientnet_b3").get_config()
-    assert configuration.check(config).optimizer.learning_rate == pytest.approx(0.128)
+    assert check.check(config).optimizer.learning_rate == pytest.approx(0.128)
     config.batch_size = 4096
-    assert configuration.check(config).optimizer.learning_rate == pytest.approx(0.256)
+    assert check.check(config).optimizer.learning_rate == pytest.approx(0.256)
 
 
 @pytest.mark.parametrize(

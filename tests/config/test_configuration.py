@@ -2,7 +2,6 @@
 
 import pytest
 
-from mobilenets.config import configuration
 from mobilenets.errors import UserError
 
 

@@ -11,7 +11,6 @@ from PIL import Image
 
 from configs import mobilenet_v2
 from mobilenets import UserError
-from mobilenets.config import configuration
 from mobilenets.data.decoding import decode
 from mobilenets.data.prepare import prepare
 from mobilenets.data.sources.opening import open_source
@@ -82,7 +81,7 @@ def config(data_dir, **changes):
     values = mobilenet_v2.get_config("width=0.35,resolution=32")
     values.update(batch_size=4, epochs=1.0, log_every_steps=1, **changes)
     values.dataset.update(data_dir=data_dir, num_workers=0)
-    return configuration.check(values)
+    return check.check(values)
 
 
 def colors_and_labels(source):

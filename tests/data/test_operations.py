@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mobilenets.config.configuration import (
+from mobilenets.config.schema import (
     ColorJitter,
     Flip,
     Preprocessing,

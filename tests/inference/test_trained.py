@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mobilenets import UserError, get_spec
-from mobilenets.config.configuration import Preprocessing
+from mobilenets.config.schema import Preprocessing
 from mobilenets.inference import trained
 from mobilenets.inference.trained import Description, TrainedNet
 from mobilenets.nn.convnet import ConvNet, init_variables

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mobilenets.config.configuration import Preprocessing
+from mobilenets.config.schema import Preprocessing
 from mobilenets.nn.normalization import normalize
 
 

@@ -7,7 +7,7 @@ import pytest
 from configs import quickstart
 from mobilenets import UserError, get_spec
 from mobilenets.cli.tables import print_memory
-from mobilenets.config import configuration
+from mobilenets.config import check
 from mobilenets.networks import complexity
 from mobilenets.profiling import memory_profile
 from mobilenets.profiling.memory_profile import StepMemory
@@ -69,7 +69,7 @@ def test_the_options_are_those_of_the_step(run, monkeypatch):  # noqa: F811
 
 
 def test_the_batch_is_what_the_pipeline_yields():
-    config = configuration.check(quickstart.get_config("smoke"))
+    config = check.check(quickstart.get_config("smoke"))
     batch = next(make_task(config).train_batches())
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), dict(batch))
     assert memory_profile.batch_shapes(16, 32) == shapes

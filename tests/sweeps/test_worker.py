@@ -22,7 +22,7 @@ def work(tmp_path, monkeypatch):
 
     Each has three evaluations. Returns the folder.
     """
-    monkeypatch.setattr(worker.launch, "prepare_jax", lambda: None)
+    monkeypatch.setattr(worker.start_up, "prepare_jax", lambda: None)
     monkeypatch.setattr(worker.signal, "signal", lambda *_: None)
 
     def work(accuracy, **changes):

@@ -12,7 +12,7 @@ import pytest
 from configs import finetune, quickstart
 from docs import fine_tuning
 from mobilenets import UserError, get_spec
-from mobilenets.config import configuration
+from mobilenets.config import check
 from mobilenets.evaluation.run import evaluate_run
 from mobilenets.inference import trained
 from mobilenets.nn.convnet import frozen_modules
@@ -38,12 +38,12 @@ def make_config(weights, **changes):
     """Three steps on a few images of the embedded data set, with weight decay."""
     config = quickstart.get_config("smoke")
     config.model = {}
-    config.preprocessing = configuration.defaults().preprocessing
+    config.preprocessing = values.defaults().preprocessing
     config.init_from = str(weights)
     config.epochs = 0.75
     config.ema_decay = 0.5
     config.update_from_flattened_dict(changes)
-    return configuration.check(config)
+    return check.check(config)
 
 
 def run(config, workdir):
@@ -227,9 +227,7 @@ def test_a_run_is_evaluated_with_its_own_weights_only(weights, tmp_path):
     config = make_config(weights, trainable_stages=0)
     run(config, tmp_path / "run")
     net = trained.load(str(weights))
-    other = net.description.model_copy(
-        update={"preprocessing": configuration.Preprocessing()}
-    )
+    other = net.description.model_copy(update={"preprocessing": schema.Preprocessing()})
     trained.save(dataclasses.replace(net, description=other), str(tmp_path / "other"))
     task = make_task(make_config(tmp_path / "other", trainable_stages=0))
     with pytest.raises(UserError, match=r"differs in preprocessing\.crop_fraction"):
@@ -292,7 +290,7 @@ def test_real_weights_beat_random_ones_by_far(tmp_path):
         config.trainable_stages = 0
         config.model.resolution = 96
         config.epochs = 2.0
-        config = configuration.check(config)
+        config = check.check(config)
         train(make_task(config), str(tmp_path / f"run_{weights}"))
         *_, last = read_metrics(tmp_path / f"run_{weights}/metrics.jsonl")
         top1[weights] = last["val/raw/top1"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mobilenets import create_model
-from mobilenets.config import configuration
+from mobilenets.config import schema
 from mobilenets.training.optimizers import decay_mask, make_optimizer, make_schedule
 
 RATES = [0.1, 0.05, 0.2]
@@ -42,7 +42,7 @@ def tensorflow_rmsprop(w, gradients, decay, momentum, epsilon, weight_decay=0.0)
 
 
 def rmsprop(**changes):
-    constants = configuration.RMSProp(decay=0.8, momentum=0.7, epsilon=0.1)
+    constants = schema.RMSProp(decay=0.8, momentum=0.7, epsilon=0.1)
     return configuration.Optimizer(name="rmsprop", rmsprop=constants, **changes)
 
 
@@ -84,7 +84,7 @@ def test_weight_decay_is_an_l2_term_of_the_kernels_in_rmsprop(on_depthwise):
     ],
 )
 def test_sgd_adds_up_gradients(nesterov, expected):
-    sgd = configuration.SGD(momentum=0.5, nesterov=nesterov)
+    sgd = schema.SGD(momentum=0.5, nesterov=nesterov)
     config = configuration.Optimizer(name="sgd", sgd=sgd)
     optimizer = make_optimizer(config, rate_at)
     history = run(optimizer, {"kernel": jnp.float32(2.0)}, [1.0, -3.0])
@@ -92,7 +92,7 @@ def test_sgd_adds_up_gradients(nesterov, expected):
 
 
 def test_weight_decay_is_an_l2_term_of_the_kernels_in_sgd():
-    sgd = configuration.SGD(momentum=0.0)
+    sgd = schema.SGD(momentum=0.0)
     config = configuration.Optimizer(name="sgd", sgd=sgd, weight_decay=0.5)
     params = {"kernel": jnp.float32(2.0), "scale": jnp.float32(2.0)}
     last = run(make_optimizer(config, rate_at), params, [3.0])[-1]
@@ -101,7 +101,7 @@ def test_weight_decay_is_an_l2_term_of_the_kernels_in_sgd():
 
 
 def test_the_decay_of_adamw_is_decoupled():
-    adamw = configuration.AdamW(b1=0.9, b2=0.99, epsilon=1e-8)
+    adamw = schema.AdamW(b1=0.9, b2=0.99, epsilon=1e-8)
     config = configuration.Optimizer(name="adamw", adamw=adamw, weight_decay=0.5)
     params = {
         "kernel": jnp.float32(2.0),
@@ -145,7 +145,7 @@ def test_the_stair_counts_from_step_0_and_the_warm_up_hides_its_beginning():
     config = configuration.Schedule(
         name="exponential",
         warmup_epochs=1.5,  # 15 steps
-        exponential=configuration.Exponential(decay_rate=0.5, decay_epochs=1.0),
+        exponential=schema.Exponential(decay_rate=0.5, decay_epochs=1.0),
     )
     schedule = make_schedule(config, 0.8, steps_per_epoch=10.0, total_steps=40)
     expected = {
@@ -165,7 +165,7 @@ def test_the_stair_counts_from_step_0_and_the_warm_up_hides_its_beginning():
 def test_the_stair_without_warm_up_begins_at_the_peak():
     config = configuration.Schedule(
         name="exponential",
-        exponential=configuration.Exponential(decay_rate=0.5, decay_epochs=2.5),
+        exponential=schema.Exponential(decay_rate=0.5, decay_epochs=2.5),
     )
     schedule = make_schedule(config, 0.8, steps_per_epoch=4.0, total_steps=40)
     found = [float(schedule(step)) for step in (0, 9, 10, 19, 20)]
@@ -176,7 +176,7 @@ def test_the_pieces_begin_at_their_epochs():
     config = configuration.Schedule(
         name="piecewise",
         warmup_epochs=0.5,  # 5 steps
-        piecewise=configuration.Piecewise(boundaries=(2.0, 3.5), factor=0.1),
+        piecewise=schema.Piecewise(boundaries=(2.0, 3.5), factor=0.1),
     )
     schedule = make_schedule(config, 0.4, steps_per_epoch=10.0, total_steps=40)
     expected = {0: 0.0, 4: 0.32, 5: 0.4, 19: 0.4, 20: 0.04, 34: 0.04, 35: 0.004}
@@ -188,7 +188,7 @@ def test_the_cosine_begins_where_the_warm_up_ends():
     config = configuration.Schedule(
         name="cosine",
         warmup_epochs=2.0,  # 20 steps, then 80 of cosine
-        cosine=configuration.Cosine(final_fraction=0.1),
+        cosine=schema.Cosine(final_fraction=0.1),
     )
     schedule = make_schedule(config, 0.5, steps_per_epoch=10.0, total_steps=100)
     expected = {

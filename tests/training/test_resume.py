@@ -13,7 +13,7 @@ import pytest
 
 from configs import quickstart
 from mobilenets import UserError, create_model
-from mobilenets.config import configuration
+from mobilenets.config import check
 from mobilenets.errors import BrokenImage
 from mobilenets.runs import workdir
 from mobilenets.runs.checkpoint import Checkpoints, abstract_like
@@ -36,7 +36,7 @@ def make_config(**changes):
     config.log_every_steps = 2
     config.evaluate_every_epochs = 0.5
     config.update(changes)
-    return configuration.check(config)
+    return check.check(config)
 
 
 class Interrupted(grain.DatasetIterator):

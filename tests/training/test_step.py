@@ -11,7 +11,6 @@ from jax.sharding import AxisType
 
 from configs import quickstart
 from mobilenets import UserError, create_model
-from mobilenets.config import configuration
 from mobilenets.evaluation.evaluator import make_eval_step
 from mobilenets.runtime import sharding
 from mobilenets.tasks.registry import make_task
@@ -26,7 +25,7 @@ def make_config(**changes):
     config = quickstart.get_config("smoke")
     config.update(changes)
     config.optimizer.name = "sgd"
-    return configuration.check(config)
+    return check.check(config)
 
 
 def make_small_task(config, dropout_rate=0.0):

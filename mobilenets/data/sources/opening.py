@@ -1,11 +1,12 @@
 """Opens the configured data set."""
 
-from mobilenets.config.configuration import (
+from mobilenets.config.schema import (
     Dataset,
-    FolderDataset,
-    NamedDataset,
-    PreparedDataset,
-    TableDataset,
+    EvalSet,
+    InFolder,
+    InTable,
+    Named,
+    Prepared,
 )
 from mobilenets.data.sources import collages, embedded, tfds
 from mobilenets.data.sources.base import Labels, Source
@@ -15,7 +16,10 @@ from mobilenets.errors import UserError
 
 
 def open_source(
-    dataset: Dataset, split: str, labels: Labels = "class", to_train: bool = False
+    dataset: Dataset | EvalSet,
+    split: str,
+    labels: Labels = "class",
+    to_train: bool = False,
 ) -> Source:
     """Opens one split of a data set; reads no image yet.
 
@@ -31,7 +35,7 @@ def open_source(
         the command that prepares it), or it does not hold images with such labels.
     """
     match dataset:
-        case TableDataset():
+        case InTable():
             return TableSource(
                 dataset.table,
                 split,
@@ -41,13 +45,13 @@ def open_source(
                 dataset.eval_fraction,
                 to_train,
             )
-        case FolderDataset():
+        case InFolder():
             _check_labels(f"dataset.folder {dataset.folder}", "class", labels)
             return FolderSource(dataset.folder, split, dataset.eval_fraction, to_train)
-        case PreparedDataset():
+        case Prepared():
             _check_labels(f"dataset.directory {dataset.directory}", "class", labels)
             return tfds.TfdsSource(tfds.prepared_builder(dataset.directory), split)
-        case NamedDataset():
+        case Named():
             return _named(dataset, split, labels)
     raise UserError(
         "The data set is missing: give dataset.folder, images in folders of their "
@@ -55,7 +59,7 @@ def open_source(
     )
 
 
-def _named(dataset: NamedDataset, split: str, labels: Labels) -> Source:
+def _named(dataset: Named, split: str, labels: Labels) -> Source:
     """The split of a data set that is embedded or TFDS's."""
     if dataset.name == embedded.COLLAGES:
         _check_labels(f"The data set {dataset.name}", "attributes", labels)

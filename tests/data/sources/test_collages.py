@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mobilenets import UserError
-from mobilenets.config.configuration import NamedDataset
+from mobilenets.config.schema import NamedDataset
 from mobilenets.data.decoding import decode
 from mobilenets.data.sources.opening import open_source
 

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from mobilenets import UserError
-from mobilenets.config.configuration import FolderDataset
+from mobilenets.config.schema import FolderDataset
 from mobilenets.data.sources.opening import open_source
 
 

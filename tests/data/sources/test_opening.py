@@ -3,7 +3,7 @@
 import pytest
 
 from mobilenets import UserError
-from mobilenets.config.configuration import FolderDataset, NamedDataset, NoDataset
+from mobilenets.config.schema import FolderDataset, NamedDataset, NoDataset
 from mobilenets.data.sources.opening import open_source
 
 

@@ -9,7 +9,7 @@ import pyarrow.parquet
 import pytest
 
 from mobilenets import UserError
-from mobilenets.config.configuration import TableDataset
+from mobilenets.config.schema import TableDataset
 from mobilenets.data.sources.opening import open_source
 
 

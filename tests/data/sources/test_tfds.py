@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from mobilenets import UserError
-from mobilenets.config.configuration import NamedDataset, PreparedDataset
+from mobilenets.config.schema import NamedDataset, PreparedDataset
 from mobilenets.data.sources.embedded import PREPARED
 from mobilenets.data.sources.opening import open_source
 

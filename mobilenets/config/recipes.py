@@ -1,21 +1,25 @@
-"""What the config files share: their argument, ImageNet, and the smoke run."""
+"""What the config files share: their argument, ImageNet, recipes, the smoke run."""
+
+from collections.abc import Mapping
+from typing import Any
 
 import ml_collections
 
-from mobilenets.config import configuration
+from mobilenets.config import schema
+from mobilenets.config.values import Values, defaults
 from mobilenets.errors import UserError, unknown
 
 Value = float | bool | str
 
 
 def parse_arg(
-    arg: str | None, **defaults: Value | type[Value]
+    arg: str | None, **allowed: Value | type[Value]
 ) -> ml_collections.ConfigDict:
     """The part of --config behind the colon, "width=0.75,resolution=192,smoke".
 
     Args:
       arg: the text, or None.
-      **defaults: the allowed names and their values; a value has its default's type. A
+      **allowed: the allowed names and their values; a value has its default's type. A
         type stands for a value that is None unless given. A name that stands without a
         value is True.
 
@@ -23,22 +27,22 @@ def parse_arg(
       UserError: a name is unknown, or a value has another type.
     """
     values = ml_collections.ConfigDict(
-        {k: None if isinstance(v, type) else v for k, v in defaults.items()}
+        {k: None if isinstance(v, type) else v for k, v in allowed.items()}
     )
     for part in (arg or "").split(",") if arg else []:
         name, _, text = part.partition("=")
-        if name not in defaults:
-            raise unknown("argument of the config file", name, defaults)
-        values[name] = _parse_value(name, text, defaults[name])
+        if name not in allowed:
+            raise unknown("argument of the config file", name, allowed)
+        values[name] = _parse_value(name, text, allowed[name])
     return values
 
 
 def _parse_value(name: str, text: str, default: Value | type[Value]) -> Value:
     kind = default if isinstance(default, type) else type(default)
     if kind is bool:
-        allowed = {"": True, "true": True, "false": False}
-        if text.lower() in allowed:
-            return allowed[text.lower()]
+        meanings = {"": True, "true": True, "false": False}
+        if text.lower() in meanings:
+            return meanings[text.lower()]
     else:
         try:
             return kind(text)
@@ -51,15 +55,15 @@ def _parse_value(name: str, text: str, default: Value | type[Value]) -> Value:
     )
 
 
-def imagenet() -> ml_collections.ConfigDict:
+def imagenet() -> Values:
     """The defaults on ImageNet, from TensorFlow Datasets, with its many workers."""
-    config = configuration.defaults()
+    config = defaults()
     config.dataset.name = "imagenet2012"
     config.dataset.num_workers = 16
     return config
 
 
-def tpu_imagenet() -> ml_collections.ConfigDict:
+def tpu_imagenet() -> Values:
     """ImageNet as the TPU models of MnasNet, EfficientNet and ResNet see it.
 
     Crops of at least 8 % of the area, ImageNet's mean and deviation; in evaluation the
@@ -68,25 +72,27 @@ def tpu_imagenet() -> ml_collections.ConfigDict:
     """
     config = imagenet()
     config.preprocessing.interpolation = "bicubic"
-    config.preprocessing.mean = configuration.IMAGENET_MEAN
-    config.preprocessing.std = configuration.IMAGENET_STD
-    config.augmentation.min_area = 0.08
+    config.preprocessing.mean = schema.IMAGENET_MEAN
+    config.preprocessing.std = schema.IMAGENET_STD
+    config.augmentation.random_crop.min_area = 0.08
     return config
 
 
-def inception_colors(config: ml_collections.ConfigDict) -> None:
+def inception_colors(config: Values) -> None:
     """The random crops and colours with which slim trains Inception and MobileNets.
 
     Slim's colours are drawn as changes of brightness, contrast, saturation and hue.
     """
-    config.augmentation.min_area = 0.05
-    config.augmentation.brightness = 0.125  # 32 / 255
-    config.augmentation.contrast = 0.5
-    config.augmentation.saturation = 0.5
-    config.augmentation.hue = 0.2
+    config.augmentation.random_crop.min_area = 0.05
+    config.augmentation.color_jitter = dict(
+        brightness=0.125,  # 32 / 255
+        contrast=0.5,
+        saturation=0.5,
+        hue=0.2,
+    )
 
 
-def mnasnet_recipe(config: ml_collections.ConfigDict, batch_size: int) -> None:
+def mnasnet_recipe(config: Values, batch_size: int) -> None:
     """RMSProp as MnasNet and EfficientNet are trained, at 0.016 for each 256 images.
 
     MnasNet, arXiv:1807.11626, Sec. 5; EfficientNet, arXiv:1905.11946, Sec. 5.2: decay
@@ -100,31 +106,46 @@ def mnasnet_recipe(config: ml_collections.ConfigDict, batch_size: int) -> None:
     scale_learning_rate(config, 0.016, batch_size=256)
     config.optimizer.weight_decay = 1e-5
     config.optimizer.weight_decay_on_depthwise = True
-    config.optimizer.rmsprop.epsilon = 1e-3
+    config.optimizer.epsilon = 1e-3
     config.schedule.name = "exponential"
     config.schedule.warmup_epochs = 5.0
-    config.schedule.exponential = dict(decay_rate=0.97, decay_epochs=2.4)
-    config.label_smoothing = 0.1
+    config.schedule.decay_rate = 0.97
+    config.schedule.decay_epochs = 2.4
+    config.task.label_smoothing = 0.1
     config.ema_decay = 0.9999
 
 
-def scale_learning_rate(
-    config: ml_collections.ConfigDict, rate: float, batch_size: int
-) -> None:
+def efficientnet(model: Mapping[str, Any], smoke_run: bool) -> Values:
+    """EfficientNet's recipe, for any scaling of it.
+
+    The batch of 2048 is that of the authors' code.
+
+    Args:
+      model: the network's name and multipliers.
+      smoke_run: see `smoke`.
+    """
+    config = tpu_imagenet()
+    config.model = {**model, "drop_path_rate": 0.2}
+    mnasnet_recipe(config, batch_size=2048)
+    if smoke_run:
+        smoke(config)
+    return config
+
+
+def scale_learning_rate(config: Values, rate: float, batch_size: int) -> None:
     """Sets the learning rate in proportion to the batch: `rate` at `batch_size`.
 
     It follows --config.batch_size, unless --config.optimizer.learning_rate is given.
     """
-    with config.optimizer.ignore_type():  # a reference takes the place of a float
-        reference = config.get_ref("batch_size").to_float()
-        config.optimizer.learning_rate = reference * (rate / batch_size)
+    reference = config.get_ref("batch_size").to_float()
+    config.optimizer.learning_rate = reference * (rate / batch_size)
 
 
 # What shrinks a model, where it has that option.
 SMOKE_MODEL = {"width_multiplier": 0.25, "depth_multiplier": 0.3, "resolution": 32}
 
 
-def smoke(config: ml_collections.ConfigDict) -> None:
+def smoke(config: Values) -> None:
     """Shrinks model, data and run to seconds: does everything work here?
 
     The data set becomes a slice of the embedded one, so nothing need be prepared.
@@ -132,10 +153,13 @@ def smoke(config: ml_collections.ConfigDict) -> None:
     for name, value in SMOKE_MODEL.items():
         if name in config.model:
             config.model[name] = value
-    config.dataset.name = "fashion_mnist_subset"
-    config.dataset.train_split = "train[:64]"
-    config.dataset.eval_split = "validation[:40]"
-    config.dataset.num_workers = 0
+    config.dataset = Values(
+        dict(
+            name="fashion_mnist_subset",
+            train_split="train[:64]",
+            eval_split="validation[:40]",
+        )
+    )
     config.batch_size = 16
     config.epochs = 2.0
     config.schedule.warmup_epochs = 0.0

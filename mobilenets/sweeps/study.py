@@ -23,8 +23,8 @@ RECIPE = {
     "epochs": 2.0,
     "evaluate_every_epochs": 2.0,
     "optimizer.weight_decay": 0.2,
-    "augmentation.min_area": 1.0,
-    "augmentation.max_aspect_ratio": 1.0,
+    "augmentation.random_crop.min_area": 1.0,
+    "augmentation.random_crop.max_aspect_ratio": 1.0,
 }
 
 

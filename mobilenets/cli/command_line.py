@@ -1,0 +1,142 @@
+"""What all commands share: how one is run, how a mistake ends it, JSON, examples."""
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from types import ModuleType
+from typing import Annotated, Any
+
+import typer
+from typer.exceptions import TyperException
+
+from mobilenets.config import check, files, overrides
+from mobilenets.config.schema import Configuration
+from mobilenets.errors import UserError
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, with exact numbers.")]
+
+# Of a command that takes --config.KEY=VALUE: the words that it does not know itself.
+WITH_OVERRIDES = {"ignore_unknown_options": True, "allow_extra_args": True}
+
+_MISUSED = 2  # the exit code of wrong options
+_INTERRUPTED = 130  # of what Ctrl-C has ended, 128 + SIGINT
+
+
+class UsageError(UserError):
+    """The command line itself is wrong: an option, a key, a config file."""
+
+
+def examples(*commands: str) -> str:
+    """The end of a help text."""
+    # The backspace is click's mark of a paragraph whose lines are to be kept.
+    return "\n  ".join(["\b\nExamples:", *commands])
+
+
+def new_app(help_text: str | None = None) -> typer.Typer:
+    """An app in the looks of all of ours."""
+    # Plain help can be piped, and its paragraphs are filled.
+    return typer.Typer(help=help_text, add_completion=False, rich_markup_mode=None)
+
+
+def register(app: typer.Typer, name: str, module: ModuleType) -> None:
+    """Adds the command of a module here: its `command` and `EPILOG`.
+
+    A module with `OPTIONS`, the names of its own, takes --config.KEY=VALUE besides.
+    """
+    settings = WITH_OVERRIDES if hasattr(module, "OPTIONS") else {}
+    app.command(name, epilog=module.EPILOG, context_settings=settings)(module.command)
+
+
+def run_module(module: ModuleType) -> None:
+    """Runs the one command of a module, for a script of its own."""
+    app = new_app()
+    register(app, module.__name__.rpartition(".")[2], module)
+    run(app)
+
+
+def run(app: typer.Typer) -> None:
+    """Runs a command line; a mistake ends with its sentence.
+
+    The exit code is then 1; 2 if the command line itself is wrong.
+    """
+    try:
+        code = app(standalone_mode=False)
+    except UsageError as error:
+        _end_misused(str(error))
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    except TyperException as error:
+        message = error.format_message()
+        _end_misused(f"{message}{'' if message[-1] in '.?' else '.'} See --help.")
+    except (typer.Abort, KeyboardInterrupt):
+        code = _INTERRUPTED
+    if code == _INTERRUPTED:
+        print("Stopped.", file=sys.stderr, flush=True)
+        sys.stdout.flush()
+        os._exit(code)  # JAX, interrupted while it compiles, crashes as Python ends
+    sys.exit(code)
+
+
+def _end_misused(sentence: str) -> None:
+    print(f"error: {sentence}", file=sys.stderr)
+    sys.exit(_MISUSED)
+
+
+@contextlib.contextmanager
+def usage_errors() -> Iterator[None]:
+    """A mistake within is one of the command line, whose exit code is 2."""
+    try:
+        yield
+    except UserError as error:
+        raise UsageError(str(error)) from None
+
+
+def configuration(
+    file: str, words: Sequence[str], options: Sequence[str]
+) -> Configuration:
+    """The checked configuration that a command line asks for.
+
+    Args:
+      file: see `files.call`.
+      words: --config.KEY=VALUE.
+      options: the command's own, to suggest them.
+
+    Raises:
+      UserError: a value is wrong; a `UsageError` if a word or the file is.
+    """
+    with usage_errors():
+        values = overrides.parse(words, options)
+        config = files.read(file)
+    overrides.apply(config, values)
+    return check.check(config)
+
+
+def prepare_jax() -> None:
+    """See `start_up.prepare_jax`; half a second, which most commands do without."""
+    from mobilenets.runtime import start_up
+
+    start_up.prepare_jax()
+
+
+def tell(line: str) -> None:
+    """Says on stderr what goes on."""
+    print(f"… {line}", file=sys.stderr, flush=True)
+
+
+def fail_with(errors: Sequence[UserError]) -> None:
+    """Ends with the exit code 1 if there are errors, and tells them."""
+    if errors:
+        sys.exit("\n".join(f"error: {error}" for error in errors))
+
+
+def in_words(description: Any) -> str:
+    """A trained network in half a sentence."""
+    spec, classes = description.spec, len(description.class_names)
+    return f"{spec.name} at {spec.resolution} pixels for {classes} classes"
+
+
+def print_json(value: Any) -> None:
+    """Prints a value for other programs."""
+    print(json.dumps(value, indent=2))

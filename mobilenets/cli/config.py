@@ -1,0 +1,43 @@
+"""`mobilenets config`."""
+
+import dataclasses
+from typing import Annotated
+
+import typer
+
+from mobilenets.cli import tables
+from mobilenets.cli.command_line import Json, configuration, examples, print_json
+from mobilenets.config import describe, files
+
+EPILOG = examples(
+    "mobilenets config",
+    "mobilenets config quickstart",
+    "mobilenets config efficientnet:phi=2.5 --config.optimizer.name=sgd",
+    "mobilenets config quickstart --json",
+)
+OPTIONS = ("--json",)
+
+
+def command(
+    context: typer.Context,
+    file: Annotated[
+        str, typer.Argument(metavar="FILE[:ARGUMENT]", help="As of train's --config.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Lists the configs of the package, or prints every value of one.
+
+    With what each may be, its default and its meaning.
+    """
+    if not file:
+        names = [*files.shipped("get_config"), *files.shipped("get_sweep")]
+        if as_json:
+            print_json(names)
+        else:
+            print("\n".join(names))
+        return
+    rows = describe.rows(configuration(file, context.args, OPTIONS))
+    if as_json:
+        print_json([dataclasses.asdict(row) for row in rows])
+    else:
+        tables.print_config(file, rows)

@@ -1,0 +1,47 @@
+"""`mobilenets features`."""
+
+import pathlib
+from typing import Annotated
+
+import typer
+
+from mobilenets.cli.command_line import examples, fail_with, prepare_jax
+from mobilenets.errors import UserError
+
+EPILOG = examples(
+    "mobilenets features photos --weights weights/v2 --output features.npz"
+)
+
+
+def command(
+    folder: Annotated[str, typer.Argument(help="Images, also in folders in it.")],
+    weights: Annotated[
+        str, typer.Option(help="A folder of weights, or the workdir of a run.")
+    ],
+    output: Annotated[
+        pathlib.Path, typer.Option(help="The .npz file to write.", metavar="FILE")
+    ],
+) -> None:
+    """Writes the vectors from which a network computes its logits.
+
+    The file has "features", [images, channels] float32, and "paths", those of the
+    images within the folder. A file that is no image is named and left out; the exit
+    code is then 1.
+    """
+    prepare_jax()
+    from mobilenets.inference import prediction, trained
+
+    if output.suffix != ".npz":
+        raise UserError(f"The output must be an .npz file, but is {str(output)!r}.")
+    if output.exists():
+        raise UserError(f"{output} exists already: give another --output.")
+    paths = prediction.images_in(folder)
+    net = trained.load(weights)
+    broken: list[UserError] = []
+    readable = prediction.read_photos(paths, net, broken.append)
+    vectors = dict(prediction.features(net, readable))
+    if vectors:
+        prediction.save_features(vectors, folder, output)
+        channels = net.description.spec.feature_channels
+        print(f"{len(vectors)} vectors of {channels} are in {output}.")
+    fail_with(broken)

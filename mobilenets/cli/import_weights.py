@@ -1,0 +1,43 @@
+"""`mobilenets import-weights`."""
+
+from typing import Annotated
+
+import typer
+
+from mobilenets.cli.command_line import examples, in_words, prepare_jax
+
+EPILOG = examples(
+    "mobilenets import-weights mobilenet_v2.pth --library torchvision "
+    "--model mobilenet_v2 --output weights/v2",
+    "mobilenets import-weights model.safetensors --library timm "
+    "--model tf_efficientnet_b3 --output weights/b3",
+)
+
+
+def command(
+    file: Annotated[
+        str,
+        typer.Argument(help="A .pth, .safetensors, .h5, .keras or TensorFlow file."),
+    ],
+    library: Annotated[
+        str,
+        typer.Option(
+            help="Whose it is: timm, torchvision, keras, tf-slim or "
+            "efficientnet_lite_pytorch."
+        ),
+    ],
+    model: Annotated[str, typer.Option(help="The library's name of the model.")],
+    output: Annotated[str, typer.Option(help="A new folder for the weights.")],
+) -> None:
+    """Converts another library's weights into a folder that all commands here take.
+
+    Every array of the file is used once; a missing, unknown or misshapen one is an
+    error. No code from the file is run.
+    """
+    prepare_jax()
+    from mobilenets.inference import trained
+    from mobilenets.pretrained.importing import from_file
+
+    net = from_file(file, library, model)
+    trained.save(net, output)
+    print(f"{in_words(net.description)} is in {output}.")

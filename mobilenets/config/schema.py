@@ -1,0 +1,480 @@
+"""Every value that a run can be given, with its type, range, default and meaning.
+
+A config file builds a dictionary from `check.defaults()`; `check.check` turns it into
+the frozen, typed `Configuration` that all other code reads. `mobilenets config NAME`
+prints the values with what is said of them here.
+"""
+
+import re
+from typing import Annotated, Any, ClassVar, Literal
+
+import pydantic
+from annotated_types import Ge, Gt, Le, Lt
+
+Positive = Annotated[int, Ge(1)]
+Fraction = Annotated[float, Ge(0), Lt(1)]
+NonNegative = Annotated[float, Ge(0)]
+Filled = Annotated[str, pydantic.StringConstraints(min_length=1)]
+Channels = tuple[float, float, float]  # red, green, blue
+
+# Of ImageNet's pixels, 0 to 255. The TPU models and PyTorch's normalise by them.
+IMAGENET_MEAN: Channels = (123.675, 116.28, 103.53)
+IMAGENET_STD: Channels = (58.395, 57.12, 57.375)
+
+
+class Section(pydantic.BaseModel):
+    """A part of the configuration: typed, without unknown keys, immutable."""
+
+    model_config = pydantic.ConfigDict(
+        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
+    )
+
+
+class ClassificationTask(Section):
+    """One class an image: softmax cross-entropy."""
+
+    name: Literal["classification"] = "classification"
+    """One class an image (classification), or any number of attributes (multilabel)."""
+    label_smoothing: Fraction = 0.0
+    """The part of a label that is spread evenly over all classes."""
+
+
+class MultilabelTask(Section):
+    """Any number of attributes an image: sigmoid cross-entropy of each."""
+
+    name: Literal["multilabel"] = "multilabel"
+    """One class an image (classification), or any number of attributes (multilabel)."""
+    threshold: Annotated[float, Gt(0), Lt(1)] = 0.5
+    """The probability from which on an attribute is said to be there."""
+    weights: dict[str, NonNegative] = {}
+    """The weight of each attribute's loss, by name; 1 for those that are not named."""
+
+
+Task = ClassificationTask | MultilabelTask
+
+
+class _Splits(Section):
+    train_split: Filled = "train"
+    """What is trained on; TensorFlow Datasets may slice: "train[:90%]"."""
+    eval_split: Filled = "validation"
+    """What is evaluated as "val"."""
+    num_workers: Annotated[int, Ge(0)] = 0
+    """Processes that decode; 0 decodes in threads: enough for small images."""
+
+
+class _EvalSplit(Section):
+    split: Filled = "validation"
+    """The split that is evaluated."""
+
+
+class Named(Section):
+    """A data set of TensorFlow Datasets by its name, or an embedded one."""
+
+    name: Filled
+    """A data set of TensorFlow Datasets, or one that is embedded here."""
+    data_dir: str = ""
+    """Where TFDS keeps its data sets; empty: ~/tensorflow_datasets."""
+
+
+class Prepared(Section):
+    """A prepared data set of TensorFlow Datasets by its folder."""
+
+    directory: Filled
+    """One prepared TFDS data set, .../NAME/VERSION."""
+
+
+class _Divided(Section):
+    eval_fraction: Fraction = 0.0
+    """Above 0: this part of the images becomes the split "validation", the rest "train".
+    """
+
+
+class InFolder(_Divided):
+    """Images in a folder for each class."""
+
+    folder: Filled
+    """Images as SPLIT/CLASS/*.jpg (or png, webp)."""
+
+
+class InTable(_Divided):
+    """Images that a table lists."""
+
+    table: Filled
+    """A CSV or Parquet file with a row for each image."""
+    images: str = ""
+    """The folder that the paths in the table are relative to; empty: the table's own."""
+    separator: Filled = ";"
+    """What stands between the labels of an image in the column `labels`."""
+
+
+class NamedDataset(_Splits, Named):
+    """A data set of TensorFlow Datasets, or an embedded one."""
+
+
+class PreparedDataset(_Splits, Prepared):
+    """One prepared data set of TensorFlow Datasets."""
+
+
+class FolderDataset(_Splits, InFolder):
+    """Images in a folder for each class."""
+
+
+class TableDataset(_Splits, InTable):
+    """Images that a table names."""
+
+
+class NoDataset(_Splits):
+    """The sources are given from Python."""
+
+
+class NamedEval(_EvalSplit, Named):
+    """An evaluation set of TensorFlow Datasets, or an embedded one."""
+
+
+class PreparedEval(_EvalSplit, Prepared):
+    """An evaluation set that is one prepared data set of TensorFlow Datasets."""
+
+
+class FolderEval(_EvalSplit, InFolder):
+    """An evaluation set in a folder."""
+
+
+class TableEval(_EvalSplit, InTable):
+    """An evaluation set that a table names."""
+
+
+class OwnEval(_EvalSplit):
+    """Another split of the run's own data set."""
+
+
+# The key that says what kind of source a data set has.
+SOURCES = ("name", "directory", "folder", "table")
+
+
+def _kind_of_source(values: Any) -> str:
+    """The key of the source, "" if there is none; of a model or of what becomes one."""
+    given = values if isinstance(values, dict) else getattr(values, "__dict__", {})
+    return next((key for key in SOURCES if key in given), "")
+
+
+def _one_source(values: Any) -> Any:
+    given = [k for k in SOURCES if k in values] if isinstance(values, dict) else []
+    if len(given) > 1:
+        raise ValueError(
+            f"{' and '.join(given)} are given, but the images have one source"
+        )
+    return values
+
+
+_SOURCE = (
+    pydantic.Discriminator(_kind_of_source),
+    pydantic.BeforeValidator(_one_source),
+)
+
+Dataset = Annotated[
+    Annotated[NamedDataset, pydantic.Tag("name")]
+    | Annotated[PreparedDataset, pydantic.Tag("directory")]
+    | Annotated[FolderDataset, pydantic.Tag("folder")]
+    | Annotated[TableDataset, pydantic.Tag("table")]
+    | Annotated[NoDataset, pydantic.Tag("")],
+    *_SOURCE,
+]
+EvalSet = Annotated[
+    Annotated[NamedEval, pydantic.Tag("name")]
+    | Annotated[PreparedEval, pydantic.Tag("directory")]
+    | Annotated[FolderEval, pydantic.Tag("folder")]
+    | Annotated[TableEval, pydantic.Tag("table")]
+    | Annotated[OwnEval, pydantic.Tag("")],
+    *_SOURCE,
+]
+
+
+class Preprocessing(Section):
+    """What is done to an image before a network sees it, but for its resolution.
+
+    It belongs to the weights: training, evaluation and prediction read the same value.
+    """
+
+    resize: Literal["crop", "squash"] = "crop"
+    """In evaluation: crop resizes the short side to resolution / crop_fraction and cuts
+    out the centre, squash resizes the whole image to a square."""
+    crop_fraction: Annotated[float, Gt(0), Le(1)] = 0.875
+    """The part of the resized short side that is kept in evaluation."""
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    """How images are resized."""
+    # The defaults are slim's, and so the papers' for MobileNetV1 and V2: the range
+    # becomes -1 to 1.
+    mean: Channels = (127.5, 127.5, 127.5)
+    """Subtracted from red, green and blue, which are 0 to 255."""
+    std: Channels = (127.5, 127.5, 127.5)
+    """What red, green and blue are divided by after that."""
+
+    @pydantic.model_validator(mode="after")
+    def _check_squash(self) -> "Preprocessing":
+        if self.resize == "squash" and self.crop_fraction != 1:
+            raise ValueError(
+                f"resize is 'squash', which keeps the whole image, but crop_fraction is "
+                f"{self.crop_fraction}: give 1.0 for it"
+            )
+        return self
+
+
+class RandomCrop(Section):
+    """The crop of "Going deeper with convolutions", Sec. 6."""
+
+    name: Literal["random_crop"] = "random_crop"
+    """What is done."""
+    min_area: Annotated[float, Gt(0), Le(1)] = 0.08
+    """The smallest part of the image's area that is cut out."""
+    max_aspect_ratio: Annotated[float, Ge(1)] = 4 / 3
+    """The largest ratio of width to height, and of height to width, of what is cut out.
+    """
+
+
+class Flip(Section):
+    """Left to right, every second image."""
+
+    name: Literal["flip"] = "flip"
+    """What is done."""
+
+
+class ColorJitter(Section):
+    """Random changes of the colours, in random order."""
+
+    name: Literal["color_jitter"] = "color_jitter"
+    """What is done."""
+    brightness: NonNegative = 0.0
+    """Its largest change, as a fraction."""
+    contrast: NonNegative = 0.0
+    """Its largest change, as a fraction."""
+    saturation: NonNegative = 0.0
+    """Its largest change, as a fraction."""
+    hue: Annotated[float, Ge(0), Le(0.5)] = 0.0
+    """Its largest change, as a fraction of the circle."""
+
+
+Operation = Annotated[
+    RandomCrop | Flip | ColorJitter, pydantic.Field(discriminator="name")
+]
+
+
+def _as_operations(values: Any) -> Any:
+    """From {name: values}, as config files have it, to a tuple of objects."""
+    if isinstance(values, dict):
+        return tuple(
+            {**v, "name": name} if isinstance(v, dict) else v
+            for name, v in values.items()
+        )
+    return tuple(values) if isinstance(values, list) else values  # as JSON has it
+
+
+class _Optimizer(Section):
+    learning_rate: Annotated[float, Gt(0)] = 0.01
+    """The peak, for the whole batch."""
+    # In the papers' code the gradient gets weight_decay * weight.
+    weight_decay: NonNegative = 0.0
+    """On kernels only: an L2 term of the loss with rmsprop and sgd, decoupled with adamw.
+    """
+    # MobileNetV1 found "very little or no weight decay" best on them, Sec. 3.2.
+    weight_decay_on_depthwise: bool = False
+    """Whether the kernels of depthwise convolutions decay, too."""
+    backbone_rate: Annotated[float, Gt(0), Le(1)] = 1.0
+    """The learning rate of all layers but the output's, as a fraction of it: in
+    fine-tuning those are trained already."""
+
+
+class RMSProp(_Optimizer):
+    """TensorFlow's RMSProp, the mean of squares starting at 1."""
+
+    name: Literal["rmsprop"] = "rmsprop"
+    """How the weights follow from the gradient."""
+    decay: Fraction = 0.9
+    """Of the mean of squares."""
+    momentum: Fraction = 0.9
+    """The part of the last step that is added to the next."""
+    epsilon: Annotated[float, Gt(0)] = 1e-3
+    """Added to the mean of squares, in the root."""
+
+
+class SGD(_Optimizer):
+    """Stochastic gradient descent."""
+
+    name: Literal["sgd"] = "sgd"
+    """How the weights follow from the gradient."""
+    momentum: Fraction = 0.9
+    """The part of the last step that is added to the next."""
+    nesterov: bool = False
+    """Whether the momentum looks ahead."""
+
+
+class AdamW(_Optimizer):
+    """Adam with decoupled weight decay."""
+
+    name: Literal["adamw"] = "adamw"
+    """How the weights follow from the gradient."""
+    b1: Fraction = 0.9
+    """The decay of the mean."""
+    b2: Fraction = 0.999
+    """The decay of the mean of squares."""
+    epsilon: Annotated[float, Gt(0)] = 1e-8
+    """Added to the root of the mean of squares."""
+
+
+Optimizer = RMSProp | SGD | AdamW
+
+
+class _Schedule(Section):
+    warmup_epochs: NonNegative = 0.0
+    """Epochs in which the learning rate rises in a line from 0."""
+
+
+class Exponential(_Schedule):
+    """The rate falls by a factor again and again, in steps like a stair."""
+
+    name: Literal["exponential"] = "exponential"
+    """How the learning rate falls."""
+    decay_rate: Annotated[float, Gt(0), Le(1)] = 0.97
+    """What the rate is multiplied by."""
+    decay_epochs: Annotated[float, Gt(0)] = 2.4
+    """Epochs from one time to the next."""
+
+
+class Piecewise(_Schedule):
+    """The rate falls by a factor at given epochs."""
+
+    name: Literal["piecewise"] = "piecewise"
+    """How the learning rate falls."""
+    boundaries: tuple[Annotated[float, Gt(0)], ...] = (30.0, 60.0, 80.0)
+    """The epochs."""
+    factor: Annotated[float, Gt(0), Le(1)] = 0.1
+    """What the rate is multiplied by."""
+
+
+class Cosine(_Schedule):
+    """Half a cosine from the peak down to the last step."""
+
+    name: Literal["cosine"] = "cosine"
+    """How the learning rate falls."""
+    final_fraction: Fraction = 0.0
+    """The rate at the last step, as a fraction of the peak."""
+
+
+Schedule = Exponential | Piecewise | Cosine
+
+
+class Configuration(Section):
+    """One run: `mobilenets train --config FILE` trains exactly this."""
+
+    # The sections of which `name` says what kind they are.
+    TAGGED: ClassVar = ("task", "optimizer", "schedule")
+
+    task: Annotated[Task, pydantic.Field(discriminator="name")] = ClassificationTask()
+    """What is learned."""
+    init_from: str = ""
+    """A folder of weights to start from: imported ones, or the workdir of a run. The
+    network and its preprocessing are then theirs."""
+    trainable_stages: Annotated[int, Ge(-1)] = -1
+    """How many of the last stages are trained; a stage begins with each stride. 0: only
+    the output layer, -1: everything. What is not trained stays exactly as it was."""
+    model: dict[str, Any] = {}
+    """The network: the name of one that `mobilenets list` prints, or a spec of your own
+    (FILE.py:FUNCTION, PACKAGE.MODULE:FUNCTION or FILE.json), and beside it what differs:
+    width_multiplier, resolution, ... With init_from only what differs."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of the computation."""
+    dataset: Dataset = NoDataset()
+    """Where the images come from: one of name, directory, folder and table."""
+    evals: dict[str, EvalSet] = {}
+    """Further evaluation sets beside "val", which is dataset.eval_split, by their names.
+    """
+    preprocessing: Preprocessing = Preprocessing()
+    """What is done to every image."""
+    augmentation: Annotated[
+        tuple[Operation, ...], pydantic.BeforeValidator(_as_operations)
+    ] = (RandomCrop(), Flip())
+    """Random changes of the training images, in their order."""
+    batch_size: Positive = 128
+    """Images in one update, over all devices."""
+    accumulation_steps: Positive = 1
+    """Splits each batch into that many, one after the other, where memory is short."""
+    remat: bool = False
+    """Computes each block a second time for the gradient instead of keeping its maps:
+    for GPUs and TPUs whose memory is short (XLA's code for CPUs needs no less). It
+    changes no more than rounding, so that a run may go on with the other value."""
+    epochs: Annotated[float, Gt(0), Le(1_000_000)] = 1.0
+    """How often each image is trained on."""
+    optimizer: Annotated[Optimizer, pydantic.Field(discriminator="name")] = RMSProp()
+    """How the weights follow from the gradient."""
+    schedule: Annotated[Schedule, pydantic.Field(discriminator="name")] = Cosine()
+    """The learning rate over time: a linear warm-up from 0, then a decay."""
+    # In the first steps less, see `ema_decay_at`.
+    ema_decay: Fraction = 0.9999
+    """Of the average of the weights."""
+    best_metric: str = ""
+    """SET/METRIC by which the best checkpoint is chosen, such as val/top1; empty: the
+    task's own, on val."""
+    seed: Annotated[int, Ge(0), Lt(2**32)] = 0
+    """Of everything that is random."""
+    log_every_steps: Positive = 100
+    """Steps from one line of the log to the next."""
+    evaluate_every_epochs: Annotated[float, Gt(0)] = 1.0
+    """Epochs from one evaluation to the next; a checkpoint is saved after each."""
+
+    def total_steps(self, train_size: int) -> int:
+        """Updates in the run.
+
+        Args:
+          train_size: images to train.
+        """
+        return max(1, round(self.epochs * (train_size / self.batch_size)))
+
+    @pydantic.model_validator(mode="after")
+    def _check_together(self) -> "Configuration":
+        if self.batch_size % self.accumulation_steps:
+            raise ValueError(
+                f"batch_size {self.batch_size} cannot be split into accumulation_steps "
+                f"{self.accumulation_steps} equal parts"
+            )
+        self._check_network()
+        self._check_names()
+        return self
+
+    def _check_network(self) -> None:
+        given = [key for key in ("name", "spec") if key in self.model]
+        if self.init_from and given:
+            raise ValueError(
+                f"model.{given[0]} is {self.model[given[0]]!r}, but the network is that "
+                "of init_from: leave it out"
+            )
+        if len(given) > 1:
+            raise ValueError("model.name and model.spec are both given: leave out one")
+        if self.init_from:
+            return
+        if not given:
+            raise ValueError(
+                "the network is missing: give init_from, a folder of weights "
+                "(`mobilenets pretrained` fetches some), model.name or model.spec"
+            )
+        if not isinstance(self.model[given[0]], str):
+            raise ValueError(
+                f"model.{given[0]} is {self.model[given[0]]!r}, but should be a string"
+            )
+        if self.trainable_stages >= 0:
+            raise ValueError(
+                f"trainable_stages is {self.trainable_stages}, but what is not trained "
+                "must come from init_from, which is empty"
+            )
+
+    def _check_names(self) -> None:
+        for name in self.evals:
+            if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
+                raise ValueError(
+                    f"evals.{name}: a name may have letters, digits and _, such as "
+                    "evals.night"
+                )
+            if name in ("train", "val"):
+                raise ValueError(f"evals.{name}: the run's own data set has that name")
+        operations = [operation.name for operation in self.augmentation]
+        for name in operations:
+            if operations.count(name) > 1:
+                raise ValueError(f"augmentation has {name} twice")

@@ -1,0 +1,53 @@
+"""A source whose classes or attributes have the numbers of another one."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mobilenets.data.sources.base import Record, Source
+from mobilenets.errors import UserError
+
+
+def with_names(source: Source, names: Sequence[str], what: str) -> Source:
+    """The source with its targets numbered by these names.
+
+    A source may lack some of the names, as a small evaluation set does. Attributes that
+    it lacks are unknown.
+
+    Args:
+      source: of images with a class or attributes.
+      names: of the classes or attributes that a network tells apart.
+      what: the source, for the message.
+
+    Raises:
+      UserError: the source has a name that is not among them.
+    """
+    others = [name for name in source.names if name not in names]
+    if others:
+        shown = ", ".join(others[:5]) + (" and others" if len(others) > 5 else "")
+        raise UserError(
+            f"{what} has {shown}, which the network was not trained to tell: its "
+            f"classes are {', '.join(names[:20])}{', …' if len(names) > 20 else ''}."
+        )
+    return source if source.names == tuple(names) else _Renamed(source, names)
+
+
+class _Renamed:
+    """See `with_names`."""
+
+    def __init__(self, source: Source, names: Sequence[str]):
+        self.names, self.upright = tuple(names), source.upright
+        self._source = source
+        self._numbers = np.array([names.index(name) for name in source.names])
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index: int) -> Record:
+        record = self._source[index]
+        if np.ndim(record.target) == 0:
+            target = int(self._numbers[record.target])
+        else:
+            target = np.full(len(self.names), np.nan, np.float32)
+            target[self._numbers] = record.target
+        return Record(record.image, target, record.origin)

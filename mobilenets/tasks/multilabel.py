@@ -1,0 +1,124 @@
+"""Images with several labels each: attributes that are there, are not, or unknown."""
+
+import csv
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mobilenets.config.schema import Configuration, MultilabelTask
+from mobilenets.data.sources.base import Source
+from mobilenets.errors import unknown
+from mobilenets.inference.trained import Description
+from mobilenets.metrics.attributes import KnownAttributes, weighted_losses
+from mobilenets.metrics.average_precision import AveragePrecision, by_attribute
+from mobilenets.metrics.base import Batch
+from mobilenets.metrics.several import Several
+from mobilenets.tasks import pictures
+from mobilenets.tasks.base import HostBatch, Metrics
+from mobilenets.tasks.labelled_images import LabelledImages
+
+PREDICTIONS_DRAWN = 24
+
+
+class Multilabel(LabelledImages):
+    """Sigmoid cross-entropy and mean average precision of attributes.
+
+    The label of an example is [attributes] float32: 1, 0, or nan where it is unknown.
+    The loss and the metrics leave out what is unknown.
+    """
+
+    labels = "attributes"
+    headline = "mAP"
+
+    def __init__(
+        self,
+        config: Configuration,
+        description: Description | None = None,
+        sources: Mapping[str, Source] | None = None,
+    ):
+        super().__init__(config, description, sources)
+        task = cast(MultilabelTask, config.task)
+        self.threshold = task.threshold
+        given = task.weights
+        for name in given:
+            if name not in self.class_names:
+                raise unknown("attribute in task.weights", name, self.class_names)
+        self._weights = tuple(given.get(name, 1.0) for name in self.class_names)
+        known = KnownAttributes(self._weights, self.threshold)
+        self.metric = Several({"precision": AveragePrecision(), "known": known})
+        self.report_metric = self.metric
+
+    def as_label(self, target: np.ndarray) -> np.ndarray:
+        """The attributes as they are."""
+        return np.asarray(target, np.float32)
+
+    @property
+    def no_label(self) -> np.ndarray:
+        """Nothing is known."""
+        return np.full(len(self.class_names), np.nan, np.float32)
+
+    def loss(self, outputs: Any, batch: Batch) -> tuple[jax.Array, Metrics]:
+        """The weighted mean of the sigmoid cross-entropy over the known labels.
+
+        It is 0 for a batch of which nothing is known.
+        """
+        logits, _ = outputs
+        losses, weights = weighted_losses(
+            logits, batch["label"], np.array(self._weights)
+        )
+        loss = losses.sum() / jnp.maximum(weights.sum(), 1e-12)
+        return loss, {"loss": loss}
+
+    def predictions(self, outputs: Any) -> jax.Array:
+        """The probability of each attribute, [N, attributes]."""
+        logits, _ = outputs
+        return jax.nn.sigmoid(logits)
+
+    def draw_predictions(
+        self, predict: Callable[[HostBatch], np.ndarray], path: pathlib.Path
+    ) -> None:
+        """See `Task.draw_predictions`; mistakes are marked."""
+        drawn = self.first_predictions(predict, PREDICTIONS_DRAWN)
+        if jax.process_index() == 0:
+            pictures.draw_attributes(drawn, self.class_names, self.threshold, path)
+
+    def by_class(self, total: Any) -> dict[str, dict[str, float]]:
+        """Of each attribute: its average precision, and what the threshold makes of it.
+
+        A number is nan where there is nothing to find it of.
+        """
+        known = total["known"]
+        found, wrong = known["true_positives"], known["false_positives"]
+        missed = known["false_negatives"]
+        with np.errstate(invalid="ignore"):
+            columns = {
+                "average_precision": by_attribute(total["precision"]),
+                "precision": found / (found + wrong),
+                "recall": found / (found + missed),
+                "positives": found + missed,
+                "images": found + missed + wrong + known["true_negatives"],
+            }
+        return {
+            name: {column: float(values[i]) for column, values in columns.items()}
+            for i, name in enumerate(self.class_names)
+        }
+
+    def write_report(
+        self, name: str, total: Any, folder: pathlib.Path
+    ) -> list[pathlib.Path]:
+        """The table of the attributes, as CSV and as a picture."""
+        rows = self.by_class(total)
+        table = folder / f"{name}_attributes.csv"
+        with table.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["attribute", *next(iter(rows.values()))])
+            writer.writerows(
+                [attribute, *row.values()] for attribute, row in rows.items()
+            )
+        picture = folder / f"{name}_attributes.png"
+        pictures.draw_attribute_table(rows, picture)
+        return [table, picture]
