@@ -55,8 +55,8 @@ class Compiled(Exception):
 
 
 def test_the_options_are_those_of_the_step(run, monkeypatch):  # noqa: F811
-    def step_of(task, config, *_):
-        raise Compiled(task.model, config.batch_size)
+    def step_of(task, mesh):
+        raise Compiled(task.model, task.config.batch_size)
 
     monkeypatch.setattr(memory_profile, "jitted_functions", step_of)
     options = ["--memory", "--batch", "12", "--dtype", "bfloat16", "--remat"]
