@@ -37,7 +37,12 @@ def examples(*commands: str) -> str:
 def new_app(help_text: str | None = None) -> typer.Typer:
     """An app in the looks of all of ours."""
     # Plain help can be piped, and its paragraphs are filled.
-    return typer.Typer(help=help_text, add_completion=False, rich_markup_mode=None)
+    return typer.Typer(
+        help=help_text,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
 
 
 def register(app: typer.Typer, name: str, module: ModuleType) -> None:

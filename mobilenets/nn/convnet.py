@@ -133,6 +133,11 @@ class ConvNet(nn.Module):
         )(x.astype(jnp.float32))
         return logits, endpoints
 
+    @nn.nowrap
+    def role(self, module: str) -> str:
+        """Whether a module of it is the head, what belongs to the classes."""
+        return "head" if module == "logits" else "backbone"
+
     def _trains(self, name: str, train: bool) -> bool:
         return train and name not in self.frozen
 
