@@ -73,7 +73,7 @@ def draw_attributes(
         titled.append((image, title, _WRONG if is_wrong else _RIGHT))
     correct = sum(color == _RIGHT for *_, color in titled)
     heading = f"{correct} of {len(titled)} images without a mistake"
-    _draw_images(titled, heading, path, row_height=2.9)
+    _draw_images(titled, heading, path, row_height=2.5)
 
 
 def draw_attribute_table(
