@@ -16,7 +16,7 @@ import sys
 import jax
 from matplotlib.figure import Figure
 
-from mobilenets.config.schema import Dataset
+from mobilenets.config.schema import NamedDataset
 from mobilenets.data.sources import open_source
 from mobilenets.inference import trained
 from mobilenets.nn.convnet import init_variables
@@ -39,7 +39,7 @@ RUNS = (
 def make_images(folder: pathlib.Path) -> None:
     """The first images of each class, as SPLIT/CLASS/*.png."""
     for split in ("train", "validation"):
-        source = open_source(Dataset(name="fashion_mnist_subset"), split)
+        source = open_source(NamedDataset(name="fashion_mnist_subset"), split)
         written = dict.fromkeys(source.class_names, 0)
         for i in range(len(source)):
             example = source[i]
@@ -69,7 +69,7 @@ def train(folder: pathlib.Path, weights: str, trainable_stages: int) -> list[dic
         f"--config.dataset.folder={folder / 'images'}",
         f"--config.trainable_stages={trainable_stages}",
         "--config.model.resolution=96",
-        "--config.augmentation.min_area=0.8",
+        "--config.augmentation.random_crop.min_area=0.8",
     ]
     subprocess.run(command, check=True, cwd=HERE.parent)
     return read_metrics(workdir / "metrics.jsonl")

@@ -33,11 +33,14 @@ from IPython.utils.capture import capture_output
 from matplotlib import cbook
 
 from mobilenets.config.schema import (
-    Augmentation,
+    AdamW,
+    ClassificationTask,
     Configuration,
-    Dataset,
-    Optimizer,
-    Schedule,
+    Cosine,
+    Flip,
+    FolderDataset,
+    NamedDataset,
+    RandomCrop,
 )
 from mobilenets.data.sources import open_source
 from mobilenets.inference import prediction, trained
@@ -110,7 +113,7 @@ PHOTOS = FOLDER / "photos"
 
 def write_images(split, of_each_class):
     """Writes the first images of each class to SPLIT/CLASS/*.png."""
-    source = open_source(Dataset(name="fashion_mnist_subset"), split)
+    source = open_source(NamedDataset(name="fashion_mnist_subset"), split)
     written = dict.fromkeys(source.class_names, 0)
     for i in range(len(source)):
         example = source[i]
@@ -144,15 +147,13 @@ config = Configuration(
     trainable_stages=1,
     # The images have few pixels. Batch norm's averages must keep up with a short run.
     model={"resolution": 96, "bn_momentum": 0.9},
-    dataset=Dataset(folder=str(PHOTOS)),
-    augmentation=Augmentation(min_area=0.8),
+    dataset=FolderDataset(folder=str(PHOTOS)),
+    augmentation=(RandomCrop(min_area=0.8), Flip()),
     batch_size=32,
     epochs=16.0,
-    optimizer=Optimizer(
-        name="adamw", learning_rate=1e-3, backbone_rate=0.3, weight_decay=0.05
-    ),
-    schedule=Schedule(warmup_epochs=1.0),
-    label_smoothing=0.1,
+    optimizer=AdamW(learning_rate=1e-3, backbone_rate=0.3, weight_decay=0.05),
+    schedule=Cosine(warmup_epochs=1.0),
+    task=ClassificationTask(label_smoothing=0.1),
     ema_decay=0.95,
     log_every_steps=5,
     evaluate_every_epochs=2.0,

@@ -40,12 +40,13 @@ from matplotlib import cbook
 
 from mobilenets import create_model, get_spec
 from mobilenets.config.schema import (
-    Augmentation,
+    AdamW,
     Configuration,
-    Dataset,
-    Optimizer,
+    Cosine,
+    Flip,
+    NamedDataset,
     Preprocessing,
-    Schedule,
+    RandomCrop,
 )
 from mobilenets.data.sources import open_source
 from mobilenets.inference import prediction, trained
@@ -167,7 +168,7 @@ small = get_spec(
     stem_stride=1,  # the images are small
     bn_momentum=0.9,  # the run is short
 )
-dataset = Dataset(name="fashion_mnist_subset")
+dataset = NamedDataset(name="fashion_mnist_subset")
 description = trained.Description(
     spec=with_squeeze_excite(small, "se_mobilenet_v1_small", reduction=4),
     preprocessing=Preprocessing(crop_fraction=1.0),  # clothes fill the image
@@ -178,11 +179,11 @@ variables = jax.device_get(init_variables(model, jax.random.key(0)))
 config = Configuration(
     init_from=str(FOLDER / "untrained"),
     dataset=dataset,
-    augmentation=Augmentation(min_area=1.0, max_aspect_ratio=1.0),
+    augmentation=(RandomCrop(min_area=1.0, max_aspect_ratio=1.0), Flip()),
     batch_size=128,
     epochs=4.0,
-    optimizer=Optimizer(name="adamw", learning_rate=1e-2, weight_decay=0.1),
-    schedule=Schedule(warmup_epochs=0.5),
+    optimizer=AdamW(learning_rate=1e-2, weight_decay=0.1),
+    schedule=Cosine(warmup_epochs=0.5),
     ema_decay=0.98,
     evaluate_every_epochs=4.0,
 )

@@ -35,12 +35,13 @@ from IPython.utils.capture import capture_output
 
 from mobilenets import get_spec
 from mobilenets.config.schema import (
-    Augmentation,
+    AdamW,
     Configuration,
-    Dataset,
-    Optimizer,
+    Cosine,
+    Flip,
+    NamedDataset,
     Preprocessing,
-    Schedule,
+    RandomCrop,
 )
 from mobilenets.networks import complexity
 from mobilenets.networks.spec import make_divisible
@@ -280,13 +281,13 @@ def configuration(width):
     """A short training, ours, not a paper's."""
     return Configuration(
         model=network(width),
-        dataset=Dataset(name="fashion_mnist_subset", train_split="train[:50%]"),
+        dataset=NamedDataset(name="fashion_mnist_subset", train_split="train[:50%]"),
         preprocessing=Preprocessing(crop_fraction=1.0),  # clothes fill the image
-        augmentation=Augmentation(min_area=1.0, max_aspect_ratio=1.0),
+        augmentation=(RandomCrop(min_area=1.0, max_aspect_ratio=1.0), Flip()),
         batch_size=64,
         epochs=4.0,
-        optimizer=Optimizer(name="adamw", learning_rate=6e-3, weight_decay=0.1),
-        schedule=Schedule(warmup_epochs=0.5),
+        optimizer=AdamW(learning_rate=6e-3, weight_decay=0.1),
+        schedule=Cosine(warmup_epochs=0.5),
         ema_decay=0.95,
         log_every_steps=5,
     )

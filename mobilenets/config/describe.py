@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Union
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic.fields import FieldInfo
 
+from mobilenets.config import keys
 from mobilenets.config.schema import Configuration, Operation, Section
 
 # A limit's name in annotated_types, and how it is said.
@@ -76,6 +77,11 @@ def _of_value(key: str, value: Any, info: FieldInfo) -> Iterator[Row]:
     default = None if info.is_required() else info.get_default()
     description = " ".join((info.description or "").split())
     allowed = in_words(Annotated[info.annotation, *info.metadata, None])
+    above = key.rpartition(".")[0]
+    if above in Configuration.TAGGED and key == f"{above}.name":
+        default = Configuration.model_fields[above].default.name
+        kinds = keys.find(above)[0].sections
+        allowed = " or ".join(keys.tag(kind) for kind in kinds)
     if isinstance(value, dict) and value:
         for name, inner in value.items():
             yield Row(f"{key}.{name}", inner, None, "", description)

@@ -146,7 +146,7 @@ def _unknown_word(word: str, options: Iterable[str]) -> UserError:
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    """The values by dotted key: those within a dict one by one, where it is a section."""
+    """The values by dotted key, those of a section one by one."""
     for name, value in values.items():
         key = prefix + name
         places = keys.find(key)

@@ -10,11 +10,10 @@ from mobilenets.config.values import Values, defaults
 from mobilenets.errors import UserError, unknown
 
 Value = float | bool | str
+Config = Any  # a ConfigDict, which has no static types
 
 
-def parse_arg(
-    arg: str | None, **allowed: Value | type[Value]
-) -> ml_collections.ConfigDict:
+def parse_arg(arg: str | None, **allowed: Value | type[Value]) -> Config:
     """The part of --config behind the colon, "width=0.75,resolution=192,smoke".
 
     Args:
@@ -55,7 +54,7 @@ def _parse_value(name: str, text: str, default: Value | type[Value]) -> Value:
     )
 
 
-def imagenet() -> Values:
+def imagenet() -> Config:
     """The defaults on ImageNet, from TensorFlow Datasets, with its many workers."""
     config = defaults()
     config.dataset.name = "imagenet2012"
@@ -63,7 +62,7 @@ def imagenet() -> Values:
     return config
 
 
-def tpu_imagenet() -> Values:
+def tpu_imagenet() -> Config:
     """ImageNet as the TPU models of MnasNet, EfficientNet and ResNet see it.
 
     Crops of at least 8 % of the area, ImageNet's mean and deviation; in evaluation the
@@ -115,7 +114,7 @@ def mnasnet_recipe(config: Values, batch_size: int) -> None:
     config.ema_decay = 0.9999
 
 
-def efficientnet(model: Mapping[str, Any], smoke_run: bool) -> Values:
+def efficientnet(model: Mapping[str, Any], smoke_run: bool) -> Config:
     """EfficientNet's recipe, for any scaling of it.
 
     The batch of 2048 is that of the authors' code.

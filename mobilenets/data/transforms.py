@@ -71,17 +71,18 @@ def augment(
     Returns:
       [resolution, resolution, 3] uint8.
     """
-    operations = {type(operation): operation for operation in augmentation}
-    crop = operations.get(RandomCrop)
+    crop = next((o for o in augmentation if isinstance(o, RandomCrop)), None)
+    jitter = next((o for o in augmentation if isinstance(o, ColorJitter)), None)
+    flip = any(isinstance(o, Flip) for o in augmentation)
     whole = (0, 0, image.width, image.height)
     box = random_box(image.width, image.height, rng, crop) if crop else whole
     # `reducing_gap` would be faster and less exact; `box` resamples only the crop.
     image = image.resize(
         (resolution, resolution), _INTERPOLATIONS[interpolation], box=box
     )
-    if Flip in operations and rng.random() < 0.5:
+    if flip and rng.random() < 0.5:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    return np.asarray(_jitter_colors(image, rng, operations.get(ColorJitter)))
+    return np.asarray(_jitter_colors(image, rng, jitter))
 
 
 def random_box(

@@ -49,8 +49,8 @@ class Classification:
                 description.preprocessing,
             ):
                 raise UserError(
-                    "preprocessing is given, but it is that of the weights in init_from: "
-                    "leave it out."
+                    "preprocessing is given, but it is that of the weights in "
+                    "init_from: leave it out."
                 )
             config = config.model_copy(
                 update={"preprocessing": description.preprocessing}

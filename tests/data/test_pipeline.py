@@ -13,8 +13,12 @@ from mobilenets.data import pipeline
 from mobilenets.data.sources import Example
 
 RESOLUTION = 8
-PLAIN = {"min_area": 1.0, "max_aspect_ratio": 1.0, "flip": False}
-COLORFUL = {"min_area": 0.2, "flip": True, "brightness": 0.4, "hue": 0.2}
+PLAIN = {"random_crop": {"min_area": 1.0, "max_aspect_ratio": 1.0}}
+COLORFUL = {
+    "random_crop": {"min_area": 0.2},
+    "flip": {},
+    "color_jitter": {"brightness": 0.4, "hue": 0.2},
+}
 
 
 class Numbered:

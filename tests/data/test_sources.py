@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from mobilenets import UserError
-from mobilenets.config.schema import Dataset
+from mobilenets.config.schema import FolderDataset, NamedDataset, PreparedDataset
 from mobilenets.data.sources import EMBEDDED, open_source
 
 SUBSET = "fashion_mnist_subset"
@@ -34,7 +34,7 @@ def copy_of_embedded(path, old, new):
 
 @pytest.mark.parametrize(("split", "per_class"), [("train", 600), ("validation", 100)])
 def test_the_embedded_set_has_ten_equal_classes(split, per_class):
-    source = open_source(Dataset(name=SUBSET), split)
+    source = open_source(NamedDataset(name=SUBSET), split)
     assert len(source) == 10 * per_class
     assert len(set(source.class_names)) == 10
     counts = collections.Counter(labels(source))
@@ -42,14 +42,14 @@ def test_the_embedded_set_has_ten_equal_classes(split, per_class):
 
 
 def test_a_record_of_the_embedded_set_is_an_encoded_grey_image():
-    example = open_source(Dataset(name=SUBSET), "train")[7]
+    example = open_source(NamedDataset(name=SUBSET), "train")[7]
     image = Image.open(io.BytesIO(example.image))
     assert (image.size, image.mode) == ((28, 28), "L")
     assert example.origin == "record 7 of fashion_mnist_subset, split train"
 
 
 def test_splits_are_sliced_as_in_tfds():
-    dataset = Dataset(name=SUBSET)
+    dataset = NamedDataset(name=SUBSET)
     whole = open_source(dataset, "train")
     first = open_source(dataset, "train[:1%]")
     middle = open_source(dataset, "train[100:130]")
@@ -62,8 +62,8 @@ def test_splits_are_sliced_as_in_tfds():
 def test_a_prepared_directory_opens_wherever_it_lies(tmp_path):
     path = tmp_path / "mine"
     shutil.copytree(EMBEDDED[SUBSET], path)
-    source = open_source(Dataset(directory=str(path)), "validation")
-    expected = open_source(Dataset(name=SUBSET), "validation")
+    source = open_source(PreparedDataset(directory=str(path)), "validation")
+    expected = open_source(NamedDataset(name=SUBSET), "validation")
     assert len(source) == 1000
     assert source.class_names == expected.class_names
     assert source[999].image == expected[999].image
@@ -84,7 +84,9 @@ def folder(tmp_path):
 
 
 def open_in(folder, split, train_split="none of them"):
-    return open_source(Dataset(folder=str(folder), train_split=train_split), split)
+    return open_source(
+        FolderDataset(folder=str(folder), train_split=train_split), split
+    )
 
 
 def files(source):
@@ -114,14 +116,14 @@ def test_a_folder_of_links_to_images_is_read(folder):
 
 def test_an_unknown_data_set_is_met_with_the_closest():
     with pytest.raises(UserError, match=r"'imagnet2012'\. Did you mean imagenet2012"):
-        open_source(Dataset(name="imagnet2012"), "train")
+        open_source(NamedDataset(name="imagnet2012"), "train")
     with pytest.raises(UserError, match="Did you mean fashion_mnist_subset"):
-        open_source(Dataset(name="fashion_mnist_subsets"), "train")
+        open_source(NamedDataset(name="fashion_mnist_subsets"), "train")
 
 
 def test_a_data_set_that_is_not_prepared_is_met_with_the_command(tmp_path):
     with pytest.raises(UserError, match="not prepared") as caught:
-        open_source(Dataset(name="imagenet2012", data_dir=str(tmp_path)), "train")
+        open_source(NamedDataset(name="imagenet2012", data_dir=str(tmp_path)), "train")
     command = (
         f"mobilenets prepare imagenet2012 --data-dir {tmp_path} "
         "--manual-dir FOLDER_OF_THE_DOWNLOADED_FILES"
@@ -131,7 +133,7 @@ def test_a_data_set_that_is_not_prepared_is_met_with_the_command(tmp_path):
 
 def test_an_unknown_split_is_met_with_the_closest(folder):
     with pytest.raises(UserError, match=r"did you mean 'train'.*train, validation"):
-        open_source(Dataset(name=SUBSET), "trian")
+        open_source(NamedDataset(name=SUBSET), "trian")
     with pytest.raises(UserError, match=r"did you mean 'test'.*: linked, test, train"):
         (folder / "linked").mkdir()
         open_in(folder, "tset")
@@ -140,20 +142,20 @@ def test_an_unknown_split_is_met_with_the_closest(folder):
 @pytest.mark.parametrize("split", ["train[", "train[:200%]", "train[0:9999]", ""])
 def test_a_wrong_slice_is_named(split):
     with pytest.raises(UserError) as caught:
-        open_source(Dataset(name=SUBSET), split)
+        open_source(NamedDataset(name=SUBSET), split)
     assert f"The split {split!r} is wrong" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_directory_that_is_not_prepared_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"not a prepared TFDS.*dataset_info\.json"):
-        open_source(Dataset(directory=str(tmp_path)), "train")
+        open_source(PreparedDataset(directory=str(tmp_path)), "train")
 
 
 def test_a_folder_that_does_not_exist_is_named(tmp_path):
     missing = str(tmp_path / "nowhere")
     with pytest.raises(UserError, match=r"dataset\.folder .*nowhere is not a folder"):
-        open_source(Dataset(folder=missing), "train")
+        open_source(FolderDataset(folder=missing), "train")
 
 
 def test_a_split_without_images_is_refused(folder):
@@ -166,13 +168,13 @@ def test_a_split_without_images_is_refused(folder):
 def test_a_data_set_without_labels_is_refused(tmp_path):
     copy_of_embedded(tmp_path / "set", '"label"', '"kind"')
     with pytest.raises(UserError, match=r"not for classification.* has .*kind"):
-        open_source(Dataset(directory=str(tmp_path / "set")), "train")
+        open_source(PreparedDataset(directory=str(tmp_path / "set")), "train")
 
 
 def test_tfrecords_are_refused_with_the_command_that_converts_them(tmp_path):
     copy_of_embedded(tmp_path / "set", "array_record", "tfrecord")
     with pytest.raises(UserError, match="prepared as tfrecord") as caught:
-        open_source(Dataset(directory=str(tmp_path / "set")), "train")
+        open_source(PreparedDataset(directory=str(tmp_path / "set")), "train")
     assert f"tfds convert_format --dataset_version_dir={tmp_path / 'set'} " in str(
         caught.value
     )

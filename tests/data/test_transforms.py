@@ -7,11 +7,21 @@ import pytest
 from PIL import Image
 
 from mobilenets import UserError
-from mobilenets.config.schema import Augmentation, Preprocessing
+from mobilenets.config.schema import (
+    ColorJitter,
+    Flip,
+    Preprocessing,
+    RandomCrop,
+)
 from mobilenets.data import transforms
 
 # Draws the whole image and changes nothing.
-IDENTITY = Augmentation(min_area=1.0, max_aspect_ratio=1.0, flip=False)
+
+
+def operations(min_area=1.0, max_aspect_ratio=1.0, flip=False, **colors):
+    """With what is not given, nothing is changed."""
+    crop = RandomCrop(min_area=min_area, max_aspect_ratio=max_aspect_ratio)
+    return (crop, *([Flip()] if flip else []), ColorJitter(**colors))
 
 
 class Highest(np.random.Generator):
@@ -44,7 +54,7 @@ def augmented(image, seed=0, resolution=None, **changes):
         image,
         np.random.default_rng(seed),
         resolution or image.width,
-        IDENTITY.model_copy(update=changes),
+        operations(**changes),
         "bilinear",
     )
 
@@ -95,7 +105,7 @@ def test_what_is_no_image_is_named(content):
 def boxes():
     """Many boxes of one image, [N, (left, top, right, bottom)]."""
     rng = np.random.default_rng(0)
-    augmentation = Augmentation(min_area=0.25, max_aspect_ratio=2.0)
+    augmentation = RandomCrop(min_area=0.25, max_aspect_ratio=2.0)
     return np.array(
         [transforms.random_box(500, 400, rng, augmentation) for _ in range(4000)]
     )
@@ -137,7 +147,7 @@ def test_random_boxes_fill_the_range_of_aspect_ratios(boxes):
     [((900, 30), (430, 0, 470, 30)), ((30, 900), (0, 430, 30, 470))],
 )
 def test_a_very_long_image_gives_its_largest_centred_box(size, box):
-    augmentation = Augmentation(min_area=0.5, max_aspect_ratio=4 / 3)
+    augmentation = RandomCrop(min_area=0.5, max_aspect_ratio=4 / 3)
     rng = np.random.default_rng(0)
     drawn = {transforms.random_box(*size, rng, augmentation) for _ in range(20)}
     assert drawn == {box}
@@ -147,7 +157,7 @@ def test_a_very_long_image_gives_its_largest_centred_box(size, box):
 def test_the_smallest_images_give_a_box(size):
     rng = np.random.default_rng(0)
     for _ in range(100):
-        left, top, right, bottom = transforms.random_box(*size, rng, Augmentation())
+        left, top, right, bottom = transforms.random_box(*size, rng, RandomCrop())
         assert 0 <= left < right <= size[0]
         assert 0 <= top < bottom <= size[1]
 
@@ -155,7 +165,7 @@ def test_the_smallest_images_give_a_box(size):
 def test_a_small_box_may_touch_either_end():
     rng = np.random.default_rng(0)
     for axis, size in enumerate([(2, 1), (1, 2)]):
-        boxes = [transforms.random_box(*size, rng, Augmentation()) for _ in range(100)]
+        boxes = [transforms.random_box(*size, rng, RandomCrop()) for _ in range(100)]
         places = {(b[axis], b[axis + 2]) for b in boxes}
         assert {(0, 1), (1, 2)} <= places
 
@@ -242,7 +252,7 @@ def test_the_same_generator_gives_the_same_image():
 def test_half_a_turn_of_the_hue_makes_red_cyan():
     red = Image.new("RGB", (4, 4), "red")
     rng = Highest(np.random.PCG64(0))
-    augmentation = IDENTITY.model_copy(update={"hue": 0.5})
+    augmentation = operations(hue=0.5)
     out = transforms.augment(red, rng, 4, augmentation, "bilinear")
     np.testing.assert_allclose(out, np.full((4, 4, 3), (0, 255, 255)), atol=6)
 
@@ -298,7 +308,7 @@ def test_colors_are_changed_in_random_order():
     """Brightness first or saturation first differ where a channel is clipped."""
     image = Image.new("RGB", (2, 2), (200, 60, 60))
 
-    augmentation = IDENTITY.model_copy(update={"brightness": 0.9, "saturation": 0.9})
+    augmentation = operations(brightness=0.9, saturation=0.9)
     outs = {
         transforms.augment(
             image, Highest(np.random.PCG64(seed)), 2, augmentation, "bilinear"
