@@ -47,7 +47,7 @@ def rows(config: Configuration) -> list[Row]:
 
 def _of_section(section: Section, prefix: str) -> Iterator[Row]:
     fields = dict(type(section).model_fields)
-    if isinstance(section, typing.get_args(Operation.__origin__)):
+    if isinstance(section, Operation):
         del fields["name"]  # it is the key
         meaning = (type(section).__doc__ or "").partition("\n")[0]
         yield Row(prefix.removesuffix("."), "", None, "", meaning)
@@ -66,7 +66,7 @@ def _inner(name: str, value: Any) -> Iterator[tuple[str, Section]]:
     if isinstance(value, Section):
         yield name, value
     elif isinstance(value, tuple):
-        yield from ((f"{name}.{v.name}", v) for v in value if isinstance(v, Section))
+        yield from ((f"{name}.{v.name}", v) for v in value if isinstance(v, Operation))
     elif isinstance(value, dict):
         for key, inner in value.items():
             if isinstance(inner, Section):

@@ -207,7 +207,7 @@ def _set(config: ml_collections.ConfigDict, key: str, value: Any) -> None:
 
 def _section(config: ml_collections.ConfigDict, key: str) -> ml_collections.ConfigDict:
     """The section at a key, which becomes one if it is none yet."""
-    section = config
+    section: Any = config
     for name in key.split("."):
         if not isinstance(section.get(name), ml_collections.ConfigDict):
             with section.unlocked(), section.ignore_type():

@@ -56,7 +56,7 @@ def _parse_value(name: str, text: str, default: Value | type[Value]) -> Value:
 
 def imagenet() -> Config:
     """The defaults on ImageNet, from TensorFlow Datasets, with its many workers."""
-    config = defaults()
+    config: Config = defaults()
     config.dataset.name = "imagenet2012"
     config.dataset.num_workers = 16
     return config
@@ -77,7 +77,7 @@ def tpu_imagenet() -> Config:
     return config
 
 
-def inception_colors(config: Values) -> None:
+def inception_colors(config: Config) -> None:
     """The random crops and colours with which slim trains Inception and MobileNets.
 
     Slim's colours are drawn as changes of brightness, contrast, saturation and hue.
@@ -91,7 +91,7 @@ def inception_colors(config: Values) -> None:
     )
 
 
-def mnasnet_recipe(config: Values, batch_size: int) -> None:
+def mnasnet_recipe(config: Config, batch_size: int) -> None:
     """RMSProp as MnasNet and EfficientNet are trained, at 0.016 for each 256 images.
 
     MnasNet, arXiv:1807.11626, Sec. 5; EfficientNet, arXiv:1905.11946, Sec. 5.2: decay
@@ -131,7 +131,7 @@ def efficientnet(model: Mapping[str, Any], smoke_run: bool) -> Config:
     return config
 
 
-def scale_learning_rate(config: Values, rate: float, batch_size: int) -> None:
+def scale_learning_rate(config: Config, rate: float, batch_size: int) -> None:
     """Sets the learning rate in proportion to the batch: `rate` at `batch_size`.
 
     It follows --config.batch_size, unless --config.optimizer.learning_rate is given.
@@ -144,7 +144,7 @@ def scale_learning_rate(config: Values, rate: float, batch_size: int) -> None:
 SMOKE_MODEL = {"width_multiplier": 0.25, "depth_multiplier": 0.3, "resolution": 32}
 
 
-def smoke(config: Values) -> None:
+def smoke(config: Config) -> None:
     """Shrinks model, data and run to seconds: does everything work here?
 
     The data set becomes a slice of the embedded one, so nothing need be prepared.

@@ -245,18 +245,18 @@ class ColorJitter(Section):
     """Its largest change, as a fraction of the circle."""
 
 
-Operation = Annotated[
-    RandomCrop | Flip | ColorJitter, pydantic.Field(discriminator="name")
-]
+Operation = RandomCrop | Flip | ColorJitter
 
 
 def _as_operations(values: Any) -> Any:
     """From {name: values}, as config files have it, to a tuple of objects."""
     if isinstance(values, dict):
-        return tuple(
-            {**v, "name": name} if isinstance(v, dict) else v
-            for name, v in values.items()
-        )
+        for name, inner in values.items():
+            if not isinstance(inner, dict):
+                raise ValueError(
+                    f"{name} is {inner!r}, but it is a section with values of its own"
+                )
+        return tuple({**inner, "name": name} for name, inner in values.items())
     return tuple(values) if isinstance(values, list) else values  # as JSON has it
 
 
@@ -381,7 +381,8 @@ class Configuration(Section):
     preprocessing: Preprocessing = Preprocessing()
     """What is done to every image."""
     augmentation: Annotated[
-        tuple[Operation, ...], pydantic.BeforeValidator(_as_operations)
+        tuple[Annotated[Operation, pydantic.Field(discriminator="name")], ...],
+        pydantic.BeforeValidator(_as_operations),
     ] = (RandomCrop(), Flip())
     """Random changes of the training images, in their order."""
     batch_size: Positive = 128

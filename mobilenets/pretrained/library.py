@@ -201,10 +201,12 @@ def models_of(
         spec = get_spec(
             ours, resolution=resolution, padding=padding, **batch_norm, **arguments
         )
-        preprocessing = Preprocessing(
-            crop_fraction=resolution / short,
-            interpolation=interpolation,
-            **normalization,
+        preprocessing = Preprocessing.model_validate(
+            {
+                "crop_fraction": resolution / short,
+                "interpolation": interpolation,
+                **normalization,
+            }
         )
         result[name] = Model(spec, names, preprocessing, **fields)
     return result
