@@ -1,4 +1,4 @@
-"""Evaluates a trained network: as `mobilenets eval` does. See `python eval.py --help`."""
+"""Evaluates a trained network, as `mobilenets eval` does: `python eval.py --help`."""
 
 from mobilenets.cli import command_line
 from mobilenets.cli import eval as eval_command

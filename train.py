@@ -1,4 +1,4 @@
-"""Trains a network: as `mobilenets train` does. See `python train.py --help`."""
+"""Trains a network, as `mobilenets train` does: `python train.py --help`."""
 
 from mobilenets.cli import command_line
 from mobilenets.cli import train as train_command

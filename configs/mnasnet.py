@@ -7,7 +7,8 @@ r"""MnasNet on ImageNet, arXiv:1807.11626, Tables 1 and 2.
 
 Top-1 of the paper: 75.2 (A1), 74.5 (B1). Not run here.
 
-Recipe: `recipes.mnasnet_recipe`, which is this paper's (Sec. 5), with its batch of 4096.
+Recipe: `recipes.mnasnet_recipe`, which is this paper's (Sec. 5), with its batch of
+4096.
 """
 
 import ml_collections

@@ -22,9 +22,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from configs.sweeps import alpha_beta_gamma, other_networks, study
+from configs.sweeps import alpha_beta_gamma, other_networks
 from mobilenets.networks.scaling import Coefficients, Multipliers
-from mobilenets.sweeps import results
+from mobilenets.sweeps import results, study
 
 HERE = pathlib.Path(__file__).parent
 STYLES = {

@@ -37,9 +37,10 @@ from mobilenets.config.schema import (
     Flip,
     FolderDataset,
     NamedDataset,
-    Optimizer,
+    AdamW,
+    ClassificationTask,
     RandomCrop,
-    Schedule,
+    Cosine,
 )
 from mobilenets.data.sources.opening import open_source
 from mobilenets.inference import prediction, trained
@@ -150,11 +151,9 @@ config = Configuration(
     augmentation=(RandomCrop(min_area=0.8), Flip()),
     batch_size=32,
     epochs=16.0,
-    optimizer=Optimizer(
-        name="adamw", learning_rate=1e-3, backbone_rate=0.3, weight_decay=0.05
-    ),
-    schedule=Schedule(warmup_epochs=1.0),
-    label_smoothing=0.1,
+    optimizer=AdamW(learning_rate=1e-3, backbone_rate=0.3, weight_decay=0.05),
+    schedule=Cosine(warmup_epochs=1.0),
+    task=ClassificationTask(label_smoothing=0.1),
     ema_decay=0.95,
     log_every_steps=5,
     evaluate_every_epochs=2.0,

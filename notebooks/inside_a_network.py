@@ -43,10 +43,10 @@ from mobilenets.config.schema import (
     Configuration,
     Flip,
     NamedDataset,
-    Optimizer,
+    AdamW,
     Preprocessing,
     RandomCrop,
-    Schedule,
+    Cosine,
 )
 from mobilenets.data.sources.opening import open_source
 from mobilenets.inference import prediction, trained
@@ -182,8 +182,8 @@ config = Configuration(
     augmentation=(RandomCrop(min_area=1.0, max_aspect_ratio=1.0), Flip()),
     batch_size=128,
     epochs=4.0,
-    optimizer=Optimizer(name="adamw", learning_rate=1e-2, weight_decay=0.1),
-    schedule=Schedule(warmup_epochs=0.5),
+    optimizer=AdamW(learning_rate=1e-2, weight_decay=0.1),
+    schedule=Cosine(warmup_epochs=0.5),
     ema_decay=0.98,
     evaluate_every_epochs=4.0,
 )

@@ -38,10 +38,10 @@ from mobilenets.config.schema import (
     Configuration,
     Flip,
     NamedDataset,
-    Optimizer,
+    AdamW,
     Preprocessing,
     RandomCrop,
-    Schedule,
+    Cosine,
 )
 from mobilenets.networks import complexity
 from mobilenets.networks.spec import make_divisible
@@ -286,8 +286,8 @@ def configuration(width):
         augmentation=(RandomCrop(min_area=1.0, max_aspect_ratio=1.0), Flip()),
         batch_size=64,
         epochs=4.0,
-        optimizer=Optimizer(name="adamw", learning_rate=6e-3, weight_decay=0.1),
-        schedule=Schedule(warmup_epochs=0.5),
+        optimizer=AdamW(learning_rate=6e-3, weight_decay=0.1),
+        schedule=Cosine(warmup_epochs=0.5),
         ema_decay=0.95,
         log_every_steps=5,
     )

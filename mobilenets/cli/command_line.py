@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from types import ModuleType
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.exceptions import TyperException
@@ -75,7 +75,7 @@ def run(app: typer.Typer) -> None:
     except TyperException as error:
         message = error.format_message()
         _end_misused(f"{message}{'' if message[-1] in '.?' else '.'} See --help.")
-    except (typer.Abort, KeyboardInterrupt):
+    except typer.Abort:
         code = _INTERRUPTED
     if code == _INTERRUPTED:
         print("Stopped.", file=sys.stderr, flush=True)
@@ -84,7 +84,7 @@ def run(app: typer.Typer) -> None:
     sys.exit(code)
 
 
-def _end_misused(sentence: str) -> None:
+def _end_misused(sentence: str) -> NoReturn:
     print(f"error: {sentence}", file=sys.stderr)
     sys.exit(_MISUSED)
 

@@ -6,11 +6,10 @@ from typing import Annotated
 import typer
 
 from mobilenets.cli import tables
+from mobilenets.cli.command_line import examples, fail_with, prepare_jax
 from mobilenets.errors import UserError
 
 _DEFAULT_PICTURE = pathlib.Path("predictions.png")
-
-from mobilenets.cli.command_line import examples, fail_with, prepare_jax
 
 EPILOG = examples(
     "mobilenets predict cat.jpg dog.png --weights weights/v2",

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Union
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic.fields import FieldInfo
 
+from mobilenets.config import keys
 from mobilenets.config.schema import Configuration, Operation, Section
 
 # A limit's name in annotated_types, and how it is said.
@@ -46,7 +47,7 @@ def rows(config: Configuration) -> list[Row]:
 
 def _of_section(section: Section, prefix: str) -> Iterator[Row]:
     fields = dict(type(section).model_fields)
-    if isinstance(section, typing.get_args(Operation.__origin__)):
+    if isinstance(section, Operation):
         del fields["name"]  # it is the key
         meaning = (type(section).__doc__ or "").partition("\n")[0]
         yield Row(prefix.removesuffix("."), "", None, "", meaning)
@@ -65,7 +66,7 @@ def _inner(name: str, value: Any) -> Iterator[tuple[str, Section]]:
     if isinstance(value, Section):
         yield name, value
     elif isinstance(value, tuple):
-        yield from ((f"{name}.{v.name}", v) for v in value if isinstance(v, Section))
+        yield from ((f"{name}.{v.name}", v) for v in value if isinstance(v, Operation))
     elif isinstance(value, dict):
         for key, inner in value.items():
             if isinstance(inner, Section):
@@ -76,6 +77,11 @@ def _of_value(key: str, value: Any, info: FieldInfo) -> Iterator[Row]:
     default = None if info.is_required() else info.get_default()
     description = " ".join((info.description or "").split())
     allowed = in_words(Annotated[info.annotation, *info.metadata, None])
+    above = key.rpartition(".")[0]
+    if above in Configuration.TAGGED and key == f"{above}.name":
+        default = Configuration.model_fields[above].default.name
+        kinds = keys.find(above)[0].sections
+        allowed = " or ".join(keys.tag(kind) for kind in kinds)
     if isinstance(value, dict) and value:
         for name, inner in value.items():
             yield Row(f"{key}.{name}", inner, None, "", description)

@@ -137,7 +137,7 @@ def kind_for(above: str, name: str, value: Any) -> type[Section] | None:
 
 
 def source_of(kind: type[Section]) -> str:
-    """The key that says where the images of a kind of data set come from; "" if none."""
+    """The key of the source of a kind of data set; "" if it has none."""
     return next((key for key in SOURCES if key in kind.model_fields), "")
 
 

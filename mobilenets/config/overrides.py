@@ -146,7 +146,7 @@ def _unknown_word(word: str, options: Iterable[str]) -> UserError:
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    """The values by dotted key: those within a dict one by one, where it is a section."""
+    """The values by dotted key, those of a section one by one."""
     for name, value in values.items():
         key = prefix + name
         places = keys.find(key)
@@ -207,7 +207,7 @@ def _set(config: ml_collections.ConfigDict, key: str, value: Any) -> None:
 
 def _section(config: ml_collections.ConfigDict, key: str) -> ml_collections.ConfigDict:
     """The section at a key, which becomes one if it is none yet."""
-    section = config
+    section: Any = config
     for name in key.split("."):
         if not isinstance(section.get(name), ml_collections.ConfigDict):
             with section.unlocked(), section.ignore_type():

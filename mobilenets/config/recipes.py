@@ -10,11 +10,10 @@ from mobilenets.config.values import Values, defaults
 from mobilenets.errors import UserError, unknown
 
 Value = float | bool | str
+Config = Any  # a ConfigDict, which has no static types
 
 
-def parse_arg(
-    arg: str | None, **allowed: Value | type[Value]
-) -> ml_collections.ConfigDict:
+def parse_arg(arg: str | None, **allowed: Value | type[Value]) -> Config:
     """The part of --config behind the colon, "width=0.75,resolution=192,smoke".
 
     Args:
@@ -55,15 +54,15 @@ def _parse_value(name: str, text: str, default: Value | type[Value]) -> Value:
     )
 
 
-def imagenet() -> Values:
+def imagenet() -> Config:
     """The defaults on ImageNet, from TensorFlow Datasets, with its many workers."""
-    config = defaults()
+    config: Config = defaults()
     config.dataset.name = "imagenet2012"
     config.dataset.num_workers = 16
     return config
 
 
-def tpu_imagenet() -> Values:
+def tpu_imagenet() -> Config:
     """ImageNet as the TPU models of MnasNet, EfficientNet and ResNet see it.
 
     Crops of at least 8 % of the area, ImageNet's mean and deviation; in evaluation the
@@ -78,7 +77,7 @@ def tpu_imagenet() -> Values:
     return config
 
 
-def inception_colors(config: Values) -> None:
+def inception_colors(config: Config) -> None:
     """The random crops and colours with which slim trains Inception and MobileNets.
 
     Slim's colours are drawn as changes of brightness, contrast, saturation and hue.
@@ -92,7 +91,7 @@ def inception_colors(config: Values) -> None:
     )
 
 
-def mnasnet_recipe(config: Values, batch_size: int) -> None:
+def mnasnet_recipe(config: Config, batch_size: int) -> None:
     """RMSProp as MnasNet and EfficientNet are trained, at 0.016 for each 256 images.
 
     MnasNet, arXiv:1807.11626, Sec. 5; EfficientNet, arXiv:1905.11946, Sec. 5.2: decay
@@ -115,7 +114,7 @@ def mnasnet_recipe(config: Values, batch_size: int) -> None:
     config.ema_decay = 0.9999
 
 
-def efficientnet(model: Mapping[str, Any], smoke_run: bool) -> Values:
+def efficientnet(model: Mapping[str, Any], smoke_run: bool) -> Config:
     """EfficientNet's recipe, for any scaling of it.
 
     The batch of 2048 is that of the authors' code.
@@ -132,7 +131,7 @@ def efficientnet(model: Mapping[str, Any], smoke_run: bool) -> Values:
     return config
 
 
-def scale_learning_rate(config: Values, rate: float, batch_size: int) -> None:
+def scale_learning_rate(config: Config, rate: float, batch_size: int) -> None:
     """Sets the learning rate in proportion to the batch: `rate` at `batch_size`.
 
     It follows --config.batch_size, unless --config.optimizer.learning_rate is given.
@@ -145,7 +144,7 @@ def scale_learning_rate(config: Values, rate: float, batch_size: int) -> None:
 SMOKE_MODEL = {"width_multiplier": 0.25, "depth_multiplier": 0.3, "resolution": 32}
 
 
-def smoke(config: Values) -> None:
+def smoke(config: Config) -> None:
     """Shrinks model, data and run to seconds: does everything work here?
 
     The data set becomes a slice of the embedded one, so nothing need be prepared.

@@ -85,8 +85,8 @@ class Prepared(Section):
 
 class _Divided(Section):
     eval_fraction: Fraction = 0.0
-    """Above 0: this part of the images becomes the split "validation", the rest "train".
-    """
+    """Above 0: this part of the images becomes the split "validation", the others are
+    "train"."""
 
 
 class InFolder(_Divided):
@@ -102,7 +102,7 @@ class InTable(_Divided):
     table: Filled
     """A CSV or Parquet file with a row for each image."""
     images: str = ""
-    """The folder that the paths in the table are relative to; empty: the table's own."""
+    """The folder that paths in the table are relative to; empty: the table's own."""
     separator: Filled = ";"
     """What stands between the labels of an image in the column `labels`."""
 
@@ -213,7 +213,7 @@ class Preprocessing(Section):
     def _check_squash(self) -> "Preprocessing":
         if self.resize == "squash" and self.crop_fraction != 1:
             raise ValueError(
-                f"resize is 'squash', which keeps the whole image, but crop_fraction is "
+                "resize is 'squash', which keeps the whole image, but crop_fraction is "
                 f"{self.crop_fraction}: give 1.0 for it"
             )
         return self
@@ -253,18 +253,18 @@ class ColorJitter(Section):
     """Its largest change, as a fraction of the circle."""
 
 
-Operation = Annotated[
-    RandomCrop | Flip | ColorJitter, pydantic.Field(discriminator="name")
-]
+Operation = RandomCrop | Flip | ColorJitter
 
 
 def _as_operations(values: Any) -> Any:
     """From {name: values}, as config files have it, to a tuple of objects."""
     if isinstance(values, dict):
-        return tuple(
-            {**v, "name": name} if isinstance(v, dict) else v
-            for name, v in values.items()
-        )
+        for name, inner in values.items():
+            if not isinstance(inner, dict):
+                raise ValueError(
+                    f"{name} is {inner!r}, but it is a section with values of its own"
+                )
+        return tuple({**inner, "name": name} for name, inner in values.items())
     return tuple(values) if isinstance(values, list) else values  # as JSON has it
 
 
@@ -273,8 +273,8 @@ class _Optimizer(Section):
     """The peak, for the whole batch."""
     # In the papers' code the gradient gets weight_decay * weight.
     weight_decay: NonNegative = 0.0
-    """On kernels only: an L2 term of the loss with rmsprop and sgd, decoupled with adamw.
-    """
+    """On kernels only: an L2 term of the loss with rmsprop and sgd, decoupled with
+    adamw."""
     # MobileNetV1 found "very little or no weight decay" best on them, Sec. 3.2.
     weight_decay_on_depthwise: bool = False
     """Whether the kernels of depthwise convolutions decay, too."""
@@ -378,19 +378,19 @@ class Configuration(Section):
     the output layer, -1: everything. What is not trained stays exactly as it was."""
     model: dict[str, Any] = {}
     """The network: the name of one that `mobilenets list` prints, or a spec of your own
-    (FILE.py:FUNCTION, PACKAGE.MODULE:FUNCTION or FILE.json), and beside it what differs:
-    width_multiplier, resolution, ... With init_from only what differs."""
+    (FILE.py:FUNCTION, PACKAGE.MODULE:FUNCTION or FILE.json), and beside it what
+    differs: width_multiplier, resolution, ... With init_from only what differs."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Of the computation."""
     dataset: Dataset = NoDataset()
     """Where the images come from: one of name, directory, folder and table."""
     evals: dict[str, EvalSet] = {}
-    """Further evaluation sets beside "val", which is dataset.eval_split, by their names.
-    """
+    """Further evaluation sets by their names; "val" is dataset.eval_split."""
     preprocessing: Preprocessing = Preprocessing()
     """What is done to every image."""
     augmentation: Annotated[
-        tuple[Operation, ...], pydantic.BeforeValidator(_as_operations)
+        tuple[Annotated[Operation, pydantic.Field(discriminator="name")], ...],
+        pydantic.BeforeValidator(_as_operations),
     ] = (RandomCrop(), Flip())
     """Random changes of the training images, in their order."""
     batch_size: Positive = 128
@@ -443,8 +443,8 @@ class Configuration(Section):
         given = [key for key in ("name", "spec") if key in self.model]
         if self.init_from and given:
             raise ValueError(
-                f"model.{given[0]} is {self.model[given[0]]!r}, but the network is that "
-                "of init_from: leave it out"
+                f"model.{given[0]} is {self.model[given[0]]!r}, but the network is "
+                "that of init_from: leave it out"
             )
         if len(given) > 1:
             raise ValueError("model.name and model.spec are both given: leave out one")

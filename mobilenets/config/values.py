@@ -34,7 +34,7 @@ def defaults() -> Values:
     values = as_dict(default)
     for name in Configuration.TAGGED:
         kind = type(getattr(default, name))
-        shared = kind.__base__.model_fields
+        shared = kind.__mro__[1].model_fields
         values[name] = {k: v for k, v in values[name].items() if k in {"name", *shared}}
     return Values(values)
 

@@ -212,7 +212,7 @@ def set_at(sweep: Sweep, values: Values) -> dict[str, Any]:
 def command(sweep: Sweep, values: Values, workdir: pathlib.Path) -> str:
     """What is typed to train the point by itself."""
     flags = [f"--config.{k}={v}" for k, v in set_at(sweep, values).items()]
-    words = ["python", "train.py", "--config", sweep.config, *flags]
+    words = ["python", "-m", "mobilenets", "train", "--config", sweep.config, *flags]
     return shlex.join([*words, "--workdir", str(workdir)])
 
 

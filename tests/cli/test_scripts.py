@@ -24,14 +24,14 @@ MISTAKES = [
      "argument width of the config file is 'wide', but must be of type float"),
     (["--config", "configs/quickstart.py", "--config.bacth_size=3"],
      "unknown key bacth_size (did you mean batch_size?)"),
-    (["--config", "configs/quickstart.py", "--config.optimizer.adamw.b3.x=3"],
-     "unknown key optimizer.adamw.b3.x"),
+    (["--config", "configs/quickstart.py", "--config.optimizer.adamw.b3=3"],
+     "unknown key optimizer.adamw.b3"),
     (["--config", "configs/quickstart.py", "--config.batch_size=some"],
      "--config.batch_size=some is wrong: the value must be of type int, like"),
     (["--config", "configs/quickstart.py", "--config.optimizer=sgd"],
      "optimizer is a section"),
     (["--config", "configs/quickstart.py", "--config.model.width_multiplier=wide"],
-     "--config.model.width_multiplier=wide is wrong"),
+     "width_multiplier must be above 0 and at most 1024, but is 'wide'"),
     (["--config", "configs/quickstart.py", "--config.epochs=-1"],
      "epochs is -1.0, but input should be greater than 0"),
     (["--config", "configs/quickstart.py", "--config.model.name=mobilenet_v4"],
@@ -42,8 +42,8 @@ MISTAKES = [
      "mobilenets prepare imagenet2012 --data-dir /nowhere"),
     (["--config", "configs/quickstart.py", "--config.dataset.eval_split=test"],
      "Unknown split of fashion_mnist_subset 'test'"),
-    (["--wrokdir=x"], "Did you mean: workdir"),
-    (["--config", "configs/quickstart.py", "stray"], "unexpected argument 'stray'"),
+    (["--config", "quickstart", "--wrokdir=x"], "Did you mean --workdir?"),
+    (["--config", "configs/quickstart.py", "stray"], "Unexpected argument 'stray'"),
 ]
 # fmt: on
 

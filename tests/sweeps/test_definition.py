@@ -11,13 +11,12 @@ from configs.sweeps import (
     compound_scaling,
     learning_rate,
     other_networks,
-    study,
     width_resolution,
 )
 from mobilenets import UserError, get_spec
 from mobilenets.networks import complexity
 from mobilenets.networks.scaling import Coefficients, Multipliers
-from mobilenets.sweeps import definition
+from mobilenets.sweeps import definition, study
 from mobilenets.sweeps.definition import STARTUP_TRIALS, Choices, Range, Sweep
 
 FILES = {
@@ -115,9 +114,10 @@ def test_the_command_of_a_point_gives_the_same_config(tmp_path):
     sweep = make_sweep(values={"epochs": 2.0, "optimizer.name": "sgd"})
     point = sweep.points[4]
     command = shlex.split(definition.command(sweep, point, tmp_path / "a run"))
-    assert command[:4] == ["python", "train.py", "--config", "configs/quickstart.py"]
+    assert command[:4] == ["python", "-m", "mobilenets", "train"]
+    assert command[4:6] == ["--config", "configs/quickstart.py"]
     assert command[-2:] == ["--workdir", str(tmp_path / "a run")]
-    assert set(command[4:-2]) == {
+    assert set(command[6:-2]) == {
         "--config.epochs=2.0",
         "--config.optimizer.name=sgd",
         "--config.model.width_multiplier=1.0",

@@ -108,10 +108,12 @@ def test_a_point_that_is_no_network_has_failed_and_hides_no_other(tmp_path):
 
 
 def test_tuples_of_a_config_survive_the_folder(tmp_path):
-    sweep = make_sweep(values={"schedule.piecewise.boundaries": (1.0, 2.0)})
+    sweep = make_sweep(
+        values={"schedule.name": "piecewise", "schedule.boundaries": (1.0, 2.0)}
+    )
     files = results.claim(str(tmp_path), sweep)
     run = results.plan(files.sweep, files.sweep.points[0])
-    assert run.config.schedule.piecewise.boundaries == (1.0, 2.0)
+    assert run.config.schedule.boundaries == (1.0, 2.0)
 
 
 def test_the_folder_of_a_training_is_refused(tmp_path):

@@ -42,8 +42,7 @@ def tensorflow_rmsprop(w, gradients, decay, momentum, epsilon, weight_decay=0.0)
 
 
 def rmsprop(**changes):
-    constants = schema.RMSProp(decay=0.8, momentum=0.7, epsilon=0.1)
-    return configuration.Optimizer(name="rmsprop", rmsprop=constants, **changes)
+    return schema.RMSProp(decay=0.8, momentum=0.7, epsilon=0.1, **changes)
 
 
 def test_rmsprop_is_that_of_tensorflow():
@@ -84,16 +83,14 @@ def test_weight_decay_is_an_l2_term_of_the_kernels_in_rmsprop(on_depthwise):
     ],
 )
 def test_sgd_adds_up_gradients(nesterov, expected):
-    sgd = schema.SGD(momentum=0.5, nesterov=nesterov)
-    config = configuration.Optimizer(name="sgd", sgd=sgd)
+    config = schema.SGD(momentum=0.5, nesterov=nesterov)
     optimizer = make_optimizer(config, rate_at)
     history = run(optimizer, {"kernel": jnp.float32(2.0)}, [1.0, -3.0])
     np.testing.assert_allclose([h["kernel"] for h in history], expected, rtol=1e-6)
 
 
 def test_weight_decay_is_an_l2_term_of_the_kernels_in_sgd():
-    sgd = schema.SGD(momentum=0.0)
-    config = configuration.Optimizer(name="sgd", sgd=sgd, weight_decay=0.5)
+    config = schema.SGD(momentum=0.0, weight_decay=0.5)
     params = {"kernel": jnp.float32(2.0), "scale": jnp.float32(2.0)}
     last = run(make_optimizer(config, rate_at), params, [3.0])[-1]
     assert last["kernel"] == pytest.approx(2 - 0.1 * (3 + 0.5 * 2))
@@ -101,8 +98,7 @@ def test_weight_decay_is_an_l2_term_of_the_kernels_in_sgd():
 
 
 def test_the_decay_of_adamw_is_decoupled():
-    adamw = schema.AdamW(b1=0.9, b2=0.99, epsilon=1e-8)
-    config = configuration.Optimizer(name="adamw", adamw=adamw, weight_decay=0.5)
+    config = schema.AdamW(b1=0.9, b2=0.99, epsilon=1e-8, weight_decay=0.5)
     params = {
         "kernel": jnp.float32(2.0),
         "depthwise": {"kernel": jnp.float32(2.0)},
@@ -142,10 +138,10 @@ def test_exactly_the_kernels_of_a_mobilenet_decay(on_depthwise):
 
 
 def test_the_stair_counts_from_step_0_and_the_warm_up_hides_its_beginning():
-    config = configuration.Schedule(
-        name="exponential",
+    config = schema.Exponential(
         warmup_epochs=1.5,  # 15 steps
-        exponential=schema.Exponential(decay_rate=0.5, decay_epochs=1.0),
+        decay_rate=0.5,
+        decay_epochs=1.0,
     )
     schedule = make_schedule(config, 0.8, steps_per_epoch=10.0, total_steps=40)
     expected = {
@@ -163,9 +159,9 @@ def test_the_stair_counts_from_step_0_and_the_warm_up_hides_its_beginning():
 
 
 def test_the_stair_without_warm_up_begins_at_the_peak():
-    config = configuration.Schedule(
-        name="exponential",
-        exponential=schema.Exponential(decay_rate=0.5, decay_epochs=2.5),
+    config = schema.Exponential(
+        decay_rate=0.5,
+        decay_epochs=2.5,
     )
     schedule = make_schedule(config, 0.8, steps_per_epoch=4.0, total_steps=40)
     found = [float(schedule(step)) for step in (0, 9, 10, 19, 20)]
@@ -173,10 +169,10 @@ def test_the_stair_without_warm_up_begins_at_the_peak():
 
 
 def test_the_pieces_begin_at_their_epochs():
-    config = configuration.Schedule(
-        name="piecewise",
+    config = schema.Piecewise(
         warmup_epochs=0.5,  # 5 steps
-        piecewise=schema.Piecewise(boundaries=(2.0, 3.5), factor=0.1),
+        boundaries=(2.0, 3.5),
+        factor=0.1,
     )
     schedule = make_schedule(config, 0.4, steps_per_epoch=10.0, total_steps=40)
     expected = {0: 0.0, 4: 0.32, 5: 0.4, 19: 0.4, 20: 0.04, 34: 0.04, 35: 0.004}
@@ -185,10 +181,9 @@ def test_the_pieces_begin_at_their_epochs():
 
 
 def test_the_cosine_begins_where_the_warm_up_ends():
-    config = configuration.Schedule(
-        name="cosine",
+    config = schema.Cosine(
         warmup_epochs=2.0,  # 20 steps, then 80 of cosine
-        cosine=schema.Cosine(final_fraction=0.1),
+        final_fraction=0.1,
     )
     schedule = make_schedule(config, 0.5, steps_per_epoch=10.0, total_steps=100)
     expected = {
@@ -204,6 +199,6 @@ def test_the_cosine_begins_where_the_warm_up_ends():
 
 
 def test_the_cosine_without_warm_up_begins_at_the_peak():
-    schedule = make_schedule(configuration.Schedule(), 0.5, 10.0, total_steps=100)
+    schedule = make_schedule(schema.Cosine(), 0.5, 10.0, total_steps=100)
     found = [float(schedule(step)) for step in (0, 50, 100)]
     assert found == pytest.approx([0.5, 0.25, 0.0], abs=1e-7)

@@ -84,7 +84,7 @@ def assert_close(a, b, tolerance):
 
 
 def test_label_smoothing_worked_by_hand():
-    task = make_task(make_config(label_smoothing=0.3))
+    task = make_task(make_config(task={"label_smoothing": 0.3}))
     # Probabilities 1/8, 2/8 and 5/8; targets 0.1, 0.1 and 0.8.
     logits = jnp.log(jnp.array([[1.0, 2.0, 5.0]]))
     loss, metrics = task.loss((logits, {}), {"label": jnp.array([2])})
