@@ -7,8 +7,8 @@ import dataclasses
 import pathlib
 
 from mobilenets.networks import complexity
+from mobilenets.networks.published import ROWS, Row
 from mobilenets.networks.scaling import Multipliers, scaled_spec
-from tests.networks.published import ROWS, Row
 
 FOLDER = pathlib.Path(__file__).parent
 

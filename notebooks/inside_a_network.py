@@ -52,7 +52,7 @@ from mobilenets.inference import prediction, trained
 from mobilenets.networks import complexity
 from mobilenets.networks.spec import with_squeeze_excite
 from mobilenets.nn.blocks import ACTIVATIONS
-from mobilenets.nn.convnet import init_variables
+from mobilenets.nn.initialization import init_variables
 from mobilenets.pretrained import importing
 from mobilenets.runtime import launch
 from mobilenets.tasks.registry import make_task
@@ -211,7 +211,7 @@ def gates_of(images):
     )
     inner = state["intermediates"]
     found = []
-    for i, block in enumerate(description.spec.blocks):
+    for i, block in enumerate(description.spec.backbone.blocks):
         (values,) = inner[f"block{i}"]["se"]["expand"]["__call__"]
         found.append(ACTIVATIONS[block.se.gate](values))
     return logits, found

@@ -35,7 +35,7 @@ def test_specs_need_neither_jax_nor_a_data_library(module):
 )
 def test_training_does_not_know_the_architectures_or_the_data(module):
     names = imported_by(f"mobilenets.{module}")
-    assert "mobilenets.nn.convnet" not in names
+    assert "mobilenets.nn.classifier" not in names
     assert "mobilenets.data.sources" not in names
     assert "mobilenets.tasks.classification" not in names
 

@@ -18,9 +18,10 @@ import pydantic
 from mobilenets.config.configuration import Preprocessing
 from mobilenets.errors import UserError
 from mobilenets.networks import complexity
-from mobilenets.networks.architectures import REPLACEABLE, replace
-from mobilenets.networks.spec import NetSpec
-from mobilenets.nn.convnet import ConvNet, init_variables
+from mobilenets.networks.architectures import check
+from mobilenets.networks.spec import ClassifierSpec
+from mobilenets.nn.classifier import Classifier
+from mobilenets.nn.initialization import init_variables
 from mobilenets.runs.checkpoint import Checkpoints, abstract_like
 from mobilenets.runs.workdir import Workdir
 
@@ -30,7 +31,7 @@ class Description(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
-    spec: NetSpec
+    spec: ClassifierSpec
     preprocessing: Preprocessing  # what the weights expect of an image
     class_names: tuple[str, ...]  # one for each logit
 
@@ -43,9 +44,9 @@ class TrainedNet:
     variables: dict[str, Any]  # {"params", "batch_stats"} for `model.apply`
 
     @property
-    def model(self) -> ConvNet:
+    def model(self) -> Classifier:
         """The module that `variables` belong to."""
-        return ConvNet(self.description.spec, len(self.description.class_names))
+        return Classifier(self.description.spec, len(self.description.class_names))
 
 
 def save(net: TrainedNet, directory: str) -> None:
@@ -143,10 +144,7 @@ def _read_description(read: Callable[[], str], directory: str) -> Description:
     try:
         description = Description.model_validate_json(read())
         complexity.layers(description.spec, len(description.class_names))
-        replace(
-            description.spec,
-            **{key: getattr(description.spec, key) for key in REPLACEABLE},
-        )
+        check(description.spec)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
@@ -157,7 +155,7 @@ def _read_description(read: Callable[[], str], directory: str) -> Description:
 
 
 def _shapes(description: Description) -> Any:
-    model = ConvNet(description.spec, len(description.class_names))
+    model = Classifier(description.spec, len(description.class_names))
     shapes = jax.eval_shape(lambda: init_variables(model, jax.random.key(0)))
     here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     return abstract_like(shapes, here)

@@ -16,7 +16,7 @@ from mobilenets.data import imagenet
 from mobilenets.errors import UserError, unknown
 from mobilenets.inference.trained import Description, TrainedNet
 from mobilenets.networks.architectures import replace
-from mobilenets.networks.spec import NetSpec
+from mobilenets.networks.spec import ClassifierSpec
 from mobilenets.pretrained.formats import read_state, rename_keras_variables
 from mobilenets.pretrained.libraries import keras
 from mobilenets.pretrained.state_dict import LIBRARIES, from_state_dict
@@ -117,7 +117,7 @@ def fetch(name: str) -> TrainedNet:
 
 
 def _named(
-    spec: NetSpec, variables: dict[str, Any], preprocessing: Preprocessing
+    spec: ClassifierSpec, variables: dict[str, Any], preprocessing: Preprocessing
 ) -> TrainedNet:
     """With ImageNet's classes if there are a thousand, else with numbers."""
     number = len(variables["params"]["logits"]["bias"])

@@ -29,7 +29,7 @@ from mobilenets.config.configuration import Configuration, Section
 from mobilenets.errors import UserError
 from mobilenets.inference import trained
 from mobilenets.networks import complexity
-from mobilenets.networks.spec import NetSpec
+from mobilenets.networks.spec import ClassifierSpec
 from mobilenets.runs import workdir
 from mobilenets.runs.metric_log import read_metrics
 from mobilenets.sweeps import definition
@@ -232,7 +232,7 @@ class Run:
 
     values: Values
     config: Configuration
-    spec: NetSpec
+    spec: ClassifierSpec
     num_classes: int
     parameters: int
     madds: int

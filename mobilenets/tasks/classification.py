@@ -16,7 +16,9 @@ from mobilenets.data import pipeline
 from mobilenets.data.sources import open_source
 from mobilenets.inference import trained
 from mobilenets.networks.architectures import get_spec, replace
-from mobilenets.nn.convnet import ConvNet, frozen_modules, init_variables
+from mobilenets.nn.backbone import frozen_modules
+from mobilenets.nn.classifier import Classifier
+from mobilenets.nn.initialization import init_variables
 from mobilenets.tasks import pictures
 from mobilenets.tasks.base import Batch, HostBatch, Metrics
 
@@ -24,7 +26,7 @@ PREDICTIONS_DRAWN = 40
 
 
 class Classification:
-    """Cross-entropy, top-1 and top-5 of a `ConvNet` on a labelled data set.
+    """Cross-entropy, top-1 and top-5 of a `Classifier` on a labelled data set.
 
     Raises:
       UserError: the model or the data set of the configuration is not to be had.
@@ -45,7 +47,7 @@ class Classification:
         self._train = open_source(config.dataset, config.dataset.train_split)
         self._eval = open_source(config.dataset, config.dataset.eval_split)
         self.class_names = self._train.class_names
-        self.model = ConvNet(
+        self.model = Classifier(
             self.spec,
             len(self.class_names),
             jnp.dtype(config.dtype),
@@ -69,7 +71,7 @@ class Classification:
         ).model_dump(mode="json")
 
     def init_variables(self, rng: jax.Array) -> dict[str, Any]:
-        """See `convnet.init_variables`."""
+        """See `initialization.init_variables`."""
         return init_variables(self.model, rng)
 
     def with_pretrained(self, variables: dict[str, Any]) -> dict[str, Any]:
@@ -84,21 +86,25 @@ class Classification:
         pretrained = trained.load(self._config.init_from)
         params = dict(pretrained.variables["params"])
         if pretrained.description.class_names != self.class_names:
-            params["logits"] = jax.tree.map(
-                np.zeros_like, variables["params"]["logits"]
-            )
+            params |= {
+                name: jax.tree.map(np.zeros_like, fresh)
+                for name, fresh in variables["params"].items()
+                if self.model.role(name) == "head"
+            }
         return {"params": params, "batch_stats": pretrained.variables["batch_stats"]}
 
     def relative_rates(self, params: Any) -> Any:
-        """1 for the logits, `optimizer.backbone_rate` for the others, 0 if frozen."""
+        """1 for the head, `optimizer.backbone_rate` for the others, 0 if frozen."""
+        rates = {"head": 1.0, "backbone": self._config.optimizer.backbone_rate}
 
-        def rate(path: tuple, _: jax.Array) -> float:
-            module = path[0].key
-            if module in self.model.frozen:
-                return 0.0
-            return 1.0 if module == "logits" else self._config.optimizer.backbone_rate
+        def rate(module: str) -> float:
+            is_frozen = module in self.model.frozen
+            return 0.0 if is_frozen else rates[self.model.role(module)]
 
-        return jax.tree.map_with_path(rate, params)
+        return {
+            module: jax.tree.map(lambda _, module=module: rate(module), tree)
+            for module, tree in params.items()
+        }
 
     def train_batches(self) -> grain.DatasetIterator:
         """See `pipeline.train_batches`."""

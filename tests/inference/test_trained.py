@@ -11,7 +11,8 @@ from mobilenets import UserError, get_spec
 from mobilenets.config.configuration import Preprocessing
 from mobilenets.inference import trained
 from mobilenets.inference.trained import Description, TrainedNet
-from mobilenets.nn.convnet import ConvNet, init_variables
+from mobilenets.nn.classifier import Classifier
+from mobilenets.nn.initialization import init_variables
 
 
 def small_net(name="mobilenet_v3_small", classes=("cat", "dog"), seed=0):
@@ -22,7 +23,7 @@ def small_net(name="mobilenet_v3_small", classes=("cat", "dog"), seed=0):
     )
     if spec.head_dense_channels:
         spec = dataclasses.replace(spec, head_dense_channels=40)
-    variables = init_variables(ConvNet(spec, len(classes)), jax.random.key(seed))
+    variables = init_variables(Classifier(spec, len(classes)), jax.random.key(seed))
     rng = np.random.default_rng(seed)
     variables = jax.tree.map(
         lambda leaf: np.asarray(leaf + 0.1 * rng.random(leaf.shape), np.float32),

@@ -8,8 +8,8 @@ from mobilenets.errors import UserError
 from mobilenets.networks import complexity
 from mobilenets.networks.architectures import ARCHITECTURES, get_spec, replace
 from mobilenets.networks.architectures.mobilenet_v3 import halve_last_stage
+from mobilenets.networks.published import ROWS
 from mobilenets.networks.spec import with_output_stride
-from tests.networks.published import ROWS
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)

@@ -9,9 +9,9 @@ import pytest
 from jax import lax
 
 from mobilenets import create_model, get_spec
-from mobilenets.networks.spec import NetSpec, SqueezeExciteSpec
+from mobilenets.networks.spec import ClassifierSpec, SqueezeExciteSpec
 from mobilenets.nn.blocks import max_pool
-from mobilenets.nn.convnet import init_variables
+from mobilenets.nn.initialization import init_variables
 
 MOMENTUM, EPSILON = 0.8, 1e-3
 
@@ -68,7 +68,7 @@ ACTIVATIONS = {
 class Reference:
     """A block computed from the parameters by NumPy and XLA's own convolution."""
 
-    def __init__(self, spec: NetSpec, params, stats):
+    def __init__(self, spec: ClassifierSpec, params, stats):
         self.spec, self.params, self.stats = spec, params, stats
 
     def conv_bn(self, x, layer, act=None, stride=1, dilation=1):

@@ -1,4 +1,4 @@
-"""`ConvNet` is the network that its spec describes."""
+"""`Classifier` is the network that its spec describes."""
 
 import dataclasses
 
@@ -9,9 +9,10 @@ import pytest
 
 from mobilenets import UserError, create_model, get_spec
 from mobilenets.networks import complexity
+from mobilenets.networks.published import ROWS
 from mobilenets.networks.spec import with_output_stride
-from mobilenets.nn.convnet import ConvNet, init_variables
-from tests.networks.published import ROWS
+from mobilenets.nn.classifier import Classifier
+from mobilenets.nn.initialization import init_variables
 
 
 def shapes_of(spec, num_classes, resolution=32):
@@ -290,7 +291,7 @@ def remat_pair(name):
     """A small network that keeps its maps, and the same with `remat`."""
     spec = get_spec(name, **REMAT_SPECS[name], resolution=32)
     spec = dataclasses.replace(spec, blocks=spec.blocks[:3])
-    return [ConvNet(spec, 10, remat=remat) for remat in (False, True)]
+    return [Classifier(spec, 10, remat=remat) for remat in (False, True)]
 
 
 def training_loss(model, images):
@@ -354,16 +355,16 @@ def first_blocks(name, blocks, **options):
 
 # fmt: off
 STEPS = {
-    "mobilenet_v1": ConvNet(get_spec("mobilenet_v1", resolution=32), 10),
-    "mobilenet_v2": ConvNet(get_spec("mobilenet_v2", resolution=32), 10),
-    "mobilenet_v3_large": ConvNet(get_spec("mobilenet_v3_large", resolution=32), 10),
-    "efficientnet_b0": ConvNet(get_spec("efficientnet_b0", resolution=32), 10),
+    "mobilenet_v1": Classifier(get_spec("mobilenet_v1", resolution=32), 10),
+    "mobilenet_v2": Classifier(get_spec("mobilenet_v2", resolution=32), 10),
+    "mobilenet_v3_large": Classifier(get_spec("mobilenet_v3_large", resolution=32), 10),
+    "efficientnet_b0": Classifier(get_spec("efficientnet_b0", resolution=32), 10),
     "squeeze-and-excitation behind a block":
-        ConvNet(first_blocks("se_mobilenet_v1", 3), 10),
-    "bottlenecks": ConvNet(first_blocks("se_resnet50", 2), 10),
+        Classifier(first_blocks("se_mobilenet_v1", 3), 10),
+    "bottlenecks": Classifier(first_blocks("se_resnet50", 2), 10),
     "a frozen part":
-        ConvNet(first_blocks("mobilenet_v2", 4), 10, frozen=("stem", "block0")),
-    "remat": ConvNet(first_blocks("mobilenet_v3_large", 5), 10, remat=True),
+        Classifier(first_blocks("mobilenet_v2", 4), 10, frozen=("stem", "block0")),
+    "remat": Classifier(first_blocks("mobilenet_v3_large", 5), 10, remat=True),
 }
 # fmt: on
 
@@ -415,7 +416,7 @@ def test_a_training_step_is_that_of_stock_flax(model):
 
 def test_parameters_are_single_precision_whatever_jax_is_set_to():
     with jax.enable_x64(True):
-        model = ConvNet(first_blocks("mobilenet_v3_small", 2), 10)
+        model = Classifier(first_blocks("mobilenet_v3_small", 2), 10)
         images = jnp.zeros((2, 32, 32, 3), jnp.float32)
         variables = model.init(jax.random.key(0), images, train=True)
         gradients = jax.grad(
@@ -435,7 +436,7 @@ def test_parameters_are_single_precision_whatever_jax_is_set_to():
     ("platform", "has_convolution"), [("cpu", False), ("cuda", True), ("tpu", True)]
 )
 def test_a_training_step_exports_in_the_form_of_its_platform(platform, has_convolution):
-    model = ConvNet(first_blocks("efficientnet_b0", 2), 10)
+    model = Classifier(first_blocks("efficientnet_b0", 2), 10)
     images = jax.ShapeDtypeStruct((4, 32, 32, 3), jnp.float32)
     variables = jax.eval_shape(model.init, jax.random.key(0), images)
 

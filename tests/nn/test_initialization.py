@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mobilenets import create_model, get_spec
-from mobilenets.nn.convnet import init_variables
+from mobilenets.nn.initialization import init_variables
 
 # Each with a network narrow enough to be drawn in a second.
 FAMILIES = {

@@ -14,7 +14,7 @@ from mobilenets import UserError, get_spec
 from mobilenets.config import configuration
 from mobilenets.evaluation.evaluation import evaluate_run
 from mobilenets.inference import trained
-from mobilenets.nn.convnet import frozen_modules
+from mobilenets.nn.backbone import frozen_modules
 from mobilenets.runs.metric_log import read_metrics
 from mobilenets.tasks.registry import make_task
 from mobilenets.training.loop import train
