@@ -61,7 +61,7 @@ def depthwise(
 
 def shapes(network: Network) -> list[Depthwise]:
     """The depthwise convolutions of a network, by block."""
-    spec = get_spec(network.model, resolution=network.resolution)
+    backbone = get_spec(network.model, resolution=network.resolution).backbone
     size = -(-backbone.resolution // backbone.stem_stride)
     result = []
     for block in backbone.blocks:

@@ -11,6 +11,7 @@ from mobilenets import UserError, get_spec
 from mobilenets.config.configuration import Preprocessing
 from mobilenets.inference import trained
 from mobilenets.inference.trained import Description, TrainedNet
+from mobilenets.networks.spec import with_backbone
 from mobilenets.nn.classifier import Classifier
 from mobilenets.nn.initialization import init_variables
 
@@ -18,8 +19,8 @@ from mobilenets.nn.initialization import init_variables
 def small_net(name="mobilenet_v3_small", classes=("cat", "dog"), seed=0):
     """A network of a few blocks with weights that are not what training begins with."""
     spec = get_spec(name)
-    spec = dataclasses.replace(
-        spec, resolution=32, blocks=spec.blocks[:2], head_conv_channels=24
+    spec = with_backbone(
+        spec, resolution=32, blocks=spec.backbone.blocks[:2], head_conv_channels=24
     )
     if spec.head_dense_channels:
         spec = dataclasses.replace(spec, head_dense_channels=40)

@@ -1,4 +1,4 @@
-"""`Classifier` is the network that its spec describes."""
+"""`Classifier` and `Backbone` are the network that its spec describes."""
 
 import dataclasses
 
@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mobilenets import UserError, create_model, get_spec
+from mobilenets import UserError, create_backbone, create_model, get_spec
 from mobilenets.networks import complexity
 from mobilenets.networks.published import ROWS
-from mobilenets.networks.spec import with_output_stride
+from mobilenets.networks.spec import with_backbone, with_output_stride
 from mobilenets.nn.classifier import Classifier
 from mobilenets.nn.initialization import init_variables
 
@@ -64,7 +64,10 @@ def test_the_counted_output_sizes_are_those_of_the_maps(name, resolution):
             shape = (2, layer.output_size, layer.output_size, layer.channels)
             assert endpoints[endpoint].shape == shape, layer.name
             compared.add(endpoint)
-    assert {"stem", *(f"block{i}" for i in range(len(spec.blocks)))} <= compared
+    assert {
+        "stem",
+        *(f"block{i}" for i in range(len(spec.backbone.blocks))),
+    } <= compared
 
 
 @pytest.mark.parametrize("padding", ["same", "symmetric"])
@@ -125,11 +128,12 @@ def test_the_endpoints_of_mobilenet_v2_are_those_of_table_2():
 
 
 def test_the_endpoints_of_mobilenet_v1_are_those_of_table_1():
-    _, logits, endpoints = shapes_of(get_spec("mobilenet_v1"), 0, 224)
-    assert logits is None
+    backbone = create_backbone("mobilenet_v1")
+    images = jax.ShapeDtypeStruct((2, 224, 224, 3), jnp.float32)
+    endpoints, _ = jax.eval_shape(backbone.init_with_output, jax.random.key(0), images)
     blocks = {f"block{i}{part}" for i in range(13) for part in ("", "/expand")}
     strides = {"stride2", "stride4", "stride8", "stride16", "stride32"}
-    assert set(endpoints) == blocks | strides | {"stem", "pre_logits"}
+    assert set(endpoints) == blocks | strides | {"stem", "features"}
     expected = {
         "stem": (2, 112, 112, 32),
         "block0/expand": (2, 112, 112, 32),  # no expansion: the block's input
@@ -137,7 +141,7 @@ def test_the_endpoints_of_mobilenet_v1_are_those_of_table_1():
         "stride16": (2, 14, 14, 512),
         "block11/expand": (2, 14, 14, 512),
         "stride32": (2, 7, 7, 1024),
-        "pre_logits": (2, 1024),
+        "features": (2, 7, 7, 1024),
     }
     assert {name: endpoints[name].shape for name in expected} == expected
 
@@ -183,18 +187,19 @@ def test_a_finer_map_has_the_coarser_one_in_it(name, output_stride):
     name, *version = name.split()
     options = {"version": "v1"} if version else {}
     spec = get_spec(name, padding="symmetric", **options)
-    spec = dataclasses.replace(spec, blocks=spec.blocks[:9], head_conv_channels=0)
+    blocks = spec.backbone.blocks[:9]
+    spec = dataclasses.replace(spec.backbone, blocks=blocks, head_conv_channels=0)
     finer = with_output_stride(spec, output_stride)
     step = spec.output_stride // finer.output_stride
     assert step == 16 // output_stride
     rng = np.random.default_rng(0)
     variables = jax.tree.map(  # a ResNet's branches begin at 0 and would hide mistakes
         lambda leaf: leaf + 0.1 * np.abs(rng.standard_normal(leaf.shape)).astype("f"),
-        init_variables(create_model(spec, 0), jax.random.key(0)),
+        init_variables(create_backbone(spec), jax.random.key(0)),
     )
     images = rng.standard_normal((1, 75, 75, 3)).astype("f")
     coarse, fine = (
-        jax.jit(create_model(s, 0).apply)(variables, images)[1]["block8"]
+        jax.jit(create_backbone(s).apply)(variables, images)["block8"]
         for s in (spec, finer)
     )
     found = fine[:, ::step, ::step]
@@ -213,7 +218,7 @@ def logits_of(images, padding, **options):
     """The logits of a network cut short, which compiles in a second."""
     spec = get_spec("mobilenet_v2", width_multiplier=0.35, padding=padding)
     model = create_model(
-        dataclasses.replace(spec, blocks=spec.blocks[:4]), 5, **options
+        with_backbone(spec, blocks=spec.backbone.blocks[:4]), 5, **options
     )
     variables = init_variables(model, jax.random.key(0))
     return np.asarray(jax.jit(model.apply)(variables, images)[0])
@@ -266,9 +271,10 @@ def test_bfloat16_logits_are_close_to_those_of_float32():
     [
         (
             ("mobilenet_v2", -1),
-            "num_classes must be 0 or a positive integer, but is -1",
+            "num_classes must be a positive integer, but is -1",
         ),
-        (("mobilenet_v2", "10"), "num_classes must be 0 or a positive integer"),
+        (("mobilenet_v2", 0), "without classes is a `create_backbone`"),
+        (("mobilenet_v2", "10"), "num_classes must be a positive integer"),
         (("mobilnet_v2",), "did you mean 'mobilenet_v2'"),
         ((None,), "Unknown architecture 'None'"),
     ],
@@ -290,7 +296,7 @@ REMAT_SPECS = {
 def remat_pair(name):
     """A small network that keeps its maps, and the same with `remat`."""
     spec = get_spec(name, **REMAT_SPECS[name], resolution=32)
-    spec = dataclasses.replace(spec, blocks=spec.blocks[:3])
+    spec = with_backbone(spec, blocks=spec.backbone.blocks[:3])
     return [Classifier(spec, 10, remat=remat) for remat in (False, True)]
 
 
@@ -350,7 +356,7 @@ def test_remat_keeps_fewer_bytes_for_the_gradient():
 
 def first_blocks(name, blocks, **options):
     spec = get_spec(name, resolution=32, **options)
-    return dataclasses.replace(spec, blocks=spec.blocks[:blocks])
+    return with_backbone(spec, blocks=spec.backbone.blocks[:blocks])
 
 
 # fmt: off

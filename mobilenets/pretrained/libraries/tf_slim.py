@@ -83,7 +83,7 @@ def _rows(
 ) -> list[Row]:
     """The models of a grid of widths and resolutions; crops of 87.5 % as in slim."""
     return [
-        (
+        Row(
             name.format(w=w, r=r),
             ours,
             width(w),

@@ -1,9 +1,9 @@
 """timm's models, as of 1.0.31: their specs, module names and preprocessing.
 
 A name may have several sets of weights; the preprocessing is that of its default one,
-or of its configuration where it has none. Not here, because a `ClassifierSpec` cannot say it:
-"mobilenetv3_small_050", whose stem is not narrowed, and "legacy_seresnet*", whose
-convolutions and max pooling pad differently.
+or of its configuration where it has none. Not here, because a `ClassifierSpec` cannot
+say it: "mobilenetv3_small_050", whose stem is not narrowed, and "legacy_seresnet*",
+whose convolutions and max pooling pad differently.
 """
 
 from mobilenets.networks.spec import ClassifierSpec
