@@ -61,10 +61,10 @@ def depthwise(
 
 def shapes(network: Network) -> list[Depthwise]:
     """The depthwise convolutions of a network, by block."""
-    spec = get_spec(network.model, resolution=network.resolution)
-    size = -(-spec.resolution // spec.stem_stride)
+    backbone = get_spec(network.model, resolution=network.resolution).backbone
+    size = -(-backbone.resolution // backbone.stem_stride)
     result = []
-    for block in spec.blocks:
+    for block in backbone.blocks:
         result.append(
             Depthwise(
                 kernel_size=block.kernel_size,

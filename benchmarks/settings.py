@@ -161,7 +161,7 @@ def networks(models: str, batch: int, resolution: int) -> list[Network]:
             batch=batch,
             resolution=resolution,
             dropout_rate=spec.dropout_rate,
-            drop_path_rate=max(block.drop_path_rate for block in spec.blocks),
+            drop_path_rate=max(block.drop_path_rate for block in spec.backbone.blocks),
         )
         for name, spec in specs.items()
     ]

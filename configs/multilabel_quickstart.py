@@ -34,7 +34,9 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     )
     config.dataset = dict(name="fashion_collages")
     config.preprocessing.crop_fraction = 1.0  # the clothes fill the image
-    config.augmentation = dict(random_crop=dict(min_area=0.9, max_aspect_ratio=1.1), flip={})
+    config.augmentation = dict(
+        random_crop=dict(min_area=0.9, max_aspect_ratio=1.1), flip={}
+    )
 
     config.batch_size = 64
     config.epochs = 10.0

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from mobilenets.config.schema import NamedDataset
 from mobilenets.data.sources.opening import open_source
 from mobilenets.inference import trained
-from mobilenets.nn.convnet import init_variables
+from mobilenets.nn.initialization import init_variables
 from mobilenets.pretrained import importing
 from mobilenets.runs.metric_log import read_metrics
 

@@ -7,8 +7,9 @@ import dataclasses
 import pathlib
 
 from mobilenets.networks import complexity
+from mobilenets.networks.published import ROWS, Row
 from mobilenets.networks.scaling import Multipliers, scaled_spec
-from tests.networks.published import ROWS, Row
+from mobilenets.networks.spec import with_backbone
 
 FOLDER = pathlib.Path(__file__).parent
 
@@ -76,7 +77,7 @@ def table_3() -> str:
       KeyError: a deviation above `EXPLAINED_ABOVE` has no explanation.
     """
     wide = scaled_spec("mobilenet_v2", Multipliers(1, 2, 1))
-    kept = complexity.madds(dataclasses.replace(wide, head_conv_channels=1280)) / 1e6
+    kept = complexity.madds(with_backbone(wide, head_conv_channels=1280)) / 1e6
     return "\n".join(
         [
             "# Scaling up MobileNets, ResNet-50 and EfficientNet-B0",
@@ -144,9 +145,7 @@ def _compound_section() -> list[str]:
     for network in NETWORKS:
         cells = [network.title.partition(" (")[0]]
         for pixels in PIXELS:
-            spec = dataclasses.replace(
-                scaled_spec(network.family, by), resolution=pixels
-            )
+            spec = with_backbone(scaled_spec(network.family, by), resolution=pixels)
             madds, printed = complexity.madds(spec), network.billion_flops[-1]
             cells.append(f"{_million(madds)} ({_deviation(madds, printed):+.1f} %)")
         lines.append(f"| {' | '.join(cells)} |")

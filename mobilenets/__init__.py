@@ -4,31 +4,58 @@ import mobilenets
 model = mobilenets.create_model("mobilenet_v2", num_classes=10)
 """
 
-from typing import TYPE_CHECKING
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from mobilenets.errors import UserError
 from mobilenets.networks.architectures import ARCHITECTURES, get_spec, replace
-from mobilenets.networks.spec import NetSpec
+from mobilenets.networks.spec import BackboneSpec, ClassifierSpec
 
 if TYPE_CHECKING:
-    from mobilenets.nn.convnet import ConvNet, create_model
+    from mobilenets import pretrained
+    from mobilenets.networks import complexity, scaling
+    from mobilenets.nn.backbone import Backbone, create_backbone
+    from mobilenets.nn.classifier import Classifier, create_model
 
 __version__ = "0.1.0"
 __all__ = [
     "ARCHITECTURES",
-    "ConvNet",
-    "NetSpec",
+    "Backbone",
+    "BackboneSpec",
+    "Classifier",
+    "ClassifierSpec",
     "UserError",
+    "complexity",
+    "create_backbone",
     "create_model",
     "get_spec",
+    "pretrained",
     "replace",
+    "scaling",
 ]
 
+# What is imported when it is first asked for, since it takes time or needs JAX: modules
+# by name, and the modules that hold the others.
+_MODULES = {
+    "complexity": "mobilenets.networks.complexity",
+    "pretrained": "mobilenets.pretrained",
+    "scaling": "mobilenets.networks.scaling",
+}
+_HOLDERS = {
+    "Backbone": "mobilenets.nn.backbone",
+    "Classifier": "mobilenets.nn.classifier",
+    "create_backbone": "mobilenets.nn.backbone",
+    "create_model": "mobilenets.nn.classifier",
+}
 
-def __getattr__(name: str):
-    """Imports what needs JAX when it is first asked for; specs need none."""
-    if name in ("ConvNet", "create_model"):
-        from mobilenets.nn import convnet
 
-        return getattr(convnet, name)
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(_MODULES[name])
+    if name in _HOLDERS:
+        return getattr(importlib.import_module(_HOLDERS[name]), name)
     raise AttributeError(f"module 'mobilenets' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

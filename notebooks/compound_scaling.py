@@ -313,7 +313,7 @@ for family in ("efficientnet", "mobilenet_v2"):
         net = scaling.largest(family, scaling.method(name), max_madds=1e9)
         print(
             f"{family:<17}  {name:<10} {net.phi:5.2f}  {net.spec.resolution:>6}"
-            f"  {len(net.spec.blocks):>6}  {net.params / 1e6:18.1f}"
+            f"  {len(net.spec.backbone.blocks):>6}  {net.params / 1e6:18.1f}"
         )
 
 # %% [markdown]

@@ -33,14 +33,14 @@ from IPython.utils.capture import capture_output
 from matplotlib import cbook
 
 from mobilenets.config.schema import (
+    AdamW,
+    ClassificationTask,
     Configuration,
+    Cosine,
     Flip,
     FolderDataset,
     NamedDataset,
-    AdamW,
-    ClassificationTask,
     RandomCrop,
-    Cosine,
 )
 from mobilenets.data.sources.opening import open_source
 from mobilenets.inference import prediction, trained
@@ -78,7 +78,7 @@ trained.save(pretrained, str(FOLDER / "weights"))
 path = pathlib.Path(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
 description = pretrained.description
 photo = prediction.read_photo(
-    path, description.spec.resolution, description.preprocessing
+    path, description.network.resolution, description.preprocessing
 )
 (says,) = prediction.predict(pretrained, [photo], top=5)
 

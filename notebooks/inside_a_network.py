@@ -40,20 +40,20 @@ from matplotlib import cbook
 
 from mobilenets import create_model, get_spec
 from mobilenets.config.schema import (
+    AdamW,
     Configuration,
+    Cosine,
     Flip,
     NamedDataset,
-    AdamW,
     Preprocessing,
     RandomCrop,
-    Cosine,
 )
 from mobilenets.data.sources.opening import open_source
 from mobilenets.inference import prediction, trained
 from mobilenets.networks import complexity
 from mobilenets.networks.spec import with_squeeze_excite
 from mobilenets.nn.blocks import ACTIVATIONS
-from mobilenets.nn.convnet import init_variables
+from mobilenets.nn.initialization import init_variables
 from mobilenets.pretrained import importing
 from mobilenets.runtime import start_up
 from mobilenets.tasks.registry import make_task
@@ -83,7 +83,7 @@ plt.rcParams.update(
 
 # %%
 net = importing.fetch("efficientnet_lite0")
-spec, preprocessing = net.description.spec, net.description.preprocessing
+spec, preprocessing = net.description.network, net.description.preprocessing
 path = pathlib.Path(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
 photo = prediction.read_photo(path, spec.resolution, preprocessing)
 
@@ -174,7 +174,7 @@ description = trained.Description(
     preprocessing=Preprocessing(crop_fraction=1.0),  # clothes fill the image
     class_names=open_source(dataset, "train").names,
 )
-model = create_model(description.spec, len(description.class_names))
+model = create_model(description.network, len(description.class_names))
 variables = jax.device_get(init_variables(model, jax.random.key(0)))
 config = Configuration(
     init_from=str(FOLDER / "untrained"),
@@ -212,7 +212,7 @@ def gates_of(images):
     )
     inner = state["intermediates"]
     found = []
-    for i, block in enumerate(description.spec.blocks):
+    for i, block in enumerate(description.network.backbone.blocks):
         (values,) = inner[f"block{i}"]["se"]["expand"]["__call__"]
         found.append(ACTIVATIONS[block.se.gate](values))
     return logits, found

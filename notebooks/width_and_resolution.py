@@ -35,13 +35,13 @@ from IPython.utils.capture import capture_output
 
 from mobilenets import get_spec
 from mobilenets.config.schema import (
+    AdamW,
     Configuration,
+    Cosine,
     Flip,
     NamedDataset,
-    AdamW,
     Preprocessing,
     RandomCrop,
-    Cosine,
 )
 from mobilenets.networks import complexity
 from mobilenets.networks.spec import make_divisible

@@ -32,7 +32,8 @@ from benchmarks.workloads import NAMES, Copy, Depthwise, MatrixProduct, Network
 from mobilenets import get_spec
 from mobilenets.errors import UserError
 from mobilenets.networks import complexity
-from mobilenets.nn.convnet import ConvNet
+from mobilenets.networks.spec import with_backbone
+from mobilenets.nn.classifier import Classifier
 from mobilenets.pretrained.libraries import keras, timm
 
 NETWORK = Network("mobilenet_v1", 2, 32, dropout_rate=0.0, drop_path_rate=0.0)
@@ -316,7 +317,7 @@ def test_both_forms_of_a_depthwise_convolution_give_the_same(stride):
 
 def test_a_training_step_updates_everything(monkeypatch):
     spec = get_spec("mobilenet_v1")
-    tiny = ConvNet(dataclasses.replace(spec, blocks=spec.blocks[:1]))
+    tiny = Classifier(with_backbone(spec, blocks=spec.backbone.blocks[:1]))
     monkeypatch.setattr(jax_side.mobilenets, "create_model", lambda *a, **k: tiny)
     step, (state, images, labels) = jax_side._training("auto", NETWORK)
     before = jax.device_get(state)

@@ -1,6 +1,6 @@
 """Our networks, as they are ("auto") and as stock Flax has them ("native").
 
-Stock is the same `ConvNet` with XLA's own grouped convolution and `nn.BatchNorm`.
+Stock is the same `Classifier` with XLA's own grouped convolution and `nn.BatchNorm`.
 """
 
 import time
@@ -21,8 +21,9 @@ from benchmarks.workloads import (
     MatrixProduct,
     Network,
 )
-from mobilenets.nn.convnet import ConvNet, init_variables
+from mobilenets.nn.classifier import Classifier
 from mobilenets.nn.depthwise import depthwise_conv
+from mobilenets.nn.initialization import init_variables
 from mobilenets.runtime import host_memory
 
 Step = Callable[[], Any]
@@ -168,7 +169,7 @@ def _inference(variant: str, network: Network) -> tuple[Any, tuple]:
     return jax.jit(lambda x: model.apply(variables, x)[0]), (images,)
 
 
-def _model(variant: str, network: Network) -> tuple[ConvNet, Any, jax.Array]:
+def _model(variant: str, network: Network) -> tuple[Classifier, Any, jax.Array]:
     """The model, its variables and the images."""
     model = mobilenets.create_model(
         network.model, CLASSES, resolution=network.resolution

@@ -138,7 +138,7 @@ def fail_with(errors: Sequence[UserError]) -> None:
 
 def in_words(description: Any) -> str:
     """A trained network in half a sentence."""
-    spec, classes = description.spec, len(description.class_names)
+    spec, classes = description.network, len(description.class_names)
     return f"{spec.name} at {spec.resolution} pixels for {classes} classes"
 
 

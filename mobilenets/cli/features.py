@@ -42,6 +42,6 @@ def command(
     vectors = dict(prediction.features(net, readable))
     if vectors:
         prediction.save_features(vectors, folder, output)
-        channels = net.description.spec.feature_channels
+        channels = net.description.network.feature_channels
         print(f"{len(vectors)} vectors of {channels} are in {output}.")
     fail_with(broken)

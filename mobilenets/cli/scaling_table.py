@@ -9,7 +9,7 @@ from typing import Any
 from mobilenets.networks import complexity, scaling
 from mobilenets.networks.architectures.efficientnet import RELEASED
 from mobilenets.networks.scaling import Coefficients, Multipliers, ScaledNet
-from mobilenets.networks.spec import NetSpec
+from mobilenets.networks.spec import ClassifierSpec
 
 PHIS = range(8)  # of a series: EfficientNet-B7 is at about 7
 
@@ -69,7 +69,9 @@ def _released(variant: str, coefficients: Coefficients) -> dict[str, Any]:
     }
 
 
-def _facts(family: str, multipliers: Multipliers, spec: NetSpec) -> dict[str, Any]:
+def _facts(
+    family: str, multipliers: Multipliers, spec: ClassifierSpec
+) -> dict[str, Any]:
     madds = complexity.madds(spec)
     return {
         "multipliers": dataclasses.asdict(multipliers),

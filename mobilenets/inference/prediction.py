@@ -62,7 +62,7 @@ def read_photos(
     on_broken: Callable[[UserError], None],
 ) -> Iterator[Photo]:
     """The photographs that can be read; the others are told and left out."""
-    spec, preprocessing = net.description.spec, net.description.preprocessing
+    spec, preprocessing = net.description.network, net.description.preprocessing
     for path in paths:
         try:
             yield read_photo(path, spec.resolution, preprocessing)

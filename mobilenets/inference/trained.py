@@ -15,24 +15,14 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pydantic
 
-from mobilenets.config.schema import Preprocessing
 from mobilenets.errors import UserError
-from mobilenets.networks import complexity
-from mobilenets.networks.architectures import REPLACEABLE, replace
-from mobilenets.networks.spec import NetSpec
-from mobilenets.nn.convnet import ConvNet, init_variables
+from mobilenets.inference.description import Description, from_values
+from mobilenets.nn.backbone import Backbone
+from mobilenets.nn.build import build
+from mobilenets.nn.classifier import Classifier
+from mobilenets.nn.initialization import init_variables
 from mobilenets.runs.checkpoint import Checkpoints, abstract_like
 from mobilenets.runs.workdir import Workdir
-
-
-class Description(pydantic.BaseModel):
-    """What a trained network is, but for its weights."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
-    spec: NetSpec
-    preprocessing: Preprocessing  # what the weights expect of an image
-    class_names: tuple[str, ...]  # one for each logit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,9 +33,9 @@ class TrainedNet:
     variables: dict[str, Any]  # {"params", "batch_stats"} for `model.apply`
 
     @property
-    def model(self) -> ConvNet:
+    def model(self) -> Backbone | Classifier:
         """The module that `variables` belong to."""
-        return ConvNet(self.description.spec, len(self.description.class_names))
+        return build(self.description.network, len(self.description.class_names))
 
 
 def save(net: TrainedNet, directory: str) -> None:
@@ -79,10 +69,11 @@ def describe(directory: str) -> Description:
     """
     path = _existing(directory)
     if (path / "network.json").exists():
-        return _read_description((path / "network.json").read_text, directory)
+        file = path / "network.json"
+        return _read_description(lambda: json.loads(file.read_text()), directory)
     with _checkpoints_of_run(path, directory) as (checkpoints, step):
         description = checkpoints.description(step)
-        return _read_description(lambda: json.dumps(description), directory)
+        return _read_description(lambda: description, directory)
 
 
 def load(directory: str) -> TrainedNet:
@@ -138,26 +129,27 @@ def _checkpoints_of_run(path: pathlib.Path, directory: str):
         yield checkpoints, step
 
 
-def _read_description(read: Callable[[], str], directory: str) -> Description:
-    """A description from its JSON, which must be that of a network."""
+def _read_description(read: Callable[[], Any], directory: str) -> Description:
+    """A description from its JSON object, which must be that of a network."""
     try:
-        description = Description.model_validate_json(read())
-        complexity.layers(description.spec, len(description.class_names))
-        replace(
-            description.spec,
-            **{key: getattr(description.spec, key) for key in REPLACEABLE},
-        )
+        return from_values(read())
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise _damaged(directory, f"{place}: {first['msg']}") from None
-    except (OSError, ValueError, TypeError, ArithmeticError, UserError) as error:
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        ArithmeticError,
+        UserError,
+    ) as error:
         raise _damaged(directory, error) from None
-    return description
 
 
 def _shapes(description: Description) -> Any:
-    model = ConvNet(description.spec, len(description.class_names))
+    model = build(description.network, len(description.class_names))
     shapes = jax.eval_shape(lambda: init_variables(model, jax.random.key(0)))
     here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     return abstract_like(shapes, here)

@@ -11,10 +11,10 @@ import pydantic
 
 from mobilenets.errors import UserError
 from mobilenets.networks.architectures import get_spec, replace
-from mobilenets.networks.spec import NetSpec
+from mobilenets.networks.spec import ClassifierSpec
 
 
-def of_model(model: Mapping[str, Any]) -> NetSpec:
+def of_model(model: Mapping[str, Any]) -> ClassifierSpec:
     """The network that a config's `model` describes: by `name`, or by `spec`.
 
     Raises:
@@ -26,7 +26,7 @@ def of_model(model: Mapping[str, Any]) -> NetSpec:
     return replace(own_spec(overrides.pop("spec")), **overrides)
 
 
-def own_spec(text: str) -> NetSpec:
+def own_spec(text: str) -> ClassifierSpec:
     """The spec that a text points to.
 
     Args:
@@ -56,7 +56,7 @@ def own_spec(text: str) -> NetSpec:
         raise UserError(
             f"{name} of {place} fails with {type(error).__name__}: {error}."
         ) from None
-    if not isinstance(spec, NetSpec):
+    if not isinstance(spec, ClassifierSpec):
         raise UserError(f"{name} of {place} must return a spec, but gave {spec!r}.")
     return spec
 
@@ -78,7 +78,7 @@ def _names(place: str) -> dict[str, Any]:
         ) from None
 
 
-def _from_json(path: pathlib.Path) -> NetSpec:
+def _from_json(path: pathlib.Path) -> ClassifierSpec:
     try:
         text = path.read_text()
         json.loads(text)
@@ -87,7 +87,7 @@ def _from_json(path: pathlib.Path) -> NetSpec:
     except ValueError as error:
         raise UserError(f"{path} is no JSON: {error}.") from None
     try:
-        return pydantic.TypeAdapter(NetSpec).validate_json(text)
+        return pydantic.TypeAdapter(ClassifierSpec).validate_json(text)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))

@@ -20,7 +20,7 @@ from mobilenets.networks.architectures.efficientnet import RELEASED, efficientne
 from mobilenets.networks.architectures.mobilenet_v1 import mobilenet_v1
 from mobilenets.networks.architectures.mobilenet_v2 import mobilenet_v2
 from mobilenets.networks.architectures.resnet import resnet
-from mobilenets.networks.spec import NetSpec
+from mobilenets.networks.spec import ClassifierSpec, with_backbone
 
 BASE_RESOLUTION = 224  # of every baseline; r = 1
 
@@ -93,7 +93,7 @@ METHODS = {
 
 # What the paper scales. How it rounds the widths of MobileNetV1 it does not say: here
 # they are multiples of 8, as those of the others.
-FAMILIES: dict[str, Callable[..., NetSpec]] = {
+FAMILIES: dict[str, Callable[..., ClassifierSpec]] = {
     "efficientnet": partial(efficientnet, "b0"),
     "mobilenet_v1": partial(mobilenet_v1, rounding="make_divisible"),
     "mobilenet_v2": mobilenet_v2,
@@ -108,7 +108,7 @@ class ScaledNet:
     phi: float
     coefficients: Coefficients
     multipliers: Multipliers
-    spec: NetSpec
+    spec: ClassifierSpec
 
     @property
     def params(self) -> int:
@@ -170,7 +170,7 @@ def dropout_rate(phi: float) -> float:
     return min(0.5, max(0.2, 0.2 + 0.3 * phi / 7))
 
 
-def scaled_spec(family: str, multipliers: Multipliers) -> NetSpec:
+def scaled_spec(family: str, multipliers: Multipliers) -> ClassifierSpec:
     """The baseline of a family, scaled by given multipliers, with its own dropout.
 
     For what no phi gives exactly: the rows of Table 3 and the released networks, whose
@@ -191,7 +191,7 @@ def scaled_spec(family: str, multipliers: Multipliers) -> NetSpec:
         resolution=multipliers.pixels,
     )
     # `replace` refuses a resolution below the output stride.
-    return replace(dataclasses.replace(spec, name=family))
+    return replace(with_backbone(spec, name=family))
 
 
 def scaled_net(
@@ -287,7 +287,7 @@ def largest(
         costs = _costs(net(step))
         return not all(costs[name] <= limit for name, limit in limits.items())
 
-    output_stride = _baseline(family)().output_stride
+    output_stride = _baseline(family)().backbone.output_stride
     steps = range(-round(MAX_PHI / PHI_STEP), round(MAX_PHI / PHI_STEP) + 1)
     first = bisect.bisect_left(steps, True, key=has_a_map)
     end = bisect.bisect_left(steps, True, lo=first, key=is_over)
@@ -358,7 +358,7 @@ def nearest_released(madds: int) -> str:
     return min(RELEASED, key=distance)
 
 
-def _baseline(family: str) -> Callable[..., NetSpec]:
+def _baseline(family: str) -> Callable[..., ClassifierSpec]:
     if family not in FAMILIES:
         raise unknown("family", family, FAMILIES)
     return FAMILIES[family]

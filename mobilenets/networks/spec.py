@@ -1,23 +1,25 @@
 """What a network is, as plain data: no arrays, no randomness, no JAX.
 
-A paper's table becomes a `NetSpec` whose numbers are final: multipliers are applied and
-channels are rounded. Everything else reads that one object: the Linen modules, the
-counter of multiply-adds, later export and search. What a task changes in a backbone is
-a function from spec to spec, such as `with_output_stride`.
+A paper's table becomes a `ClassifierSpec`: a `BackboneSpec` whose numbers are final
+(multipliers are applied and channels are rounded), and a head. Everything else reads
+that one object: the Linen modules, the counter of multiply-adds, later export and
+search. Another kind of network is another such dataclass that holds a backbone. What a
+task changes in a backbone is a function from spec to spec, as `with_output_stride`.
 """
 
 import dataclasses
 import itertools
 import math
 import operator
-from typing import Literal
+from typing import Any, Literal, Protocol, TypeVar
 
 from mobilenets.errors import UserError
+from mobilenets.networks.layers import Layer, conv, dense, depthwise, divided
 
 Activation = Literal["relu", "relu6", "hard_swish", "swish"]
 Gate = Literal["sigmoid", "hard_sigmoid"]
 Padding = Literal["same", "symmetric"]
-# How the kernels start, by whose code says so: see `initialization.py`.
+# How the kernels start, by whose code says so: see `nn/initialization.py`.
 Initialization = Literal["slim", "efficientnet", "moga", "resnet"]
 
 
@@ -28,6 +30,74 @@ class SqueezeExciteSpec:
     channels: int  # width between the two dense layers, C / r of the paper
     act: Activation  # between the two
     gate: Gate  # by whose value each channel is multiplied
+
+    def layers(self, name: str, channels: int) -> list[Layer]:
+        """Its layers on a map of that many channels; `name` is its module's path."""
+        return [
+            dense(f"{name}/reduce", channels, self.channels),
+            dense(f"{name}/expand", self.channels, channels),
+        ]
+
+
+class Block(Protocol):
+    """What a backbone, its counter and its profile must know of a kind of block.
+
+    It is a frozen dataclass; `nn.blocks.BLOCKS` says by which module it is computed.
+    """
+
+    @property
+    def in_channels(self) -> int:
+        """Of its input."""
+        ...
+
+    @property
+    def out_channels(self) -> int:
+        """Of its output."""
+        ...
+
+    @property
+    def stride(self) -> int:
+        """Of the whole block."""
+        ...
+
+    @property
+    def dilation(self) -> int:
+        """Of its spatial filter."""
+        ...
+
+    @property
+    def se(self) -> SqueezeExciteSpec | None:
+        """Its squeeze-and-excitation."""
+        ...
+
+    @property
+    def operator(self) -> str:
+        """What it is called in a table: "inverted residual"."""
+        ...
+
+    @property
+    def kernel_size(self) -> int:
+        """Of its spatial filter."""
+        ...
+
+    @property
+    def expansion(self) -> float:
+        """The width of the map on which that filter works over the input's."""
+        ...
+
+    @property
+    def filters_behind_stride(self) -> bool:
+        """Whether that filter reads a map that the stride has made smaller."""
+        ...
+
+    def layers(self, name: str, size: int) -> list[Layer]:
+        """Its layers in the order of execution.
+
+        Args:
+          name: the path of its module, "block3".
+          size: height and width of its input in pixels.
+        """
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +126,36 @@ class BlockSpec:
         """Whether a 1x1 convolution widens the input before the depthwise one."""
         return self.expanded_channels != self.in_channels
 
+    @property
+    def operator(self) -> str:
+        """See `Block`."""
+        return self.op.replace("_", " ")
+
+    @property
+    def expansion(self) -> float:
+        """See `Block`."""
+        return self.expanded_channels / self.in_channels
+
+    @property
+    def filters_behind_stride(self) -> bool:
+        """See `Block`: the depthwise convolution has the stride itself."""
+        return False
+
+    def layers(self, name: str, size: int) -> list[Layer]:
+        """See `Block`."""
+        expanded, out = self.expanded_channels, self.out_channels
+        separable = self.op == "depthwise_separable"
+        result = []
+        if self.has_expansion:
+            result.append(conv(f"{name}/expand", size, self.in_channels, expanded))
+        size = divided(size, self.stride)
+        filters = f"{name}/depthwise", size, expanded, self.kernel_size, self.stride
+        project = conv(f"{name}/project", size, expanded, out)
+        squeezed = out if separable else expanded
+        se = self.se.layers(f"{name}/se", squeezed) if self.se else []
+        tail = [project, *se] if separable else [*se, project]
+        return [*result, depthwise(*filters), *tail]
+
 
 @dataclasses.dataclass(frozen=True)
 class BottleneckSpec:
@@ -75,15 +175,60 @@ class BottleneckSpec:
     se: SqueezeExciteSpec | None = None
     dilation: int = 1  # of the 3x3 convolution
 
+    @property
+    def operator(self) -> str:
+        """See `Block`."""
+        return "bottleneck"
+
+    @property
+    def kernel_size(self) -> int:
+        """See `Block`."""
+        return 3
+
+    @property
+    def expansion(self) -> float:
+        """See `Block`."""
+        return self.inner_channels / self.in_channels
+
+    @property
+    def filters_behind_stride(self) -> bool:
+        """See `Block`."""
+        return self.stride_in == "1x1"
+
+    @property
+    def strides(self) -> tuple[int, int]:
+        """Of the first 1x1 convolution and of the 3x3."""
+        return (self.stride, 1) if self.stride_in == "1x1" else (1, self.stride)
+
+    def layers(self, name: str, size: int) -> list[Layer]:
+        """See `Block`."""
+        inner, out, (first, second) = (
+            self.inner_channels,
+            self.out_channels,
+            self.strides,
+        )
+        reduced_size, size = divided(size, first), divided(size, self.stride)
+        result = [
+            conv(f"{name}/reduce", reduced_size, self.in_channels, inner, 1, first),
+            conv(f"{name}/spatial", size, inner, inner, self.kernel_size, second),
+            conv(f"{name}/restore", size, inner, out),
+        ]
+        if self.se:
+            result += self.se.layers(f"{name}/se", out)
+        if self.projection:
+            result.append(
+                conv(f"{name}/shortcut", size, self.in_channels, out, 1, self.stride)
+            )
+        return result
+
 
 @dataclasses.dataclass(frozen=True)
-class NetSpec:
-    """A whole classifier: a stem, blocks, and a head.
+class BackboneSpec:
+    """From images to maps: a stem, blocks and, in most networks, a 1x1 convolution.
 
     The stem is a convolution, batch norm, activation and, in a ResNet, a 3x3 max
-    pooling of stride 2. The head is [1x1 convolution, batch norm, activation] -> mean
-    over height and width -> [dense layer, activation] -> dropout -> dense logits; a
-    width of 0 leaves out what is in brackets.
+    pooling of stride 2; the last convolution has batch norm and activation, too, and a
+    width of 0 leaves it out.
     """
 
     name: str
@@ -91,7 +236,6 @@ class NetSpec:
     stem_channels: int
     act: Activation  # of stem and head
     blocks: tuple[BlockSpec | BottleneckSpec, ...]
-    dropout_rate: float
     bn_momentum: float  # the weight of the old value in the running averages
     bn_epsilon: float
     initialization: Initialization
@@ -100,23 +244,125 @@ class NetSpec:
     stem_stride: int = 2
     stem_max_pool: bool = False
     head_conv_channels: int = 0
-    head_dense_channels: int = 0
-    head_dense_bias: bool = True
+    kind: Literal["backbone"] = "backbone"  # of network, in files
+
+    @property
+    def stem_output_stride(self) -> int:
+        """Input pixels per pixel of the first block's input, along one side."""
+        return self.stem_stride * (2 if self.stem_max_pool else 1)
 
     @property
     def output_stride(self) -> int:
         """Input pixels per pixel of the last feature map, along one side."""
-        strides = math.prod(block.stride for block in self.blocks)
-        return self.stem_stride * (2 if self.stem_max_pool else 1) * strides
+        return self.stem_output_stride * math.prod(b.stride for b in self.blocks)
+
+    @property
+    def feature_channels(self) -> int:
+        """Channels of the last feature map."""
+        return self.head_conv_channels or self.blocks[-1].out_channels
+
+    def layers(self, num_classes: int = 0) -> list[Layer]:
+        """Every layer that has parameters, in the order of execution.
+
+        Args:
+          num_classes: not used: a backbone knows no classes.
+        """
+        del num_classes
+        size = divided(self.resolution, self.stem_stride)
+        kernel_size, stride = self.stem_kernel_size, self.stem_stride
+        result = [conv("stem", size, 3, self.stem_channels, kernel_size, stride)]
+        if self.stem_max_pool:
+            size = divided(size, 2)
+        for i, block in enumerate(self.blocks):
+            result += block.layers(f"block{i}", size)
+            size = divided(size, block.stride)
+        if self.head_conv_channels:
+            inputs = self.blocks[-1].out_channels
+            result.append(conv("head_conv", size, inputs, self.head_conv_channels))
+        return result
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassifierSpec:
+    """A backbone, and a head that tells one or more classes of an image.
+
+    The head is the mean over height and width -> [dense layer, activation] -> dropout
+    -> dense logits; a width of 0 leaves out what is in brackets.
+    """
+
+    backbone: BackboneSpec
+    dropout_rate: float
+    head_dense_channels: int = 0
+    head_dense_bias: bool = True
+    kind: Literal["classifier"] = "classifier"  # of network, in files
+
+    @property
+    def name(self) -> str:
+        """Of the backbone."""
+        return self.backbone.name
+
+    @property
+    def resolution(self) -> int:
+        """Height and width of the input in pixels."""
+        return self.backbone.resolution
 
     @property
     def feature_channels(self) -> int:
         """Width of the vector from which the logits are computed."""
-        return (
-            self.head_dense_channels
-            or self.head_conv_channels
-            or self.blocks[-1].out_channels
-        )
+        return self.head_dense_channels or self.backbone.feature_channels
+
+    def layers(self, num_classes: int = 1000) -> list[Layer]:
+        """Every layer that has parameters, in the order of execution.
+
+        Args:
+          num_classes: width of the logits.
+        """
+        result = self.backbone.layers()
+        inputs, width = self.backbone.feature_channels, self.head_dense_channels
+        if width:
+            result.append(dense("head_dense", inputs, width, self.head_dense_bias))
+        return [*result, dense("logits", self.feature_channels, num_classes)]
+
+
+class NetworkSpec(Protocol):
+    """What every kind of network says of itself."""
+
+    @property
+    def name(self) -> str:
+        """Of the architecture."""
+        ...
+
+    @property
+    def resolution(self) -> int:
+        """Height and width of the input in pixels."""
+        ...
+
+    def layers(self, num_classes: int = ...) -> list[Layer]:
+        """Every layer that has parameters, in the order of execution."""
+        ...
+
+
+Spec = TypeVar("Spec", BackboneSpec, ClassifierSpec)
+
+
+def backbone_of(spec: BackboneSpec | ClassifierSpec) -> BackboneSpec:
+    """The backbone of a network, or the backbone itself."""
+    return spec if isinstance(spec, BackboneSpec) else spec.backbone
+
+
+def with_backbone(spec: Spec, **changes: Any) -> Spec:
+    """The network with other values in fields of its backbone.
+
+    >>> from mobilenets import get_spec
+    >>> spec = get_spec("mobilenet_v2")
+    >>> shorter = with_backbone(spec, blocks=spec.backbone.blocks[:7])
+    >>> shorter.backbone.output_stride
+    16
+    """
+    if isinstance(spec, BackboneSpec):
+        return dataclasses.replace(spec, **changes)
+    backbone = dataclasses.replace(spec.backbone, **changes)
+    return dataclasses.replace(spec, backbone=backbone)
 
 
 def inverted_residual(
@@ -142,7 +388,7 @@ def inverted_residual(
     )
 
 
-def with_squeeze_excite(spec: NetSpec, name: str, reduction: int) -> NetSpec:
+def with_squeeze_excite(spec: Spec, name: str, reduction: int) -> Spec:
     """The network with squeeze-and-excitation on the output of every block.
 
     Args:
@@ -157,9 +403,9 @@ def with_squeeze_excite(spec: NetSpec, name: str, reduction: int) -> NetSpec:
 
     blocks = tuple(
         dataclasses.replace(block, se=squeeze(block.out_channels))
-        for block in spec.blocks
+        for block in backbone_of(spec).blocks
     )
-    return dataclasses.replace(spec, name=name, blocks=blocks)
+    return with_backbone(spec, name=name, blocks=blocks)
 
 
 def make_divisible(channels: float, divisor: int = 8) -> int:
@@ -195,7 +441,7 @@ def strides_of_stage(stride: int, repeats: int, depth_multiplier: float) -> list
     return [stride] + [1] * (math.ceil(repeats * depth_multiplier) - 1)
 
 
-def with_output_stride(spec: NetSpec, output_stride: int) -> NetSpec:
+def with_output_stride(spec: Spec, output_stride: int) -> Spec:
     """The same network and weights with finer last maps, by dilated convolutions.
 
     Strides beyond the wanted output stride become 1, and what follows is dilated by as
@@ -203,34 +449,33 @@ def with_output_stride(spec: NetSpec, output_stride: int) -> NetSpec:
     DeepLab, arXiv:1606.00915, Sec. 3.1. The MAdds grow, the parameters stay.
 
     Args:
-      spec: the network.
+      spec: the network, or a backbone.
       output_stride: input pixels per pixel of the last map: 8 or 16 for segmentation.
 
     Raises:
       UserError: no layer of the network ends at that stride.
 
     >>> from mobilenets import get_spec
-    >>> spec = with_output_stride(get_spec("mobilenet_v2"), 16)
-    >>> spec.output_stride, spec.blocks[13].dilation, spec.blocks[14].dilation
-    (16, 1, 2)
+    >>> backbone = with_output_stride(get_spec("mobilenet_v2"), 16).backbone
+    >>> backbone.output_stride, [block.dilation for block in backbone.blocks[12:]]
+    (16, [1, 1, 2, 2, 2])
     """
-    strides = [block.stride for block in spec.blocks]
-    stem_stride = spec.output_stride // math.prod(strides)
-    after = list(itertools.accumulate(strides, operator.mul, initial=stem_stride))
+    backbone = backbone_of(spec)
+    strides = [block.stride for block in backbone.blocks]
+    first = backbone.stem_output_stride
+    after = list(itertools.accumulate(strides, operator.mul, initial=first))
     if output_stride not in after:
         raise UserError(
             f"{spec.name} has no output stride {output_stride}: it must be one of "
             f"{', '.join(map(str, sorted(set(after))))}."
         )
     blocks, dilation = [], 1
-    for block, stride in zip(spec.blocks, after[1:], strict=True):
+    for block, stride in zip(backbone.blocks, after[1:], strict=True):
         if stride <= output_stride:
             blocks.append(block)
             continue
-        # The spatial filter of most blocks has the stride itself and sees what it saw;
-        # that of a ResNet's v1 comes behind the stride.
-        comes_behind = isinstance(block, BottleneckSpec) and block.stride_in == "1x1"
-        wider = block.dilation * dilation * (block.stride if comes_behind else 1)
+        own = block.stride if block.filters_behind_stride else 1
+        wider = block.dilation * dilation * own
         blocks.append(dataclasses.replace(block, stride=1, dilation=wider))
         dilation *= block.stride
-    return dataclasses.replace(spec, blocks=tuple(blocks))
+    return with_backbone(spec, blocks=tuple(blocks))

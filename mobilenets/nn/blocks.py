@@ -1,4 +1,4 @@
-"""The building blocks of a `ConvNet`, as Linen modules."""
+"""The building blocks of a `Backbone`, as Linen modules."""
 
 import functools
 from collections.abc import Callable
@@ -15,7 +15,6 @@ from mobilenets.networks.spec import (
     BlockSpec,
     BottleneckSpec,
     Gate,
-    Initialization,
     Padding,
     SqueezeExciteSpec,
 )
@@ -33,7 +32,7 @@ from mobilenets.nn.depthwise import (
     pad_pixels,
     seen_by_tap,
 )
-from mobilenets.nn.initialization import initial_scale, kernel_init
+from mobilenets.nn.initialization import ONES, ZEROS, KernelInit
 from mobilenets.nn.lowering import Lowering, choose
 
 Map = jax.Array | Deferred
@@ -152,6 +151,9 @@ class BatchNorm(nn.Module):
     epsilon: float
     scale_init: nn.initializers.Initializer
     lowering: Lowering
+    bias_init: nn.initializers.Initializer = ZEROS
+    mean_init: nn.initializers.Initializer = ZEROS
+    var_init: nn.initializers.Initializer = ONES
 
     @nn.compact
     def __call__(self, z: jax.Array, train: bool, late_zero: jax.Array) -> Map:
@@ -164,10 +166,10 @@ class BatchNorm(nn.Module):
         act = ACTIVATIONS[self.act] if self.act else identity
         channels = z.shape[-1:]
         scale = self.param("scale", self.scale_init, channels, jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros, channels, jnp.float32)
+        bias = self.param("bias", self.bias_init, channels, jnp.float32)
         running = [
-            self.variable("batch_stats", name, start, channels, jnp.float32)
-            for name, start in (("mean", jnp.zeros), ("var", jnp.ones))
+            self.variable("batch_stats", name, init, None, channels, jnp.float32)
+            for name, init in (("mean", self.mean_init), ("var", self.var_init))
         ]
         if not train:
             mean, variance = (variable.value for variable in running)
@@ -203,7 +205,8 @@ class ConvBN(nn.Module):
     padding: Padding = "same"
     bn_momentum: float = 0.99
     bn_epsilon: float = 1e-3
-    initialization: Initialization = "slim"
+    kernel_init: nn.initializers.Initializer = KernelInit("slim")
+    scale_init: nn.initializers.Initializer = ONES  # of the batch norm
     dtype: DTypeLike = jnp.float32
     lowering: Lowering = "auto"
 
@@ -217,18 +220,18 @@ class ConvBN(nn.Module):
             self.dilation,
             self.depthwise,
             self.padding,
-            kernel_init(self.initialization),
+            self.kernel_init,
             self.dtype,
             self.lowering,
             name="conv",
         )(x)
-        scale_init = nn.initializers.constant(initial_scale(self.name))
         if self.lowering == "native":
             x = nn.BatchNorm(
                 not train,
                 momentum=self.bn_momentum,
                 epsilon=self.bn_epsilon,
-                scale_init=scale_init,
+                scale_init=self.scale_init,
+                bias_init=ZEROS,
                 dtype=self.dtype,
                 name="bn",
             )(z)
@@ -237,7 +240,7 @@ class ConvBN(nn.Module):
             self.act,
             self.bn_momentum,
             self.bn_epsilon,
-            scale_init,
+            self.scale_init,
             self.lowering,
             name="bn",
         )(z, train, late_zero)
@@ -247,7 +250,7 @@ class SqueezeExcite(nn.Module):
     """Scales each channel by what the means of all channels say of it."""
 
     spec: SqueezeExciteSpec
-    initialization: Initialization
+    kernel_init: nn.initializers.Initializer
     dtype: DTypeLike
 
     def __call__(self, x: Map) -> Map:
@@ -264,7 +267,10 @@ class SqueezeExcite(nn.Module):
     def gates(self, means: jax.Array) -> jax.Array:
         """What each channel is scaled by, from the means of all: [N, C] -> [N, C]."""
         dense = functools.partial(
-            nn.Dense, kernel_init=kernel_init(self.initialization), dtype=self.dtype
+            nn.Dense,
+            kernel_init=self.kernel_init,
+            bias_init=ZEROS,
+            dtype=self.dtype,
         )
         squeezed = dense(self.spec.channels, name="reduce")(means)
         squeezed = ACTIVATIONS[self.spec.act](squeezed)
@@ -329,13 +335,14 @@ class Bottleneck(nn.Module):
         """As `Block`; there is no expanded map."""
         spec = self.spec
         x = shortcut = value(x)
-        strides = (spec.stride, 1) if spec.stride_in == "1x1" else (1, spec.stride)
         conv_bn, inner, act = self.conv_bn, spec.inner_channels, spec.act
+        strides = spec.strides
         x = conv_bn(inner, 1, strides[0], act=act, name="reduce")(x, train)
         x = conv_bn(inner, 3, strides[1], spec.dilation, act=act, name="spatial")(
             x, train
         )
-        x = conv_bn(spec.out_channels, name="restore")(x, train)
+        # So that the block begins as the identity: arXiv:1706.02677, Sec. 5.1.
+        x = conv_bn(spec.out_channels, scale_init=ZEROS, name="restore")(x, train)
         if spec.se:
             x = self.squeeze_excite(spec.se, name="se")(x)
         if spec.projection:
@@ -345,6 +352,8 @@ class Bottleneck(nn.Module):
         return ACTIVATIONS[act](value(x) + value(shortcut)), {}
 
 
+# The module of each kind of block. It is made from the spec, `conv_bn` and
+# `squeeze_excite`, and called with a map and `train`, as `Block`.
 BLOCKS: dict[type, Callable[..., Any]] = {BlockSpec: Block, BottleneckSpec: Bottleneck}
 
 

@@ -14,9 +14,10 @@ from typing import Any
 from mobilenets.config.schema import Preprocessing
 from mobilenets.data import imagenet
 from mobilenets.errors import UserError, unknown
-from mobilenets.inference.trained import Description, TrainedNet
+from mobilenets.inference.description import Description
+from mobilenets.inference.trained import TrainedNet
 from mobilenets.networks.architectures import replace
-from mobilenets.networks.spec import NetSpec
+from mobilenets.networks.spec import ClassifierSpec
 from mobilenets.pretrained.formats import read_state, rename_keras_variables
 from mobilenets.pretrained.libraries import keras
 from mobilenets.pretrained.state_dict import LIBRARIES, from_state_dict
@@ -117,14 +118,16 @@ def fetch(name: str) -> TrainedNet:
 
 
 def _named(
-    spec: NetSpec, variables: dict[str, Any], preprocessing: Preprocessing
+    spec: ClassifierSpec, variables: dict[str, Any], preprocessing: Preprocessing
 ) -> TrainedNet:
     """With ImageNet's classes if there are a thousand, else with numbers."""
     number = len(variables["params"]["logits"]["bias"])
     names = tuple(imagenet.class_names())
     if number != len(names):
         names = tuple(f"class {i}" for i in range(number))
-    description = Description(spec=spec, preprocessing=preprocessing, class_names=names)
+    description = Description(
+        network=spec, preprocessing=preprocessing, class_names=names
+    )
     return TrainedNet(description, variables)
 
 

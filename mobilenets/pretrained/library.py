@@ -15,7 +15,7 @@ from mobilenets.config.schema import (
 from mobilenets.errors import UserError
 from mobilenets.networks import complexity
 from mobilenets.networks.architectures import get_spec
-from mobilenets.networks.spec import NetSpec, Padding
+from mobilenets.networks.spec import ClassifierSpec, Padding
 
 Interpolation = Literal["bilinear", "bicubic"]
 
@@ -99,8 +99,8 @@ class Weights:
 class Model:
     """One model of a library."""
 
-    spec: NetSpec
-    names: Callable[[NetSpec], Names]
+    spec: ClassifierSpec
+    names: Callable[[ClassifierSpec], Names]
     preprocessing: Preprocessing
     conv_biases: bool = False  # whether a bias comes between convolution and batch norm
     channel_order: Literal["RGB", "BGR"] = "RGB"  # of the images it takes
@@ -137,7 +137,7 @@ class Place:
         return list(dict.fromkeys(layer.split("/")[0] for layer in self.layers))
 
 
-def places(spec: NetSpec) -> list[Place]:
+def places(spec: ClassifierSpec) -> list[Place]:
     """Where each block of the network stands.
 
     >>> from mobilenets import get_spec
@@ -146,7 +146,7 @@ def places(spec: NetSpec) -> list[Place]:
     """
     paths = [layer.name for layer in complexity.layers(spec)]
     result, stage, index, channels = [], -1, 0, 0
-    for number, block in enumerate(spec.blocks):
+    for number, block in enumerate(spec.backbone.blocks):
         begins = block.stride == 2 or block.out_channels != channels
         stage, index = (stage + 1, 0) if begins else (stage, index + 1)
         channels, prefix = block.out_channels, f"block{number}/"
@@ -155,7 +155,7 @@ def places(spec: NetSpec) -> list[Place]:
     return result
 
 
-def block_names(spec: NetSpec, names_at: Callable[[Place], Names]) -> Names:
+def block_names(spec: ClassifierSpec, names_at: Callable[[Place], Names]) -> Names:
     """The modules of all blocks, from a function that knows those of one.
 
     Args:
@@ -174,15 +174,22 @@ def width(multiplier: float) -> dict[str, float]:
     return {"width_multiplier": multiplier}
 
 
-# A released model: the library's name; ours in `get_spec` and arguments for it; its
-# resolution and to what the short side of an image is resized before the crop, in
-# pixels; by what interpolation; and the mean and deviation that it expects.
-Row = tuple[str, str, dict[str, Any], int, int, Interpolation, Normalization]
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A released model, as the table of its library has it."""
+
+    name: str  # the library's
+    architecture: str  # ours in `get_spec`, …
+    arguments: dict[str, Any]  # … and what else that is given
+    resolution: int  # pixels
+    short_side: int  # to which an image is resized before the crop, in pixels
+    interpolation: Interpolation
+    normalization: Normalization  # what it expects
 
 
 def models_of(
     rows: Iterable[Row],
-    names: Callable[[NetSpec], Names],
+    names: Callable[[ClassifierSpec], Names],
     batch_norm: dict[str, float],
     padding: Padding,
     **fields: Any,
@@ -197,17 +204,21 @@ def models_of(
       **fields: further fields of `Model`.
     """
     result = {}
-    for name, ours, arguments, resolution, short, interpolation, normalization in rows:
+    for row in rows:
         spec = get_spec(
-            ours, resolution=resolution, padding=padding, **batch_norm, **arguments
+            row.architecture,
+            resolution=row.resolution,
+            padding=padding,
+            **batch_norm,
+            **row.arguments,
         )
         preprocessing = Preprocessing(
-            crop_fraction=resolution / short,
-            interpolation=interpolation,
-            mean=normalization["mean"],
-            std=normalization["std"],
+            crop_fraction=row.resolution / row.short_side,
+            interpolation=row.interpolation,
+            mean=row.normalization["mean"],
+            std=row.normalization["std"],
         )
-        result[name] = Model(spec, names, preprocessing, **fields)
+        result[row.name] = Model(spec, names, preprocessing, **fields)
     return result
 
 

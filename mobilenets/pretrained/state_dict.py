@@ -1,4 +1,4 @@
-"""From the weights of a library to a spec and the variables of its `ConvNet`."""
+"""From the weights of a library to a spec and the variables of its `Classifier`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,8 +8,8 @@ import numpy as np
 
 from mobilenets.config.schema import Preprocessing
 from mobilenets.errors import unknown
-from mobilenets.networks.spec import NetSpec
-from mobilenets.nn.convnet import ConvNet
+from mobilenets.networks.spec import ClassifierSpec
+from mobilenets.nn.classifier import Classifier
 from mobilenets.pretrained.libraries import (
     efficientnet_lite_pytorch,
     keras,
@@ -30,7 +30,7 @@ LIBRARIES = {
 
 def from_state_dict(
     state: Mapping[str, Any], library: str, model: str
-) -> tuple[NetSpec, dict[str, Any], Preprocessing]:
+) -> tuple[ClassifierSpec, dict[str, Any], Preprocessing]:
     """Our network with the weights of a library's model.
 
     Args:
@@ -43,7 +43,7 @@ def from_state_dict(
 
     Returns:
       spec: of the network; `num_classes` is the size of the variables' logits.
-      variables: {"params": ..., "batch_stats": ...} for `ConvNet.apply`.
+      variables: {"params": ..., "batch_stats": ...} for `Classifier.apply`.
       preprocessing: what the weights expect of an image, at `spec.resolution`, as the
         library says: timm of the name's default weights (`resolve_data_config`),
         torchvision of its first, IMAGENET1K_V1 (for V2 see its documentation). What
@@ -77,9 +77,9 @@ class _Reader:
         self._names = model.names(model.spec)
 
     def variables(self) -> dict[str, Any]:
-        """All of them, as `ConvNet.init` would return them."""
+        """All of them, as `Classifier.init` would return them."""
         num_classes = self._weights.size(self._key("logits", "bias"))
-        network = ConvNet(self._model.spec, num_classes)
+        network = Classifier(self._model.spec, num_classes)
         image = jax.ShapeDtypeStruct((1, 32, 32, 3), np.float32)
         shapes = jax.eval_shape(network.init, jax.random.key(0), image)
 

@@ -8,8 +8,8 @@ import itertools
 from collections.abc import Sequence
 
 from mobilenets.networks import complexity
-from mobilenets.networks.complexity import Layer
-from mobilenets.networks.spec import BlockSpec, BottleneckSpec, NetSpec
+from mobilenets.networks.layers import Layer
+from mobilenets.networks.spec import BackboneSpec, ClassifierSpec, backbone_of
 
 BYTES_OF_A_NUMBER = 4  # float32
 
@@ -18,7 +18,7 @@ BYTES_OF_A_NUMBER = 4  # float32
 class Row:
     """One line of the papers' tables, with its cost."""
 
-    name: str  # the path of its module in `ConvNet`, "block3"
+    name: str  # the path of its module in `Classifier`, "block3"
     operator: str  # "conv", "inverted residual", "dense", …
     kernel_size: int | None  # of a block: of its depthwise or 3x3 convolution
     stride: int | None
@@ -30,35 +30,38 @@ class Row:
     activation_bytes: int  # of the outputs of all its layers: one image, float32
 
 
-def rows(spec: NetSpec, num_classes: int = 1000) -> list[Row]:
+def rows(spec: BackboneSpec | ClassifierSpec, num_classes: int = 1000) -> list[Row]:
     """The network from input to logits: `complexity.layers`, block by block.
 
     Args:
       spec: the network.
-      num_classes: width of the logits; 0 leaves them out.
+      num_classes: width of the logits; of a backbone not used.
 
     A max pooling belongs to the stem: its output is the row's. As it has no parameters
     it is no layer, so that its output counts nothing in the memory.
     """
     layers = complexity.layers(spec, num_classes)
     groups = itertools.groupby(layers, lambda layer: layer.name.partition("/")[0])
-    return [_row(spec, name, list(group)) for name, group in groups]
+    return [_row(backbone_of(spec), name, list(group)) for name, group in groups]
 
 
-def _row(spec: NetSpec, name: str, layers: Sequence[Layer]) -> Row:
+def _row(spec: BackboneSpec, name: str, layers: Sequence[Layer]) -> Row:
     cost = {
         "parameters": sum(layer.params for layer in layers),
         "madds": sum(layer.madds for layer in layers),
         "activation_bytes": BYTES_OF_A_NUMBER
         * sum(layer.activations for layer in layers),
     }
-    if name.startswith("block"):
-        block = spec.blocks[int(name.removeprefix("block"))]
+    blocks = {f"block{i}": block for i, block in enumerate(spec.blocks)}
+    if block := blocks.get(name):
         # Within a block maps only shrink; squeeze-and-excitation has none.
         size = min(layer.output_size for layer in layers if layer.operator != "dense")
         return Row(
             name,
-            *_operator(block),
+            block.operator,
+            block.kernel_size,
+            block.stride,
+            block.expansion,
             se_channels=block.se.channels if block.se else None,
             output=(size, size, block.out_channels),
             **cost,
@@ -77,12 +80,3 @@ def _row(spec: NetSpec, name: str, layers: Sequence[Layer]) -> Row:
         output=(size, size, layer.channels),
         **cost,
     )
-
-
-def _operator(block: BlockSpec | BottleneckSpec) -> tuple[str, int, int, float]:
-    """Its name, kernel size, stride and expansion."""
-    if isinstance(block, BottleneckSpec):
-        expansion = block.inner_channels / block.in_channels
-        return "bottleneck", 3, block.stride, expansion
-    expansion = block.expanded_channels / block.in_channels
-    return block.op.replace("_", " "), block.kernel_size, block.stride, expansion

@@ -106,6 +106,19 @@ class Checkpoints:
                 "changed. Use the same images, or another --workdir."
             )
 
+    def check_version(self, step: int) -> None:
+        """Finds out whether a training can go on from a checkpoint.
+
+        Raises:
+          UserError: an older version has saved it, or it is damaged.
+        """
+        if _is_version_1(self.description(step)):
+            raise UserError(
+                f"The checkpoint of step {step} was saved by version 0.1: it can be "
+                "evaluated and predicted with, but not trained on. Use that version, "
+                "or begin with --config.init_from and another --workdir."
+            )
+
     def check_description(self, step: int, description: dict[str, Any]) -> None:
         """Compares what the weights belong to with that of a checkpoint.
 
@@ -114,6 +127,8 @@ class Checkpoints:
             damaged.
         """
         saved = self.description(step)
+        if _is_version_1(saved):  # in other words; the task has it from there
+            return
         changed = [k for k in saved | description if saved.get(k) != description.get(k)]
         if changed:
             raise UserError(
@@ -198,6 +213,10 @@ class Checkpoints:
     def close(self) -> None:
         """Waits, then lets go of the folder."""
         self._manager.close()
+
+
+def _is_version_1(description: dict[str, Any]) -> bool:
+    return "format_version" not in description
 
 
 def _unusable(step: int | None, error: Exception) -> UserError:

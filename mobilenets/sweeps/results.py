@@ -27,9 +27,9 @@ import sqlalchemy
 from mobilenets.config.differences import differences
 from mobilenets.config.schema import Configuration, Section
 from mobilenets.errors import UserError
-from mobilenets.inference import trained
+from mobilenets.inference.description import from_values
 from mobilenets.networks import complexity
-from mobilenets.networks.spec import NetSpec
+from mobilenets.nn.build import Network
 from mobilenets.runs import workdir
 from mobilenets.runs.metric_log import read_metrics
 from mobilenets.sweeps import definition
@@ -232,7 +232,7 @@ class Run:
 
     values: Values
     config: Configuration
-    spec: NetSpec
+    spec: Network
     num_classes: int
     parameters: int
     madds: int
@@ -314,8 +314,8 @@ def prepare(sweep: Sweep, values: Values) -> tuple[Run, Task]:
         task = make_task(config)
     except UserError as error:
         raise UserError(f"At {definition.in_words(values)}: {error}") from None
-    description = trained.Description.model_validate_json(json.dumps(task.description))
-    spec, num_classes = description.spec, len(description.class_names)
+    description = from_values(task.description)
+    spec, num_classes = description.network, len(description.class_names)
     run = Run(
         values=values,
         config=config,

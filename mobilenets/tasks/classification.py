@@ -11,7 +11,7 @@ import optax
 
 from mobilenets.config.schema import ClassificationTask, Configuration
 from mobilenets.data.sources.base import Source
-from mobilenets.inference.trained import Description
+from mobilenets.inference.description import Description
 from mobilenets.metrics.base import Batch
 from mobilenets.metrics.confusion import Confusion, class_accuracies
 from mobilenets.metrics.mistakes import Mistakes

@@ -17,11 +17,14 @@ from mobilenets.data.sources.opening import open_source
 from mobilenets.data.sources.renamed import with_names
 from mobilenets.errors import UserError
 from mobilenets.inference import trained
-from mobilenets.inference.trained import Description
+from mobilenets.inference.description import Description
 from mobilenets.metrics.base import Batch
-from mobilenets.networks.architectures import get_spec, replace
-from mobilenets.networks.spec import NetSpec
-from mobilenets.nn.convnet import ConvNet, frozen_modules, init_variables
+from mobilenets.networks.architectures import replace
+from mobilenets.networks.own_spec import of_model
+from mobilenets.networks.spec import BackboneSpec, ClassifierSpec
+from mobilenets.nn.backbone import frozen_modules
+from mobilenets.nn.classifier import Classifier
+from mobilenets.nn.initialization import init_variables
 from mobilenets.nn.normalization import normalize
 from mobilenets.tasks.base import HostBatch
 
@@ -41,6 +44,7 @@ class LabelledImages:
     """
 
     labels: Labels  # what must be known of an image
+    threshold: float | None = None  # see `Description`
 
     def __init__(
         self,
@@ -61,7 +65,7 @@ class LabelledImages:
             if name != "train"
         }
         self.eval_sizes = {name: len(source) for name, source in self._evals.items()}
-        self.model = ConvNet(
+        self.model = Classifier(
             self.spec,
             len(self.class_names),
             jnp.dtype(config.dtype),
@@ -83,9 +87,11 @@ class LabelledImages:
     def description(self) -> dict[str, Any]:
         """See `inference.description.Description`."""
         return Description(
-            spec=self.spec,
+            task=self.config.task.name,
+            network=self.spec,
             preprocessing=self.config.preprocessing,
             class_names=self.class_names,
+            threshold=self.threshold,
         ).model_dump(mode="json")
 
     def init_variables(self, rng: jax.Array) -> dict[str, Any]:
@@ -218,23 +224,32 @@ class LabelledImages:
 
 def _network(
     config: Configuration, description: Description | None
-) -> tuple[NetSpec, Preprocessing]:
+) -> tuple[ClassifierSpec, Preprocessing]:
     """The network, and what is done to the images for it.
 
     Raises:
       UserError: the config asks for one that is not to be had.
     """
     if description:
-        return description.spec, description.preprocessing
+        return _classifier(description), description.preprocessing
     if not config.init_from:
-        return get_spec(**config.model), config.preprocessing
+        return of_model(config.model), config.preprocessing
     weights = trained.describe(config.init_from)
     if config.preprocessing not in (Preprocessing(), weights.preprocessing):
         raise UserError(
             "preprocessing is given, but it is that of the weights in init_from: leave "
             "it out."
         )
-    return replace(weights.spec, **config.model), weights.preprocessing
+    spec = replace(_classifier(weights), **config.model)
+    return spec, weights.preprocessing
+
+
+def _classifier(weights: Description) -> ClassifierSpec:
+    """The network of weights; a backbone gets the simplest head."""
+    network = weights.network
+    if isinstance(network, BackboneSpec):
+        return ClassifierSpec(network, dropout_rate=0.0)
+    return network
 
 
 def _open_sources(

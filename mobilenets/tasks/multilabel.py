@@ -12,7 +12,7 @@ import numpy as np
 from mobilenets.config.schema import Configuration, MultilabelTask
 from mobilenets.data.sources.base import Source
 from mobilenets.errors import unknown
-from mobilenets.inference.trained import Description
+from mobilenets.inference.description import Description
 from mobilenets.metrics.attributes import KnownAttributes, weighted_losses
 from mobilenets.metrics.average_precision import AveragePrecision, by_attribute
 from mobilenets.metrics.base import Batch
@@ -42,7 +42,7 @@ class Multilabel(LabelledImages):
     ):
         super().__init__(config, description, sources)
         task = cast(MultilabelTask, config.task)
-        self.threshold = task.threshold
+        self.threshold: float = task.threshold
         given = task.weights
         for name in given:
             if name not in self.class_names:

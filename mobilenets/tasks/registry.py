@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from mobilenets.config.schema import Configuration
 from mobilenets.data.sources.base import Source
-from mobilenets.inference.trained import Description
+from mobilenets.inference.description import Description
 from mobilenets.tasks.base import Task
 from mobilenets.tasks.classification import Classification
 from mobilenets.tasks.multilabel import Multilabel

@@ -67,6 +67,7 @@ def train(
         checkpoints = stack.enter_context(contextlib.closing(Checkpoints(files)))
         first_step = checkpoints.latest_step or 0
         if first_step:
+            checkpoints.check_version(first_step)
             checkpoints.check_data(first_step, task.data_facts)
             checkpoints.check_description(first_step, task.description)
         if first_step >= total_steps:

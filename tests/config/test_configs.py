@@ -59,7 +59,7 @@ def test_a_smoke_run_is_small_and_needs_no_prepared_data(name):
     assert spec.resolution == 32
     assert config.dataset.name == "fashion_mnist_subset"
     full = get_spec(**checked(name).model)
-    assert len(spec.blocks) <= len(full.blocks)
+    assert len(spec.backbone.blocks) <= len(full.backbone.blocks)
 
 
 # The papers' and authors' recipes; see the header of each config for what is whose.
@@ -128,10 +128,10 @@ def test_the_config_of_an_efficientnet_is_that_of_the_generator(variant):
 def test_phi_gives_the_network_of_equation_3():
     spec = get_spec(**checked("efficientnet", "phi=2.5").model)
     scaled = scaling.scaled_net("efficientnet", 2.5).spec
-    assert spec.blocks != get_spec("efficientnet_b0").blocks
+    assert spec.backbone.blocks != get_spec("efficientnet_b0").backbone.blocks
     assert (spec.resolution, spec.dropout_rate) == (318, scaled.dropout_rate)
-    channels = [(b.in_channels, b.out_channels) for b in spec.blocks]
-    assert channels == [(b.in_channels, b.out_channels) for b in scaled.blocks]
+    channels = [(b.in_channels, b.out_channels) for b in spec.backbone.blocks]
+    assert channels == [(b.in_channels, b.out_channels) for b in scaled.backbone.blocks]
 
 
 def test_the_learning_rate_of_an_efficientnet_follows_the_batch():

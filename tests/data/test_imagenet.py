@@ -11,6 +11,7 @@ from PIL import Image
 
 from configs import mobilenet_v2
 from mobilenets import UserError
+from mobilenets.config import check
 from mobilenets.data.decoding import decode
 from mobilenets.data.prepare import prepare
 from mobilenets.data.sources.opening import open_source

@@ -10,19 +10,22 @@ import pytest
 from mobilenets import UserError, get_spec
 from mobilenets.config.schema import Preprocessing
 from mobilenets.inference import trained
-from mobilenets.inference.trained import Description, TrainedNet
-from mobilenets.nn.convnet import ConvNet, init_variables
+from mobilenets.inference.description import Description
+from mobilenets.inference.trained import TrainedNet
+from mobilenets.networks.spec import with_backbone
+from mobilenets.nn.classifier import Classifier
+from mobilenets.nn.initialization import init_variables
 
 
 def small_net(name="mobilenet_v3_small", classes=("cat", "dog"), seed=0):
     """A network of a few blocks with weights that are not what training begins with."""
     spec = get_spec(name)
-    spec = dataclasses.replace(
-        spec, resolution=32, blocks=spec.blocks[:2], head_conv_channels=24
+    spec = with_backbone(
+        spec, resolution=32, blocks=spec.backbone.blocks[:2], head_conv_channels=24
     )
     if spec.head_dense_channels:
         spec = dataclasses.replace(spec, head_dense_channels=40)
-    variables = init_variables(ConvNet(spec, len(classes)), jax.random.key(seed))
+    variables = init_variables(Classifier(spec, len(classes)), jax.random.key(seed))
     rng = np.random.default_rng(seed)
     variables = jax.tree.map(
         lambda leaf: np.asarray(leaf + 0.1 * rng.random(leaf.shape), np.float32),
@@ -30,7 +33,7 @@ def small_net(name="mobilenet_v3_small", classes=("cat", "dog"), seed=0):
     )
     preprocessing = Preprocessing(crop_fraction=0.9, mean=(1.0, 2.0, 3.0))
     return TrainedNet(
-        Description(spec=spec, preprocessing=preprocessing, class_names=classes),
+        Description(network=spec, preprocessing=preprocessing, class_names=classes),
         variables,
     )
 

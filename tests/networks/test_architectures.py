@@ -8,8 +8,8 @@ from mobilenets.errors import UserError
 from mobilenets.networks import complexity
 from mobilenets.networks.architectures import ARCHITECTURES, get_spec, replace
 from mobilenets.networks.architectures.mobilenet_v3 import halve_last_stage
-from mobilenets.networks.spec import with_output_stride
-from tests.networks.published import ROWS
+from mobilenets.networks.published import ROWS
+from mobilenets.networks.spec import with_backbone, with_output_stride
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
@@ -46,24 +46,24 @@ def test_the_listed_accuracy_is_that_of_its_source(name):
 def test_the_blocks_fit_together(name):
     spec = get_spec(name)
     assert spec.name == name
-    channels = spec.stem_channels
-    for block in spec.blocks:
+    channels = spec.backbone.stem_channels
+    for block in spec.backbone.blocks:
         assert block.in_channels == channels
         channels = block.out_channels
 
 
 def expansions(spec):
-    return [block.expanded_channels for block in spec.blocks]
+    return [block.expanded_channels for block in spec.backbone.blocks]
 
 
 def squeezed(spec):
-    return [block.se.channels if block.se else 0 for block in spec.blocks]
+    return [block.se.channels if block.se else 0 for block in spec.backbone.blocks]
 
 
 def test_mobilenet_v3_scales_the_expansion_as_a_ratio_of_its_input():
     # By hand: 0.75 * 80 = 60, so 64 channels; 64 * 184 / 80 = 147.2, so 144.
     spec = get_spec("mobilenet_v3_large", width_multiplier=0.75)
-    assert [b.out_channels for b in spec.blocks[6:10]] == [64, 64, 64, 64]
+    assert [b.out_channels for b in spec.backbone.blocks[6:10]] == [64, 64, 64, 64]
     assert expansions(spec)[6:10] == [192, 160, 144, 144]
 
 
@@ -92,14 +92,18 @@ def test_each_family_squeezes_by_its_own_rule():
     ],
 )
 def test_each_family_has_its_own_activation_and_gate(name, act, gate):
-    squeezes = [b.se for b in get_spec(name).blocks if b.se]
+    squeezes = [b.se for b in get_spec(name).backbone.blocks if b.se]
     assert {se.act for se in squeezes} == act
     assert {se.gate for se in squeezes} == {gate}
 
 
 def test_the_residuals_are_those_of_the_papers_code():
     def residuals(name):
-        return [i for i, block in enumerate(get_spec(name).blocks) if block.residual]
+        return [
+            i
+            for i, block in enumerate(get_spec(name).backbone.blocks)
+            if block.residual
+        ]
 
     assert residuals("mobilenet_v3_large")[:2] == [0, 2]  # the first block has one
     assert residuals("moga_a")[:2] == [2, 4]  # the first, of the same shape, has none
@@ -108,12 +112,14 @@ def test_the_residuals_are_those_of_the_papers_code():
 
 
 def test_stochastic_depth_grows_linearly_over_the_blocks_of_an_efficientnet():
-    rates = [block.drop_path_rate for block in get_spec("efficientnet_b0").blocks]
+    rates = [
+        block.drop_path_rate for block in get_spec("efficientnet_b0").backbone.blocks
+    ]
     assert rates == pytest.approx([0.2 * i / 16 for i in range(16)])
-    deeper = get_spec("efficientnet_b3", drop_path_rate=0.3).blocks
+    deeper = get_spec("efficientnet_b3", drop_path_rate=0.3).backbone.blocks
     assert deeper[-1].drop_path_rate == pytest.approx(0.3 * 25 / 26)
     for name in ("mobilenet_v3_large", "mnasnet_a1", "moga_a"):
-        assert not any(block.drop_path_rate for block in get_spec(name).blocks)
+        assert not any(block.drop_path_rate for block in get_spec(name).backbone.blocks)
 
 
 def test_dropout_grows_with_the_variant():
@@ -149,15 +155,21 @@ CONSTANTS = [
 def test_the_constants_are_those_of_the_family(row):
     spec = get_spec(row[0])
     found = (
-        *(spec.name, spec.act, spec.dropout_rate, spec.bn_momentum, spec.bn_epsilon),
-        *(spec.padding, spec.initialization),
+        *(
+            spec.name,
+            spec.backbone.act,
+            spec.dropout_rate,
+            spec.backbone.bn_momentum,
+            spec.backbone.bn_epsilon,
+        ),
+        *(spec.backbone.padding, spec.backbone.initialization),
     )
     assert found == row
 
 
 def test_the_activations_of_moga_and_mobilenet_v3_change_where_the_papers_say():
     def activations(name):
-        return [block.act for block in get_spec(name).blocks]
+        return [block.act for block in get_spec(name).backbone.blocks]
 
     # MoGA: the first block and L1 to L5 have ReLU, L6 to L14 h-swish.
     for name in ("moga_a", "moga_b", "moga_c"):
@@ -171,7 +183,7 @@ def test_the_activations_of_moga_and_mobilenet_v3_change_where_the_papers_say():
 def test_a_stem_of_stride_1_doubles_every_map():
     halved = get_spec("mobilenet_v1", resolution=64)
     spec = get_spec("mobilenet_v1", resolution=32, stem_stride=1)
-    assert spec.output_stride == 16
+    assert spec.backbone.output_stride == 16
     assert [layer.output_size for layer in complexity.layers(spec)] == [
         layer.output_size for layer in complexity.layers(halved)
     ]
@@ -180,15 +192,18 @@ def test_a_stem_of_stride_1_doubles_every_map():
 def test_the_halved_last_stage_of_mobilenet_v3_is_that_of_the_detection_model():
     # slim's V3_LARGE_DETECTION: 80, 80, 80, 480; V3_SMALL_DETECTION: 48, 48, 48, 288.
     large = halve_last_stage(get_spec("mobilenet_v3_large"))
-    assert [b.out_channels for b in large.blocks[12:]] == [80, 80, 80]
+    assert [b.out_channels for b in large.backbone.blocks[12:]] == [80, 80, 80]
     assert expansions(large)[12:] == [672, 480, 480]
     assert squeezed(large)[12:] == [168, 120, 120]
-    assert large.head_conv_channels == 480
+    assert large.backbone.head_conv_channels == 480
     small = halve_last_stage(get_spec("mobilenet_v3_small"))
-    assert [b.out_channels for b in small.blocks[8:]] == [48, 48, 48]
+    assert [b.out_channels for b in small.backbone.blocks[8:]] == [48, 48, 48]
     assert expansions(small)[8:] == [288, 288, 288]
-    assert small.head_conv_channels == 288
-    assert large.blocks[:12] == get_spec("mobilenet_v3_large").blocks[:12]
+    assert small.backbone.head_conv_channels == 288
+    assert (
+        large.backbone.blocks[:12]
+        == get_spec("mobilenet_v3_large").backbone.blocks[:12]
+    )
     # For segmentation, in whichever order.
     spec = get_spec("mobilenet_v3_large")
     assert halve_last_stage(with_output_stride(spec, 16)) == with_output_stride(
@@ -205,10 +220,10 @@ def test_the_halved_last_stage_of_mobilenet_v3_is_that_of_the_detection_model():
 def test_a_finer_output_stride_keeps_the_parameters(name, output_stride):
     spec = get_spec(name)
     finer = with_output_stride(spec, output_stride)
-    assert finer.output_stride == output_stride
+    assert finer.backbone.output_stride == output_stride
     assert complexity.params(finer) == complexity.params(spec)
     assert (complexity.madds(finer) > complexity.madds(spec)) == (output_stride < 32)
-    assert max(block.dilation for block in finer.blocks) == 32 // output_stride
+    assert max(block.dilation for block in finer.backbone.blocks) == 32 // output_stride
 
 
 def test_output_strides_compose():
@@ -229,7 +244,9 @@ def test_an_output_stride_that_is_not_there_is_one_clear_sentence(output_stride)
 def test_a_spec_takes_the_same_replacements_as_a_name():
     spec = get_spec("mobilenet_v2", width_multiplier=0.5)
     changed = replace(spec, dropout_rate=0.4, stem_stride=1)
-    assert changed == dataclasses.replace(spec, dropout_rate=0.4, stem_stride=1)
+    assert changed == dataclasses.replace(
+        with_backbone(spec, stem_stride=1), dropout_rate=0.4
+    )
     with pytest.raises(UserError, match="Unknown option of mobilenet_v2 'width_mult"):
         replace(spec, width_multiplier=0.5)
 

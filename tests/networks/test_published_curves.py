@@ -3,8 +3,8 @@
 import pytest
 
 from mobilenets.networks import complexity
+from mobilenets.networks.published import ROWS
 from mobilenets.networks.published_curves import CURVES
-from tests.networks.published import ROWS
 
 NETWORKS = [network for curve in CURVES for network in curve.networks]
 

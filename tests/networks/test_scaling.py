@@ -10,6 +10,7 @@ from mobilenets.errors import UserError
 from mobilenets.networks import complexity, scaling
 from mobilenets.networks.architectures.efficientnet import RELEASED
 from mobilenets.networks.scaling import METHODS, Coefficients, Multipliers
+from mobilenets.networks.spec import with_backbone
 
 # What the paper scaled (1905.11946: Tables 3 and 7, the coefficients of Figs. 3 and 4),
 # with exact costs by a counter that is not ours, which agrees with timm and Keras
@@ -90,8 +91,8 @@ def test_twice_the_width_of_mobilenet_v2_with_the_last_convolution_kept():
     The paper's "1.1B" fits both. For w > 1 MobileNetV2 itself widens them.
     """
     spec = scaling.scaled_spec("mobilenet_v2", Multipliers(1, 2, 1))
-    assert spec.head_conv_channels == 2560
-    kept = dataclasses.replace(spec, head_conv_channels=1280)
+    assert spec.backbone.head_conv_channels == 2560
+    kept = with_backbone(spec, head_conv_channels=1280)
     assert complexity.params(kept) == 9_156_328
     assert round(complexity.madds(kept) / 1e6, 1) == 1096.0
 
@@ -125,7 +126,7 @@ def test_phi_0_is_the_baseline_and_phi_5_about_32_times_its_madds(family, method
     coefficients = METHODS[method]
     baseline, net = (scaling.scaled_net(family, p, coefficients) for p in (0, 5))
     name = "efficientnet_b0" if family == "efficientnet" else family
-    assert dataclasses.replace(baseline.spec, name=name) == get_spec(name)
+    assert with_backbone(baseline.spec, name=name) == get_spec(name)
     assert 0.8 < net.madds / baseline.madds / coefficients.growth**5 < 1.3
 
 
@@ -134,7 +135,7 @@ def test_released_multipliers_give_the_released_network(variant):
     spec = scaling.scaled_spec("efficientnet", scaling.released(variant))
     released = get_spec(f"efficientnet_{variant}")
     assert released == dataclasses.replace(
-        spec, name=released.name, dropout_rate=released.dropout_rate
+        with_backbone(spec, name=released.name), dropout_rate=released.dropout_rate
     )
     assert scaling.nearest_released(complexity.madds(spec) + 1) == variant
 
@@ -234,7 +235,7 @@ def test_a_small_budget_scales_the_baseline_down():
     smallest = scaling.largest(
         "mobilenet_v1", METHODS["resolution"], max_madds=13_000_000
     )
-    assert smallest.spec.resolution == smallest.spec.output_stride == 32
+    assert smallest.spec.resolution == smallest.spec.backbone.output_stride == 32
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -8,17 +8,21 @@ import numpy as np
 import pytest
 from jax import lax
 
-from mobilenets import create_model, get_spec
-from mobilenets.networks.spec import NetSpec, SqueezeExciteSpec
+from mobilenets import create_backbone, create_model, get_spec
+from mobilenets.networks.spec import (
+    BackboneSpec,
+    SqueezeExciteSpec,
+    with_backbone,
+)
 from mobilenets.nn.blocks import max_pool
-from mobilenets.nn.convnet import init_variables
+from mobilenets.nn.initialization import init_variables
 
 MOMENTUM, EPSILON = 0.8, 1e-3
 
 
 def one_block(name, index, **changes):
-    """A network whose only block is that one of a paper's, on its own input width."""
-    spec = get_spec(name)
+    """A backbone whose only block is that one of a paper's, on its own input width."""
+    spec = get_spec(name).backbone
     block = dataclasses.replace(spec.blocks[index], **changes)
     return dataclasses.replace(
         spec,
@@ -28,7 +32,6 @@ def one_block(name, index, **changes):
         stem_kernel_size=3,
         blocks=(block,),
         head_conv_channels=0,
-        head_dense_channels=0,
         bn_momentum=MOMENTUM,
         bn_epsilon=EPSILON,
     )
@@ -68,7 +71,7 @@ ACTIVATIONS = {
 class Reference:
     """A block computed from the parameters by NumPy and XLA's own convolution."""
 
-    def __init__(self, spec: NetSpec, params, stats):
+    def __init__(self, spec: BackboneSpec, params, stats):
         self.spec, self.params, self.stats = spec, params, stats
 
     def conv_bn(self, x, layer, act=None, stride=1, dilation=1):
@@ -138,28 +141,28 @@ def random_variables(model, seed=0):
 
 
 def train_step(model, variables, images, rng=None):
-    """Endpoints and the statistics after one training step."""
+    """The outputs and the statistics after one training step."""
 
     @jax.jit
     def run(variables, images):
-        (logits, endpoints), updated = model.apply(
+        outputs, updated = model.apply(
             variables,
             images,
             train=True,
             mutable=["batch_stats"],
             rngs={"dropout": jax.random.key(0) if rng is None else rng},
         )
-        return logits, endpoints, updated["batch_stats"]
+        return outputs, updated["batch_stats"]
 
     return run(variables, images)
 
 
 @pytest.mark.parametrize("spec", KINDS.values(), ids=KINDS)
 def test_a_block_is_what_its_paper_says(spec):
-    model = create_model(spec, 0)
+    model = create_backbone(spec)
     variables = random_variables(model)
     images = np.random.default_rng(1).standard_normal((3, 32, 32, 3)).astype("f")
-    _, endpoints, updated = train_step(model, variables, images)
+    endpoints, updated = train_step(model, variables, images)
 
     batch = {}
     reference = Reference(spec, variables["params"]["block0"], batch)
@@ -182,13 +185,13 @@ def test_a_block_is_what_its_paper_says(spec):
 def test_stochastic_depth_drops_whole_examples_and_keeps_the_expectation():
     rate, examples = 0.3, 2000
     spec = one_block("efficientnet_b0", 2, drop_path_rate=rate)
-    model = create_model(spec, 0)
+    model = create_backbone(spec)
     variables = random_variables(model)
     image = np.random.default_rng(1).standard_normal((1, 4, 4, 3)).astype("f")
     images = np.repeat(image, examples, 0)
-    _, endpoints, _ = train_step(model, variables, images)
-    kept = create_model(one_block("efficientnet_b0", 2, drop_path_rate=0.0), 0)
-    _, full, _ = train_step(kept, variables, images)
+    endpoints, _ = train_step(model, variables, images)
+    kept = create_backbone(one_block("efficientnet_b0", 2, drop_path_rate=0.0))
+    full, _ = train_step(kept, variables, images)
     branch = np.asarray(full["block0"] - full["stem"])
     dropped = np.asarray(endpoints["block0"] - endpoints["stem"])
 
@@ -202,12 +205,12 @@ def test_stochastic_depth_drops_whole_examples_and_keeps_the_expectation():
 
 def test_stochastic_depth_does_nothing_in_evaluation():
     images = np.random.default_rng(1).standard_normal((2, 16, 16, 3)).astype("f")
-    model = create_model(one_block("efficientnet_b0", 2, drop_path_rate=0.9), 0)
-    other = create_model(one_block("efficientnet_b0", 2, drop_path_rate=0.0), 0)
+    model = create_backbone(one_block("efficientnet_b0", 2, drop_path_rate=0.9))
+    other = create_backbone(one_block("efficientnet_b0", 2, drop_path_rate=0.0))
     variables = random_variables(model)
     np.testing.assert_array_equal(
-        model.apply(variables, images)[1]["block0"],
-        other.apply(variables, images)[1]["block0"],
+        model.apply(variables, images)["block0"],
+        other.apply(variables, images)["block0"],
     )
 
 
@@ -217,7 +220,8 @@ def test_stochastic_depth_does_nothing_in_evaluation():
 def test_dropout_is_between_the_last_features_and_the_logits(name):
     spec = get_spec(name)
     spec = dataclasses.replace(
-        spec, blocks=spec.blocks[:1], head_conv_channels=24, dropout_rate=0.25
+        with_backbone(spec, blocks=spec.backbone.blocks[:1], head_conv_channels=24),
+        dropout_rate=0.25,
     )
     if spec.head_dense_channels:
         spec = dataclasses.replace(spec, head_dense_channels=40)
@@ -229,7 +233,7 @@ def test_dropout_is_between_the_last_features_and_the_logits(name):
         "bias": jnp.zeros(spec.feature_channels),
     }
     images = np.random.default_rng(1).standard_normal((64, 16, 16, 3)).astype("f")
-    logits, endpoints, _ = train_step(model, variables, images)
+    (logits, endpoints), _ = train_step(model, variables, images)
     features = np.asarray(endpoints["pre_logits"])
     ratios = np.asarray(logits)[features != 0] / features[features != 0]
     is_kept = ratios > 0
@@ -252,9 +256,10 @@ def test_the_head_of_mobilenet_v3_has_a_bias_and_no_batch_norm_and_moga_no_bias(
 def test_the_dense_head_is_activated():
     spec = get_spec("mobilenet_v3_small")
     spec = dataclasses.replace(
-        spec, blocks=spec.blocks[:1], head_conv_channels=24, head_dense_channels=40
+        with_backbone(spec, blocks=spec.backbone.blocks[:1], head_conv_channels=24),
+        head_dense_channels=40,
     )
-    model = create_model(spec, 0)
+    model = create_model(spec, 10)
     variables = random_variables(model)
     images = np.random.default_rng(1).standard_normal((2, 16, 16, 3)).astype("f")
     endpoints = model.apply(variables, images)[1]
@@ -283,7 +288,7 @@ def test_squeeze_and_excitation_widths_are_those_of_the_spec():
     spec = one_block(
         "mobilenet_v1", 1, se=SqueezeExciteSpec(5, act="relu", gate="sigmoid")
     )
-    model = create_model(spec, 0)
+    model = create_backbone(spec)
     images = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
     params = jax.eval_shape(model.init, jax.random.key(0), images)["params"]
     assert params["block0"]["se"]["reduce"]["kernel"].shape == (128, 5)

@@ -1,4 +1,4 @@
-"""`ConvNet` is the network that its spec describes."""
+"""`Classifier` and `Backbone` are the network that its spec describes."""
 
 import dataclasses
 
@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mobilenets import UserError, create_model, get_spec
+from mobilenets import UserError, create_backbone, create_model, get_spec
 from mobilenets.networks import complexity
-from mobilenets.networks.spec import with_output_stride
-from mobilenets.nn.convnet import ConvNet, init_variables
-from tests.networks.published import ROWS
+from mobilenets.networks.published import ROWS
+from mobilenets.networks.spec import with_backbone, with_output_stride
+from mobilenets.nn.classifier import Classifier
+from mobilenets.nn.initialization import init_variables
 
 
 def shapes_of(spec, num_classes, resolution=32):
@@ -63,7 +64,10 @@ def test_the_counted_output_sizes_are_those_of_the_maps(name, resolution):
             shape = (2, layer.output_size, layer.output_size, layer.channels)
             assert endpoints[endpoint].shape == shape, layer.name
             compared.add(endpoint)
-    assert {"stem", *(f"block{i}" for i in range(len(spec.blocks)))} <= compared
+    assert {
+        "stem",
+        *(f"block{i}" for i in range(len(spec.backbone.blocks))),
+    } <= compared
 
 
 @pytest.mark.parametrize("padding", ["same", "symmetric"])
@@ -124,11 +128,12 @@ def test_the_endpoints_of_mobilenet_v2_are_those_of_table_2():
 
 
 def test_the_endpoints_of_mobilenet_v1_are_those_of_table_1():
-    _, logits, endpoints = shapes_of(get_spec("mobilenet_v1"), 0, 224)
-    assert logits is None
+    backbone = create_backbone("mobilenet_v1")
+    images = jax.ShapeDtypeStruct((2, 224, 224, 3), jnp.float32)
+    endpoints, _ = jax.eval_shape(backbone.init_with_output, jax.random.key(0), images)
     blocks = {f"block{i}{part}" for i in range(13) for part in ("", "/expand")}
     strides = {"stride2", "stride4", "stride8", "stride16", "stride32"}
-    assert set(endpoints) == blocks | strides | {"stem", "pre_logits"}
+    assert set(endpoints) == blocks | strides | {"stem", "features"}
     expected = {
         "stem": (2, 112, 112, 32),
         "block0/expand": (2, 112, 112, 32),  # no expansion: the block's input
@@ -136,7 +141,7 @@ def test_the_endpoints_of_mobilenet_v1_are_those_of_table_1():
         "stride16": (2, 14, 14, 512),
         "block11/expand": (2, 14, 14, 512),
         "stride32": (2, 7, 7, 1024),
-        "pre_logits": (2, 1024),
+        "features": (2, 7, 7, 1024),
     }
     assert {name: endpoints[name].shape for name in expected} == expected
 
@@ -182,18 +187,19 @@ def test_a_finer_map_has_the_coarser_one_in_it(name, output_stride):
     name, *version = name.split()
     options = {"version": "v1"} if version else {}
     spec = get_spec(name, padding="symmetric", **options)
-    spec = dataclasses.replace(spec, blocks=spec.blocks[:9], head_conv_channels=0)
+    blocks = spec.backbone.blocks[:9]
+    spec = dataclasses.replace(spec.backbone, blocks=blocks, head_conv_channels=0)
     finer = with_output_stride(spec, output_stride)
     step = spec.output_stride // finer.output_stride
     assert step == 16 // output_stride
     rng = np.random.default_rng(0)
     variables = jax.tree.map(  # a ResNet's branches begin at 0 and would hide mistakes
         lambda leaf: leaf + 0.1 * np.abs(rng.standard_normal(leaf.shape)).astype("f"),
-        init_variables(create_model(spec, 0), jax.random.key(0)),
+        init_variables(create_backbone(spec), jax.random.key(0)),
     )
     images = rng.standard_normal((1, 75, 75, 3)).astype("f")
     coarse, fine = (
-        jax.jit(create_model(s, 0).apply)(variables, images)[1]["block8"]
+        jax.jit(create_backbone(s).apply)(variables, images)["block8"]
         for s in (spec, finer)
     )
     found = fine[:, ::step, ::step]
@@ -212,7 +218,7 @@ def logits_of(images, padding, **options):
     """The logits of a network cut short, which compiles in a second."""
     spec = get_spec("mobilenet_v2", width_multiplier=0.35, padding=padding)
     model = create_model(
-        dataclasses.replace(spec, blocks=spec.blocks[:4]), 5, **options
+        with_backbone(spec, blocks=spec.backbone.blocks[:4]), 5, **options
     )
     variables = init_variables(model, jax.random.key(0))
     return np.asarray(jax.jit(model.apply)(variables, images)[0])
@@ -265,9 +271,10 @@ def test_bfloat16_logits_are_close_to_those_of_float32():
     [
         (
             ("mobilenet_v2", -1),
-            "num_classes must be 0 or a positive integer, but is -1",
+            "num_classes must be a positive integer, but is -1",
         ),
-        (("mobilenet_v2", "10"), "num_classes must be 0 or a positive integer"),
+        (("mobilenet_v2", 0), "without classes is a `create_backbone`"),
+        (("mobilenet_v2", "10"), "num_classes must be a positive integer"),
         (("mobilnet_v2",), "did you mean 'mobilenet_v2'"),
         ((None,), "Unknown architecture 'None'"),
     ],
@@ -289,8 +296,8 @@ REMAT_SPECS = {
 def remat_pair(name):
     """A small network that keeps its maps, and the same with `remat`."""
     spec = get_spec(name, **REMAT_SPECS[name], resolution=32)
-    spec = dataclasses.replace(spec, blocks=spec.blocks[:3])
-    return [ConvNet(spec, 10, remat=remat) for remat in (False, True)]
+    spec = with_backbone(spec, blocks=spec.backbone.blocks[:3])
+    return [Classifier(spec, 10, remat=remat) for remat in (False, True)]
 
 
 def training_loss(model, images):
@@ -349,21 +356,21 @@ def test_remat_keeps_fewer_bytes_for_the_gradient():
 
 def first_blocks(name, blocks, **options):
     spec = get_spec(name, resolution=32, **options)
-    return dataclasses.replace(spec, blocks=spec.blocks[:blocks])
+    return with_backbone(spec, blocks=spec.backbone.blocks[:blocks])
 
 
 # fmt: off
 STEPS = {
-    "mobilenet_v1": ConvNet(get_spec("mobilenet_v1", resolution=32), 10),
-    "mobilenet_v2": ConvNet(get_spec("mobilenet_v2", resolution=32), 10),
-    "mobilenet_v3_large": ConvNet(get_spec("mobilenet_v3_large", resolution=32), 10),
-    "efficientnet_b0": ConvNet(get_spec("efficientnet_b0", resolution=32), 10),
+    "mobilenet_v1": Classifier(get_spec("mobilenet_v1", resolution=32), 10),
+    "mobilenet_v2": Classifier(get_spec("mobilenet_v2", resolution=32), 10),
+    "mobilenet_v3_large": Classifier(get_spec("mobilenet_v3_large", resolution=32), 10),
+    "efficientnet_b0": Classifier(get_spec("efficientnet_b0", resolution=32), 10),
     "squeeze-and-excitation behind a block":
-        ConvNet(first_blocks("se_mobilenet_v1", 3), 10),
-    "bottlenecks": ConvNet(first_blocks("se_resnet50", 2), 10),
+        Classifier(first_blocks("se_mobilenet_v1", 3), 10),
+    "bottlenecks": Classifier(first_blocks("se_resnet50", 2), 10),
     "a frozen part":
-        ConvNet(first_blocks("mobilenet_v2", 4), 10, frozen=("stem", "block0")),
-    "remat": ConvNet(first_blocks("mobilenet_v3_large", 5), 10, remat=True),
+        Classifier(first_blocks("mobilenet_v2", 4), 10, frozen=("stem", "block0")),
+    "remat": Classifier(first_blocks("mobilenet_v3_large", 5), 10, remat=True),
 }
 # fmt: on
 
@@ -415,7 +422,7 @@ def test_a_training_step_is_that_of_stock_flax(model):
 
 def test_parameters_are_single_precision_whatever_jax_is_set_to():
     with jax.enable_x64(True):
-        model = ConvNet(first_blocks("mobilenet_v3_small", 2), 10)
+        model = Classifier(first_blocks("mobilenet_v3_small", 2), 10)
         images = jnp.zeros((2, 32, 32, 3), jnp.float32)
         variables = model.init(jax.random.key(0), images, train=True)
         gradients = jax.grad(
@@ -435,7 +442,7 @@ def test_parameters_are_single_precision_whatever_jax_is_set_to():
     ("platform", "has_convolution"), [("cpu", False), ("cuda", True), ("tpu", True)]
 )
 def test_a_training_step_exports_in_the_form_of_its_platform(platform, has_convolution):
-    model = ConvNet(first_blocks("efficientnet_b0", 2), 10)
+    model = Classifier(first_blocks("efficientnet_b0", 2), 10)
     images = jax.ShapeDtypeStruct((4, 32, 32, 3), jnp.float32)
     variables = jax.eval_shape(model.init, jax.random.key(0), images)
 

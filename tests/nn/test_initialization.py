@@ -1,22 +1,21 @@
 """Parameters start as in the code that each family comes from."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mobilenets import create_model, get_spec
-from mobilenets.nn.convnet import init_variables
+from mobilenets import create_backbone, create_model, get_spec
+from mobilenets.networks.spec import with_backbone
+from mobilenets.nn.initialization import init_variables
 
 # Each with a network narrow enough to be drawn in a second.
 FAMILIES = {
     "slim": get_spec("mobilenet_v3_small", width_multiplier=0.75),
     "efficientnet": get_spec("efficientnet_b0"),
     "moga": get_spec("moga_a"),
-    "resnet": dataclasses.replace(
-        get_spec("se_resnet50"), blocks=get_spec("se_resnet50").blocks[:8]
+    "resnet": with_backbone(
+        get_spec("se_resnet50"), blocks=get_spec("se_resnet50").backbone.blocks[:8]
     ),
 }
 
@@ -45,7 +44,7 @@ def expected_std(family, path, shape):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_kernels_are_drawn_as_by_the_authors_code(family):
     spec = FAMILIES[family]
-    assert spec.initialization == family
+    assert spec.backbone.initialization == family
     variables = init_variables(create_model(spec, 1000), jax.random.key(1))
     drawn = []
     for path, leaf in leaves_of(variables).items():
@@ -66,7 +65,7 @@ def test_the_kernels_are_drawn_as_by_the_authors_code(family):
 
 
 def test_two_layers_of_one_shape_are_drawn_apart():
-    model = create_model("mobilenet_v1", 0, width_multiplier=0.5)
+    model = create_backbone("mobilenet_v1", width_multiplier=0.5)
     params = init_variables(model, jax.random.key(1))["params"]
     first, second = params["block6"], params["block7"]
     a, b = (np.ravel(block["project"]["conv"]["kernel"]) for block in (first, second))
@@ -106,7 +105,7 @@ def test_init_variables_gives_what_init_gives(family):
 
 def test_init_draws_from_the_same_distributions():
     for family, spec in FAMILIES.items():
-        spec = dataclasses.replace(spec, blocks=spec.blocks[:1])
+        spec = with_backbone(spec, blocks=spec.backbone.blocks[:1])
         model = create_model(spec, 1000)
         variables = model.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
         ours = leaves_of(init_variables(model, jax.random.key(0)))
@@ -119,7 +118,7 @@ def test_init_draws_from_the_same_distributions():
 
 
 def test_another_key_draws_other_kernels():
-    model = create_model("mobilenet_v1", 0, width_multiplier=0.25)
+    model = create_backbone("mobilenet_v1", width_multiplier=0.25)
     a, b = (init_variables(model, jax.random.key(seed)) for seed in (0, 1))
     kernels = [v["params"]["stem"]["conv"]["kernel"] for v in (a, b)]
     assert not np.any(kernels[0] == kernels[1])

@@ -269,7 +269,7 @@ def hub(monkeypatch, tmp_path):
 def test_a_model_of_the_hub_comes_with_its_own_preprocessing(hub):
     net = importing.fetch(HUB_MODEL)
     assert_golden(net)
-    assert net.description.spec.resolution == 256
+    assert net.description.network.resolution == 256
     preprocessing = net.description.preprocessing
     # timm resizes to 256 / 0.95 = 269.5, cut to 269.
     assert preprocessing.crop_fraction == 256 / 269

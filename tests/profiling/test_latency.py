@@ -1,11 +1,10 @@
 """What is measured and in which order; no time is tested."""
 
-import dataclasses
-
 import jax.numpy as jnp
 import pytest
 
 from mobilenets import UserError, get_spec
+from mobilenets.networks.spec import with_backbone
 from mobilenets.profiling import latency
 from mobilenets.profiling.latency import Latency, Net
 
@@ -35,7 +34,7 @@ def test_networks_have_their_turns_in_a_changing_order(monkeypatch):
 
 def test_a_call_computes_the_logits_of_its_batch():
     spec = get_spec("mobilenet_v1", width_multiplier=0.25, resolution=32)
-    spec = dataclasses.replace(spec, blocks=spec.blocks[:1])
+    spec = with_backbone(spec, blocks=spec.backbone.blocks[:1])
     logits = latency._compiled(Net(spec, 7), batch=2)()
     assert logits.shape == (2, 7) and jnp.ptp(logits) > 0
 

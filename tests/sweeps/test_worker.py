@@ -148,7 +148,7 @@ def test_an_illegal_point_of_a_search_has_failed(work):
 def test_latency_is_measured_where_it_is_looked_for(work, monkeypatch):
     def measure(nets):
         (net,) = nets.values()
-        return {"": Latency((net.spec.blocks[-1].out_channels / 1000,))}
+        return {"": Latency((net.spec.backbone.blocks[-1].out_channels / 1000,))}
 
     monkeypatch.setattr(latency, "measure", measure)
     files = work(lambda width, i: 0.5, objectives=("accuracy", "latency"))

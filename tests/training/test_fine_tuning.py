@@ -12,10 +12,10 @@ import pytest
 from configs import finetune, quickstart
 from docs import fine_tuning
 from mobilenets import UserError, get_spec
-from mobilenets.config import check
+from mobilenets.config import check, schema, values
 from mobilenets.evaluation.run import evaluate_run
 from mobilenets.inference import trained
-from mobilenets.nn.convnet import frozen_modules
+from mobilenets.nn.backbone import frozen_modules
 from mobilenets.runs.metric_log import read_metrics
 from mobilenets.tasks.registry import make_task
 from mobilenets.training.loop import train
@@ -307,4 +307,4 @@ def test_a_checkpoint_describes_its_network(weights, tmp_path):
     config = make_config(weights)
     task = make_task(config)
     description = trained.Description.model_validate_json(json.dumps(task.description))
-    assert description.spec == task.spec
+    assert description.network == task.spec

@@ -1,6 +1,5 @@
 """An interrupted run that goes on ends as one that was never interrupted."""
 
-import dataclasses
 import json
 import os
 import shutil
@@ -15,6 +14,7 @@ from configs import quickstart
 from mobilenets import UserError, create_model
 from mobilenets.config import check
 from mobilenets.errors import BrokenImage
+from mobilenets.networks.spec import with_backbone
 from mobilenets.runs import workdir
 from mobilenets.runs.checkpoint import Checkpoints, abstract_like
 from mobilenets.runs.metric_log import read_metrics
@@ -63,7 +63,7 @@ def make_small_task(config, at_batch=0, action=None):
     """The quick start's task with a network cut short, which compiles in seconds."""
     task = make_task(config)
     assert task.spec.dropout_rate > 0
-    spec = dataclasses.replace(task.spec, blocks=task.spec.blocks[:2])
+    spec = with_backbone(task.spec, blocks=task.spec.backbone.blocks[:2])
     task.model = create_model(spec, 10).clone(remat=task.model.remat)
     if action:
         batches = task.train_batches()

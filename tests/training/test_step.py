@@ -11,7 +11,9 @@ from jax.sharding import AxisType
 
 from configs import quickstart
 from mobilenets import UserError, create_model
+from mobilenets.config import check
 from mobilenets.evaluation.evaluator import make_eval_step
+from mobilenets.networks.spec import with_backbone
 from mobilenets.runtime import sharding
 from mobilenets.tasks.registry import make_task
 from mobilenets.training.optimizers import make_optimizer
@@ -32,7 +34,8 @@ def make_small_task(config, dropout_rate=0.0):
     """The quick start's task with a network cut short, which compiles in seconds."""
     task = make_task(config)
     spec = dataclasses.replace(
-        task.spec, blocks=task.spec.blocks[:2], dropout_rate=dropout_rate
+        with_backbone(task.spec, blocks=task.spec.backbone.blocks[:2]),
+        dropout_rate=dropout_rate,
     )
     task.model = create_model(spec, 10)
     return task

@@ -19,19 +19,26 @@ from mobilenets.networks.architectures.mobilenet_v2 import mobilenet_v2
 from mobilenets.networks.architectures.mobilenet_v3 import mobilenet_v3
 from mobilenets.networks.architectures.moga import moga, moga_a
 from mobilenets.networks.architectures.resnet import resnet, se_resnet
-from mobilenets.networks.spec import NetSpec, Padding
+from mobilenets.networks.spec import (
+    BackboneSpec,
+    ClassifierSpec,
+    Padding,
+    Spec,
+    backbone_of,
+    with_backbone,
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
     """A released network."""
 
-    make: Callable[..., NetSpec]  # without arguments: exactly the released one
+    make: Callable[..., ClassifierSpec]  # without arguments: exactly the released one
     top1: float  # on ImageNet, in percent, as the source reports it
     source: str  # a paper by its number on arXiv
 
 
-def _efficientnet(variant: str) -> Callable[..., NetSpec]:
+def _efficientnet(variant: str) -> Callable[..., ClassifierSpec]:
     values = dataclasses.asdict((RELEASED | RELEASED_LITE)[variant])
     return partial(efficientnet, variant, **values)
 
@@ -95,14 +102,14 @@ def _one_of(values: tuple) -> tuple[Callable[[Any], bool], str]:
 
 # The fields of a finished spec that a caller may replace, and what each may be. The
 # others follow from the paper's table.
-REPLACEABLE = {
+_OF_BACKBONE = {
     "resolution": _POSITIVE,
     "stem_stride": _one_of((1, 2)),
-    "dropout_rate": _FRACTION,
     "bn_momentum": _FRACTION,
     "bn_epsilon": (lambda v: v > 0, "above 0"),
     "padding": _one_of(typing.get_args(Padding)),
 }
+_OF_HEAD = {"dropout_rate": _FRACTION}
 # The same of the arguments of the architectures' functions.
 _ARGUMENTS = {
     "width_multiplier": _MULTIPLIER,
@@ -115,7 +122,7 @@ _ARGUMENTS = {
 }
 
 
-def get_spec(name: str, **overrides: Any) -> NetSpec:
+def get_spec(name: str, **overrides: Any) -> ClassifierSpec:
     """The network of that name; without overrides exactly the released one.
 
     Args:
@@ -134,33 +141,56 @@ def get_spec(name: str, **overrides: Any) -> NetSpec:
         raise unknown("architecture", str(name), ARCHITECTURES)
     make = ARCHITECTURES[name].make
     arguments = inspect.signature(make).parameters
-    rules = REPLACEABLE | {k: v for k, v in _ARGUMENTS.items() if k in arguments}
+    of_make = {k: v for k, v in _ARGUMENTS.items() if k in arguments}
+    rules = _OF_BACKBONE | _OF_HEAD | of_make
     _check(name, overrides, rules)
     spec = make(**{k: v for k, v in overrides.items() if k in arguments})
     return replace(spec, **{k: v for k, v in overrides.items() if k not in arguments})
 
 
-def replace(spec: NetSpec, **overrides: Any) -> NetSpec:
+def replace(spec: Spec, **overrides: Any) -> Spec:
     """The network with other values where they do not follow from its table.
 
     Args:
-      spec: the network.
-      **overrides: `resolution`, `stem_stride` (1 suits images of 32 pixels),
-        `dropout_rate`, `bn_momentum`, `bn_epsilon`, `padding`.
+      spec: the network, or a backbone.
+      **overrides: of the backbone `resolution`, `stem_stride` (1 suits images of 32
+        pixels), `bn_momentum`, `bn_epsilon`, `padding`; of a classifier `dropout_rate`,
+        too.
 
     Raises:
       UserError: a key is none of those, a value is out of its range, or the resolution
         is smaller than the output stride.
     """
-    _check(spec.name, overrides, REPLACEABLE)
-    spec = dataclasses.replace(spec, **overrides)
-    if spec.resolution < spec.output_stride:
-        raise UserError(
-            f"The resolution {spec.resolution} is too small for {spec.name}: its output"
-            f" stride is {spec.output_stride}, so it needs at least that many pixels."
-            + (" stem_stride=1 halves the stride." if spec.stem_stride == 2 else "")
-        )
+    _check(spec.name, overrides, _rules(spec))
+    of_head = {k: v for k, v in overrides.items() if k not in _OF_BACKBONE}
+    of_backbone = {k: v for k, v in overrides.items() if k in _OF_BACKBONE}
+    spec = with_backbone(dataclasses.replace(spec, **of_head), **of_backbone)
+    _check_resolution(backbone_of(spec))
     return spec
+
+
+def check(spec: BackboneSpec | ClassifierSpec) -> None:
+    """Raises the UserError of `replace` if it would not give the network its values."""
+    values = {f: getattr(backbone_of(spec), f) for f in _OF_BACKBONE}
+    values |= {f: getattr(spec, f) for f in _rules(spec) if f not in _OF_BACKBONE}
+    _check(spec.name, values, _rules(spec))
+    _check_resolution(backbone_of(spec))
+
+
+def _rules(spec: BackboneSpec | ClassifierSpec) -> dict[str, Any]:
+    return _OF_BACKBONE | (_OF_HEAD if isinstance(spec, ClassifierSpec) else {})
+
+
+def _check_resolution(backbone: BackboneSpec) -> None:
+    if backbone.resolution < backbone.output_stride:
+        halved = (
+            " stem_stride=1 halves the stride." if backbone.stem_stride == 2 else ""
+        )
+        raise UserError(
+            f"The resolution {backbone.resolution} is too small for {backbone.name}: "
+            f"its output stride is {backbone.output_stride}, so it needs at least that "
+            f"many pixels.{halved}"
+        )
 
 
 def _check(name: str, overrides: dict[str, Any], rules: dict[str, Any]) -> None:

@@ -4,7 +4,8 @@ import dataclasses
 
 from mobilenets.networks.spec import (
     Activation,
-    NetSpec,
+    BackboneSpec,
+    ClassifierSpec,
     SqueezeExciteSpec,
     inverted_residual,
     make_divisible,
@@ -65,7 +66,7 @@ def efficientnet(
     resolution: int = 224,
     dropout_rate: float = 0.2,
     drop_path_rate: float = 0.2,
-) -> NetSpec:
+) -> ClassifierSpec:
     """EfficientNet-B0 or -Lite0, scaled in width, depth and resolution.
 
     Args:
@@ -103,7 +104,7 @@ def efficientnet(
                 )
             )
             in_channels = blocks[-1].out_channels
-    return NetSpec(
+    backbone = BackboneSpec(
         name=f"efficientnet_{variant}",
         resolution=resolution,
         stem_channels=stem_channels,
@@ -113,8 +114,8 @@ def efficientnet(
             for i, block in enumerate(blocks)
         ),
         head_conv_channels=1280 if lite else make_divisible(1280 * width_multiplier),
-        dropout_rate=dropout_rate,
         bn_momentum=0.99,
         bn_epsilon=1e-3,
         initialization="efficientnet",
     )
+    return ClassifierSpec(backbone, dropout_rate=dropout_rate)

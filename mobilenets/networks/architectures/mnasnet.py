@@ -3,7 +3,8 @@
 from typing import Literal
 
 from mobilenets.networks.spec import (
-    NetSpec,
+    BackboneSpec,
+    ClassifierSpec,
     SqueezeExciteSpec,
     inverted_residual,
     make_divisible,
@@ -40,7 +41,7 @@ TABLES = {
 
 def mnasnet(
     variant: Literal["a1", "b1"], width_multiplier: float = 1.0, resolution: int = 224
-) -> NetSpec:
+) -> ClassifierSpec:
     """MnasNet-A1 or -B1, the same search with and without squeeze-and-excitation.
 
     Args:
@@ -68,15 +69,15 @@ def mnasnet(
                 )
             )
             in_channels = blocks[-1].out_channels
-    return NetSpec(
+    backbone = BackboneSpec(
         name=f"mnasnet_{variant}",
         resolution=resolution,
         stem_channels=stem_channels,
         act="relu",
         blocks=tuple(blocks),
         head_conv_channels=1280,
-        dropout_rate=0.2,
         bn_momentum=0.99,
         bn_epsilon=1e-3,
         initialization="efficientnet",
     )
+    return ClassifierSpec(backbone, dropout_rate=0.2)

@@ -3,8 +3,9 @@
 from typing import Literal
 
 from mobilenets.networks.spec import (
+    BackboneSpec,
     BlockSpec,
-    NetSpec,
+    ClassifierSpec,
     make_divisible,
     strides_of_stage,
     with_squeeze_excite,
@@ -30,7 +31,7 @@ def mobilenet_v1(
     resolution: int = 224,
     depth_multiplier: float = 1.0,
     rounding: Literal["floor", "make_divisible"] = "floor",
-) -> NetSpec:
+) -> ClassifierSpec:
     """MobileNetV1 of one width and input resolution.
 
     Args:
@@ -66,22 +67,22 @@ def mobilenet_v1(
                 )
             )
             in_channels = blocks[-1].out_channels
-    return NetSpec(
+    backbone = BackboneSpec(
         name="mobilenet_v1",
         resolution=resolution,
         stem_channels=stem_channels,
         act="relu6",
         blocks=tuple(blocks),
-        dropout_rate=0.001,
         bn_momentum=0.9997,
         bn_epsilon=1e-3,
         initialization="slim",
     )
+    return ClassifierSpec(backbone, dropout_rate=0.001)
 
 
 def se_mobilenet_v1(
     width_multiplier: float = 1.0, resolution: int = 224, reduction: int = 16
-) -> NetSpec:
+) -> ClassifierSpec:
     """MobileNetV1 with squeeze-and-excitation, Hu et al. 2018, arXiv:1709.01507.
 
     Args:

@@ -1,7 +1,8 @@
 """MobileNetV2, Sandler et al. 2018, arXiv:1801.04381."""
 
 from mobilenets.networks.spec import (
-    NetSpec,
+    BackboneSpec,
+    ClassifierSpec,
     inverted_residual,
     make_divisible,
     strides_of_stage,
@@ -27,7 +28,7 @@ def mobilenet_v2(
     width_multiplier: float = 1.0,
     resolution: int = 224,
     depth_multiplier: float = 1.0,
-) -> NetSpec:
+) -> ClassifierSpec:
     """MobileNetV2 of one width and input resolution.
 
     Args:
@@ -55,15 +56,15 @@ def mobilenet_v2(
                 )
             )
             in_channels = out_channels
-    return NetSpec(
+    backbone = BackboneSpec(
         name="mobilenet_v2",
         resolution=resolution,
         stem_channels=stem_channels,
         act="relu6",
         blocks=tuple(blocks),
         head_conv_channels=make_divisible(1280 * max(1.0, width_multiplier)),
-        dropout_rate=0.2,
         bn_momentum=0.997,
         bn_epsilon=1e-3,
         initialization="slim",
     )
+    return ClassifierSpec(backbone, dropout_rate=0.2)

@@ -6,11 +6,15 @@ from typing import Literal, cast
 from mobilenets.errors import UserError
 from mobilenets.networks.spec import (
     Activation,
+    BackboneSpec,
     BlockSpec,
-    NetSpec,
+    ClassifierSpec,
+    Spec,
     SqueezeExciteSpec,
+    backbone_of,
     inverted_residual,
     make_divisible,
+    with_backbone,
 )
 
 RE: Activation = "relu"
@@ -63,7 +67,7 @@ def mobilenet_v3(
     kind: Literal["standard", "minimalistic"],
     width_multiplier: float = 1.0,
     resolution: int = 224,
-) -> NetSpec:
+) -> ClassifierSpec:
     """MobileNetV3-Large or -Small of one width and input resolution.
 
     Args:
@@ -98,22 +102,25 @@ def mobilenet_v3(
             )
         )
         unscaled_in, in_channels = out, blocks[-1].out_channels
-    return NetSpec(
+    backbone = BackboneSpec(
         name=f"mobilenet_v3_{variant}" + ("_minimalistic" if minimalistic else ""),
         resolution=resolution,
         stem_channels=stem_channels,
         act=RE if minimalistic else HS,
         blocks=tuple(blocks),
         head_conv_channels=make_divisible(tail_channels * width_multiplier),
-        head_dense_channels=make_divisible(last_channels * max(1.0, width_multiplier)),
-        dropout_rate=0.2,
         bn_momentum=0.99,
         bn_epsilon=1e-3,
         initialization="slim",
     )
+    return ClassifierSpec(
+        backbone,
+        head_dense_channels=make_divisible(last_channels * max(1.0, width_multiplier)),
+        dropout_rate=0.2,
+    )
 
 
-def halve_last_stage(spec: NetSpec) -> NetSpec:
+def halve_last_stage(spec: Spec) -> Spec:
     """A MobileNetV3 with half the channels after its last stride, for detection.
 
     The paper's variant for SSDLite (Sec. 6.3): the outputs of all blocks from the last
@@ -128,16 +135,17 @@ def halve_last_stage(spec: NetSpec) -> NetSpec:
             f"{spec.name} has no variant with half its last stage: it must be a "
             "MobileNetV3, whose paper defines it."
         )
-    blocks = cast(tuple[BlockSpec, ...], spec.blocks)
+    backbone = backbone_of(spec)
+    blocks = cast(tuple[BlockSpec, ...], backbone.blocks)
     # Not by its stride, which `with_output_stride` may have taken.
     first = [block.out_channels for block in blocks].index(blocks[-1].out_channels)
     halved = [*blocks[:first]]
     for block in blocks[first:]:
         halved.append(_halve(block, halved[-1].out_channels))
-    return dataclasses.replace(
+    return with_backbone(
         spec,
         blocks=tuple(halved),
-        head_conv_channels=make_divisible(spec.head_conv_channels / 2),
+        head_conv_channels=make_divisible(backbone.head_conv_channels / 2),
     )
 
 

@@ -4,8 +4,9 @@ from typing import Literal
 
 from mobilenets.networks.spec import (
     Activation,
+    BackboneSpec,
     BlockSpec,
-    NetSpec,
+    ClassifierSpec,
     SqueezeExciteSpec,
     inverted_residual,
 )
@@ -73,7 +74,7 @@ CHOICES = {
 
 def moga_a(
     resolution: int = 224, layout: Literal["code", "figure"] = "code"
-) -> NetSpec:
+) -> ClassifierSpec:
     """MoGA-A.
 
     Args:
@@ -83,7 +84,9 @@ def moga_a(
     return moga("a" if layout == "code" else "a_figure", resolution)
 
 
-def moga(variant: Literal["a", "a_figure", "b", "c"], resolution: int = 224) -> NetSpec:
+def moga(
+    variant: Literal["a", "a_figure", "b", "c"], resolution: int = 224
+) -> ClassifierSpec:
     """MoGA-A, -B or -C.
 
     Args:
@@ -105,18 +108,18 @@ def moga(variant: Literal["a", "a_figure", "b", "c"], resolution: int = 224) -> 
                 in_channels, expanded, out, k, s, nl, squeeze if has_se else None
             )
         )
-    return NetSpec(
+    backbone = BackboneSpec(
         name=f"moga_{variant}",
         resolution=resolution,
         stem_channels=16,
         act=HS,
         blocks=tuple(blocks),
         head_conv_channels=960,
-        head_dense_channels=1280,
-        head_dense_bias=False,
-        dropout_rate=0.2,
         bn_momentum=0.9,
         bn_epsilon=1e-5,
         initialization="moga",
         padding="symmetric",
+    )
+    return ClassifierSpec(
+        backbone, head_dense_channels=1280, head_dense_bias=False, dropout_rate=0.2
     )

@@ -3,8 +3,9 @@
 from typing import Literal
 
 from mobilenets.networks.spec import (
+    BackboneSpec,
     BottleneckSpec,
-    NetSpec,
+    ClassifierSpec,
     make_divisible,
     strides_of_stage,
     with_squeeze_excite,
@@ -22,7 +23,7 @@ def resnet(
     resolution: int = 224,
     depth_multiplier: float = 1.0,
     version: Version = "v1.5",
-) -> NetSpec:
+) -> ClassifierSpec:
     """ResNet-50, -101 or -152.
 
     Args:
@@ -57,7 +58,7 @@ def resnet(
                 )
             )
             in_channels = 4 * inner_channels
-    return NetSpec(
+    backbone = BackboneSpec(
         name=f"resnet{layers}",
         resolution=resolution,
         stem_channels=stem_channels,
@@ -65,12 +66,12 @@ def resnet(
         stem_max_pool=True,
         act="relu",
         blocks=tuple(blocks),
-        dropout_rate=0.0,
         bn_momentum=0.9,
         bn_epsilon=1e-5,
         initialization="resnet",
         padding="symmetric",
     )
+    return ClassifierSpec(backbone, dropout_rate=0.0)
 
 
 def se_resnet(
@@ -79,7 +80,7 @@ def se_resnet(
     resolution: int = 224,
     version: Version = "v1",
     reduction: int = 16,
-) -> NetSpec:
+) -> ClassifierSpec:
     """SE-ResNet-50, -101 or -152: a `resnet` with squeeze-and-excitation in each block.
 
     Args:

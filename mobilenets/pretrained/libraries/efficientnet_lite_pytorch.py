@@ -3,12 +3,12 @@
 Its weights were converted from those of the TPU models.
 """
 
-from mobilenets.networks.spec import NetSpec
+from mobilenets.networks.spec import ClassifierSpec
 from mobilenets.pretrained.libraries.pytorch import pytorch_library
 from mobilenets.pretrained.library import Names, Place, Row, block_names, models_of
 
 
-def _names(spec: NetSpec) -> Names:
+def _names(spec: ClassifierSpec) -> Names:
     def names_at(place: Place) -> Names:
         there = f"_blocks.{place.number}"
         return {
@@ -30,12 +30,12 @@ _NORMALIZATION = {"mean": (127.0, 127.0, 127.0), "std": (128.0, 128.0, 128.0)}
 # What the columns are: see `Row`. The short side is size / 0.875.
 # fmt: off
 _ROWS: tuple[Row, ...] = (
-    ("efficientnet-lite0", "efficientnet_lite0", {}, 224, 256, "bicubic",
-     _NORMALIZATION),
-    ("efficientnet-lite1", "efficientnet_lite1", {}, 240, 274, "bicubic",
-     _NORMALIZATION),
-    ("efficientnet-lite2", "efficientnet_lite2", {}, 260, 297, "bicubic",
-     _NORMALIZATION),
+    Row("efficientnet-lite0", "efficientnet_lite0", {}, 224, 256, "bicubic",
+        _NORMALIZATION),
+    Row("efficientnet-lite1", "efficientnet_lite1", {}, 240, 274, "bicubic",
+        _NORMALIZATION),
+    Row("efficientnet-lite2", "efficientnet_lite2", {}, 260, 297, "bicubic",
+        _NORMALIZATION),
 )
 # fmt: on
 

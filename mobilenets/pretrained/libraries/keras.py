@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from mobilenets.networks import complexity
-from mobilenets.networks.spec import NetSpec
+from mobilenets.networks.spec import ClassifierSpec
 from mobilenets.pretrained.library import (
     IMAGENET,
     MINUS_ONE_TO_ONE,
@@ -43,7 +43,7 @@ from mobilenets.pretrained.library import (
 )
 
 
-def _mobilenet(spec: NetSpec) -> Names:
+def _mobilenet(spec: ClassifierSpec) -> Names:
     def names_at(place: Place) -> Names:
         n = place.number + 1
         return {
@@ -58,7 +58,7 @@ def _mobilenet(spec: NetSpec) -> Names:
     }
 
 
-def _mobilenet_v2(spec: NetSpec) -> Names:
+def _mobilenet_v2(spec: ClassifierSpec) -> Names:
     def names_at(place: Place) -> Names:
         there = f"block_{place.number}_" if place.number else "expanded_conv_"
         return {
@@ -73,7 +73,7 @@ def _mobilenet_v2(spec: NetSpec) -> Names:
     }
 
 
-def _mobilenet_v3(spec: NetSpec) -> Names:
+def _mobilenet_v3(spec: ClassifierSpec) -> Names:
     def names_at(place: Place) -> Names:
         there = "expanded_conv_" + (f"{place.number}_" if place.number else "")
         return {
@@ -94,7 +94,7 @@ def _mobilenet_v3(spec: NetSpec) -> Names:
     }
 
 
-def _efficientnet(spec: NetSpec) -> Names:
+def _efficientnet(spec: ClassifierSpec) -> Names:
     def names_at(place: Place) -> Names:
         there = f"block{place.stage + 1}{chr(ord('a') + place.index)}_"
         return {
@@ -113,7 +113,7 @@ def _efficientnet(spec: NetSpec) -> Names:
     }
 
 
-def _resnet(spec: NetSpec) -> Names:
+def _resnet(spec: ClassifierSpec) -> Names:
     def names_at(place: Place) -> Names:
         there = f"conv{place.stage + 2}_block{place.index + 1}_"
         numbers = {"shortcut": 0, "reduce": 1, "spatial": 2, "restore": 3}
@@ -138,7 +138,7 @@ def layer_names(model: Model) -> dict[str, list[str]]:
     layers = complexity.layers(model.spec)
     for i, layer in enumerate(layers):  # Keras has a shortcut before a block's last
         if layer.name.endswith("/shortcut"):
-            last = max(j for j in range(i) if layers[j].name.endswith("/restore"))
+            last = max(j for j in range(i) if layers[j].operator == "conv")
             layers.insert(last, layers.pop(i))
     result = collections.defaultdict(list)
     if model.read_normalization:
@@ -185,7 +185,7 @@ def _triple(values: np.ndarray) -> tuple[float, float, float]:
 def _mobilenet_rows(name: str, ours: str, alphas: tuple[float, ...]) -> list[Row]:
     """A MobileNet of several widths: Keras' `name(alpha=...)`, 1 being the default."""
     return [
-        (
+        Row(
             name if alpha == 1 else f"{name}(alpha={alpha})",
             ours,
             width(alpha),
@@ -215,25 +215,25 @@ _V2 = _mobilenet_rows("MobileNetV2", "mobilenet_v2", (0.35, 0.5, 0.75, 1.0, 1.3,
 _V3: tuple[Row, ...] = (
     *_mobilenet_rows("MobileNetV3Large", "mobilenet_v3_large", (0.75, 1.0)),
     *_mobilenet_rows("MobileNetV3Small", "mobilenet_v3_small", (0.75, 1.0)),
-    ("MobileNetV3Large(minimalistic=True)", "mobilenet_v3_large_minimalistic", {},
-     224, 256, "bilinear", MINUS_ONE_TO_ONE),
-    ("MobileNetV3Small(minimalistic=True)", "mobilenet_v3_small_minimalistic", {},
-     224, 256, "bilinear", MINUS_ONE_TO_ONE),
+    Row("MobileNetV3Large(minimalistic=True)", "mobilenet_v3_large_minimalistic", {},
+        224, 256, "bilinear", MINUS_ONE_TO_ONE),
+    Row("MobileNetV3Small(minimalistic=True)", "mobilenet_v3_small_minimalistic", {},
+        224, 256, "bilinear", MINUS_ONE_TO_ONE),
 )
 _EFFICIENTNET: tuple[Row, ...] = (
-    ("EfficientNetB0", "efficientnet_b0", {}, 224, 256, "bicubic", IMAGENET),
-    ("EfficientNetB1", "efficientnet_b1", {}, 240, 272, "bicubic", IMAGENET),
-    ("EfficientNetB2", "efficientnet_b2", {}, 260, 292, "bicubic", IMAGENET),
-    ("EfficientNetB3", "efficientnet_b3", {}, 300, 332, "bicubic", IMAGENET),
-    ("EfficientNetB4", "efficientnet_b4", {}, 380, 412, "bicubic", IMAGENET),
-    ("EfficientNetB5", "efficientnet_b5", {}, 456, 488, "bicubic", IMAGENET),
-    ("EfficientNetB6", "efficientnet_b6", {}, 528, 560, "bicubic", IMAGENET),
-    ("EfficientNetB7", "efficientnet_b7", {}, 600, 632, "bicubic", IMAGENET),
+    Row("EfficientNetB0", "efficientnet_b0", {}, 224, 256, "bicubic", IMAGENET),
+    Row("EfficientNetB1", "efficientnet_b1", {}, 240, 272, "bicubic", IMAGENET),
+    Row("EfficientNetB2", "efficientnet_b2", {}, 260, 292, "bicubic", IMAGENET),
+    Row("EfficientNetB3", "efficientnet_b3", {}, 300, 332, "bicubic", IMAGENET),
+    Row("EfficientNetB4", "efficientnet_b4", {}, 380, 412, "bicubic", IMAGENET),
+    Row("EfficientNetB5", "efficientnet_b5", {}, 456, 488, "bicubic", IMAGENET),
+    Row("EfficientNetB6", "efficientnet_b6", {}, 528, 560, "bicubic", IMAGENET),
+    Row("EfficientNetB7", "efficientnet_b7", {}, 600, 632, "bicubic", IMAGENET),
 )
 _RESNET: tuple[Row, ...] = (
-    ("ResNet50", "resnet50", {"version": "v1"}, 224, 256, "bilinear", _CAFFE),
-    ("ResNet101", "resnet101", {"version": "v1"}, 224, 256, "bilinear", _CAFFE),
-    ("ResNet152", "resnet152", {"version": "v1"}, 224, 256, "bilinear", _CAFFE),
+    Row("ResNet50", "resnet50", {"version": "v1"}, 224, 256, "bilinear", _CAFFE),
+    Row("ResNet101", "resnet101", {"version": "v1"}, 224, 256, "bilinear", _CAFFE),
+    Row("ResNet152", "resnet152", {"version": "v1"}, 224, 256, "bilinear", _CAFFE),
 )
 # fmt: on
 

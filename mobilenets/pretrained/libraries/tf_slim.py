@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mobilenets.networks.spec import NetSpec
+from mobilenets.networks.spec import ClassifierSpec
 from mobilenets.pretrained.library import (
     MINUS_ONE_TO_ONE,
     Library,
@@ -29,7 +29,7 @@ def _conv_bn(there: str) -> tuple[str, str]:
     return there, f"{there}/BatchNorm"
 
 
-def _mobilenet_v1(spec: NetSpec) -> Names:
+def _mobilenet_v1(spec: ClassifierSpec) -> Names:
     def names_at(place: Place) -> Names:
         there = f"MobilenetV1/Conv2d_{place.number + 1}"
         return {
@@ -44,10 +44,10 @@ def _mobilenet_v1(spec: NetSpec) -> Names:
     }
 
 
-def _later_mobilenet(scope: str) -> Callable[[NetSpec], Names]:
+def _later_mobilenet(scope: str) -> Callable[[ClassifierSpec], Names]:
     """The names of MobileNetV2 and V3, which differ in the scope alone."""
 
-    def names(spec: NetSpec) -> Names:
+    def names(spec: ClassifierSpec) -> Names:
         return {
             "stem": _conv_bn(f"{scope}/Conv"),
             "head_conv": _conv_bn(f"{scope}/Conv_1"),
@@ -83,7 +83,7 @@ def _rows(
 ) -> list[Row]:
     """The models of a grid of widths and resolutions; crops of 87.5 % as in slim."""
     return [
-        (
+        Row(
             name.format(w=w, r=r),
             ours,
             width(w),

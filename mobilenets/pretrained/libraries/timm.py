@@ -1,14 +1,14 @@
 """timm's models, as of 1.0.31: their specs, module names and preprocessing.
 
 A name may have several sets of weights; the preprocessing is that of its default one,
-or of its configuration where it has none. Not here, because a `NetSpec` cannot say it:
-"mobilenetv3_small_050", whose stem is not narrowed, and "legacy_seresnet*", whose
-convolutions and max pooling pad differently.
+or of its configuration where it has none. Not here, because a `ClassifierSpec` cannot
+say it: "mobilenetv3_small_050", whose stem is not narrowed, and "legacy_seresnet*",
+whose convolutions and max pooling pad differently.
 """
 
 import dataclasses
 
-from mobilenets.networks.spec import NetSpec
+from mobilenets.networks.spec import ClassifierSpec
 from mobilenets.pretrained.libraries.pytorch import BATCH_NORM, pytorch_library, resnet
 from mobilenets.pretrained.library import (
     IMAGENET,
@@ -24,7 +24,7 @@ from mobilenets.pretrained.library import (
 )
 
 
-def _efficientnet(spec: NetSpec) -> Names:
+def _efficientnet(spec: ClassifierSpec) -> Names:
     """The modules of MobileNetV1 and V2, MnasNet and EfficientNet."""
     return {
         "stem": ("conv_stem", "bn1"),
@@ -34,7 +34,7 @@ def _efficientnet(spec: NetSpec) -> Names:
     }
 
 
-def _mobilenet_v3(spec: NetSpec) -> Names:
+def _mobilenet_v3(spec: ClassifierSpec) -> Names:
     """The last convolution is a stage of its own; "conv_head" follows the pooling."""
     last = f"blocks.{places(spec)[-1].stage + 1}.0"
     return {
@@ -71,85 +71,91 @@ _TENSORFLOW_BATCH_NORM = BATCH_NORM | {"bn_epsilon": 1e-3}
 # which is the resolution divided by it, cut to an integer.
 # fmt: off
 _EFFICIENTNET: tuple[Row, ...] = (
-    ("mobilenetv1_100", "mobilenet_v1", {}, 224, 256, "bicubic", MINUS_ONE_TO_ONE),
-    ("mobilenetv1_125", "mobilenet_v1", width(1.25), 224, 248, "bicubic",
-     MINUS_ONE_TO_ONE),
-    ("mobilenetv2_035", "mobilenet_v2", width(0.35), 224, 256, "bicubic", IMAGENET),
-    ("mobilenetv2_050", "mobilenet_v2", width(0.5), 224, 256, "bicubic", IMAGENET),
-    ("mobilenetv2_075", "mobilenet_v2", width(0.75), 224, 256, "bicubic", IMAGENET),
-    ("mobilenetv2_100", "mobilenet_v2", {}, 224, 256, "bicubic", IMAGENET),
-    ("mobilenetv2_140", "mobilenet_v2", width(1.4), 224, 256, "bicubic", IMAGENET),
-    ("mnasnet_050", "mnasnet_b1", width(0.5), 224, 256, "bicubic", IMAGENET),
-    ("mnasnet_075", "mnasnet_b1", width(0.75), 224, 256, "bicubic", IMAGENET),
-    ("mnasnet_100", "mnasnet_b1", {}, 224, 256, "bicubic", IMAGENET),
-    ("mnasnet_140", "mnasnet_b1", width(1.4), 224, 256, "bicubic", IMAGENET),
-    ("semnasnet_050", "mnasnet_a1", width(0.5), 224, 256, "bicubic", IMAGENET),
-    ("semnasnet_075", "mnasnet_a1", width(0.75), 224, 256, "bicubic", IMAGENET),
-    ("semnasnet_100", "mnasnet_a1", {}, 224, 256, "bicubic", IMAGENET),
-    ("semnasnet_140", "mnasnet_a1", width(1.4), 224, 256, "bicubic", IMAGENET),
-    ("efficientnet_b0", "efficientnet_b0", {}, 224, 256, "bicubic", IMAGENET),
-    ("efficientnet_b1", "efficientnet_b1", {}, 240, 266, "bicubic", MINUS_ONE_TO_ONE),
-    ("efficientnet_b2", "efficientnet_b2", {}, 256, 292, "bicubic", IMAGENET),
-    ("efficientnet_b3", "efficientnet_b3", {}, 288, 329, "bicubic", IMAGENET),
-    ("efficientnet_b4", "efficientnet_b4", {}, 320, 365, "bicubic", IMAGENET),
-    ("efficientnet_b5", "efficientnet_b5", {}, 448, 448, "bicubic", IMAGENET),
-    ("efficientnet_b6", "efficientnet_b6", {}, 528, 560, "bicubic", IMAGENET),
-    ("efficientnet_b7", "efficientnet_b7", {}, 600, 632, "bicubic", IMAGENET),
-    ("efficientnet_lite0", "efficientnet_lite0", {}, 224, 256, "bicubic", IMAGENET),
-    ("efficientnet_lite1", "efficientnet_lite1", {}, 240, 272, "bicubic", IMAGENET),
-    ("efficientnet_lite2", "efficientnet_lite2", {}, 260, 292, "bicubic", IMAGENET),
-    ("efficientnet_lite3", "efficientnet_lite3", {}, 300, 331, "bicubic", IMAGENET),
-    ("efficientnet_lite4", "efficientnet_lite4", {}, 380, 412, "bicubic", IMAGENET),
+    Row("mobilenetv1_100", "mobilenet_v1", {}, 224, 256, "bicubic", MINUS_ONE_TO_ONE),
+    Row("mobilenetv1_125", "mobilenet_v1", width(1.25), 224, 248, "bicubic",
+        MINUS_ONE_TO_ONE),
+    Row("mobilenetv2_035", "mobilenet_v2", width(0.35), 224, 256, "bicubic", IMAGENET),
+    Row("mobilenetv2_050", "mobilenet_v2", width(0.5), 224, 256, "bicubic", IMAGENET),
+    Row("mobilenetv2_075", "mobilenet_v2", width(0.75), 224, 256, "bicubic", IMAGENET),
+    Row("mobilenetv2_100", "mobilenet_v2", {}, 224, 256, "bicubic", IMAGENET),
+    Row("mobilenetv2_140", "mobilenet_v2", width(1.4), 224, 256, "bicubic", IMAGENET),
+    Row("mnasnet_050", "mnasnet_b1", width(0.5), 224, 256, "bicubic", IMAGENET),
+    Row("mnasnet_075", "mnasnet_b1", width(0.75), 224, 256, "bicubic", IMAGENET),
+    Row("mnasnet_100", "mnasnet_b1", {}, 224, 256, "bicubic", IMAGENET),
+    Row("mnasnet_140", "mnasnet_b1", width(1.4), 224, 256, "bicubic", IMAGENET),
+    Row("semnasnet_050", "mnasnet_a1", width(0.5), 224, 256, "bicubic", IMAGENET),
+    Row("semnasnet_075", "mnasnet_a1", width(0.75), 224, 256, "bicubic", IMAGENET),
+    Row("semnasnet_100", "mnasnet_a1", {}, 224, 256, "bicubic", IMAGENET),
+    Row("semnasnet_140", "mnasnet_a1", width(1.4), 224, 256, "bicubic", IMAGENET),
+    Row("efficientnet_b0", "efficientnet_b0", {}, 224, 256, "bicubic", IMAGENET),
+    Row("efficientnet_b1", "efficientnet_b1", {}, 240, 266, "bicubic",
+        MINUS_ONE_TO_ONE),
+    Row("efficientnet_b2", "efficientnet_b2", {}, 256, 292, "bicubic", IMAGENET),
+    Row("efficientnet_b3", "efficientnet_b3", {}, 288, 329, "bicubic", IMAGENET),
+    Row("efficientnet_b4", "efficientnet_b4", {}, 320, 365, "bicubic", IMAGENET),
+    Row("efficientnet_b5", "efficientnet_b5", {}, 448, 448, "bicubic", IMAGENET),
+    Row("efficientnet_b6", "efficientnet_b6", {}, 528, 560, "bicubic", IMAGENET),
+    Row("efficientnet_b7", "efficientnet_b7", {}, 600, 632, "bicubic", IMAGENET),
+    Row("efficientnet_lite0", "efficientnet_lite0", {}, 224, 256, "bicubic", IMAGENET),
+    Row("efficientnet_lite1", "efficientnet_lite1", {}, 240, 272, "bicubic", IMAGENET),
+    Row("efficientnet_lite2", "efficientnet_lite2", {}, 260, 292, "bicubic", IMAGENET),
+    Row("efficientnet_lite3", "efficientnet_lite3", {}, 300, 331, "bicubic", IMAGENET),
+    Row("efficientnet_lite4", "efficientnet_lite4", {}, 380, 412, "bicubic", IMAGENET),
 )
 _TENSORFLOW_EFFICIENTNET: tuple[Row, ...] = (
-    ("tf_efficientnet_b0", "efficientnet_b0", {}, 224, 256, "bicubic", IMAGENET),
-    ("tf_efficientnet_b1", "efficientnet_b1", {}, 240, 272, "bicubic", IMAGENET),
-    ("tf_efficientnet_b2", "efficientnet_b2", {}, 260, 292, "bicubic", IMAGENET),
-    ("tf_efficientnet_b3", "efficientnet_b3", {}, 300, 331, "bicubic", IMAGENET),
-    ("tf_efficientnet_b4", "efficientnet_b4", {}, 380, 412, "bicubic", IMAGENET),
-    ("tf_efficientnet_b5", "efficientnet_b5", {}, 456, 488, "bicubic", IMAGENET),
-    ("tf_efficientnet_b6", "efficientnet_b6", {}, 528, 560, "bicubic", IMAGENET),
-    ("tf_efficientnet_b7", "efficientnet_b7", {}, 600, 632, "bicubic", IMAGENET),
-    ("tf_efficientnet_lite0", "efficientnet_lite0", {}, 224, 256, "bicubic",
-     MINUS_ONE_TO_ONE),
-    ("tf_efficientnet_lite1", "efficientnet_lite1", {}, 240, 272, "bicubic",
-     MINUS_ONE_TO_ONE),
-    ("tf_efficientnet_lite2", "efficientnet_lite2", {}, 260, 292, "bicubic",
-     MINUS_ONE_TO_ONE),
-    ("tf_efficientnet_lite3", "efficientnet_lite3", {}, 300, 331, "bilinear",
-     MINUS_ONE_TO_ONE),
-    ("tf_efficientnet_lite4", "efficientnet_lite4", {}, 380, 413, "bilinear",
-     MINUS_ONE_TO_ONE),
+    Row("tf_efficientnet_b0", "efficientnet_b0", {}, 224, 256, "bicubic", IMAGENET),
+    Row("tf_efficientnet_b1", "efficientnet_b1", {}, 240, 272, "bicubic", IMAGENET),
+    Row("tf_efficientnet_b2", "efficientnet_b2", {}, 260, 292, "bicubic", IMAGENET),
+    Row("tf_efficientnet_b3", "efficientnet_b3", {}, 300, 331, "bicubic", IMAGENET),
+    Row("tf_efficientnet_b4", "efficientnet_b4", {}, 380, 412, "bicubic", IMAGENET),
+    Row("tf_efficientnet_b5", "efficientnet_b5", {}, 456, 488, "bicubic", IMAGENET),
+    Row("tf_efficientnet_b6", "efficientnet_b6", {}, 528, 560, "bicubic", IMAGENET),
+    Row("tf_efficientnet_b7", "efficientnet_b7", {}, 600, 632, "bicubic", IMAGENET),
+    Row("tf_efficientnet_lite0", "efficientnet_lite0", {}, 224, 256, "bicubic",
+        MINUS_ONE_TO_ONE),
+    Row("tf_efficientnet_lite1", "efficientnet_lite1", {}, 240, 272, "bicubic",
+        MINUS_ONE_TO_ONE),
+    Row("tf_efficientnet_lite2", "efficientnet_lite2", {}, 260, 292, "bicubic",
+        MINUS_ONE_TO_ONE),
+    Row("tf_efficientnet_lite3", "efficientnet_lite3", {}, 300, 331, "bilinear",
+        MINUS_ONE_TO_ONE),
+    Row("tf_efficientnet_lite4", "efficientnet_lite4", {}, 380, 413, "bilinear",
+        MINUS_ONE_TO_ONE),
 )
 _V3: tuple[Row, ...] = (
-    ("mobilenetv3_large_075", "mobilenet_v3_large", width(0.75), 224, 256, "bilinear",
-     IMAGENET),
-    ("mobilenetv3_large_100", "mobilenet_v3_large", {}, 224, 256, "bicubic", IMAGENET),
-    ("mobilenetv3_small_075", "mobilenet_v3_small", width(0.75), 224, 256, "bicubic",
-     IMAGENET),
-    ("mobilenetv3_small_100", "mobilenet_v3_small", {}, 224, 256, "bicubic", IMAGENET),
+    Row("mobilenetv3_large_075", "mobilenet_v3_large", width(0.75), 224, 256,
+        "bilinear", IMAGENET),
+    Row("mobilenetv3_large_100", "mobilenet_v3_large", {}, 224, 256, "bicubic",
+        IMAGENET),
+    Row("mobilenetv3_small_075", "mobilenet_v3_small", width(0.75), 224, 256,
+        "bicubic", IMAGENET),
+    Row("mobilenetv3_small_100", "mobilenet_v3_small", {}, 224, 256, "bicubic",
+        IMAGENET),
 )
 _TENSORFLOW_V3: tuple[Row, ...] = (
-    ("tf_mobilenetv3_large_075", "mobilenet_v3_large", width(0.75), 224, 256,
-     "bilinear", MINUS_ONE_TO_ONE),
-    ("tf_mobilenetv3_large_100", "mobilenet_v3_large", {}, 224, 256,
-     "bilinear", MINUS_ONE_TO_ONE),
-    ("tf_mobilenetv3_large_minimal_100", "mobilenet_v3_large_minimalistic", {}, 224,
-     256, "bilinear", MINUS_ONE_TO_ONE),
-    ("tf_mobilenetv3_small_075", "mobilenet_v3_small", width(0.75), 224, 256,
-     "bilinear", MINUS_ONE_TO_ONE),
-    ("tf_mobilenetv3_small_100", "mobilenet_v3_small", {}, 224, 256,
-     "bilinear", MINUS_ONE_TO_ONE),
-    ("tf_mobilenetv3_small_minimal_100", "mobilenet_v3_small_minimalistic", {}, 224,
-     256, "bilinear", MINUS_ONE_TO_ONE),
+    Row("tf_mobilenetv3_large_075", "mobilenet_v3_large", width(0.75), 224, 256,
+        "bilinear", MINUS_ONE_TO_ONE),
+    Row("tf_mobilenetv3_large_100", "mobilenet_v3_large", {}, 224, 256, "bilinear",
+        MINUS_ONE_TO_ONE),
+    Row("tf_mobilenetv3_large_minimal_100", "mobilenet_v3_large_minimalistic", {}, 224,
+        256, "bilinear", MINUS_ONE_TO_ONE),
+    Row("tf_mobilenetv3_small_075", "mobilenet_v3_small", width(0.75), 224, 256,
+        "bilinear", MINUS_ONE_TO_ONE),
+    Row("tf_mobilenetv3_small_100", "mobilenet_v3_small", {}, 224, 256, "bilinear",
+        MINUS_ONE_TO_ONE),
+    Row("tf_mobilenetv3_small_minimal_100", "mobilenet_v3_small_minimalistic", {}, 224,
+        256, "bilinear", MINUS_ONE_TO_ONE),
 )
 _RESNET: tuple[Row, ...] = (
-    ("resnet50", "resnet50", {}, 224, 235, "bicubic", IMAGENET),
-    ("resnet101", "resnet101", {}, 224, 235, "bicubic", IMAGENET),
-    ("resnet152", "resnet152", {}, 224, 235, "bicubic", IMAGENET),
-    ("seresnet50", "se_resnet50", {"version": "v1.5"}, 224, 235, "bicubic", IMAGENET),
-    ("seresnet101", "se_resnet101", {"version": "v1.5"}, 224, 256, "bicubic", IMAGENET),
-    ("seresnet152", "se_resnet152", {"version": "v1.5"}, 224, 256, "bicubic", IMAGENET),
+    Row("resnet50", "resnet50", {}, 224, 235, "bicubic", IMAGENET),
+    Row("resnet101", "resnet101", {}, 224, 235, "bicubic", IMAGENET),
+    Row("resnet152", "resnet152", {}, 224, 235, "bicubic", IMAGENET),
+    Row("seresnet50", "se_resnet50", {"version": "v1.5"}, 224, 235, "bicubic",
+        IMAGENET),
+    Row("seresnet101", "se_resnet101", {"version": "v1.5"}, 224, 256, "bicubic",
+        IMAGENET),
+    Row("seresnet152", "se_resnet152", {"version": "v1.5"}, 224, 256, "bicubic",
+        IMAGENET),
 )
 # fmt: on
 

@@ -1,6 +1,6 @@
 """torchvision's models, as of 0.29: their specs, module names and preprocessing."""
 
-from mobilenets.networks.spec import NetSpec
+from mobilenets.networks.spec import ClassifierSpec
 from mobilenets.pretrained.libraries.pytorch import BATCH_NORM, pytorch_library, resnet
 from mobilenets.pretrained.library import (
     IMAGENET,
@@ -13,7 +13,7 @@ from mobilenets.pretrained.library import (
 )
 
 
-def _mobilenet_v2(spec: NetSpec) -> Names:
+def _mobilenet_v2(spec: ClassifierSpec) -> Names:
     def names_at(place: Place) -> Names:
         there = f"features.{place.number + 1}.conv"
         names = {
@@ -24,26 +24,26 @@ def _mobilenet_v2(spec: NetSpec) -> Names:
 
     return {
         "stem": _conv_bn("features.0"),
-        "head_conv": _conv_bn(f"features.{len(spec.blocks) + 1}"),
+        "head_conv": _conv_bn(f"features.{len(spec.backbone.blocks) + 1}"),
         "logits": ("classifier.1",),
         **block_names(spec, names_at),
     }
 
 
-def _mobilenet_v3(spec: NetSpec) -> Names:
+def _mobilenet_v3(spec: ClassifierSpec) -> Names:
     def names_at(place: Place) -> Names:
         return _sequence(f"features.{place.number + 1}.block", place)
 
     return {
         "stem": _conv_bn("features.0"),
-        "head_conv": _conv_bn(f"features.{len(spec.blocks) + 1}"),
+        "head_conv": _conv_bn(f"features.{len(spec.backbone.blocks) + 1}"),
         "head_dense": ("classifier.0",),
         "logits": ("classifier.3",),
         **block_names(spec, names_at),
     }
 
 
-def _efficientnet(spec: NetSpec) -> Names:
+def _efficientnet(spec: ClassifierSpec) -> Names:
     def names_at(place: Place) -> Names:
         return _sequence(f"features.{place.stage + 1}.{place.index}.block", place)
 
@@ -55,7 +55,7 @@ def _efficientnet(spec: NetSpec) -> Names:
     }
 
 
-def _mnasnet(spec: NetSpec) -> Names:
+def _mnasnet(spec: ClassifierSpec) -> Names:
     def names_at(place: Place) -> Names:
         # The layers of the first block are among the network's own.
         there = f"layers.{place.stage + 7}.{place.index}." if place.stage else ""
@@ -96,34 +96,34 @@ _MNASNET_BATCH_NORM = {"bn_momentum": 0.9997, "bn_epsilon": 1e-5}
 # What the columns are: see `Row`.
 # fmt: off
 _V2: tuple[Row, ...] = (
-    ("mobilenet_v2", "mobilenet_v2", {}, 224, 256, "bilinear", IMAGENET),
+    Row("mobilenet_v2", "mobilenet_v2", {}, 224, 256, "bilinear", IMAGENET),
 )
 _V3: tuple[Row, ...] = (
-    ("mobilenet_v3_large", "mobilenet_v3_large", {}, 224, 256, "bilinear", IMAGENET),
-    ("mobilenet_v3_small", "mobilenet_v3_small", {}, 224, 256, "bilinear", IMAGENET),
+    Row("mobilenet_v3_large", "mobilenet_v3_large", {}, 224, 256, "bilinear", IMAGENET),
+    Row("mobilenet_v3_small", "mobilenet_v3_small", {}, 224, 256, "bilinear", IMAGENET),
 )
 _B0_TO_B4: tuple[Row, ...] = (
-    ("efficientnet_b0", "efficientnet_b0", {}, 224, 256, "bicubic", IMAGENET),
-    ("efficientnet_b1", "efficientnet_b1", {}, 240, 256, "bicubic", IMAGENET),
-    ("efficientnet_b2", "efficientnet_b2", {}, 288, 288, "bicubic", IMAGENET),
-    ("efficientnet_b3", "efficientnet_b3", {}, 300, 320, "bicubic", IMAGENET),
-    ("efficientnet_b4", "efficientnet_b4", {}, 380, 384, "bicubic", IMAGENET),
+    Row("efficientnet_b0", "efficientnet_b0", {}, 224, 256, "bicubic", IMAGENET),
+    Row("efficientnet_b1", "efficientnet_b1", {}, 240, 256, "bicubic", IMAGENET),
+    Row("efficientnet_b2", "efficientnet_b2", {}, 288, 288, "bicubic", IMAGENET),
+    Row("efficientnet_b3", "efficientnet_b3", {}, 300, 320, "bicubic", IMAGENET),
+    Row("efficientnet_b4", "efficientnet_b4", {}, 380, 384, "bicubic", IMAGENET),
 )
 _B5_TO_B7: tuple[Row, ...] = (
-    ("efficientnet_b5", "efficientnet_b5", {}, 456, 456, "bicubic", IMAGENET),
-    ("efficientnet_b6", "efficientnet_b6", {}, 528, 528, "bicubic", IMAGENET),
-    ("efficientnet_b7", "efficientnet_b7", {}, 600, 600, "bicubic", IMAGENET),
+    Row("efficientnet_b5", "efficientnet_b5", {}, 456, 456, "bicubic", IMAGENET),
+    Row("efficientnet_b6", "efficientnet_b6", {}, 528, 528, "bicubic", IMAGENET),
+    Row("efficientnet_b7", "efficientnet_b7", {}, 600, 600, "bicubic", IMAGENET),
 )
 _MNASNET: tuple[Row, ...] = (
-    ("mnasnet0_5", "mnasnet_b1", width(0.5), 224, 256, "bilinear", IMAGENET),
-    ("mnasnet0_75", "mnasnet_b1", width(0.75), 224, 232, "bilinear", IMAGENET),
-    ("mnasnet1_0", "mnasnet_b1", {}, 224, 256, "bilinear", IMAGENET),
-    ("mnasnet1_3", "mnasnet_b1", width(1.3), 224, 232, "bilinear", IMAGENET),
+    Row("mnasnet0_5", "mnasnet_b1", width(0.5), 224, 256, "bilinear", IMAGENET),
+    Row("mnasnet0_75", "mnasnet_b1", width(0.75), 224, 232, "bilinear", IMAGENET),
+    Row("mnasnet1_0", "mnasnet_b1", {}, 224, 256, "bilinear", IMAGENET),
+    Row("mnasnet1_3", "mnasnet_b1", width(1.3), 224, 232, "bilinear", IMAGENET),
 )
 _RESNET: tuple[Row, ...] = (
-    ("resnet50", "resnet50", {}, 224, 256, "bilinear", IMAGENET),
-    ("resnet101", "resnet101", {}, 224, 256, "bilinear", IMAGENET),
-    ("resnet152", "resnet152", {}, 224, 256, "bilinear", IMAGENET),
+    Row("resnet50", "resnet50", {}, 224, 256, "bilinear", IMAGENET),
+    Row("resnet101", "resnet101", {}, 224, 256, "bilinear", IMAGENET),
+    Row("resnet152", "resnet152", {}, 224, 256, "bilinear", IMAGENET),
 )
 # fmt: on
 

@@ -9,7 +9,7 @@ import dataclasses
 import importlib.resources
 
 from mobilenets.networks.architectures import get_spec
-from mobilenets.networks.spec import NetSpec
+from mobilenets.networks.spec import ClassifierSpec, with_backbone
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,8 +25,11 @@ class Row:
     published_million_madds: str
     published_top1: str
     source: str
+    family: str  # of the curve in `published_curves` that it is on, if it is on one
+    whose: str  # the curve's numbers are
+    label: str  # what tells it from the others of its curve
 
-    def spec(self) -> NetSpec:
+    def spec(self) -> ClassifierSpec:
         """The network of the row, from our tables."""
         name, _, value = self.options.partition("=")
         overrides = {}
@@ -35,8 +38,8 @@ class Row:
             overrides = {name: kind(value)}
         spec = get_spec(self.architecture, resolution=int(self.resolution), **overrides)
         if self.options == "shallow":  # without the five equal blocks of 512 channels
-            blocks = spec.blocks[:6] + spec.blocks[11:]
-            spec = dataclasses.replace(spec, blocks=blocks)
+            blocks = spec.backbone.blocks
+            spec = with_backbone(spec, blocks=blocks[:6] + blocks[11:])
         return spec
 
     def __str__(self) -> str:

@@ -1,0 +1,72 @@
+"""What a trained network is, but for its weights: the text beside them in a folder."""
+
+import json
+from typing import Annotated, Any, Literal
+
+import pydantic
+
+from mobilenets.config.schema import Preprocessing
+from mobilenets.networks import complexity
+from mobilenets.networks.architectures import check
+from mobilenets.networks.spec import BackboneSpec, ClassifierSpec
+
+FORMAT_VERSION = 2
+
+# Each kind of network says which one it is in its field "kind".
+Network = Annotated[ClassifierSpec | BackboneSpec, pydantic.Field(discriminator="kind")]
+
+
+class Description(pydantic.BaseModel):
+    """All that is needed to use weights.
+
+    A backbone has no outputs, so `class_names` is empty; it serves `features` and
+    `init_from`.
+    """
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+    format_version: Literal[2] = FORMAT_VERSION
+    task: str = "classification"  # by its name in the config
+    network: Network
+    preprocessing: Preprocessing  # what the weights expect of an image
+    class_names: tuple[str, ...]  # of each output: a class or an attribute
+    # The probability from which an image has an attribute; None where it has one class.
+    threshold: float | None = None
+
+
+def from_values(values: Any) -> Description:
+    """The description in a JSON object, of this version or of 0.1.
+
+    Raises:
+      ValueError, TypeError, ArithmeticError, KeyError, UserError: it describes no
+        network.
+    """
+    if "format_version" not in values:
+        values = _from_version_1(values)
+    # Not of the values: only JSON has lists where there are tuples here.
+    description = Description.model_validate_json(json.dumps(values))
+    _check_network(description)
+    return description
+
+
+def _check_network(description: Description) -> None:
+    """Raises an error where the values of a network do not fit together."""
+    network = description.network
+    complexity.layers(network, len(description.class_names))
+    check(network)
+
+
+# Fields of a network of version 0.1 that are the classifier's now, not the backbone's.
+_OF_THE_CLASSIFIER = ("dropout_rate", "head_dense_channels", "head_dense_bias")
+
+
+def _from_version_1(values: dict[str, Any]) -> dict[str, Any]:
+    """A description of version 0.1, in which all networks were flat classifiers."""
+    spec = dict(values["spec"])
+    head = {key: spec.pop(key) for key in _OF_THE_CLASSIFIER if key in spec}
+    return {
+        "task": "classification",
+        "network": {"kind": "classifier", "backbone": spec, **head},
+        "preprocessing": values["preprocessing"],
+        "class_names": values["class_names"],
+    }
