@@ -9,9 +9,9 @@ from orbax.checkpoint import checkpoint_managers
 
 from mobilenets.config.schema import Configuration
 from mobilenets.errors import UserError
+from mobilenets.runs.workdir import Workdir
 from mobilenets.tasks.base import Task
 from mobilenets.training.state import TrainState
-from mobilenets.runs.workdir import Workdir
 
 _MARKER = "headline"  # the number by which the best checkpoint is chosen
 

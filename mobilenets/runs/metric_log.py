@@ -8,8 +8,8 @@ import jax
 from matplotlib.figure import Figure  # not pyplot, which has a notebook's own state
 from tensorboardX import SummaryWriter
 
-from mobilenets.runtime.progress import title
 from mobilenets.runs.workdir import Workdir
+from mobilenets.runtime.progress import title
 
 
 class MetricLog:
