@@ -337,7 +337,7 @@ MISTAKES = [
     (["sweep", *WIDTHS, "--wrokdir", "runs"], "Did you mean --workdir?"),
     (["sweep", *WIDTHS, "--config.epochs"], "--config.epochs needs a value"),
     (["sweep", *WIDTHS, "--config.epoch=3"], "unknown key epoch (did you mean epochs"),
-    (["sweep", *WIDTHS, "--config.epochs=many", "--dry-run"], "must be of type float, like 1.0"),
+    (["sweep", *WIDTHS, "--config.epochs=many", "--dry-run"], "of type float, like 1"),
     (["sweep", *WIDTHS, "--workers", "0"], "'--workers'"),
     (["scale", "resnet"], "Unknown family 'resnet': did you mean 'resnet50'?"),
     (["scale", "resnet50", "--along", "dept"], "did you mean 'depth'?"),

@@ -51,7 +51,7 @@ def test_a_name_is_one_of_ours():
 
 # fmt: off
 MISTAKES = [
-    ("own_networks.py", "must be FILE.py:FUNCTION, PACKAGE.MODULE:FUNCTION or FILE.jso"),
+    ("own_networks.py", "must be FILE.py:FUNCTION, PACKAGE.MODULE:FUNCTION or FILE"),
     (":tiny", "must be FILE.py:FUNCTION"),
     ("nowhere.py:tiny", "There is no file nowhere.py"),
     ("nowhere.networks:tiny", "No module named 'nowhere'"),
