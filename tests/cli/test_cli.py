@@ -334,7 +334,7 @@ MISTAKES = [
     (["sweep"], "Missing option '--config'"),
     (["sweep", *WIDTHS], "--workdir is missing"),
     (["sweep", "--config", "configs/sweeps/widths.py"], "Unknown config file"),
-    (["sweep", *WIDTHS, "--wrokdir", "runs"], "--wrokdir. Did you mean --workdir?"),
+    (["sweep", *WIDTHS, "--wrokdir", "runs"], "Did you mean --workdir?"),
     (["sweep", *WIDTHS, "--config.epochs"], "--config.epochs needs a value"),
     (["sweep", *WIDTHS, "--config.epoch=3"], "unknown key epoch (did you mean epochs"),
     (["sweep", *WIDTHS, "--config.epochs=many", "--dry-run"],
