@@ -266,7 +266,7 @@ def scale(
 
         draw_scaling(family, coefficients, plot)
     if as_json:
-        _print_json(report)
+        _print_json(report.as_json())
         return
     tables.print_scaling(report)
     if plot:

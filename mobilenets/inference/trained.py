@@ -17,7 +17,7 @@ import pydantic
 
 from mobilenets.config.configuration import Preprocessing
 from mobilenets.errors import UserError
-from mobilenets.networks import complexity
+from mobilenets.networks import complexity, version_1
 from mobilenets.networks.architectures import check
 from mobilenets.networks.spec import ClassifierSpec
 from mobilenets.nn.classifier import Classifier
@@ -142,7 +142,10 @@ def _checkpoints_of_run(path: pathlib.Path, directory: str):
 def _read_description(read: Callable[[], str], directory: str) -> Description:
     """A description from its JSON, which must be that of a network."""
     try:
-        description = Description.model_validate_json(read())
+        facts = json.loads(read())
+        if isinstance(facts, dict) and "spec" in facts:
+            facts["spec"] = version_1.upgrade(facts["spec"])
+        description = Description.model_validate_json(json.dumps(facts))
         complexity.layers(description.spec, len(description.class_names))
         check(description.spec)
     except pydantic.ValidationError as error:
