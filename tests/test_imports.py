@@ -175,3 +175,14 @@ def test_neither_training_nor_reading_data_imports_tensorflow():
     )
     assert "jax" in names
     assert "tensorflow" not in names
+
+
+def test_all_that_the_package_names_is_there_when_it_is_asked_for():
+    import mobilenets
+
+    assert set(mobilenets.__all__) <= set(dir(mobilenets))
+    for name in mobilenets.__all__:
+        assert getattr(mobilenets, name) is not None
+    assert mobilenets.pretrained.from_state_dict
+    with pytest.raises(AttributeError, match="no attribute 'create_modle'"):
+        mobilenets.create_modle  # noqa: B018

@@ -87,7 +87,7 @@ def command(
 
         draw_scaling(family, coefficients, plot)
     if as_json:
-        print_json(report)
+        print_json(report.as_json())
         return
     tables.print_scaling(report)
     if plot:

@@ -11,6 +11,7 @@ import rich.box
 import rich.console
 import rich.table
 
+from mobilenets.cli.scaling_table import Facts, One, Released, Scaled, Series
 from mobilenets.config import describe as config_describe
 from mobilenets.profiling.profile_table import Row
 
@@ -164,65 +165,66 @@ def print_predictions(predictions: "Sequence[Prediction]") -> None:
     show(table)
 
 
-def print_scaling(report: dict[str, Any]) -> None:
+def print_scaling(report: One | Series) -> None:
     """Prints what `scaling_table.one` or `scaling_table.series` tells."""
-    alpha, beta, gamma = report["coefficients"].values()
+    by = report.coefficients
     heading = (
-        f"{report['family']}, scaled by alpha {alpha:.4g} (depth), beta {beta:.4g} "
-        f"(width), gamma {gamma:.4g} (resolution)"
+        f"{report.family}, scaled by alpha {by.alpha:.4g} (depth), beta {by.beta:.4g} "
+        f"(width), gamma {by.gamma:.4g} (resolution)"
     )
-    if "nets" in report:
-        show(heading, _series(report["nets"]))
-    else:
-        show(heading, _facts(report))
-    if "released" in report:
+    if isinstance(report, One):
+        show(heading, _one(report))
+        return
+    show(heading, _series(report.nets))
+    if report.released:
         show(
             "\nThe released networks, and the phi that each of their numbers implies",
-            _released(report["released"]),
+            _released(report.released),
         )
 
 
-def _facts(net: dict[str, Any]) -> rich.table.Table:
+def _one(report: One) -> rich.table.Table:
     """A line for each fact of one network."""
-    by = net["multipliers"]
-    facts = {
-        "phi": f"{net['phi']:g}",
-        "depth": f"x {by['depth']:.3f}",
-        "width": f"x {by['width']:.3f}",
-        "resolution": f"x {by['resolution']:.3f} = {net['resolution']} pixels",
-        "parameters": f"{net['parameters']:,}",
-        "MAdds": f"{net['madds']:,} = {net['madds_to_baseline']:.2f} x the baseline's",
-        "dropout": f"{net['dropout_rate']:.3g}",
+    net = report.net.facts
+    by = net.multipliers
+    lines = {
+        "phi": f"{report.net.phi:g}",
+        "depth": f"x {by.depth:.3f}",
+        "width": f"x {by.width:.3f}",
+        "resolution": f"x {by.resolution:.3f} = {net.resolution} pixels",
+        "parameters": f"{net.parameters:,}",
+        "MAdds": f"{net.madds:,} = {net.madds_to_baseline:.2f} x the baseline's",
+        "dropout": f"{net.dropout_rate:.3g}",
     }
-    if near := net.get("nearest_released"):
-        facts["nearest released"] = near["name"]
-        facts["its parameters"] = f"{near['parameters']:,}"
-        facts["its MAdds"] = f"{near['madds']:,}"
+    if near := report.nearest_released:
+        lines["nearest released"] = near.name
+        lines["its parameters"] = f"{near.facts.parameters:,}"
+        lines["its MAdds"] = f"{near.facts.madds:,}"
     table = rich.table.Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    for name, value in facts.items():
+    for name, value in lines.items():
         table.add_row(name, value)
     return table
 
 
-def _series(nets: Sequence[dict[str, Any]]) -> rich.table.Table:
+def _series(nets: Sequence[Scaled]) -> rich.table.Table:
     """A row for each phi."""
     table = new(">phi", *_SCALED_COLUMNS)
     for net in nets:
-        table.add_row(f"{net['phi']:g}", *_scaled_cells(net))
+        table.add_row(f"{net.phi:g}", *_scaled_cells(net.facts))
     return table
 
 
-def _released(nets: Sequence[dict[str, Any]]) -> rich.table.Table:
+def _released(nets: Sequence[Released]) -> rich.table.Table:
     """A row for each released network, with the phi that its multipliers imply."""
     dimensions = ("depth", "width", "resolution")
     table = new(
         "", *_SCALED_COLUMNS, ">phi by\ndepth", ">phi by\nwidth", ">phi by\npixels"
     )
     for net in nets:
-        phis = [net["implied_phi"].get(dimension) for dimension in dimensions]
+        phis = [net.implied_phi.get(dimension) for dimension in dimensions]
         table.add_row(
-            net["name"].removeprefix("efficientnet_").upper(),
-            *_scaled_cells(net),
+            net.name.removeprefix("efficientnet_").upper(),
+            *_scaled_cells(net.facts),
             *("" if phi is None else f"{phi:.1f}" for phi in phis),
         )
     return table
@@ -239,15 +241,15 @@ _SCALED_COLUMNS = (
 )
 
 
-def _scaled_cells(net: dict[str, Any]) -> list[str]:
+def _scaled_cells(net: Facts) -> list[str]:
     return [
-        f"{net['multipliers']['depth']:.2f}",
-        f"{net['multipliers']['width']:.2f}",
-        str(net["resolution"]),
-        f"{net['parameters']:,}",
-        millions(net["madds"]),
-        f"{net['madds_to_baseline']:.1f}",
-        f"{net['dropout_rate']:.2g}",
+        f"{net.multipliers.depth:.2f}",
+        f"{net.multipliers.width:.2f}",
+        str(net.resolution),
+        f"{net.parameters:,}",
+        millions(net.madds),
+        f"{net.madds_to_baseline:.1f}",
+        f"{net.dropout_rate:.2g}",
     ]
 
 

@@ -315,13 +315,15 @@ class ClassifierSpec:
         """Every layer that has parameters, in the order of execution.
 
         Args:
-          num_classes: width of the logits.
+          num_classes: width of the logits; 0 leaves them out.
         """
         result = self.backbone.layers()
         inputs, width = self.backbone.feature_channels, self.head_dense_channels
         if width:
             result.append(dense("head_dense", inputs, width, self.head_dense_bias))
-        return [*result, dense("logits", self.feature_channels, num_classes)]
+        if num_classes:
+            result.append(dense("logits", self.feature_channels, num_classes))
+        return result
 
 
 class NetworkSpec(Protocol):

@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 import jax
 
 from mobilenets.errors import UserError
-from mobilenets.networks.spec import ClassifierSpec
-from mobilenets.nn.classifier import Classifier
+from mobilenets.nn.build import Network, build
 from mobilenets.nn.initialization import init_variables
 
 WARM_UP_CALLS = 3
@@ -20,7 +19,7 @@ WARM_UP_CALLS = 3
 class Net:
     """What is measured: float32, with random weights, which take as long as others."""
 
-    spec: ClassifierSpec
+    spec: Network
     num_classes: int = 1000
 
 
@@ -84,7 +83,7 @@ def measure(
 
 def _compiled(net: Net, batch: int) -> Callable[[], object]:
     """The call, warm. The weights are constants of the program, as when exported."""
-    model = Classifier(net.spec, net.num_classes)
+    model = build(net.spec, net.num_classes)
     variables = jax.jit(lambda rng: init_variables(model, rng))(jax.random.key(0))
     shape = (batch, net.spec.resolution, net.spec.resolution, 3)
     images = jax.random.normal(jax.random.key(1), shape)

@@ -35,7 +35,7 @@ def rows(spec: BackboneSpec | ClassifierSpec, num_classes: int = 1000) -> list[R
 
     Args:
       spec: the network.
-      num_classes: width of the logits; of a backbone not used.
+      num_classes: width of the logits; 0 leaves them out.
 
     A max pooling belongs to the stem: its output is the row's. As it has no parameters
     it is no layer, so that its output counts nothing in the memory.

@@ -164,9 +164,7 @@ class Checkpoints:
         """Waits for what is being saved."""
         self._manager.wait_until_finished()
 
-    def restore(
-        self, abstract_state: Any, batches: grain.DatasetIterator
-    ) -> Any:
+    def restore(self, abstract_state: Any, batches: grain.DatasetIterator) -> Any:
         """The state of the latest checkpoint; moves `batches` to its position.
 
         Args:

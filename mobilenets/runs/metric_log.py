@@ -8,7 +8,6 @@ import jax
 from tensorboardX import SummaryWriter
 
 from mobilenets.runs.workdir import Workdir
-from mobilenets.runtime.progress import title
 
 
 class MetricLog:

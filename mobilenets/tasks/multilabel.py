@@ -42,13 +42,14 @@ class Multilabel(LabelledImages):
     ):
         super().__init__(config, description, sources)
         task = cast(MultilabelTask, config.task)
-        self.threshold: float = task.threshold
+        self.threshold = task.threshold
+        self._task = task
         given = task.weights
         for name in given:
             if name not in self.class_names:
                 raise unknown("attribute in task.weights", name, self.class_names)
         self._weights = tuple(given.get(name, 1.0) for name in self.class_names)
-        known = KnownAttributes(self._weights, self.threshold)
+        known = KnownAttributes(self._weights, task.threshold)
         self.metric = Several({"precision": AveragePrecision(), "known": known})
         self.report_metric = self.metric
 
@@ -84,7 +85,8 @@ class Multilabel(LabelledImages):
         """See `Task.draw_predictions`; mistakes are marked."""
         drawn = self.first_predictions(predict, PREDICTIONS_DRAWN)
         if jax.process_index() == 0:
-            pictures.draw_attributes(drawn, self.class_names, self.threshold, path)
+            threshold = self._task.threshold
+            pictures.draw_attributes(drawn, self.class_names, threshold, path)
 
     def by_class(self, total: Any) -> dict[str, dict[str, float]]:
         """Of each attribute: its average precision, and what the threshold makes of it.

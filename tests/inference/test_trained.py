@@ -112,3 +112,15 @@ def test_lost_arrays_are_one_clear_sentence(tmp_path):
             path.unlink()
     with pytest.raises(UserError, match="weights cannot be read: "):
         trained.load(str(tmp_path / "weights"))
+
+
+def test_a_folder_of_version_0_1_is_read(tmp_path):
+    # Its spec had backbone and head in one object.
+    net = small_net()
+    trained.save(net, str(tmp_path / "net"))
+    path = tmp_path / "net" / "network.json"
+    facts = json.loads(path.read_text())
+    facts["spec"] |= facts["spec"].pop("backbone")
+    assert "blocks" in facts["spec"] and "head_dense_channels" in facts["spec"]
+    path.write_text(json.dumps(facts))
+    assert trained.load(str(tmp_path / "net")).description == net.description

@@ -1,5 +1,6 @@
 """Parameters start as in the code that each family comes from."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 
 from mobilenets import create_backbone, create_model, get_spec
 from mobilenets.networks.spec import with_backbone
-from mobilenets.nn.initialization import init_variables
+from mobilenets.nn.blocks import ConvBN
+from mobilenets.nn.initialization import Constant, init_variables
 
 # Each with a network narrow enough to be drawn in a second.
 FAMILIES = {
@@ -122,3 +124,30 @@ def test_another_key_draws_other_kernels():
     a, b = (init_variables(model, jax.random.key(seed)) for seed in (0, 1))
     kernels = [v["params"]["stem"]["conv"]["kernel"] for v in (a, b)]
     assert not np.any(kernels[0] == kernels[1])
+
+
+class Mixed(nn.Module):
+    """Layers of this package and of Linen, one of which asks for a flattened shape."""
+
+    @nn.compact
+    def __call__(self, images):
+        x = ConvBN(8, 3, scale_init=Constant(0.5), name="ours")(images, False)
+        x = nn.Conv(4, (3, 3), bias_init=nn.initializers.constant(2.0))(x)
+        x = nn.BatchNorm(use_running_average=True)(x)
+        x = nn.DenseGeneral((3, 5), name="general")(x)
+        bare = self.param("bare", nn.initializers.normal(), (7,))
+        return x.sum() + bare.sum()
+
+
+def test_the_initialisers_of_any_module_are_found():
+    key, images = jax.random.key(3), jnp.zeros((1, 8, 8, 3))
+    found = leaves_of(init_variables(Mixed(), key, images.shape))
+    expected = leaves_of(Mixed().init(key, images))
+    assert found.keys() == expected.keys()
+    for path, leaf in expected.items():
+        assert (found[path].shape, found[path].dtype) == (leaf.shape, leaf.dtype), path
+        if path == "params/ours/conv/kernel":  # drawn together with others of its kind
+            assert np.std(found[path]) == pytest.approx(0.09 * 0.8796, rel=0.15)
+        else:
+            np.testing.assert_allclose(found[path], leaf, rtol=1e-6, err_msg=path)
+    assert np.all(found["params/ours/bn/scale"] == 0.5)

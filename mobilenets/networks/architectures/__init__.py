@@ -134,7 +134,7 @@ def get_spec(name: str, **overrides: Any) -> ClassifierSpec:
       UserError: the name or a key is unknown, a value is out of its range, or the
         resolution is smaller than the network's output stride.
 
-    >>> get_spec("mobilenet_v2", width_multiplier=0.5, resolution=160).stem_channels
+    >>> get_spec("mobilenet_v2", width_multiplier=0.5).backbone.stem_channels
     16
     """
     if name not in ARCHITECTURES:

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -474,3 +475,52 @@ def test_an_unknown_lowering_is_one_clear_sentence():
     model = create_model("mobilenet_v2", 3).clone(lowering="natve")
     with pytest.raises(UserError, match="'natve': did you mean 'native'"):
         init_variables(model, jax.random.key(0))
+
+
+class Heatmap(nn.Module):
+    """A head of one's own on one of a backbone's maps."""
+
+    @nn.compact
+    def __call__(self, images, train=False):
+        backbone = create_backbone(
+            "mobilenet_v3_small", name="encoder", width_multiplier=0.25, resolution=32
+        )
+        endpoints = backbone(images, train)
+        return nn.Conv(1, (1, 1), name="heat")(endpoints["stride8"]), endpoints
+
+
+def test_a_backbone_is_a_part_of_a_module_of_ones_own():
+    model, images = Heatmap(), jax.random.normal(jax.random.key(0), (2, 32, 32, 3))
+    variables = init_variables(model, jax.random.key(1))
+    assert set(variables["params"]) == {"encoder", "heat"}
+    (heat, endpoints), _ = jax.jit(
+        lambda v, x: model.apply(v, x, train=True, mutable=["batch_stats"])
+    )(variables, images)
+    assert heat.shape == (2, 4, 4, 1)
+    assert endpoints["features"].shape == endpoints["head_conv"].shape == (2, 1, 1, 144)
+    # The same maps as those of the backbone alone.
+    alone = create_backbone("mobilenet_v3_small", width_multiplier=0.25, resolution=32)
+    found = jax.jit(alone.apply)(
+        {kind: tree["encoder"] for kind, tree in variables.items()}, images
+    )
+    expected = jax.jit(model.apply)(variables, images)[1]
+    assert found.keys() == expected.keys()
+    np.testing.assert_allclose(found["stride8"], expected["stride8"], rtol=1e-5)
+
+
+def test_a_classifier_has_the_backbones_variables_under_their_own_names():
+    backbone = create_backbone("mobilenet_v3_small")
+    images = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
+    part = names_of(jax.eval_shape(backbone.init, jax.random.key(0), images))
+    whole = names_of(shapes_of(get_spec("mobilenet_v3_small"), 10)[0])
+    assert part == {path: whole[path] for path in part}
+    head = {path.split("/")[1] for path in set(whole) - set(part)}
+    assert head == {"head_dense", "logits"}
+
+
+def test_only_the_output_layer_has_the_role_of_a_head():
+    model = create_model("mobilenet_v3_small", 10)
+    names = shapes_of(get_spec("mobilenet_v3_small"), 10)[0]["params"]
+    assert {name for name in names if model.role(name) == "head"} == {"logits"}
+    backbone = create_backbone("mobilenet_v3_small")
+    assert {backbone.role(name) for name in names} == {"backbone"}
