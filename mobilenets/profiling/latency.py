@@ -87,7 +87,12 @@ def _compiled(net: Net, batch: int) -> Callable[[], object]:
     variables = jax.jit(lambda rng: init_variables(model, rng))(jax.random.key(0))
     shape = (batch, net.spec.resolution, net.spec.resolution, 3)
     images = jax.random.normal(jax.random.key(1), shape)
-    apply = jax.jit(lambda images: model.apply(variables, images)[0])
+
+    @jax.jit
+    def apply(images: jax.Array) -> jax.Array:
+        outputs = model.apply(variables, images)
+        return outputs["features"] if isinstance(outputs, dict) else outputs[0]
+
     for _ in range(WARM_UP_CALLS):
         jax.block_until_ready(apply(images))
     return lambda: jax.block_until_ready(apply(images))
