@@ -3,24 +3,19 @@
 Million means 10**6 and MB 10**6 bytes. Costs are multiply-adds (MAdds), never FLOPs.
 """
 
-import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import rich.box
-import rich.console
 import rich.table
 
 from mobilenets.cli.scaling_table import Facts, One, Released, Scaled, Series
 from mobilenets.config import describe as config_describe
 from mobilenets.profiling.profile_table import Row
+from mobilenets.runtime.tables import add_columns, millions, new, show
 
 if TYPE_CHECKING:
     from mobilenets.inference.prediction import Prediction
     from mobilenets.profiling.memory_profile import StepMemory
-
-# No terminal, no limit: what is piped into a file or a search has a line a row.
-WIDTH_OF_A_PIPE = 200
 
 
 def print_list(networks: Sequence[dict[str, Any]]) -> None:
@@ -58,7 +53,7 @@ def print_profile(heading: str, rows: Sequence[Row]) -> None:
     """Prints a network row by row, and the totals."""
     table = new("name")
     table.add_column("operator")  # it alone may wrap
-    _add_columns(
+    add_columns(
         table,
         "kernel\nstride",
         ">expan-\nsion",
@@ -156,9 +151,9 @@ def print_catalogue(catalogue: Mapping[str, Any]) -> None:
 
 def print_predictions(predictions: "Sequence[Prediction]") -> None:
     """Prints the classes of each photograph, the likeliest first."""
-    table = new("photograph", ">probability", " class")
     from mobilenets.inference.prediction import labels  # needs JAX
 
+    table = new("photograph", ">probability", " class")
     for name, prediction in zip(labels(predictions), predictions, strict=True):
         for i, (class_name, p) in enumerate(prediction.classes):
             table.add_row("" if i else name, f"{p:.1%}", f" {class_name}")
@@ -251,30 +246,3 @@ def _scaled_cells(net: Facts) -> list[str]:
         f"{net.madds_to_baseline:.1f}",
         f"{net.dropout_rate:.2g}",
     ]
-
-
-def new(*columns: str) -> rich.table.Table:
-    """An empty table with these columns; ">" before a name aligns it to the right."""
-    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, show_edge=False, padding=0)
-    _add_columns(table, *columns)
-    return table
-
-
-def _add_columns(table: rich.table.Table, *names: str) -> None:
-    """Adds columns that do not wrap; see `new`."""
-    for name in names:
-        justify = "right" if name.startswith(">") else "left"
-        table.add_column(name.removeprefix(">"), justify=justify, no_wrap=True)
-
-
-def show(*parts: str | rich.table.Table) -> None:
-    """Prints tables, and text between them."""
-    width = None if sys.stdout.isatty() else WIDTH_OF_A_PIPE
-    console = rich.console.Console(width=width, highlight=False, markup=False)
-    for part in parts:
-        console.print(part)
-
-
-def millions(number: int) -> str:
-    """A number in millions, with one digit after the point."""
-    return f"{number / 1e6:,.1f}"

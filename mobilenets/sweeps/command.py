@@ -13,9 +13,9 @@ from typing import Any
 import rich.live
 import rich.table
 
-from mobilenets.cli import tables
 from mobilenets.errors import UserError
 from mobilenets.networks import complexity
+from mobilenets.runtime import tables
 from mobilenets.sweeps import definition, queue, results
 from mobilenets.sweeps.definition import Sweep
 from mobilenets.sweeps.results import Reader, Result, Run, SweepFolder

@@ -8,8 +8,8 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from mobilenets import get_spec
 from mobilenets.networks import complexity, scaling
+from mobilenets.networks.architectures import get_spec
 from mobilenets.networks.scaling import Coefficients, Multipliers
 
 CLASSES = 10  # of the embedded data set
