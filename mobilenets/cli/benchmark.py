@@ -7,7 +7,7 @@ import typer
 from mobilenets.cli import tables
 from mobilenets.cli.command_line import Json, examples, prepare_jax, print_json, tell
 from mobilenets.networks import complexity
-from mobilenets.networks.architectures import get_spec
+from mobilenets.networks.own_spec import named_or_own
 
 EPILOG = examples(
     "mobilenets benchmark mobilenet_v3_small",
@@ -32,7 +32,7 @@ def command(
     changes. A round's value is the median of its calls, the result their median.
     """
     given = {} if resolution is None else {"resolution": resolution}
-    specs = {name: get_spec(name, **given) for name in dict.fromkeys(names)}
+    specs = {name: named_or_own(name, **given) for name in dict.fromkeys(names)}
     prepare_jax()
     from mobilenets.profiling import latency
 

@@ -9,7 +9,7 @@ from mobilenets.cli import tables
 from mobilenets.cli.command_line import Json, examples, prepare_jax, print_json
 from mobilenets.errors import UserError
 from mobilenets.networks import complexity
-from mobilenets.networks.architectures import get_spec
+from mobilenets.networks.own_spec import named_or_own
 from mobilenets.profiling import profile_table
 
 EPILOG = examples(
@@ -74,7 +74,7 @@ def command(
         "depth_multiplier": depth,
     }
     given = {k: v for k, v in given.items() if v is not None}
-    spec = get_spec(name, **given)
+    spec = named_or_own(name, **given)
     facts = {
         "name": name,
         "resolution": spec.resolution,
