@@ -24,9 +24,9 @@ def command(
 ) -> None:
     """Writes the vectors from which a network computes its logits.
 
-    Of a backbone without logits they are the means of its last map. The file has "features", [images, channels] float32, and "paths", those of the
-    images within the folder. A file that is no image is named and left out; the exit
-    code is then 1.
+    Of a backbone without logits they are the means of its last map. The file has
+    "features", [images, channels] float32, and "paths", those of the images within the
+    folder. A file that is no image is named and left out; the exit code is then 1.
     """
     prepare_jax()
     from mobilenets.inference import prediction, trained

@@ -1,4 +1,4 @@
-"""The network that a user means: a run's, one of a folder of weights, or by its name."""
+"""The network that a user means: that of a run, of a folder of weights, or a name's."""
 
 import dataclasses
 import pathlib
@@ -52,8 +52,8 @@ def network(text: str, **overrides: Any) -> Given:
         return Given(text, get_spec(text, **overrides), _IMAGENET, "")
     if {"width_multiplier", "depth_multiplier"} & set(overrides):
         raise UserError(
-            f"{text} is a trained network of a given width and depth: leave out --width "
-            "and --depth."
+            f"{text} is a trained network, whose width and depth are given: leave out "
+            "--width and --depth."
         )
     prepare_jax()
     from mobilenets.inference import trained
