@@ -57,8 +57,12 @@ def named_or_own(text: str, **overrides: Any) -> ClassifierSpec:
     >>> named_or_own("mobilenet_v2", resolution=96).resolution
     96
     """
-    is_own = text not in ARCHITECTURES and (":" in text or text.endswith(".json"))
-    return of_model({"spec" if is_own else "name": text, **overrides})
+    return of_model({"spec" if is_own(text) else "name": text, **overrides})
+
+
+def is_own(text: str) -> bool:
+    """Whether a word of a command line means a spec of the user's own."""
+    return text not in ARCHITECTURES and (":" in text or text.endswith(".json"))
 
 
 def own_spec(text: str) -> ClassifierSpec:
