@@ -38,7 +38,16 @@ def unknown(kind: str, given: str, allowed: Iterable[str]) -> UserError:
     >>> print(unknown("optimizer", "rmsprob", ["rmsprop", "sgd"]))
     Unknown optimizer 'rmsprob': did you mean 'rmsprop'? Known are: rmsprop, sgd.
     """
+    return UserError(f"Unknown {kind} {given!r}{suggestions(given, allowed)}")
+
+
+def suggestions(given: str, allowed: Iterable[str]) -> str:
+    """The end of a sentence about an unknown name: the closest, and all that are known.
+
+    >>> suggestions("rmsprob", ["rmsprop", "sgd"])
+    ": did you mean 'rmsprop'? Known are: rmsprop, sgd."
+    """
     names = sorted(allowed)
     close = closest(given, names)
     hint = f": did you mean {close!r}?" if close else "."
-    return UserError(f"Unknown {kind} {given!r}{hint} Known are: {', '.join(names)}.")
+    return f"{hint} Known are: {', '.join(names)}."

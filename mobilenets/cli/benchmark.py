@@ -4,20 +4,20 @@ from typing import Annotated
 
 import typer
 
-from mobilenets.cli import tables
+from mobilenets.cli import networks, tables
 from mobilenets.cli.command_line import Json, examples, prepare_jax, print_json, tell
 from mobilenets.networks import complexity
-from mobilenets.networks.architectures import get_spec
 
 EPILOG = examples(
     "mobilenets benchmark mobilenet_v3_small",
     "mobilenets benchmark mobilenet_v2 efficientnet_b0 --batch 8 --resolution 192",
+    "mobilenets benchmark mobilenet_v2 runs/mine",
 )
 
 
 def command(
     names: Annotated[
-        list[str], typer.Argument(help="Names that `mobilenets list` prints.")
+        list[str], typer.Argument(metavar="NETWORK...", help=networks.NAME_OR_FOLDER)
     ],
     batch: Annotated[int, typer.Option(min=1, help="Images of a call.")] = 1,
     resolution: Annotated[
@@ -26,28 +26,29 @@ def command(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Measures inference here: seconds from images to 1000 logits, float32.
+    """Measures inference here: seconds from images to logits, float32.
 
     After a warm-up the networks have their turns in seven rounds, in an order that
     changes. A round's value is the median of its calls, the result their median.
+    The logits are those of the weights; 1000 for a name.
     """
-    given = {} if resolution is None else {"resolution": resolution}
-    specs = {name: get_spec(name, **given) for name in dict.fromkeys(names)}
+    overrides = {} if resolution is None else {"resolution": resolution}
+    given = [networks.network(name, **overrides) for name in dict.fromkeys(names)]
     prepare_jax()
     from mobilenets.profiling import latency
 
-    nets = {name: latency.Net(spec) for name, spec in specs.items()}
+    nets = {net.name: latency.Net(net.spec, net.num_classes) for net in given}
     measured = latency.measure(nets, batch, tell=tell)
     rows = [
         {
-            "name": name,
-            "resolution": spec.resolution,
-            "madds": complexity.madds(spec),
+            "name": net.name,
+            "resolution": net.spec.resolution,
+            "madds": complexity.madds(net.spec, net.num_classes),
             "batch": batch,
-            "median_seconds": measured[name].median,
-            "round_seconds": measured[name].rounds,
+            "median_seconds": measured[net.name].median,
+            "round_seconds": measured[net.name].rounds,
         }
-        for name, spec in specs.items()
+        for net in given
     ]
     if as_json:
         print_json(rows)

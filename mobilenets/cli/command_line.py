@@ -138,8 +138,10 @@ def fail_with(errors: Sequence[UserError]) -> None:
 
 def in_words(description: Any) -> str:
     """A trained network in half a sentence."""
-    spec, classes = description.network, len(description.class_names)
-    return f"{spec.name} at {spec.resolution} pixels for {classes} classes"
+    spec, outputs = description.network, len(description.class_names)
+    kind = "classes" if description.threshold is None else "attributes"
+    told = f"for {outputs} {kind}" if outputs else "without classes"
+    return f"{spec.name} at {spec.resolution} pixels {told}"
 
 
 def print_json(value: Any) -> None:

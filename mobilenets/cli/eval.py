@@ -1,21 +1,36 @@
 """`mobilenets eval`, which is `eval.py` too."""
 
 import enum
-from typing import Annotated
+import pathlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
+import ml_collections
 import typer
 
+from mobilenets.cli import networks
 from mobilenets.cli.command_line import examples, prepare_jax, usage_errors
 from mobilenets.config import check, files, overrides, values
+from mobilenets.config.schema import Configuration, Preprocessing
+from mobilenets.errors import UserError
+from mobilenets.networks.spec import BackboneSpec
 from mobilenets.runtime.compilation_cache import HELP
+
+if TYPE_CHECKING:
+    from mobilenets.inference.description import Description
 
 EPILOG = f"{HELP}\n\n" + examples(
     "mobilenets eval --workdir runs/quickstart",
     "mobilenets eval --workdir runs/quickstart --weights raw --checkpoint latest "
     "--split train --config.batch_size=100",
+    "mobilenets eval --workdir runs/quickstart --report runs/quickstart/report",
+    "mobilenets eval --workdir efficientnet_lite0 --config.dataset.folder=photos",
     "python eval.py --config configs/quickstart.py --workdir runs/quickstart",
 )
-OPTIONS = ("--workdir", "--weights", "--checkpoint", "--split")
+OPTIONS = (
+    *("--workdir", "--weights", "--checkpoint", "--split"),
+    *("--per-class", "--report", "--json"),
+)
 
 
 class Weights(enum.StrEnum):
@@ -35,7 +50,12 @@ class Checkpoint(enum.StrEnum):
 def command(
     context: typer.Context,
     workdir: Annotated[
-        str, typer.Option(metavar="FOLDER", help="The folder of the run.")
+        str,
+        typer.Option(
+            metavar="NETWORK",
+            help=f"{networks.NAME_OR_WEIGHTS} The last two need a data set, "
+            "--config.dataset.KEY=VALUE.",
+        ),
     ],
     config: Annotated[
         str | None,
@@ -48,37 +68,130 @@ def command(
     ] = None,
     weights: Annotated[
         Weights,
-        typer.Option(help="The moving average of the weights, or the last."),
+        typer.Option(help="Of a run: the moving average of the weights, or the last."),
     ] = Weights.EMA,
     checkpoint: Annotated[
-        Checkpoint, typer.Option(help="The best, or the latest.")
+        Checkpoint, typer.Option(help="Of a run: the best, or the latest.")
     ] = Checkpoint.BEST,
     split: Annotated[
         str | None,
-        typer.Option(help="Evaluated instead of the config's dataset.eval_split."),
+        typer.Option(
+            help="Of the data set, evaluated alone, instead of dataset.eval_split and "
+            "the sets of evals."
+        ),
+    ] = None,
+    per_class: Annotated[
+        bool,
+        typer.Option("--per-class", help="Print the numbers of each class, too."),
+    ] = False,
+    report: Annotated[
+        str,
+        typer.Option(
+            metavar="FOLDER",
+            help="Write what is confused and the most confident mistakes there; of "
+            "attributes a table.",
+        ),
+    ] = "",
+    as_json: Annotated[
+        pathlib.Path | None,
+        typer.Option("--json", metavar="FILE", help="Write the numbers there, too."),
     ] = None,
 ) -> None:
-    """Evaluates a trained network on one split, every image once."""
+    """Evaluates a trained network on its evaluation sets, every image once."""
     with usage_errors():
         given = overrides.parse(context.args, OPTIONS)
         built = None if config is None else files.read(config)
-    if split is not None:
-        given["dataset.eval_split"] = split
     prepare_jax()
-    from mobilenets.evaluation.run import evaluate_run
-    from mobilenets.evaluation.tables import print_evaluation
+    from mobilenets.evaluation import tables
+    from mobilenets.evaluation.run import evaluate_run, evaluate_weights
     from mobilenets.inference import trained
-    from mobilenets.runs.workdir import of_run, read_config
     from mobilenets.tasks.registry import make_task
 
-    if built is None:
-        built = values.of(read_config(of_run(workdir)))
+    folder = networks.weights(workdir)
+    of_run = not (pathlib.Path(folder).expanduser() / "network.json").exists()
+    if not of_run and (weights != Weights.EMA or checkpoint != Checkpoint.BEST):
+        raise UserError(
+            f"{workdir} is no run, so there is nothing to choose: leave out --weights "
+            "and --checkpoint."
+        )
+    if of_run:
+        built = _of_run(folder, built)
+        description = trained.describe(folder)
+    else:
+        _refuse_network(given)
+        description = trained.describe(folder)
+        built = _for_weights(folder, description, built)
     overrides.apply(built, given)
-    task = make_task(check.check(built), trained.describe(workdir))
-    evaluation = evaluate_run(
-        task,
-        workdir,
-        ema=weights == Weights.EMA,
-        best=checkpoint == Checkpoint.BEST,
-    )
-    print_evaluation(evaluation)
+    if split is not None:
+        overrides.apply(built, {"dataset.eval_split": split})
+        built.evals = values.Values()
+    checked = check.check(built)
+    _refuse_others(checked, description)
+    task = make_task(checked, description)
+    if of_run:
+        ema, best = weights == Weights.EMA, checkpoint == Checkpoint.BEST
+        found = evaluate_run(task, folder, ema, best, per_class, report)
+    else:
+        variables = trained.load(folder).variables
+        name = pathlib.Path(folder).name
+        found = evaluate_weights(task, name, variables, per_class, report)
+    tables.print_evaluation(found)
+    if as_json:
+        tables.write_json(found, as_json)
+
+
+def _of_run(
+    folder: str, built: ml_collections.ConfigDict | None
+) -> ml_collections.ConfigDict:
+    """The config that was given, or that of the run.
+
+    Raises:
+      UserError: there is no run.
+    """
+    from mobilenets.runs.workdir import of_run, read_config
+
+    run = of_run(folder)
+    return values.of(read_config(run)) if built is None else built
+
+
+def _for_weights(
+    folder: str,
+    description: "Description",
+    built: ml_collections.ConfigDict | None,
+) -> ml_collections.ConfigDict:
+    """The config that was given, or the default, for these weights."""
+    if isinstance(description.network, BackboneSpec):
+        raise UserError(
+            f"{folder} is a backbone, which has no classes: train it with init_from."
+        )
+    config = values.defaults() if built is None else built
+    config.model = values.Values()
+    config.preprocessing = values.Values(description.preprocessing.model_dump())
+    of_weights = {"init_from": folder, "task.name": description.task}
+    if description.threshold is not None:
+        of_weights["task.threshold"] = description.threshold
+    overrides.apply(config, of_weights)
+    return config
+
+
+def _refuse_network(given: Mapping[str, Any]) -> None:
+    """Raises UserError if a value is that of another network than the weights'."""
+    for key in given:
+        if key.partition(".")[0] in ("model", "init_from"):
+            raise UserError(
+                f"--config.{key} is given, but the network is that of the weights: "
+                "leave it out."
+            )
+
+
+def _refuse_others(config: Configuration, description: "Description") -> None:
+    """Raises UserError if task or preprocessing are not those of the weights."""
+    if config.task.name != description.task:
+        raise UserError(
+            f"task.name is {config.task.name}, but the weights are of "
+            f"{description.task}: leave it out."
+        )
+    if config.preprocessing not in (Preprocessing(), description.preprocessing):
+        raise UserError(
+            "preprocessing is given, but it is that of the weights: leave it out."
+        )

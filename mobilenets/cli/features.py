@@ -5,28 +5,28 @@ from typing import Annotated
 
 import typer
 
+from mobilenets.cli import networks
 from mobilenets.cli.command_line import examples, fail_with, prepare_jax
 from mobilenets.errors import UserError
 
 EPILOG = examples(
-    "mobilenets features photos --weights weights/v2 --output features.npz"
+    "mobilenets features photos --weights weights/v2 --output features.npz",
+    "mobilenets features photos --weights efficientnet_lite0 --output features.npz",
 )
 
 
 def command(
     folder: Annotated[str, typer.Argument(help="Images, also in folders in it.")],
-    weights: Annotated[
-        str, typer.Option(help="A folder of weights, or the workdir of a run.")
-    ],
+    weights: Annotated[str, typer.Option(help=networks.NAME_OR_WEIGHTS)],
     output: Annotated[
         pathlib.Path, typer.Option(help="The .npz file to write.", metavar="FILE")
     ],
 ) -> None:
     """Writes the vectors from which a network computes its logits.
 
-    The file has "features", [images, channels] float32, and "paths", those of the
-    images within the folder. A file that is no image is named and left out; the exit
-    code is then 1.
+    Of a backbone without logits they are the means of its last map. The file has
+    "features", [images, channels] float32, and "paths", those of the images within the
+    folder. A file that is no image is named and left out; the exit code is then 1.
     """
     prepare_jax()
     from mobilenets.inference import prediction, trained
@@ -36,7 +36,7 @@ def command(
     if output.exists():
         raise UserError(f"{output} exists already: give another --output.")
     paths = prediction.images_in(folder)
-    net = trained.load(weights)
+    net = trained.load(networks.weights(weights))
     broken: list[UserError] = []
     readable = prediction.read_photos(paths, net, broken.append)
     vectors = dict(prediction.features(net, readable))

@@ -1,35 +1,56 @@
 """`mobilenets predict`."""
 
 import pathlib
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
 
-from mobilenets.cli import tables
+from mobilenets.cli import networks, tables
 from mobilenets.cli.command_line import examples, fail_with, prepare_jax
 from mobilenets.errors import UserError
 
 _DEFAULT_PICTURE = pathlib.Path("predictions.png")
 
 EPILOG = examples(
-    "mobilenets predict cat.jpg dog.png --weights weights/v2",
-    "mobilenets predict photos/*.jpg --weights runs/photos --top 3",
+    "mobilenets predict cat.jpg dog.png --weights efficientnet_lite0",
+    "mobilenets predict photos --weights runs/photos --top 3 --csv predictions.csv",
+    "mobilenets predict photos --weights runs/attributes --threshold 0.3",
 )
 
 
 def command(
     photos: Annotated[
-        list[pathlib.Path], typer.Argument(help="JPEG, PNG or WebP files.")
+        list[pathlib.Path],
+        typer.Argument(help="JPEG, PNG or WebP files, and folders of them."),
     ],
-    weights: Annotated[
-        str, typer.Option(help="A folder of weights, or the workdir of a run.")
-    ],
-    top: Annotated[int, typer.Option(min=1, help="How many classes to name.")] = 5,
+    weights: Annotated[str, typer.Option(help=networks.NAME_OR_WEIGHTS)],
+    top: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many classes to name; 5 by default."),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="The probability from which attributes are named; by default that of "
+            "the weights.",
+        ),
+    ] = None,
     picture: Annotated[
         pathlib.Path, typer.Option(help="Where to draw them.", metavar="FILE")
     ] = _DEFAULT_PICTURE,
+    as_json: Annotated[
+        pathlib.Path | None,
+        typer.Option("--json", help="Where to write them as JSON.", metavar="FILE"),
+    ] = None,
+    as_csv: Annotated[
+        pathlib.Path | None,
+        typer.Option("--csv", help="Where to write them as a table.", metavar="FILE"),
+    ] = None,
 ) -> None:
-    """Names the likeliest classes of photographs, and draws them.
+    """Names the likeliest classes of photographs, or their attributes, and draws them.
 
     A file that is no image is named and left out; the exit code is then 1.
     """
@@ -38,16 +59,35 @@ def command(
 
     if picture.suffix != ".png":
         raise UserError(f"The picture must be a .png file, but is {str(picture)!r}.")
-    if picture.exists():
-        is_photo = any(photo.exists() and photo.samefile(picture) for photo in photos)
-        if is_photo or picture != _DEFAULT_PICTURE:
-            raise UserError(f"{picture} exists already: give another --picture.")
-    net = trained.load(weights)
+    paths = prediction.photos_in(photos)
+    _refuse_to_overwrite(paths, {"picture": picture, "json": as_json, "csv": as_csv})
+    net = trained.load(networks.weights(weights))
     broken: list[UserError] = []
-    readable = prediction.read_photos(photos, net, broken.append)
-    predictions = prediction.predict(net, readable, top)
-    if predictions:
-        tables.print_predictions(predictions)
-        prediction.draw_predictions(predictions, picture)
-        print(f"Drawn in {picture}.")
+    readable = prediction.read_photos(paths, net, broken.append)
+    found = prediction.keep_few_pixels(
+        prediction.predict(net, readable, top, threshold)
+    )
+    if found:
+        tables.print_predictions(found)
+        prediction.draw_predictions(found, picture)
+        first = prediction.MOST_DRAWN
+        print(
+            f"{f'The first {first} are d' if found[first:] else 'D'}rawn in {picture}."
+        )
+        if as_json:
+            prediction.write_json(found, as_json)
+        if as_csv:
+            prediction.write_csv(found, as_csv)
     fail_with(broken)
+
+
+def _refuse_to_overwrite(
+    photos: Sequence[pathlib.Path], files: Mapping[str, pathlib.Path | None]
+) -> None:
+    """Raises UserError if there is one of the files; our own picture may be there."""
+    for option, file in files.items():
+        if file is None or not file.exists():
+            continue
+        is_photo = any(photo.exists() and photo.samefile(file) for photo in photos)
+        if is_photo or file != _DEFAULT_PICTURE:
+            raise UserError(f"{file} exists already: give another --{option}.")

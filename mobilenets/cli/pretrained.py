@@ -1,11 +1,10 @@
 """`mobilenets pretrained`."""
 
-import pathlib
 from typing import Annotated
 
 import typer
 
-from mobilenets.cli import tables
+from mobilenets.cli import networks, tables
 from mobilenets.cli.command_line import examples, in_words, prepare_jax
 
 EPILOG = examples(
@@ -32,13 +31,12 @@ def command(
     prepare_jax()
     from mobilenets.inference import trained
     from mobilenets.pretrained import importing
-    from mobilenets.runtime import user_cache
 
     if not name:
         tables.print_catalogue(importing.CATALOGUE)
         return
-    folder = pathlib.Path(output) if output else user_cache.folder(name)
-    if output or not folder.exists():
-        trained.save(importing.fetch(name), str(folder))
-    print(f"{in_words(trained.describe(str(folder)))} is in {folder}.")
-    print(f"Try it: mobilenets predict PHOTO --weights {folder}")
+    if output:
+        trained.save(importing.fetch(name), output)
+    folder = output or networks.fetched(name)
+    print(f"{in_words(trained.describe(folder))} is in {folder}.")
+    print(f"Try it: mobilenets predict PHOTO --weights {output or name}")

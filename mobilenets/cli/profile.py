@@ -5,23 +5,26 @@ from typing import Annotated, Any
 
 import typer
 
-from mobilenets.cli import tables
+from mobilenets.cli import networks, tables
 from mobilenets.cli.command_line import Json, examples, prepare_jax, print_json
 from mobilenets.errors import UserError
 from mobilenets.networks import complexity
-from mobilenets.networks.architectures import get_spec
+from mobilenets.networks.spec import BackboneSpec
 from mobilenets.profiling import profile_table
 
 EPILOG = examples(
     "mobilenets profile mobilenet_v2",
     "mobilenets profile mobilenet_v2 --width 0.5 --resolution 160 --num-classes 10",
     "mobilenets profile efficientnet_b0 --json",
+    "mobilenets profile runs/mine",
     "mobilenets profile mobilenet_v1 --width 0.25 --memory --batch 128",
 )
 
 
 def command(
-    name: Annotated[str, typer.Argument(help="A name that `mobilenets list` prints.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NETWORK", help=networks.NAME_OR_FOLDER)
+    ],
     resolution: Annotated[
         int | None, typer.Option(help="Height and width of the input in pixels.")
     ] = None,
@@ -32,8 +35,13 @@ def command(
         float | None, typer.Option(help="The depth multiplier, of the layers.")
     ] = None,
     num_classes: Annotated[
-        int, typer.Option(min=0, help="Width of the logits; 0 leaves them out.")
-    ] = 1000,
+        int | None,
+        typer.Option(
+            min=0,
+            help="Width of the logits; 0 leaves them out. By default that of the "
+            "weights, 1000 for a name.",
+        ),
+    ] = None,
     memory: Annotated[
         bool,
         typer.Option("--memory", help="Print the memory of a training step instead."),
@@ -74,7 +82,14 @@ def command(
         "depth_multiplier": depth,
     }
     given = {k: v for k, v in given.items() if v is not None}
-    spec = get_spec(name, **given)
+    net = networks.network(name, **given)
+    spec = net.spec
+    if num_classes is None:
+        num_classes = net.num_classes
+    elif num_classes and isinstance(spec, BackboneSpec) and not memory:
+        raise UserError(
+            f"{name} is a backbone, without logits: leave out --num-classes."
+        )
     facts = {
         "name": name,
         "resolution": spec.resolution,
@@ -83,8 +98,8 @@ def command(
     size = f"{spec.resolution} x {spec.resolution} pixels"
     heading = f"{name}, {size}, {num_classes} classes"
     if memory:
-        model = {"name": name, **given}
-        step = _step_memory(model, num_classes, batch, dtype, remat)
+        model = given if net.folder else {"name": name, **given}
+        step = _step_memory(model, net.folder, num_classes, batch, dtype, remat)
         if as_json:
             print_json(facts | dataclasses.asdict(step))
         else:
@@ -110,6 +125,7 @@ def command(
 
 def _step_memory(
     model: dict[str, Any],
+    init_from: str,
     num_classes: int,
     batch: int | None,
     dtype: str | None,
@@ -126,5 +142,5 @@ def _step_memory(
     from mobilenets.profiling import memory_profile
 
     return memory_profile.of_training_step(
-        model, num_classes, batch, dtype or "float32", remat
+        model, num_classes, batch, dtype or "float32", remat, init_from
     )

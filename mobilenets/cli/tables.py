@@ -150,11 +150,18 @@ def print_catalogue(catalogue: Mapping[str, Any]) -> None:
 
 
 def print_predictions(predictions: "Sequence[Prediction]") -> None:
-    """Prints the classes of each photograph, the likeliest first."""
+    """Prints the classes or attributes of each photograph, the likeliest first.
+
+    Args:
+      predictions: of one network, at least one.
+    """
+    is_class = predictions[0].threshold is None
+    table = new("photograph", ">probability", " class" if is_class else " attribute")
     from mobilenets.inference.prediction import labels  # needs JAX
 
-    table = new("photograph", ">probability", " class")
     for name, prediction in zip(labels(predictions), predictions, strict=True):
+        if not prediction.classes:
+            table.add_row(name, "", " none")
         for i, (class_name, p) in enumerate(prediction.classes):
             table.add_row("" if i else name, f"{p:.1%}", f" {class_name}")
     show(table)

@@ -83,7 +83,8 @@ def apply(config: ml_collections.ConfigDict, values: Mapping[str, Any]) -> None:
 
     A dict sets the values in it; None removes an operation, or an entry of a dict.
     Where a value makes a section one of another kind (optimizer.name, or
-    dataset.folder), the values that the former kind alone had are dropped.
+    dataset.folder), the values that the former kind alone had are dropped. A network by
+    model.spec in place of one by model.name, or the other way, drops all of `model`.
 
     Raises:
       UserError: there is no such key, or a data set is given two sources.
@@ -91,6 +92,7 @@ def apply(config: ml_collections.ConfigDict, values: Mapping[str, Any]) -> None:
     flat = dict(_flat(values))
     for key in flat:
         check.check_key(key)
+    _change_network(config, flat)
     tags = [key for key in flat if keys.is_tag(key)]
     _refuse_two_sources(tags)
     for key in tags:
@@ -167,6 +169,13 @@ def _refuse_two_sources(tags: list[str]) -> None:
                 "source."
             )
         first[above] = key
+
+
+def _change_network(config: ml_collections.ConfigDict, flat: dict[str, Any]) -> None:
+    """Drops the network, with its options, if one is given in the other way."""
+    given = [name for name in ("name", "spec") if flat.get(f"model.{name}") is not None]
+    if len(given) == 1 and given[0] not in config.get("model", given):
+        config["model"] = Values()
 
 
 def _change_kind(config: ml_collections.ConfigDict, key: str, value: Any) -> None:

@@ -5,10 +5,12 @@ the frozen, typed `Configuration` that all other code reads. `mobilenets config 
 prints the values with what is said of them here.
 """
 
+import dataclasses
 import re
 from typing import Annotated, Any, ClassVar, Literal
 
 import pydantic
+import pydantic_core
 from annotated_types import Ge, Gt, Le, Lt
 
 Positive = Annotated[int, Ge(1)]
@@ -268,6 +270,14 @@ def _as_operations(values: Any) -> Any:
     return tuple(values) if isinstance(values, list) else values  # as JSON has it
 
 
+def _with_plain_spec(model: Any) -> Any:
+    """With a spec as JSON has it, so that a saved config equals the one given."""
+    spec = model.get("spec") if isinstance(model, dict) else None
+    if dataclasses.is_dataclass(spec) or isinstance(spec, dict):
+        return {**model, "spec": pydantic_core.to_jsonable_python(spec)}
+    return model
+
+
 class _Optimizer(Section):
     learning_rate: Annotated[float, Gt(0)] = 0.01
     """The peak, for the whole batch."""
@@ -376,10 +386,11 @@ class Configuration(Section):
     trainable_stages: Annotated[int, Ge(-1)] = -1
     """How many of the last stages are trained; a stage begins with each stride. 0: only
     the output layer, -1: everything. What is not trained stays exactly as it was."""
-    model: dict[str, Any] = {}
+    model: Annotated[dict[str, Any], pydantic.BeforeValidator(_with_plain_spec)] = {}
     """The network: the name of one that `mobilenets list` prints, or a spec of your own
-    (FILE.py:FUNCTION, PACKAGE.MODULE:FUNCTION or FILE.json), and beside it what
-    differs: width_multiplier, resolution, ... With init_from only what differs."""
+    (FILE.py:FUNCTION, PACKAGE.MODULE:FUNCTION or FILE.json; in Python a ClassifierSpec,
+    too), and beside it what differs: width_multiplier, resolution, ... With init_from
+    only what differs."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Of the computation."""
     dataset: Dataset = NoDataset()
@@ -443,8 +454,8 @@ class Configuration(Section):
         given = [key for key in ("name", "spec") if key in self.model]
         if self.init_from and given:
             raise ValueError(
-                f"model.{given[0]} is {self.model[given[0]]!r}, but the network is "
-                "that of init_from: leave it out"
+                f"model.{given[0]} is given, but the network is that of init_from: "
+                "leave it out"
             )
         if len(given) > 1:
             raise ValueError("model.name and model.spec are both given: leave out one")
@@ -455,15 +466,18 @@ class Configuration(Section):
                 "the network is missing: give init_from, a folder of weights "
                 "(`mobilenets pretrained` fetches some), model.name or model.spec"
             )
-        if not isinstance(self.model[given[0]], str):
-            raise ValueError(
-                f"model.{given[0]} is {self.model[given[0]]!r}, but should be a string"
-            )
+        self._check_type_of_network(given[0], self.model[given[0]])
         if self.trainable_stages >= 0:
             raise ValueError(
                 f"trainable_stages is {self.trainable_stages}, but what is not trained "
                 "must come from init_from, which is empty"
             )
+
+    def _check_type_of_network(self, key: str, value: Any) -> None:
+        if isinstance(value, str) or (key == "spec" and isinstance(value, dict)):
+            return
+        wanted = "a string" + (", or in Python a ClassifierSpec" * (key == "spec"))
+        raise ValueError(f"model.{key} is {value!r}, but should be {wanted}")
 
     def _check_names(self) -> None:
         for name in self.evals:

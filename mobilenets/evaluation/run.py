@@ -1,4 +1,4 @@
-"""Evaluation of a run's checkpoint."""
+"""Evaluation of a run's checkpoint, or of weights from elsewhere."""
 
 import contextlib
 import dataclasses
@@ -19,10 +19,10 @@ from mobilenets.tasks.base import Task
 
 @dataclasses.dataclass(frozen=True)
 class RunEvaluation:
-    """What was found of a checkpoint.
+    """What was found of a network.
 
     Args:
-      step: of the checkpoint.
+      step: of the checkpoint; None for weights that are not of a run.
       split: of the config's data set, which is the set "val".
       results: by evaluation set, weights and metric.
       by_class: by evaluation set and class, see `Task.by_class`; empty unless asked
@@ -30,7 +30,7 @@ class RunEvaluation:
       files: that were written.
     """
 
-    step: int
+    step: int | None
     split: str
     results: Results
     by_class: dict[str, dict[str, dict[str, float]]]
@@ -61,12 +61,47 @@ def evaluate_run(
     """
     mesh = sharding.data_mesh(task.config.batch_size)
     step, variables = _restore(task, mesh, directory, ema, best)
-    metric = task.report_metric if per_class or report else task.metric
     weights = "ema" if ema else "raw"
+    return _evaluate(task, mesh, {weights: variables}, step, per_class, report)
+
+
+def evaluate_weights(
+    task: Task, name: str, variables: Any, per_class: bool = False, report: str = ""
+) -> RunEvaluation:
+    """Evaluates weights that are not of a run on all evaluation sets of the task.
+
+    Args:
+      task: made for these weights.
+      name: of the weights, for the results.
+      variables: what `task.model.apply` takes.
+      per_class: see `evaluate_run`.
+      report: see `evaluate_run`.
+
+    Raises:
+      UserError: the batch cannot be split over the devices, or the report cannot be
+        written.
+    """
+    mesh = sharding.data_mesh(task.config.batch_size)
+    variables = jax.device_put(variables, sharding.replicated(mesh))
+    return _evaluate(task, mesh, {name: variables}, None, per_class, report)
+
+
+def _evaluate(
+    task: Task,
+    mesh: Mesh,
+    named_variables: dict[str, Any],
+    step: int | None,
+    per_class: bool,
+    report: str,
+) -> RunEvaluation:
+    """Evaluates one set of variables, by its name."""
+    folder = _make_folder(report) if report else None  # before minutes of work
+    metric = task.report_metric if per_class or report else task.metric
+    (weights,) = named_variables
     evaluator = Evaluator(task, mesh, metric)
     with progress_bar("evaluating", evaluator.batches) as on_batch:
         totals = {
-            name: evaluator.totals(name, {weights: variables}, on_batch)[weights]
+            name: evaluator.totals(name, named_variables, on_batch)[weights]
             for name in task.eval_sizes
         }
     return RunEvaluation(
@@ -74,7 +109,7 @@ def evaluate_run(
         split=task.config.dataset.eval_split,
         results={n: {weights: metric.compute(total)} for n, total in totals.items()},
         by_class={n: task.by_class(t) for n, t in totals.items()} if per_class else {},
-        files=_write_report(task, totals, report) if report else [],
+        files=_write_report(task, totals, folder) if folder else [],
     )
 
 
@@ -101,16 +136,27 @@ def _restore(
         return step, checkpoints.restore_variables(step, abstract, ema)
 
 
+def _make_folder(report: str) -> pathlib.Path:
+    folder = pathlib.Path(report).expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+    return folder
+
+
 def _write_report(
-    task: Task, totals: dict[str, Any], report: str
+    task: Task, totals: dict[str, Any], folder: pathlib.Path
 ) -> list[pathlib.Path]:
     """Writes the report of each set, on the first process."""
     if jax.process_index() != 0:
         return []
-    folder = pathlib.Path(report).expanduser()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         written = [task.write_report(n, total, folder) for n, total in totals.items()]
     except OSError as error:
-        raise UserError(f"Cannot write to --report {report}: {error}.") from None
+        raise _unwritable(folder, error) from None
     return [path for paths in written for path in paths]
+
+
+def _unwritable(folder: pathlib.Path, error: OSError) -> UserError:
+    return UserError(f"Cannot write to --report {folder}: {error.strerror or error}.")

@@ -33,10 +33,11 @@ def print_results(heading: str, results: Results) -> None:
 
 def print_evaluation(evaluation: RunEvaluation) -> None:
     """Prints the metrics, those of each class where they were asked for, and files."""
-    heading = f"Step {evaluation.step}"
+    facts = [] if evaluation.step is None else [f"step {evaluation.step}"]
     if len(evaluation.results) == 1:
-        heading += f", split {evaluation.split}"
-    print_results(heading, evaluation.results)
+        facts.append(f"split {evaluation.split}")
+    heading = ", ".join(facts)
+    print_results(heading[:1].upper() + heading[1:], evaluation.results)
     for name, by_class in evaluation.by_class.items():
         rows = {(class_name,): numbers for class_name, numbers in by_class.items()}
         _print_table(f"{name}, by class", ["class"], rows)
@@ -59,7 +60,7 @@ def write_json(evaluation: RunEvaluation, path: pathlib.Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(_without_nan(values), indent=2) + "\n")
     except OSError as error:
-        raise UserError(f"Cannot write to {path}: {error}.") from None
+        raise UserError(f"Cannot write to {path}: {error.strerror}.") from None
 
 
 def title(name: str) -> str:

@@ -1,7 +1,10 @@
 """What a trained network says of photographs, and its features of them."""
 
+import csv
 import dataclasses
+import io
 import itertools
+import json
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -17,6 +20,7 @@ from mobilenets.data.preprocessing import prepare_image
 from mobilenets.data.sources.base import IMAGE_SUFFIXES
 from mobilenets.errors import UserError
 from mobilenets.inference.trained import TrainedNet
+from mobilenets.networks.spec import BackboneSpec
 from mobilenets.nn.normalization import normalize
 
 BATCH_SIZE = 16  # one size, so that the network is compiled once
@@ -34,10 +38,18 @@ class Photo:
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """The likeliest classes of a photograph."""
+    """What a photograph shows: one of some classes, or each of some attributes.
+
+    Args:
+      photo: which one.
+      classes: name and probability, the likeliest first.
+      threshold: the probability from which attributes are named; None for classes, of
+        which there is one.
+    """
 
     photo: Photo
-    classes: tuple[tuple[str, float], ...]  # name and probability, likeliest first
+    classes: tuple[tuple[str, float], ...]
+    threshold: float | None = None
 
 
 def read_photo(
@@ -70,38 +82,150 @@ def read_photos(
             on_broken(error)
 
 
-def predict(net: TrainedNet, photos: Iterable[Photo], top: int = 5) -> list[Prediction]:
-    """The `top` likeliest classes of each photograph.
+def predict(
+    net: TrainedNet,
+    photos: Iterable[Photo],
+    top: int | None = None,
+    threshold: float | None = None,
+) -> Iterator[Prediction]:
+    """The likeliest classes of each photograph, or all attributes from a threshold on.
 
     Classes that are named by ImageNet's WordNet ids are given their names.
+
+    Args:
+      net: with classes or attributes.
+      photos: read for it.
+      top: how many classes, 5 by default.
+      threshold: of attributes, from 0 to 1; by default that of the weights.
+
+    Raises:
+      UserError: the network has no classes, or the argument is not of its kind.
     """
-    names = [imagenet.in_words(name) for name in net.description.class_names]
-    top = min(top, len(names))
-
-    def classes(outputs: Any) -> Any:
-        logits, _ = outputs
-        return jax.lax.top_k(jax.nn.softmax(logits), top)
-
-    return [
-        Prediction(
-            photo,
-            tuple((names[i], float(p)) for p, i in zip(*row, strict=True)),
+    description = net.description
+    if isinstance(description.network, BackboneSpec):
+        raise UserError(
+            "The weights are of a backbone, which has no classes: train them with "
+            "init_from, or use `mobilenets features`."
         )
-        for photo, row in _apply(net, photos, classes)
-    ]
+    if description.threshold is None and threshold is not None:
+        raise UserError(
+            "A threshold is of weights that tell attributes, but these tell one class "
+            "an image: leave out --threshold."
+        )
+    if description.threshold is not None and top is not None:
+        raise UserError(
+            "A number of classes is of weights that tell one class an image, but these "
+            "tell attributes: leave out --top, or give --threshold."
+        )
+    names = [imagenet.in_words(name) for name in description.class_names]
+    if description.threshold is None:
+        return _classes(net, photos, names, 5 if top is None else top)
+    chosen = description.threshold if threshold is None else threshold
+    return _attributes(net, photos, names, chosen)
+
+
+def _classes(
+    net: TrainedNet, photos: Iterable[Photo], names: Sequence[str], top: int
+) -> Iterator[Prediction]:
+    def likeliest(outputs: Any) -> Any:
+        logits, _ = outputs
+        return jax.lax.top_k(jax.nn.softmax(logits), min(top, len(names)))
+
+    for photo, row in _apply(net, photos, likeliest):
+        classes = [(names[i], float(p)) for p, i in zip(*row, strict=True)]
+        yield Prediction(photo, tuple(classes))
+
+
+def _attributes(
+    net: TrainedNet, photos: Iterable[Photo], names: Sequence[str], threshold: float
+) -> Iterator[Prediction]:
+    def probabilities(outputs: Any) -> Any:
+        logits, _ = outputs
+        return (jax.nn.sigmoid(logits),)
+
+    for photo, (row,) in _apply(net, photos, probabilities):
+        order = np.argsort(-row, stable=True)
+        found = [(names[i], float(row[i])) for i in order if row[i] >= threshold]
+        yield Prediction(photo, tuple(found), threshold)
+
+
+def keep_few_pixels(predictions: Iterable[Prediction]) -> list[Prediction]:
+    """A list in which only the photographs that are drawn have their pixels."""
+    nothing = np.empty((0, 0, 3), np.uint8)
+    kept = []
+    for i, prediction in enumerate(predictions):
+        if i >= MOST_DRAWN:
+            photo = Photo(prediction.photo.path, nothing)
+            prediction = dataclasses.replace(prediction, photo=photo)
+        kept.append(prediction)
+    return kept
 
 
 def features(
     net: TrainedNet, photos: Iterable[Photo]
 ) -> Iterator[tuple[pathlib.Path, np.ndarray]]:
-    """The path of each photograph and the vector before its logits, [C] float32."""
+    """The path of each photograph and the vector before its logits, [C] float32.
 
-    def pre_logits(outputs: Any) -> Any:
+    Of a backbone it is the mean of "features" over height and width.
+    """
+    is_backbone = isinstance(net.description.network, BackboneSpec)
+
+    def vectors(outputs: Any) -> Any:
+        if is_backbone:
+            return (outputs["features"].mean((1, 2)),)
         _, endpoints = outputs
         return (endpoints["pre_logits"],)
 
-    for photo, (vector,) in _apply(net, photos, pre_logits):
+    for photo, (vector,) in _apply(net, photos, vectors):
         yield photo.path, vector
+
+
+def write_json(predictions: Sequence[Prediction], path: pathlib.Path) -> None:
+    """Writes a list with an object for each class of each photograph.
+
+    With "path", "class" (or "attribute") and "probability".
+
+    Raises:
+      UserError: the file cannot be written.
+    """
+    kind = _kind(predictions)
+    keys = ("path", kind, "probability")
+    objects = [dict(zip(keys, row, strict=True)) for row in _rows(predictions)]
+    _write(path, json.dumps(objects, indent=2) + "\n")
+
+
+def write_csv(predictions: Sequence[Prediction], path: pathlib.Path) -> None:
+    """Writes a table with a row for each class of each photograph.
+
+    Its columns are path, class (or attribute) and probability.
+
+    Raises:
+      UserError: the file cannot be written.
+    """
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["path", _kind(predictions), "probability"])
+    table.writerows(_rows(predictions))
+    _write(path, text.getvalue())
+
+
+def _kind(predictions: Sequence[Prediction]) -> str:
+    """What the names of one network's predictions are."""
+    one_class = any(prediction.threshold is None for prediction in predictions)
+    return "class" if one_class else "attribute"
+
+
+def _rows(predictions: Sequence[Prediction]) -> Iterator[tuple[str, str, float]]:
+    for prediction in predictions:
+        for name, probability in prediction.classes:
+            yield str(prediction.photo.path), name, probability
+
+
+def _write(path: pathlib.Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}.") from None
 
 
 def save_features(
@@ -138,8 +262,22 @@ def images_in(folder: str) -> list[pathlib.Path]:
     return paths
 
 
+def photos_in(places: Sequence[pathlib.Path]) -> list[pathlib.Path]:
+    """The files themselves, and the images in the folders; each once, in this order.
+
+    Raises:
+      UserError: there is no image in a folder.
+    """
+    paths: list[pathlib.Path] = []
+    for place in places:
+        paths += images_in(str(place)) if place.is_dir() else [place]
+    return list(dict.fromkeys(paths))
+
+
 def draw_predictions(predictions: Sequence[Prediction], path: pathlib.Path) -> None:
     """Draws the first `MOST_DRAWN` photographs with a bar for each of their classes.
+
+    Where attributes are told, a line marks their threshold.
 
     Args:
       predictions: at least one.
@@ -151,7 +289,7 @@ def draw_predictions(predictions: Sequence[Prediction], path: pathlib.Path) -> N
     predictions = predictions[:MOST_DRAWN]
     columns = min(3, len(predictions))
     rows = -(-len(predictions) // columns)
-    bars = min(MOST_BARS, max(len(p.classes) for p in predictions))
+    bars = max(1, min(MOST_BARS, max(len(p.classes) for p in predictions)))
     height = 2.6 + 0.22 * bars
     figure = Figure(figsize=(4.2 * columns, height * rows), layout="constrained")
     grid = figure.add_gridspec(
@@ -165,7 +303,7 @@ def draw_predictions(predictions: Sequence[Prediction], path: pathlib.Path) -> N
         picture.set_axis_off()
         picture.set_title(names[i], fontsize=9)
         axis = figure.add_subplot(grid[2 * row + 1, column])
-        _draw_bars(axis, prediction.classes[:bars])
+        _draw_bars(axis, prediction.classes[:bars], bars, prediction.threshold)
     try:
         figure.savefig(path, dpi=110, format="png")
     except OSError as error:
@@ -179,13 +317,21 @@ def labels(predictions: Sequence[Prediction]) -> list[str]:
     return names if len({*names}) == len({*paths}) else [str(path) for path in paths]
 
 
-def _draw_bars(axis: Any, classes: Sequence[tuple[str, float]]) -> None:
-    """A bar for each class, its name and probability on it."""
-    lines = range(len(classes))
-    axis.barh(lines, [p for _, p in classes], color="#9cc3e6")
-    for line, (name, p) in zip(lines, classes, strict=True):
+def _draw_bars(
+    axis: Any,
+    classes: Sequence[tuple[str, float]],
+    lines: int,
+    threshold: float | None,
+) -> None:
+    """A bar for each class, its name and probability on it; room for so many lines."""
+    axis.barh(range(len(classes)), [p for _, p in classes], color="#9cc3e6")
+    for line, (name, p) in enumerate(classes):
         axis.text(0.02, line, f"{name}  {p:.1%}", va="center", fontsize=8)
-    axis.set(xlim=(0, 1), ylim=(len(classes) - 0.5, -0.5), xticks=[], yticks=[])
+    if not classes:
+        axis.text(0.02, 0, f"nothing from {threshold:.0%} on", va="center", fontsize=8)
+    if threshold is not None:
+        axis.axvline(threshold, color="#c62828", linestyle="--", linewidth=1)
+    axis.set(xlim=(0, 1), ylim=(lines - 0.5, -0.5), xticks=[], yticks=[])
     axis.spines[:].set_visible(False)
 
 

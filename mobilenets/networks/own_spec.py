@@ -1,29 +1,68 @@
-"""A network of the user's own: a spec from a Python file, a module or a JSON file."""
+"""A network of the user's own: a spec from Python or JSON, in a file or as it is."""
 
+import dataclasses
 import importlib
 import json
 import pathlib
+import reprlib
 import runpy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pydantic
 
 from mobilenets.errors import UserError
-from mobilenets.networks.architectures import get_spec, replace
+from mobilenets.networks.architectures import ARCHITECTURES, get_spec, replace
 from mobilenets.networks.spec import ClassifierSpec
 
 
 def of_model(model: Mapping[str, Any]) -> ClassifierSpec:
     """The network that a config's `model` describes: by `name`, or by `spec`.
 
+    Args:
+      model: `spec` is what `own_spec` takes, or a dict with the fields of a spec.
+
     Raises:
-      UserError: see `get_spec`, `own_spec` and `replace`.
+      UserError: see `get_spec`, `own_spec` and `replace`; or the dict is no spec.
     """
     overrides = dict(model)
     if "spec" not in overrides:
         return get_spec(**overrides)
-    return replace(own_spec(overrides.pop("spec")), **overrides)
+    spec = overrides.pop("spec")
+    own = own_spec(spec) if isinstance(spec, str) else _from_values(spec)
+    return replace(own, **overrides)
+
+
+def resolved(model: Mapping[str, Any]) -> dict[str, Any]:
+    """A config's `model` that needs no file: a spec is a dict of JSON values.
+
+    Raises:
+      UserError: see `own_spec`.
+    """
+    if not isinstance(model.get("spec"), str):
+        return dict(model)
+    return {**model, "spec": _to_values(own_spec(model["spec"]))}
+
+
+def named_or_own(text: str, **overrides: Any) -> ClassifierSpec:
+    """The network that a word of a command line means.
+
+    Args:
+      text: the name of one of ours, or what `own_spec` takes.
+      **overrides: see `get_spec` and, for an own network, `replace`.
+
+    Raises:
+      UserError: see `get_spec`, `own_spec` and `replace`.
+
+    >>> named_or_own("mobilenet_v2", resolution=96).resolution
+    96
+    """
+    return of_model({"spec" if is_own(text) else "name": text, **overrides})
+
+
+def is_own(text: str) -> bool:
+    """Whether a word of a command line means a spec of the user's own."""
+    return text not in ARCHITECTURES and (":" in text or text.endswith(".json"))
 
 
 def own_spec(text: str) -> ClassifierSpec:
@@ -57,7 +96,10 @@ def own_spec(text: str) -> ClassifierSpec:
             f"{name} of {place} fails with {type(error).__name__}: {error}."
         ) from None
     if not isinstance(spec, ClassifierSpec):
-        raise UserError(f"{name} of {place} must return a spec, but gave {spec!r}.")
+        raise UserError(
+            f"{name} of {place} must return a ClassifierSpec, but gave "
+            f"{reprlib.repr(spec)}."
+        )
     return spec
 
 
@@ -86,9 +128,39 @@ def _from_json(path: pathlib.Path) -> ClassifierSpec:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from None
     except ValueError as error:
         raise UserError(f"{path} is no JSON: {error}.") from None
+    return _validated(text, str(path))
+
+
+def _from_values(values: Mapping[str, Any]) -> ClassifierSpec:
+    return _validated(json.dumps(values), "model.spec")
+
+
+def _to_values(spec: ClassifierSpec) -> dict[str, Any]:
+    """As JSON has it, so that a saved config equals the one that was given."""
+    return json.loads(json.dumps(dataclasses.asdict(spec)))
+
+
+def _validated(text: str, place: str) -> ClassifierSpec:
     try:
-        return pydantic.TypeAdapter(ClassifierSpec).validate_json(text)
+        spec = pydantic.TypeAdapter(ClassifierSpec).validate_json(text)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise UserError(f"{path} is no spec: {where}: {first['msg']}.") from None
+        raise UserError(
+            f"{place} is no ClassifierSpec: {where}: {first['msg']}."
+        ) from None
+    for key in _unknown_keys(json.loads(text), _to_values(spec)):
+        raise UserError(f"{place} is no ClassifierSpec: it has no field {key}.")
+    return spec
+
+
+def _unknown_keys(given: Any, known: Any, place: str = "") -> Iterator[str]:
+    """The dotted keys of JSON values that others do not have."""
+    if isinstance(given, list):
+        given, known = dict(enumerate(given)), dict(enumerate(known))
+    if isinstance(given, dict):
+        for key, value in given.items():
+            if key not in known:
+                yield f"{place}{key}"
+            else:
+                yield from _unknown_keys(value, known[key], f"{place}{key}.")

@@ -38,7 +38,12 @@ class StepMemory:
 
 
 def of_training_step(
-    model: dict[str, Any], num_classes: int, batch: int, dtype: str, remat: bool
+    model: dict[str, Any],
+    num_classes: int,
+    batch: int,
+    dtype: str,
+    remat: bool,
+    init_from: str = "",
 ) -> StepMemory:
     """Compiles the step that `train.py` runs, and runs nothing.
 
@@ -51,6 +56,7 @@ def of_training_step(
       batch: images in one update, over all devices.
       dtype: of the computation.
       remat: see `Configuration.remat`.
+      init_from: see `Configuration.init_from`.
 
     Raises:
       UserError: a value is not allowed, the devices cannot share the batch, or they do
@@ -59,6 +65,7 @@ def of_training_step(
     values = defaults()
     values.update(
         model=model,
+        init_from=init_from,
         batch_size=batch,
         dtype=dtype,
         remat=remat,

@@ -19,8 +19,8 @@ from mobilenets.errors import UserError
 from mobilenets.inference import trained
 from mobilenets.inference.description import Description
 from mobilenets.metrics.base import Batch
+from mobilenets.networks import own_spec
 from mobilenets.networks.architectures import replace
-from mobilenets.networks.own_spec import of_model
 from mobilenets.networks.spec import BackboneSpec, ClassifierSpec
 from mobilenets.nn.backbone import frozen_modules
 from mobilenets.nn.classifier import Classifier
@@ -52,6 +52,8 @@ class LabelledImages:
         description: Description | None = None,
         sources: Mapping[str, Source] | None = None,
     ):
+        model = own_spec.resolved(config.model)
+        config = config.model_copy(update={"model": model})
         self.spec, preprocessing = _network(config, description)
         self.config = config.model_copy(update={"preprocessing": preprocessing})
         if sources is None:
@@ -233,7 +235,7 @@ def _network(
     if description:
         return _classifier(description), description.preprocessing
     if not config.init_from:
-        return of_model(config.model), config.preprocessing
+        return own_spec.of_model(config.model), config.preprocessing
     weights = trained.describe(config.init_from)
     if config.preprocessing not in (Preprocessing(), weights.preprocessing):
         raise UserError(

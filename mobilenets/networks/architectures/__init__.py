@@ -21,6 +21,8 @@ from mobilenets.networks.architectures.moga import moga, moga_a
 from mobilenets.networks.architectures.resnet import resnet, se_resnet
 from mobilenets.networks.spec import (
     BackboneSpec,
+    BlockSpec,
+    BottleneckSpec,
     ClassifierSpec,
     Padding,
     Spec,
@@ -158,13 +160,14 @@ def replace(spec: Spec, **overrides: Any) -> Spec:
         too.
 
     Raises:
-      UserError: a key is none of those, a value is out of its range, or the resolution
-        is smaller than the output stride.
+      UserError: a key is none of those, a value is out of its range, the resolution is
+        smaller than the output stride, or the blocks do not fit together.
     """
     _check(spec.name, overrides, _rules(spec))
     of_head = {k: v for k, v in overrides.items() if k not in _OF_BACKBONE}
     of_backbone = {k: v for k, v in overrides.items() if k in _OF_BACKBONE}
     spec = with_backbone(dataclasses.replace(spec, **of_head), **of_backbone)
+    _check_blocks(backbone_of(spec))
     _check_resolution(backbone_of(spec))
     return spec
 
@@ -174,11 +177,39 @@ def check(spec: BackboneSpec | ClassifierSpec) -> None:
     values = {f: getattr(backbone_of(spec), f) for f in _OF_BACKBONE}
     values |= {f: getattr(spec, f) for f in _rules(spec) if f not in _OF_BACKBONE}
     _check(spec.name, values, _rules(spec))
+    _check_blocks(backbone_of(spec))
     _check_resolution(backbone_of(spec))
 
 
 def _rules(spec: BackboneSpec | ClassifierSpec) -> dict[str, Any]:
     return _OF_BACKBONE | (_OF_HEAD if isinstance(spec, ClassifierSpec) else {})
+
+
+def _check_blocks(backbone: BackboneSpec) -> None:
+    """Raises UserError unless each block takes what stands before it gives."""
+    if not backbone.blocks:
+        raise UserError(f"{backbone.name} has no blocks: give at least one.")
+    before, width = "the stem", backbone.stem_channels
+    for i, block in enumerate(backbone.blocks):
+        if block.in_channels != width:
+            raise UserError(
+                f"{backbone.name} does not fit together: block{i} takes "
+                f"{block.in_channels} channels, but {before} gives {width}."
+            )
+        same = block.stride == 1 and block.in_channels == block.out_channels
+        if _adds_input(block) and not same:
+            raise UserError(
+                f"{backbone.name} does not fit together: block{i} adds its input to "
+                "its output, but changes its size or its channels."
+            )
+        before, width = f"block{i}", block.out_channels
+
+
+def _adds_input(block: Any) -> bool:
+    """Whether it adds its input as it is, as far as the kind of block is known."""
+    if isinstance(block, BottleneckSpec):
+        return not block.projection
+    return isinstance(block, BlockSpec) and block.residual
 
 
 def _check_resolution(backbone: BackboneSpec) -> None:

@@ -1,0 +1,117 @@
+"""The network that a user means: that of a run, of a folder of weights, or a name's."""
+
+import dataclasses
+import pathlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from mobilenets.cli.command_line import prepare_jax
+from mobilenets.errors import UserError, suggestions
+from mobilenets.networks.architectures import ARCHITECTURES, replace
+from mobilenets.networks.own_spec import is_own, named_or_own
+from mobilenets.networks.spec import BackboneSpec
+
+if TYPE_CHECKING:
+    from mobilenets.nn.build import Network
+
+HELP = "The workdir of a run, a folder of weights, or a name that `mobilenets {}`."
+NAME_OR_FOLDER = HELP.format("list` prints")
+NAME_OR_WEIGHTS = HELP.format("pretrained` fetches")
+HUB = "timm/"  # how the names begin of what lies on the Hugging Face hub
+
+_IMAGENET = 1000  # classes of a network of which only the architecture is named
+
+
+@dataclasses.dataclass(frozen=True)
+class Given:
+    """A network whose weights do not matter.
+
+    Args:
+      name: as the user gave it.
+      spec: of the network.
+      num_classes: of the weights, 0 for a backbone; 1000 for an architecture.
+      folder: where it was found, "" for an architecture.
+    """
+
+    name: str
+    spec: "Network"
+    num_classes: int
+    folder: str
+
+
+def network(text: str, **overrides: Any) -> Given:
+    """The network of a run, of a folder of weights, or of that name.
+
+    Args:
+      text: a folder, a name of `ARCHITECTURES`, or what `own_spec` takes.
+      **overrides: see `get_spec`; of a folder, see `replace`.
+
+    Raises:
+      UserError: it is neither, the folder holds no weights, or an override is wrong.
+    """
+    if is_own(text) or not _is_folder(text, "architecture", ARCHITECTURES):
+        return Given(text, named_or_own(text, **overrides), _IMAGENET, "")
+    if {"width_multiplier", "depth_multiplier"} & set(overrides):
+        raise UserError(
+            f"{text} is a trained network, whose width and depth are given: leave out "
+            "--width and --depth."
+        )
+    prepare_jax()
+    from mobilenets.inference import trained
+
+    description = trained.describe(text)
+    spec = replace(description.network, **overrides)
+    classes = 0 if isinstance(spec, BackboneSpec) else len(description.class_names)
+    return Given(text, spec, classes, text)
+
+
+def weights(text: str) -> str:
+    """The folder of a run or of weights; weights that a name stands for are fetched.
+
+    Args:
+      text: a folder, a name of `importing.CATALOGUE`, or one of the hub.
+
+    Raises:
+      UserError: it is none of them, or cannot be fetched.
+    """
+    from mobilenets.pretrained.importing import CATALOGUE
+
+    names = [*CATALOGUE, f"{HUB}MODEL.TAG"]
+    on_hub = text.startswith(HUB) and not pathlib.Path(text).is_dir()
+    is_folder = not on_hub and _is_folder(text, "pretrained network", names)
+    return text if is_folder else fetched(text)
+
+
+def fetched(name: str) -> str:
+    """The folder of a pretrained network in the user's cache, fetched if need be.
+
+    Raises:
+      UserError: see `importing.fetch`.
+    """
+    from mobilenets.inference import trained
+    from mobilenets.pretrained import importing
+    from mobilenets.runtime import user_cache
+
+    folder = user_cache.folder(name)
+    if not folder.exists():
+        trained.save(importing.fetch(name), str(folder))
+    return str(folder)
+
+
+def _is_folder(text: str, kind: str, names: Iterable[str]) -> bool:
+    """Whether it is a folder, not one of the names.
+
+    Where it may be both, it is the folder if that has a network in it.
+
+    Raises:
+      UserError: it is neither.
+    """
+    folder = pathlib.Path(text).expanduser()
+    has_network = any((folder / f).exists() for f in ("network.json", "config.json"))
+    if text in names and not has_network:
+        return False
+    if folder.is_dir():
+        return True
+    raise UserError(
+        f"There is no folder {text}, and no {kind} {text!r}{suggestions(text, names)}"
+    )
