@@ -8,14 +8,14 @@ from PIL import Image
 
 from configs import quickstart
 from mobilenets import UserError
-from mobilenets.config import configuration
+from mobilenets.config import check
 from mobilenets.tasks.registry import make_task
 
 
 def make_config(**evals):
     config = quickstart.get_config("smoke")
     config.evals = evals
-    return configuration.check(config)
+    return check.check(config)
 
 
 @pytest.fixture(scope="module")
