@@ -2,6 +2,8 @@
 
 import mobilenets
 model = mobilenets.create_model("mobilenet_v2", num_classes=10)
+config = mobilenets.load_config("quickstart")
+results = mobilenets.train(config, "runs/quickstart")
 """
 
 import importlib
@@ -13,6 +15,8 @@ from mobilenets.networks.spec import BackboneSpec, ClassifierSpec
 
 if TYPE_CHECKING:
     from mobilenets import pretrained
+    from mobilenets.api import evaluate, load, load_config, save, train
+    from mobilenets.data.sources.arrays import ArraySource
     from mobilenets.networks import complexity, scaling
     from mobilenets.nn.backbone import Backbone, create_backbone
     from mobilenets.nn.classifier import Classifier, create_model
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "ARCHITECTURES",
+    "ArraySource",
     "Backbone",
     "BackboneSpec",
     "Classifier",
@@ -28,10 +33,15 @@ __all__ = [
     "complexity",
     "create_backbone",
     "create_model",
+    "evaluate",
     "get_spec",
+    "load",
+    "load_config",
     "pretrained",
     "replace",
+    "save",
     "scaling",
+    "train",
 ]
 
 # What is imported when it is first asked for, since it takes time or needs JAX: modules
@@ -42,10 +52,16 @@ _MODULES = {
     "scaling": "mobilenets.networks.scaling",
 }
 _HOLDERS = {
+    "ArraySource": "mobilenets.data.sources.arrays",
     "Backbone": "mobilenets.nn.backbone",
     "Classifier": "mobilenets.nn.classifier",
     "create_backbone": "mobilenets.nn.backbone",
     "create_model": "mobilenets.nn.classifier",
+    "evaluate": "mobilenets.api",
+    "load": "mobilenets.api",
+    "load_config": "mobilenets.api",
+    "save": "mobilenets.api",
+    "train": "mobilenets.api",
 }
 
 

@@ -8,6 +8,7 @@ import mobilenets
 from mobilenets.cli import (
     benchmark,
     command_line,
+    compare,
     config,
     features,
     import_weights,
@@ -38,6 +39,7 @@ COMMANDS = {
     "benchmark": benchmark,
     "sweep": sweep,
     "report": report,
+    "compare": compare,
 }
 
 app = command_line.new_app("Efficient vision networks in JAX.")

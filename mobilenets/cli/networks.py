@@ -60,7 +60,8 @@ def network(text: str, **overrides: Any) -> Given:
     from mobilenets.inference import trained
 
     description = trained.describe(text)
-    spec = replace(description.network, **overrides)
+    trained_on: Any = description.network
+    spec = replace(trained_on, **overrides)
     classes = 0 if isinstance(spec, BackboneSpec) else len(description.class_names)
     return Given(text, spec, classes, text)
 

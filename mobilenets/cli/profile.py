@@ -9,6 +9,7 @@ from mobilenets.cli import networks, tables
 from mobilenets.cli.command_line import Json, examples, prepare_jax, print_json
 from mobilenets.errors import UserError
 from mobilenets.networks import complexity
+from mobilenets.networks.own_spec import is_own
 from mobilenets.networks.spec import BackboneSpec
 from mobilenets.profiling import profile_table
 
@@ -98,7 +99,8 @@ def command(
     size = f"{spec.resolution} x {spec.resolution} pixels"
     heading = f"{name}, {size}, {num_classes} classes"
     if memory:
-        model = given if net.folder else {"name": name, **given}
+        key = "spec" if is_own(name) else "name"
+        model = given if net.folder else {key: name, **given}
         step = _step_memory(model, net.folder, num_classes, batch, dtype, remat)
         if as_json:
             print_json(facts | dataclasses.asdict(step))

@@ -174,7 +174,8 @@ def _refuse_two_sources(tags: list[str]) -> None:
 def _change_network(config: ml_collections.ConfigDict, flat: dict[str, Any]) -> None:
     """Drops the network, with its options, if one is given in the other way."""
     given = [name for name in ("name", "spec") if flat.get(f"model.{name}") is not None]
-    if len(given) == 1 and given[0] not in config.get("model", given):
+    model: Any = config.get("model", Values())
+    if len(given) == 1 and given[0] not in model:
         config["model"] = Values()
 
 

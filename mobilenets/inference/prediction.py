@@ -132,7 +132,7 @@ def _classes(
         return jax.lax.top_k(jax.nn.softmax(logits), min(top, len(names)))
 
     for photo, row in _apply(net, photos, likeliest):
-        classes = [(names[i], float(p)) for p, i in zip(*row, strict=True)]
+        classes = [(names[int(i)], float(p)) for p, i in zip(*row, strict=True)]
         yield Prediction(photo, tuple(classes))
 
 
@@ -145,7 +145,7 @@ def _attributes(
 
     for photo, (row,) in _apply(net, photos, probabilities):
         order = np.argsort(-row, stable=True)
-        found = [(names[i], float(row[i])) for i in order if row[i] >= threshold]
+        found = [(names[int(i)], float(row[i])) for i in order if row[i] >= threshold]
         yield Prediction(photo, tuple(found), threshold)
 
 

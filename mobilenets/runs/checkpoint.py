@@ -98,7 +98,7 @@ class Checkpoints:
         Raises:
           UserError: a fact differs, or the checkpoint is damaged.
         """
-        saved = self._run(step)["data_facts"]
+        saved = self.data_facts(step)
         changed = [name for name, fact in data_facts.items() if saved[name] != fact]
         if changed:
             raise UserError(
@@ -144,6 +144,14 @@ class Checkpoints:
           UserError: the checkpoint is damaged.
         """
         return self._run(step)["description"]
+
+    def data_facts(self, step: int) -> dict[str, Any]:
+        """The task's facts of the data that a checkpoint was trained on.
+
+        Raises:
+          UserError: the checkpoint is damaged.
+        """
+        return self._run(step)["data_facts"]
 
     def _run(self, step: int) -> dict[str, Any]:
         try:

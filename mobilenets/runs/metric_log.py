@@ -58,3 +58,21 @@ def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
         except json.JSONDecodeError:
             break
     return records
+
+
+def last_evaluation(path: pathlib.Path) -> dict[str, dict[str, dict[str, float]]]:
+    """The metrics of the last evaluation in a metrics file.
+
+    Returns:
+      By evaluation set, weights and name; empty if there was no evaluation.
+    """
+    results: dict[str, dict[str, dict[str, float]]] = {}
+    for record in reversed(read_metrics(path)):
+        for key, value in record.items():
+            set_name, *rest = key.split("/", 2)
+            if len(rest) == 2:  # those of a training step have no weights
+                weights, metric = rest
+                results.setdefault(set_name, {}).setdefault(weights, {})[metric] = value
+        if results:
+            break
+    return results

@@ -194,6 +194,7 @@ class Result:
       madds: multiply-adds for one image.
       accuracy: of the averaged weights after the last evaluation, from 0 to 1; None
         before the first one.
+      headline: what the accuracy is called in `records`; see `headline_key`.
       records: what the training has logged, see `metric_log.read_metrics`.
       total_steps: of the training.
       workdir: of the run.
@@ -209,6 +210,7 @@ class Result:
     parameters: int
     madds: int
     accuracy: float | None
+    headline: str
     records: list[dict[str, Any]]
     total_steps: int
     workdir: pathlib.Path
@@ -387,6 +389,7 @@ class Reader:
             parameters=run.parameters,
             madds=run.madds,
             accuracy=(accuracies(records, run.headline) or [None])[-1],
+            headline=headline_key(run.headline),
             records=records,
             total_steps=run.total_steps,
             workdir=folder,
@@ -409,6 +412,7 @@ class Reader:
             parameters=0,
             madds=0,
             accuracy=None,
+            headline="",
             records=[],
             total_steps=0,
             workdir=self._files.point(number),
@@ -422,7 +426,13 @@ class Reader:
 
 def accuracies(records: list[dict[str, Any]], headline: str) -> list[float]:
     """Of the averaged weights, at each evaluation in a training's records."""
-    return [r[key] for r in records if (key := f"val/ema/{headline}") in r]
+    key = headline_key(headline)
+    return [record[key] for record in records if key in record]
+
+
+def headline_key(headline: str) -> str:
+    """What a task's headline of the averaged weights on "val" is called in a log."""
+    return f"val/ema/{headline}"
 
 
 def write(file: pathlib.Path, text: str) -> None:

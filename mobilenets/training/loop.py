@@ -16,7 +16,7 @@ from mobilenets.evaluation.best import best_metric
 from mobilenets.evaluation.evaluator import Evaluator, Results
 from mobilenets.runs import workdir
 from mobilenets.runs.checkpoint import Checkpoints, abstract_like
-from mobilenets.runs.metric_log import MetricLog
+from mobilenets.runs.metric_log import MetricLog, last_evaluation
 from mobilenets.runs.workdir import Workdir
 from mobilenets.runtime import host_memory, sharding
 from mobilenets.runtime.console import console
@@ -36,7 +36,7 @@ def train(
     task: Task,
     directory: str,
     after_evaluation: AfterEvaluation = lambda step, results: None,
-) -> None:
+) -> Results:
     """Trains until the last step, from the last checkpoint of the directory if any.
 
     Args:
@@ -44,6 +44,9 @@ def train(
       directory: the workdir; everything the run leaves is in it.
       after_evaluation: is told the step and the results. What it raises ends the run,
         which goes on from that step if it is started again.
+
+    Returns:
+      The results of the last evaluation; of a run that is finished already, as well.
 
     Raises:
       UserError: the batch cannot be split over the devices, `best_metric` is not to be
@@ -72,7 +75,7 @@ def train(
             checkpoints.check_description(first_step, task.description)
         if first_step >= total_steps:
             console.print(f"Nothing to do: the run in {files.path} is finished.")
-            return
+            return last_evaluation(files.metrics)
         batches = stack.enter_context(contextlib.closing(task.train_batches()))
         training = _Training(task, mesh, files, checkpoints, batches)
         log = stack.enter_context(contextlib.closing(MetricLog(files, first_step)))
@@ -89,6 +92,7 @@ def train(
     report(f"Finished {total_steps} steps", training.results, best_step, files)
     if stop.signal_number is not None:  # too late for this run, not for what comes next
         sys.exit(stop.exit_code)
+    return training.results
 
 
 def jitted_functions(

@@ -17,6 +17,7 @@ def result(number: int, accuracy: float | None = 0.8, **changes: Any) -> Result:
         "error": "",
         "network": "mobilenet_v2",
         "resolution": 32,
+        "headline": key,
         "parameters": 100_000,
         "madds": 1_000_000,
         "records": records,

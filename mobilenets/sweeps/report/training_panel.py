@@ -11,8 +11,6 @@ from mobilenets.sweeps.report import labels, panels
 from mobilenets.sweeps.report.entries import Entry, front
 from mobilenets.sweeps.report.looks import SEQUENCE, Looks
 
-TOP1 = "val/ema/top1"  # in what a training logs: accuracy of the averaged weights
-
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
@@ -30,7 +28,11 @@ class Evaluation:
 def evaluations(entry: Entry) -> list[Evaluation]:
     """Of the entry's furthest points, at the steps that all of them have."""
     logs = [
-        {record["step"]: record[TOP1] for record in result.records if TOP1 in record}
+        {
+            record["step"]: record[result.headline]
+            for record in result.records
+            if result.headline in record
+        }
         for result in entry.furthest
     ]
     logs = [log for log in logs if log]

@@ -1,0 +1,53 @@
+"""Latencies for a report: measured once on each kind of device, and kept beside it."""
+
+import hashlib
+import json
+import pathlib
+import platform
+from collections.abc import Callable, Mapping
+
+import jax
+
+from mobilenets.profiling import latency
+from mobilenets.profiling.latency import Net
+from mobilenets.sweeps import results
+
+
+def of(
+    nets: Mapping[int, Net], kept: pathlib.Path, tell: Callable[[str], None]
+) -> dict[int, float]:
+    """Seconds of one image's inference.
+
+    Those that were measured before on this kind of device are read from the file. All
+    are measured again, in turn, when there is a network that is not among them.
+
+    Args:
+      nets: by the number of the point, or of the run.
+      kept: the file; its folder exists.
+      tell: is given a line for each stage of the work.
+    """
+    if not nets:
+        return {}
+    names = {number: _name(net) for number, net in nets.items()}
+    device = f"{platform.node()}, {jax.devices()[0].device_kind}"
+    known = _read(kept, device)
+    if not set(names.values()) <= known.keys():
+        # Those that differ in their training alone have one network.
+        different = {names[number]: net for number, net in nets.items()}
+        measured = latency.measure(different, tell=tell)
+        known = {name: found.median for name, found in measured.items()}
+        results.write(kept, json.dumps({"device": device, "seconds": known}, indent=1))
+    return {number: known[name] for number, name in names.items()}
+
+
+def _name(net: Net) -> str:
+    """Of a network, from all that it is made of."""
+    return hashlib.sha256(repr(net).encode()).hexdigest()[:16]
+
+
+def _read(kept: pathlib.Path, device: str) -> dict[str, float]:
+    """The seconds by name of the network; none of another kind of device."""
+    if not kept.exists():
+        return {}
+    content = json.loads(kept.read_text())
+    return content["seconds"] if content["device"] == device else {}
