@@ -126,16 +126,26 @@ def test_a_stopped_run_goes_on(installed):
     assert "Finished 400 steps" in output
 
 
-def test_a_sweep_by_its_name(installed):
-    options = [
-        *("--config.epochs=0.02", "--config.evaluate_every_epochs=1"),
-        *("--config.dataset.train_split=train[:128]", "--config.batch_size=64"),
-        "--config.dataset.eval_split=validation[:40]",
-    ]
-    sweep = ("sweep", "--config", "sweeps/width_resolution")
-    planned = installed.printed(*sweep, "--dry-run")
-    assert "width_multiplier" in planned or "width multiplier" in planned
-    installed.printed(*sweep, "--workdir", "runs/widths", *options)
-    logs = [*(installed.folder / "runs/widths").rglob("metrics.jsonl")]
-    assert len(logs) == 9
+# Two points of a run that is named.
+SWEEP = """
+from mobilenets.sweeps.definition import Choices, Sweep
+
+def get_sweep():
+    return Sweep(
+        config="quickstart:smoke",
+        values={"epochs": 0.5},
+        parameters={"seed": Choices(values=(0, 1))},
+    )
+"""
+
+
+def test_sweeps_by_names(installed):
+    planned = installed.printed(
+        "sweep", "--config", "sweeps/width_resolution", "--dry-run"
+    )
+    assert "width_multiplier" in planned
+    (installed.folder / "seeds.py").write_text(SWEEP)
+    installed.printed("sweep", "--config", "seeds.py", "--workdir", "runs/seeds")
+    logs = [*(installed.folder / "runs/seeds").rglob("metrics.jsonl")]
+    assert len(logs) == 2
     assert all("val/ema/top1" in read_metrics(log)[-1] for log in logs)
