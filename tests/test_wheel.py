@@ -38,7 +38,7 @@ class Installed:
     def run(self, *arguments):
         """The exit code, and what was printed and told."""
         process = self.start(*arguments)
-        output, errors = process.communicate(timeout=300)
+        output, errors = process.communicate(timeout=900)
         return process.returncode, output, errors
 
     def printed(self, *arguments):
@@ -111,13 +111,13 @@ def test_a_stopped_run_goes_on(installed):
     workdir = installed.folder / "runs/stopped"
     command = (*SMOKE, workdir, "--config.epochs=100")
     process = installed.start(*command)
-    log, deadline = workdir / "metrics.jsonl", time.monotonic() + 200
+    log, deadline = workdir / "metrics.jsonl", time.monotonic() + 900
     while not (log.exists() and log.read_text().count("\n") > 2):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
-    output, errors = process.communicate(timeout=200)
+    output, errors = process.communicate(timeout=900)
     assert process.returncode == 143, errors
     assert "The same command goes on from there." in output
     stopped = read_metrics(log)[-1]["step"]
