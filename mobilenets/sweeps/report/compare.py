@@ -15,6 +15,7 @@ from mobilenets.runs import workdir
 from mobilenets.runs.checkpoint import Checkpoints
 from mobilenets.runs.metric_log import read_metrics
 from mobilenets.sweeps.report import latencies, page
+from mobilenets.sweeps.report.entries import FOLDER
 from mobilenets.sweeps.results import Result, accuracies, headline_key
 from mobilenets.tasks.registry import TASKS
 
@@ -135,7 +136,7 @@ def _result(number: int, run: _Run, name: str) -> Result:
     spec, classes = run.net.spec, run.net.num_classes
     return Result(
         number=number,
-        values={"folder": name},
+        values={FOLDER: name},
         state="finished" if run.step >= run.total_steps else "unfinished",
         error="",
         network=spec.name,
