@@ -1,7 +1,9 @@
 """Runs are compared by what their folders hold."""
 
 import csv
+import dataclasses
 import json
+import pathlib
 import shutil
 
 import jax
@@ -24,14 +26,11 @@ from tests.sweeps.made_up import result
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Two finished runs of one name, and one of another task."""
+    """Two finished runs of one name."""
     folder = tmp_path_factory.mktemp("runs")
-    for name, config in (
-        ("a/run", "quickstart:smoke"),
-        ("m", "multilabel_quickstart:smoke"),
-    ):
-        values = {"epochs": 0.25, "evaluate_every_epochs": 0.25}
-        train(make_task(files.configuration(config, values)), str(folder / name))
+    values = {"epochs": 0.25, "evaluate_every_epochs": 0.25}
+    config = files.configuration("quickstart:smoke", values)
+    train(make_task(config), str(folder / "a/run"))
     shutil.copytree(folder / "a/run", folder / "b/run")
     return folder
 
@@ -113,11 +112,22 @@ def test_the_curve_is_of_the_headline():
     assert [e.percent for e in training_panel.evaluations(entry)] == [25]
 
 
-def test_runs_of_two_tasks_are_refused(runs, tmp_path):
+def test_runs_of_two_tasks_are_refused(runs, tmp_path, monkeypatch):
+    read = compare._read
+
+    def read_other(path):
+        found = read(path)
+        task = "multilabel" if "b" in pathlib.Path(path).parts else "classification"
+        changed = found.description.model_copy(update={"task": task})
+        return dataclasses.replace(found, description=changed)
+
+    monkeypatch.setattr(compare, "_read", read_other)
     with pytest.raises(UserError) as error:
-        compare.make([str(runs / "a/run"), str(runs / "m")], str(tmp_path / "o"), print)
+        compare.make(
+            [str(runs / "a/run"), str(runs / "b/run")], str(tmp_path / "o"), print
+        )
     assert str(error.value) == (
-        f"{runs}/a/run and {runs}/m cannot be compared: the one is a classification "
+        f"{runs}/a/run and {runs}/b/run cannot be compared: the one is a classification "
         "with top1, the other a multilabel with mAP."
     )
     assert not (tmp_path / "o").exists()
