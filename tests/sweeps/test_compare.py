@@ -127,8 +127,8 @@ def test_runs_of_two_tasks_are_refused(runs, tmp_path, monkeypatch):
             [str(runs / "a/run"), str(runs / "b/run")], str(tmp_path / "o"), print
         )
     assert str(error.value) == (
-        f"{runs}/a/run and {runs}/b/run cannot be compared: the one is a classification "
-        "with top1, the other a multilabel with mAP."
+        f"{runs}/a/run and {runs}/b/run cannot be compared: the one is a "
+        "classification with top1, the other a multilabel with mAP."
     )
     assert not (tmp_path / "o").exists()
 
