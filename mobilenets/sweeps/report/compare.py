@@ -79,7 +79,9 @@ def _read_all(paths: Sequence[str]) -> list[_Run]:
     Raises:
       UserError: see `make`.
     """
-    different = {pathlib.Path(path).expanduser().resolve(): path for path in paths}
+    different: dict[pathlib.Path, str] = {}
+    for path in paths:
+        different.setdefault(pathlib.Path(path).expanduser().resolve(), path)
     if len(different) < 2:
         raise UserError("One run alone cannot be compared: give two or more workdirs.")
     runs = [_read(path) for path in different.values()]
