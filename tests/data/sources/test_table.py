@@ -158,7 +158,10 @@ def test_parquet_without_its_library_is_told(folder, monkeypatch):
         ("", r"t\.csv lists no images"),
         ("path,label\n", r"t\.csv lists no images: it has no row but the header"),
         ("paths,label\na.jpg,x\n", r"no column path \(is it paths\?\): its columns"),
-        ("path,lable\na.jpg,x\n", r"no column label \(is it lable\?\): .*=multilabel\."),
+        (
+            "path,lable\na.jpg,x\n",
+            r"no column label \(is it lable\?\): .*=multilabel\.",
+        ),
         ("path,path\na.jpg,x\n", r"has two columns path\."),
         ("path,label\na.jpg\n", "line 2: there are 1 values for the 2 columns"),
         ("path,label\na.jpg,x\n\nb.jpg,x,y\n", "line 4: there are 3 values"),
