@@ -431,3 +431,11 @@ def test_a_function_that_gives_no_spec_is_one_sentence(folder, tmp_path):
 def test_a_name_that_there_is_not_is_an_attribute_error():
     with pytest.raises(AttributeError, match="'mobilenets' has no attribute 'trian'"):
         mobilenets.trian  # noqa: B018  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_a_source_of_attributes_is_refused_where_classes_are_needed():
+    images = np.zeros((4, 32, 32, 3), np.uint8)
+    data = mobilenets.ArraySource(images, np.eye(4, dtype=np.float32), names="abcd")
+    config = mobilenets.load_config("quickstart:smoke")
+    with pytest.raises(UserError, match="has attributes an image, but .* one class"):
+        mobilenets.train(config, "unused", sources={"train": data, "val": data})
