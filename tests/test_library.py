@@ -365,7 +365,7 @@ VAL = array_sources()["val"]
 WRONG_SOURCES = [
     ({"train": VAL}, "need 'train' and 'val', but hold 'train': add 'val'"),
     ({}, "need 'train' and 'val', but hold nothing: add 'train'"),
-    ({"train": VAL, "val": NoSource()}, "is a NoSource and has no upright, __getitem__"),
+    ({"train": VAL, "val": NoSource()}, "is a NoSource and has no upright, __geti"),
     ({"train": VAL, "val": arrays(4, 0)}, "'val' is a tuple and has no names, upr"),
     ({"train": VAL, "val": array_sources(("dark", "bright"))["val"]},
      "The evaluation set val has bright, which the network was not trained to tell"),
@@ -382,6 +382,11 @@ def test_wrong_sources_are_one_sentence(sources, sentence, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def wrong(value: Any) -> Any:
+    """A value that a type checker would find."""
+    return value
+
+
 def test_an_evaluation_with_wrong_values_is_one_sentence(trained, tmp_path):
     workdir, _ = trained
     with pytest.raises(UserError, match="The data set is missing"):
@@ -389,9 +394,9 @@ def test_an_evaluation_with_wrong_values_is_one_sentence(trained, tmp_path):
     with pytest.raises(UserError, match="need 'val', but hold 'train'"):
         mobilenets.evaluate(workdir, sources={"train": VAL})
     with pytest.raises(UserError, match="Unknown weights 'emma': did you mean 'ema'"):
-        mobilenets.evaluate(workdir, sources={"val": VAL}, weights="emma")
+        mobilenets.evaluate(workdir, sources={"val": VAL}, weights=wrong("emma"))
     with pytest.raises(UserError, match="Unknown checkpoint 'last'"):
-        mobilenets.evaluate(workdir, sources={"val": VAL}, checkpoint="last")
+        mobilenets.evaluate(workdir, sources={"val": VAL}, checkpoint=wrong("last"))
     with pytest.raises(UserError, match="holds no run"):
         mobilenets.evaluate(str(tmp_path))
     others = array_sources(("dark", "bright"))
@@ -426,3 +431,11 @@ def test_a_function_that_gives_no_spec_is_one_sentence(folder, tmp_path):
 def test_a_name_that_there_is_not_is_an_attribute_error():
     with pytest.raises(AttributeError, match="'mobilenets' has no attribute 'trian'"):
         mobilenets.trian  # noqa: B018  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_a_source_of_attributes_is_refused_where_classes_are_needed():
+    images = np.zeros((4, 32, 32, 3), np.uint8)
+    data = mobilenets.ArraySource(images, np.eye(4, dtype=np.float32), names="abcd")
+    config = mobilenets.load_config("quickstart:smoke")
+    with pytest.raises(UserError, match="has attributes an image, but .* one class"):
+        mobilenets.train(config, "unused", sources={"train": data, "val": data})

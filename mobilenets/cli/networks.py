@@ -60,10 +60,11 @@ def network(text: str, **overrides: Any) -> Given:
     from mobilenets.inference import trained
 
     description = trained.describe(text)
-    trained_on: Any = description.network
-    spec = replace(trained_on, **overrides)
-    classes = 0 if isinstance(spec, BackboneSpec) else len(description.class_names)
-    return Given(text, spec, classes, text)
+    spec = description.network
+    if isinstance(spec, BackboneSpec):
+        return Given(text, replace(spec, **overrides), 0, text)
+    classes = len(description.class_names)
+    return Given(text, replace(spec, **overrides), classes, text)
 
 
 def weights(text: str) -> str:

@@ -173,10 +173,11 @@ def _refuse_two_sources(tags: list[str]) -> None:
 
 def _change_network(config: ml_collections.ConfigDict, flat: dict[str, Any]) -> None:
     """Drops the network, with its options, if one is given in the other way."""
-    given = [name for name in ("name", "spec") if flat.get(f"model.{name}") is not None]
-    model: Any = config.get("model", Values())
-    if len(given) == 1 and given[0] not in model:
-        config["model"] = Values()
+    model = config.get("model")
+    for given, other in (("name", "spec"), ("spec", "name")):
+        is_given = flat.get(f"model.{given}") is not None
+        if is_given and isinstance(model, ml_collections.ConfigDict) and other in model:
+            config["model"] = Values()
 
 
 def _change_kind(config: ml_collections.ConfigDict, key: str, value: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
+from mobilenets.config.schema import Preprocessing
 from mobilenets.errors import UserError
 from mobilenets.evaluation.evaluator import Evaluator, Results
 from mobilenets.runs import workdir
@@ -118,7 +119,7 @@ def _restore(
 ) -> tuple[int, Any]:
     """The step and the variables of the checkpoint, on all devices of the mesh."""
     files = workdir.of_run(directory)
-    workdir.refuse_other_config(files, task.config, ("model", "preprocessing"))
+    workdir.refuse_other_config(files, task.config, _compared(files))
     if not files.checkpoints.exists():
         raise UserError(f"--workdir {directory} holds no checkpoint yet.")
     with contextlib.closing(Checkpoints(files, read_only=True)) as checkpoints:
@@ -143,6 +144,17 @@ def _make_folder(report: str) -> pathlib.Path:
     except OSError as error:
         raise _unwritable(folder, error) from None
     return folder
+
+
+def _compared(files: workdir.Workdir) -> tuple[str, ...]:
+    """The sections of the run's config that an evaluation must have, too.
+
+    Version 0.1 did not save the preprocessing that a run had from its weights. The
+    checkpoint's description holds it.
+    """
+    config = workdir.read_config(files)
+    is_left_out = config.init_from and config.preprocessing == Preprocessing()
+    return ("model",) if is_left_out else ("model", "preprocessing")
 
 
 def _write_report(

@@ -132,8 +132,8 @@ def _classes(
         return jax.lax.top_k(jax.nn.softmax(logits), min(top, len(names)))
 
     for photo, row in _apply(net, photos, likeliest):
-        classes = [(names[int(i)], float(p)) for p, i in zip(*row, strict=True)]
-        yield Prediction(photo, tuple(classes))
+        classes = tuple((names[int(i)], float(p)) for p, i in zip(*row, strict=True))
+        yield Prediction(photo, classes)
 
 
 def _attributes(
@@ -144,9 +144,11 @@ def _attributes(
         return (jax.nn.sigmoid(logits),)
 
     for photo, (row,) in _apply(net, photos, probabilities):
-        order = np.argsort(-row, stable=True)
-        found = [(names[int(i)], float(row[i])) for i in order if row[i] >= threshold]
-        yield Prediction(photo, tuple(found), threshold)
+        order = np.argsort(-row, stable=True).tolist()
+        found = tuple(
+            (names[int(i)], float(row[i])) for i in order if row[i] >= threshold
+        )
+        yield Prediction(photo, found, threshold)
 
 
 def keep_few_pixels(predictions: Iterable[Prediction]) -> list[Prediction]:

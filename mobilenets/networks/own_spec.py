@@ -11,7 +11,7 @@ from typing import Any
 
 import pydantic
 
-from mobilenets.errors import UserError
+from mobilenets.errors import UserError, closest
 from mobilenets.networks.architectures import ARCHITECTURES, get_spec, replace
 from mobilenets.networks.spec import ClassifierSpec
 
@@ -84,11 +84,13 @@ def own_spec(text: str) -> ClassifierSpec:
             f"model.spec is {text!r}, but must be FILE.py:FUNCTION, "
             "PACKAGE.MODULE:FUNCTION or FILE.json."
         )
-    function = _names(place).get(name)
-    if not callable(function):
-        raise UserError(f"{place} has no function {name}.")
+    functions = {k: v for k, v in _names(place).items() if callable(v)}
+    if name not in functions:
+        close = closest(name, list(functions))
+        hint = f": did you mean {close}?" if close else "."
+        raise UserError(f"{place} has no function {name}{hint}")
     try:
-        spec = function()
+        spec = functions[name]()
     except UserError:
         raise
     except Exception as error:

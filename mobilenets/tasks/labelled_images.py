@@ -58,6 +58,8 @@ class LabelledImages:
         self.config = config.model_copy(update={"preprocessing": preprocessing})
         if sources is None:
             sources = _open_sources(config, self.labels, to_train=description is None)
+        else:
+            _check_targets(sources, self.labels)
         self._train = sources.get("train")  # an evaluation opens none
         names = description.class_names if description else sources["train"].names
         self.class_names: tuple[str, ...] = names
@@ -252,6 +254,18 @@ def _classifier(weights: Description) -> ClassifierSpec:
     if isinstance(network, BackboneSpec):
         return ClassifierSpec(network, dropout_rate=0.0)
     return network
+
+
+def _check_targets(sources: Mapping[str, Source], labels: Labels) -> None:
+    """Raises UserError if what is known of an image is not what the task needs."""
+    needed = {"class": "one class", "attributes": "attributes"}
+    for name, source in sources.items():
+        found: Labels = "attributes" if np.ndim(source[0].target) else "class"
+        if found != labels:
+            raise UserError(
+                f"The source {name!r} has {needed[found]} an image, but the task needs "
+                f"{needed[labels]}: give another source, or another task.name."
+            )
 
 
 def _open_sources(

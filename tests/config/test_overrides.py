@@ -1,5 +1,7 @@
 """`--config.KEY=VALUE`: the value is of the schema's type, and set where it belongs."""
 
+from typing import Any
+
 import pytest
 
 from mobilenets.config import check, files, overrides
@@ -133,3 +135,13 @@ def test_what_follows_from_a_value_follows_from_the_override():
     assert configured("batch_size=64").optimizer.learning_rate == pytest.approx(6e-3)
     words = ("batch_size=64", "optimizer.learning_rate=0.1")
     assert configured(*words).optimizer.learning_rate == 0.1
+
+
+def test_another_network_replaces_one_given_in_the_other_way():
+    config: Any = files.read("quickstart")
+    overrides.apply(config, {"model.spec": "own.py:tiny", "model.resolution": 48})
+    assert config.model.to_dict() == {"spec": "own.py:tiny", "resolution": 48}
+    overrides.apply(config, {"model.spec": "own.py:wide"})  # in the same way
+    assert config.model.to_dict() == {"spec": "own.py:wide", "resolution": 48}
+    overrides.apply(config, {"model": {"name": "moga_a"}})
+    assert config.model.to_dict() == {"name": "moga_a"}

@@ -1,5 +1,8 @@
 """Predictions and features are the network's own, for the files that can be read."""
 
+import csv
+import dataclasses
+import json
 import pathlib
 import subprocess
 import sys
@@ -12,7 +15,7 @@ from mobilenets import UserError
 from mobilenets.data.decoding import decode
 from mobilenets.data.preprocessing import prepare_image
 from mobilenets.inference import prediction, trained
-from tests.inference.test_trained import small_net
+from tests.inference.test_trained import backbone_net, small_net
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +63,96 @@ def test_predictions_are_the_softmax_of_the_logits(net, photos):
         np.testing.assert_allclose(
             [p for _, p in found.classes], probabilities[order], rtol=1e-3
         )
+
+
+def test_attributes_are_all_from_the_threshold_on(net, photos):
+    description = net.description.model_copy(update={"threshold": 0.4})
+    net = dataclasses.replace(net, description=description)
+    paths = prediction.images_in(str(photos))
+    read = list(prediction.read_photos(paths, net, pytest.fail))
+    names = np.array(["tench", "cat", "dog"])
+    outputs = np.stack([expected_outputs(net, path)[0] for path in paths])
+    probabilities = 1 / (1 + np.exp(-outputs))
+    middle = float(np.median(probabilities))
+    for threshold in (None, middle, 1.0):
+        found = list(prediction.predict(net, read, threshold=threshold))
+        limit = 0.4 if threshold is None else threshold
+        assert {p.threshold for p in found} == {limit}
+        for row, one in zip(probabilities, found, strict=True):
+            order = np.argsort(-row)
+            # What lies on the threshold may round to either side.
+            clear = [i for i in order if row[i] > limit + 1e-3]
+            assert [name for name, _ in one.classes][: len(clear)] == [
+                *names[clear].tolist()
+            ]
+            assert len(one.classes) <= (row > limit - 1e-3).sum()
+            np.testing.assert_allclose(
+                [p for _, p in one.classes], row[order][: len(one.classes)], rtol=1e-3
+            )
+    assert all(one.classes == () for one in found)  # a sigmoid does not reach 1
+
+
+def test_a_threshold_is_of_attributes_and_a_number_of_classes(net):
+    with pytest.raises(UserError, match="leave out --threshold"):
+        prediction.predict(net, [], threshold=0.5)
+    description = net.description.model_copy(update={"threshold": 0.4})
+    with pytest.raises(UserError, match="leave out --top"):
+        prediction.predict(dataclasses.replace(net, description=description), [], top=1)
+
+
+def test_a_backbone_has_features_and_no_predictions(photos):
+    net = backbone_net()
+    paths = prediction.images_in(str(photos))[:3]
+    read = list(prediction.read_photos(paths, net, pytest.fail))
+    with pytest.raises(UserError, match="are of a backbone, which has no classes"):
+        prediction.predict(net, read)
+    found = dict(prediction.features(net, read))
+    preprocessing = net.description.preprocessing
+    for photo in read:
+        images = (photo.pixels[None] - preprocessing.mean) / preprocessing.std
+        maps = net.model.apply(net.variables, images.astype(np.float32))["features"]
+        expected = np.asarray(maps)[0].sum((0, 1)) / (maps.shape[1] * maps.shape[2])
+        np.testing.assert_allclose(found[photo.path], expected, rtol=1e-3, atol=1e-5)
+
+
+def test_few_photographs_keep_their_pixels(net, photos, monkeypatch):
+    monkeypatch.setattr(prediction, "MOST_DRAWN", 2)
+    paths = prediction.images_in(str(photos))[:4]
+    read = list(prediction.read_photos(paths, net, pytest.fail))
+    kept = prediction.keep_few_pixels(prediction.predict(net, read))
+    assert [p.photo.path for p in kept] == paths
+    assert [p.photo.pixels.size > 0 for p in kept] == [True, True, False, False]
+
+
+def test_a_folder_is_predicted_and_written(net, photos, tmp_path):
+    description = net.description.model_copy(update={"threshold": 0.0})
+    with_attributes = dataclasses.replace(net, description=description)
+    trained.save(net, str(tmp_path / "classes"))
+    trained.save(with_attributes, str(tmp_path / "attributes"))
+    for kind in ("class", "attribute"):
+        weights = "classes" if kind == "class" else "attributes"
+        files = ("--json", f"{kind}.json", "--csv", f"{kind}.csv")
+        result = run(
+            *("predict", "photos/b", "photos/b/13.jpg", "--weights", weights, *files),
+            cwd=tmp_path,
+        )
+        assert result.returncode == 0, result.stderr
+        objects = json.loads((tmp_path / f"{kind}.json").read_text())
+        # Eight photographs, each once, with all of the three names.
+        assert [o["path"] for o in objects] == [
+            f"photos/b/{path.name}"
+            for path in sorted((photos / "b").iterdir())
+            for _ in range(3)
+        ]
+        assert {o[kind] for o in objects} == {"tench", "cat", "dog"}
+        with (tmp_path / f"{kind}.csv").open(newline="") as file:
+            rows = [
+                row | {"probability": float(row["probability"])}
+                for row in csv.DictReader(file)
+            ]
+        assert rows == objects
+        again = run("predict", "photos/b", "--weights", weights, *files, cwd=tmp_path)
+        assert f"{kind}.json exists already: give another --json" in again.stderr
 
 
 def test_features_are_the_vectors_before_the_logits(net, photos):
@@ -166,6 +259,20 @@ def test_photographs_of_one_name_are_told_apart_by_their_paths(net, photos, tmp_
         (("predict", "x.jpg", "--weights", "nowhere"), "There is no folder nowhere"),
         (("predict", "--weights", "weights"), "Missing argument 'photos'"),
         (("predict", "x.jpg", "--weights", "weights", "--top", "0"), "--top"),
+        (("predict", "x", "--weights", "weights", "--threshold", "2"), "--threshold"),
+        (
+            ("predict", "x", "--weights", "weights", "--threshold", "0.5"),
+            "but these tell one class an image: leave out --threshold",
+        ),
+        (("predict", "empty", "--weights", "weights"), "empty holds no images"),
+        (
+            ("predict", "photos", "--weights", "weights", "--json", "no/x.json"),
+            "no/x.json cannot be written: No such file or directory",
+        ),
+        (
+            ("predict", "photos", "--weights", "weights", "--csv", "no/x.csv"),
+            "no/x.csv cannot be written: No such file or directory",
+        ),
         (
             ("features", "empty", "--weights", "weights", "--output", "f.npz"),
             "empty holds no images: expected are files .jpg",
@@ -190,7 +297,7 @@ def test_a_mistake_is_one_sentence_and_a_failure(
     trained.save(net, str(tmp_path / "weights"))
     (tmp_path / "empty").mkdir()
     result = run(*arguments, cwd=tmp_path)
-    of_the_command_line = message in ("--top", "Missing argument 'photos'")
+    of_the_command_line = message.startswith(("--", "Missing argument"))
     assert result.returncode == (2 if of_the_command_line else 1)
     assert message in result.stderr
     assert "Traceback" not in result.stderr

@@ -12,7 +12,8 @@ from mobilenets.config.schema import Preprocessing
 from mobilenets.inference import trained
 from mobilenets.inference.description import Description
 from mobilenets.inference.trained import TrainedNet
-from mobilenets.networks.spec import with_backbone
+from mobilenets.networks.spec import backbone_of, with_backbone
+from mobilenets.nn.build import build
 from mobilenets.nn.classifier import Classifier
 from mobilenets.nn.initialization import init_variables
 
@@ -36,6 +37,17 @@ def small_net(name="mobilenet_v3_small", classes=("cat", "dog"), seed=0):
         Description(network=spec, preprocessing=preprocessing, class_names=classes),
         variables,
     )
+
+
+def backbone_net():
+    """The backbone of `small_net`, without its head."""
+    net = small_net()
+    spec = backbone_of(net.description.network)
+    variables = init_variables(build(spec, 0), jax.random.key(0))
+    description = Description(
+        network=spec, preprocessing=net.description.preprocessing, class_names=()
+    )
+    return TrainedNet(description, jax.device_get(variables))
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v3_small", "se_resnet50", "moga_a"])

@@ -62,7 +62,7 @@ MISTAKES = [
     (":tiny", "must be FILE.py:FUNCTION"),
     ("nowhere.py:tiny", "There is no file nowhere.py"),
     ("nowhere.networks:tiny", "No module named 'nowhere'"),
-    ("own_networks.py:tny", "own_networks.py has no function tny"),
+    ("own_networks.py:tny", "own_networks.py has no function tny: did you mean tiny.$"),
     ("own_networks:value", "own_networks has no function value"),
     ("own_networks.py:number", "must return a ClassifierSpec, but gave 3"),
     ("own_networks.py:fails", "fails with ZeroDivisionError: division by zero"),

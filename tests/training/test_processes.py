@@ -30,6 +30,10 @@ def start(directory, *arguments, **environment):
     command += ["--config.epochs=0.5", "--config.schedule.warmup_epochs=0.0"]
     command += ["--config.model.dropout_rate=0.0", "--config.optimizer.name=sgd"]
     command += ["--config.optimizer.learning_rate=1e-6"]
+    # Neither 11 nor 7 is a multiple of the batch, or of the processes.
+    command += ["--config.evals.few.split=validation[40:51]"]
+    command += ["--config.evals.clothes.name=fashion_mnist_subset"]
+    command += ["--config.evals.clothes.split=train[:7]"]
     return subprocess.Popen(
         command,
         cwd=ROOT,
@@ -91,3 +95,14 @@ def test_metrics_are_written_once(runs):
             {k: a[k] for k in shared}, rel=1e-5, abs=1e-5
         )
     assert two[-1]["val/raw/count"] == two[-1]["val/ema/count"] == 40
+
+
+def test_every_image_of_every_set_is_counted(runs):
+    for directory in runs:
+        last = read_metrics(directory / "metrics.jsonl")[-1]
+        counts = {name: n for name, n in last.items() if name.endswith("/count")}
+        assert counts == {
+            f"{name}/{weights}/count": size
+            for name, size in (("val", 40), ("few", 11), ("clothes", 7))
+            for weights in ("raw", "ema")
+        }

@@ -143,3 +143,19 @@ def test_a_run_begins_from_its_weights(old, tmp_path, name):
         after["stem"]["conv"]["kernel"], before["stem"]["conv"]["kernel"]
     )
     assert np.any(after["logits"]["kernel"] != begun["logits"]["kernel"])
+
+
+def test_a_fine_tuned_run_is_evaluated(old, tmp_path):
+    """Its config.json did not hold the preprocessing of the weights it began with."""
+    run = tmp_path / "run"
+    shutil.copytree(old / "run", run)
+    metadata = run / "checkpoints/8/run/metadata"
+    saved = json.loads(metadata.read_text())
+    saved["description"]["preprocessing"]["crop_fraction"] = 1.0
+    metadata.write_text(json.dumps(saved))
+    config = json.loads((run / "config.json").read_text())
+    config |= {"init_from": "weights/gone", "model": {}}
+    (run / "config.json").write_text(json.dumps(config))
+    task = task_of(run, trained.describe(str(run)))
+    assert task.config.preprocessing.crop_fraction == 1
+    assert evaluate_run(task, str(run)).results["val"]["ema"]["count"] == 40

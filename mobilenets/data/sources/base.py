@@ -29,8 +29,15 @@ class Record:
 class Source(Protocol):
     """A split of a data set."""
 
-    names: tuple[str, ...]  # of the classes, or of the attributes
-    upright: bool  # whether its images are turned as their EXIF orientation says
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the classes, or of the attributes."""
+        ...
+
+    @property
+    def upright(self) -> bool:
+        """Whether its images are turned as their EXIF orientation says."""
+        ...
 
     def __len__(self) -> int: ...
 

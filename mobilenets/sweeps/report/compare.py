@@ -15,6 +15,7 @@ from mobilenets.runs import workdir
 from mobilenets.runs.checkpoint import Checkpoints
 from mobilenets.runs.metric_log import read_metrics
 from mobilenets.sweeps.report import latencies, page
+from mobilenets.sweeps.report.entries import FOLDER
 from mobilenets.sweeps.results import Result, accuracies, headline_key
 from mobilenets.tasks.registry import TASKS
 
@@ -78,7 +79,9 @@ def _read_all(paths: Sequence[str]) -> list[_Run]:
     Raises:
       UserError: see `make`.
     """
-    different = {pathlib.Path(path).expanduser().resolve(): path for path in paths}
+    different: dict[pathlib.Path, str] = {}
+    for path in paths:
+        different.setdefault(pathlib.Path(path).expanduser().resolve(), path)
     if len(different) < 2:
         raise UserError("One run alone cannot be compared: give two or more workdirs.")
     runs = [_read(path) for path in different.values()]
@@ -135,7 +138,7 @@ def _result(number: int, run: _Run, name: str) -> Result:
     spec, classes = run.net.spec, run.net.num_classes
     return Result(
         number=number,
-        values={"folder": name},
+        values={FOLDER: name},
         state="finished" if run.step >= run.total_steps else "unfinished",
         error="",
         network=spec.name,

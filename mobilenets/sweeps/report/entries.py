@@ -10,6 +10,7 @@ from mobilenets.sweeps.definition import Values, short_names
 from mobilenets.sweeps.results import Result, State
 
 SEED = "seed"
+FOLDER = "folder"  # the one value of runs that are no points of a sweep: their name
 # The states of points whose accuracy tells something of their network, from the one
 # that tells most.
 EVALUATED: tuple[State, ...] = ("finished", "pruned", "unfinished")

@@ -14,7 +14,7 @@ from mobilenets.sweeps.report import (
     training_panel,
     values_panel,
 )
-from mobilenets.sweeps.report.entries import Entry, aspects, front, shown
+from mobilenets.sweeps.report.entries import FOLDER, Entry, aspects, front, shown
 from mobilenets.sweeps.report.looks import Looks, looks
 
 # The pictures with a front: what stands against accuracy, as code and in words.
@@ -56,7 +56,8 @@ def draw(entries: Sequence[Entry]) -> list[Picture]:
             # One cost of all, as of a sweep of learning rates, tells nothing.
             if len(drawn) == 1 or len({getattr(entry, cost) for entry in drawn}) > 1:
                 pictures.append(_accuracy(name, cost, title, drawn, look))
-        if varied := aspects(evaluated):
+        varied = aspects(evaluated)
+        if varied and FOLDER not in varied:
             pictures.append(_values(varied, evaluated, look))
         curves = [e for e in evaluated if training_panel.evaluations(e)]
         if any(len(training_panel.evaluations(e)) > 1 for e in curves):
