@@ -167,7 +167,7 @@ def _for_weights(
     config = values.defaults() if built is None else built
     config.model = values.Values()
     config.preprocessing = values.Values(description.preprocessing.model_dump())
-    of_weights = {"init_from": folder, "task.name": description.task}
+    of_weights: dict[str, Any] = {"init_from": folder, "task.name": description.task}
     if description.threshold is not None:
         of_weights["task.threshold"] = description.threshold
     overrides.apply(config, of_weights)

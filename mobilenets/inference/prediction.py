@@ -132,7 +132,7 @@ def _classes(
         return jax.lax.top_k(jax.nn.softmax(logits), min(top, len(names)))
 
     for photo, row in _apply(net, photos, likeliest):
-        classes = tuple((names[i], float(p)) for p, i in zip(*row, strict=True))
+        classes = tuple((names[int(i)], float(p)) for p, i in zip(*row, strict=True))
         yield Prediction(photo, classes)
 
 
@@ -144,7 +144,7 @@ def _attributes(
         return (jax.nn.sigmoid(logits),)
 
     for photo, (row,) in _apply(net, photos, probabilities):
-        order = np.argsort(-row, stable=True).tolist()
+        order: list[int] = np.argsort(-row, stable=True).tolist()
         found = tuple((names[i], float(row[i])) for i in order if row[i] >= threshold)
         yield Prediction(photo, found, threshold)
 
