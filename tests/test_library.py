@@ -437,5 +437,5 @@ def test_a_source_of_attributes_is_refused_where_classes_are_needed():
     images = np.zeros((4, 32, 32, 3), np.uint8)
     data = mobilenets.ArraySource(images, np.eye(4, dtype=np.float32), names="abcd")
     config = mobilenets.load_config("quickstart:smoke")
-    with pytest.raises(UserError, match="has attributes an image, but .* one class"):
+    with pytest.raises(UserError, match=r"has attributes an image, but .* one class"):
         mobilenets.train(config, "unused", sources={"train": data, "val": data})
