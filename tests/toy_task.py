@@ -16,10 +16,8 @@ TARGET = 4.0
 def make_config(**changes):
     """A step of plain gradient descent an epoch, at the rate 1, evaluated each time."""
     config = quickstart.get_config()
-    config.optimizer = {"name": "sgd", "learning_rate": 1.0, "weight_decay": 0.0}
-    config.optimizer.sgd = {"momentum": 0.0}
-    config.schedule = {"name": "piecewise", "warmup_epochs": 0.0}
-    config.schedule.piecewise = {"boundaries": (1e6,)}
+    config.optimizer = {"name": "sgd", "learning_rate": 1.0, "momentum": 0.0}
+    config.schedule = {"name": "piecewise", "boundaries": (1e6,)}
     config.ema_decay = 0.0
     config.batch_size = 8
     config.epochs, config.evaluate_every_epochs = 6.0, 1.0

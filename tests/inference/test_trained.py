@@ -85,25 +85,25 @@ def _cut(path):
 
 def _other_network(path):
     facts = json.loads(path.read_text())
-    facts["spec"]["head_conv_channels"] = 32
+    facts["network"]["backbone"]["head_conv_channels"] = 32
     path.write_text(json.dumps(facts))
 
 
 def _unknown_value(path):
     facts = json.loads(path.read_text())
-    facts["spec"]["act"] = "softplus"
+    facts["network"]["backbone"]["act"] = "softplus"
     path.write_text(json.dumps(facts))
 
 
 def _no_stride(path):
     facts = json.loads(path.read_text())
-    facts["spec"]["blocks"][0]["stride"] = 0
+    facts["network"]["backbone"]["blocks"][0]["stride"] = 0
     path.write_text(json.dumps(facts))
 
 
 def _negative_epsilon(path):
     facts = json.loads(path.read_text())
-    facts["spec"]["bn_epsilon"] = -5.0
+    facts["network"]["backbone"]["bn_epsilon"] = -5.0
     path.write_text(json.dumps(facts))
 
 
@@ -132,7 +132,9 @@ def test_a_folder_of_version_0_1_is_read(tmp_path):
     trained.save(net, str(tmp_path / "net"))
     path = tmp_path / "net" / "network.json"
     facts = json.loads(path.read_text())
-    facts["spec"] |= facts["spec"].pop("backbone")
-    assert "blocks" in facts["spec"] and "head_dense_channels" in facts["spec"]
-    path.write_text(json.dumps(facts))
+    spec = facts["network"] | facts["network"].pop("backbone")
+    assert "blocks" in spec and "head_dense_channels" in spec
+    del spec["kind"]
+    old = {key: facts[key] for key in ("preprocessing", "class_names")}
+    path.write_text(json.dumps({"spec": spec} | old))
     assert trained.load(str(tmp_path / "net")).description == net.description

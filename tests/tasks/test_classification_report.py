@@ -71,7 +71,7 @@ def test_the_report_is_a_table_and_two_pictures(task, tmp_path):
     assert total["mistakes"]["index"].tolist() == wrong
     (batch,) = task.eval_batches("few")
     np.testing.assert_array_equal(
-        task._eval_image("few", wrong[-1]), batch["image"][wrong[-1]]
+        task.eval_image("few", wrong[-1]), batch["image"][wrong[-1]]
     )
 
 
@@ -81,11 +81,18 @@ def test_a_set_with_other_classes_is_refused(tmp_path):
         image = Image.new("RGB", (8, 8))
         image.save(tmp_path / "validation" / name / "a.png")
     config = make_config(pets={"folder": str(tmp_path)})
-    with pytest.raises(UserError, match="The evaluation set pets has other classes"):
+    with pytest.raises(UserError, match="evaluation set pets has cat, dog, which"):
         make_task(config)
 
 
-@pytest.mark.parametrize("name", ["val", "train", "a/b"])
-def test_names_of_sets_are_plain(name):
-    with pytest.raises(UserError, match=f"evals.{name} is no name for an evaluation"):
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("val", "the run's own data set has that name"),
+        ("train", "the run's own data set has that name"),
+        ("a/b", "a name may have letters, digits and _"),
+    ],
+)
+def test_names_of_sets_are_plain(name, message):
+    with pytest.raises(UserError, match=f"evals.{name}: {message}"):
         make_config(**{name: {}})
