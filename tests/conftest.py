@@ -5,6 +5,8 @@ import os
 import jax
 import pytest
 
+from mobilenets.runtime import host_memory
+
 os.environ["KERAS_BACKEND"] = (
     "jax"  # before anything imports Keras, TensorFlow included
 )
@@ -13,6 +15,14 @@ jax.config.update("jax_num_cpu_devices", 4)
 
 # A test compiles what it tests; only the scripts that it starts keep what they compile.
 jax.config.update("jax_enable_compilation_cache", False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _memory_of_this_process_as_it_is():
+    """Commands that are called in this process must not change it for other tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(host_memory, "use_huge_pages", lambda: None)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

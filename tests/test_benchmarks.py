@@ -395,12 +395,12 @@ def test_a_failure_of_ours_fails_the_command_and_loses_nothing(tmp_path, capsys)
         ("--repeats none", "See --help."),
     ],
 )
-def test_a_mistake_is_one_sentence(monkeypatch, tmp_path, arguments, sentence):
+def test_a_mistake_is_one_sentence(monkeypatch, capsys, tmp_path, arguments, sentence):
     arguments = [*arguments.split(), "--output", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", ["training.py", *arguments])
     with pytest.raises(SystemExit) as end:
         settings.run(training.training, epilog="")
-    assert sentence in str(end.value.code)
+    assert sentence in f"{end.value.code} {capsys.readouterr().err}"
     assert str(end.value.code).startswith("error: ")
 
 

@@ -144,10 +144,8 @@ def _attributes(
         return (jax.nn.sigmoid(logits),)
 
     for photo, (row,) in _apply(net, photos, probabilities):
-        order = np.argsort(-row, stable=True).tolist()
-        found = tuple(
-            (names[int(i)], float(row[i])) for i in order if row[i] >= threshold
-        )
+        order: list[int] = np.argsort(-row, stable=True).tolist()
+        found = tuple((names[i], float(row[i])) for i in order if row[i] >= threshold)
         yield Prediction(photo, found, threshold)
 
 

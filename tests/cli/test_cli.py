@@ -15,8 +15,10 @@ import typer
 from mobilenets import ARCHITECTURES, get_spec
 from mobilenets.cli import command_line
 from mobilenets.cli import main as cli
+from mobilenets.inference import trained
 from mobilenets.networks import complexity, scaling
 from mobilenets.profiling import profile_table
+from tests.inference.test_trained import small_net
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -297,6 +299,7 @@ def _characters(text):
 @pytest.mark.parametrize("command", ["list", "profile", "scale"])
 def test_the_examples_of_help_work(run, command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    trained.save(small_net(), "runs/mine")  # of which an example tells
     help_text = run(command, "--help").stdout
     examples = re.findall(r"^ +mobilenets (.+)$", help_text, re.MULTILINE)
     assert examples
