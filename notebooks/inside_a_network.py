@@ -50,6 +50,7 @@ from mobilenets.config.schema import (
 )
 from mobilenets.data.sources.opening import open_source
 from mobilenets.inference import prediction, trained
+from mobilenets.inference.description import Description
 from mobilenets.networks import complexity
 from mobilenets.networks.spec import with_squeeze_excite
 from mobilenets.nn.blocks import ACTIVATIONS
@@ -169,8 +170,8 @@ small = get_spec(
     bn_momentum=0.9,  # the run is short
 )
 dataset = NamedDataset(name="fashion_mnist_subset")
-description = trained.Description(
-    spec=with_squeeze_excite(small, "se_mobilenet_v1_small", reduction=4),
+description = Description(
+    network=with_squeeze_excite(small, "se_mobilenet_v1_small", reduction=4),
     preprocessing=Preprocessing(crop_fraction=1.0),  # clothes fill the image
     class_names=open_source(dataset, "train").names,
 )
