@@ -152,6 +152,10 @@ def _check_sources(sources: Sources, needed: tuple[str, ...]) -> None:
                 f" add {name!r}."
             )
     for name, source in sources.items():
+        if not name.isidentifier():
+            raise UserError(
+                f"The source {name!r} has no good name: use letters, digits and _."
+            )
         lacking = [a for a in _OF_A_SOURCE if not hasattr(source, a)]
         if lacking:
             raise UserError(

@@ -73,7 +73,7 @@ def run(app: typer.Typer) -> None:
     except UserError as error:
         sys.exit(f"error: {error}")
     except TyperException as error:
-        message = error.format_message()
+        message = error.format_message().replace("Value error, ", "")
         _end_misused(f"{message}{'' if message[-1] in '.?' else '.'} See --help.")
     except typer.Abort:
         code = _INTERRUPTED

@@ -11,6 +11,8 @@ from pydantic.fields import FieldInfo
 from mobilenets.config.schema import SOURCES, Configuration, Section
 from mobilenets.errors import closest
 
+SPLITS = ("train_split", "eval_split", "split")
+
 
 @dataclasses.dataclass(frozen=True)
 class Place:
@@ -147,7 +149,12 @@ def tag(kind: type[Section]) -> str:
 
 
 def is_shared(name: str, a: type[Section], b: type[Section]) -> bool:
-    """Whether two kinds have a field from one class that both derive from."""
+    """Whether two kinds have a field from one class that both derive from.
+
+    Splits are not shared: their names and slices are those of one data set.
+    """
+    if name in SPLITS:
+        return False
     return _owner(a, name) is not None and _owner(a, name) is _owner(b, name)
 
 

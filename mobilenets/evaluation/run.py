@@ -131,7 +131,9 @@ def _restore(
                 f"No checkpoint of --workdir {directory} was evaluated yet, so none is "
                 "the best: use --checkpoint=latest."
             )
-        checkpoints.check_description(step, task.description)
+        # The threshold is of the evaluation, not of the weights.
+        described = {k: v for k, v in task.description.items() if k != "threshold"}
+        checkpoints.check_description(step, described)
         shapes = jax.eval_shape(task.init_variables, jax.random.key(0))
         abstract = abstract_like(shapes, sharding.replicated(mesh))
         return step, checkpoints.restore_variables(step, abstract, ema)

@@ -69,7 +69,7 @@ def title(name: str) -> str:
 
 
 def number(name: str, value: float) -> str:
-    """Counts whole, losses as they are, everything else in percent.
+    """Counts whole, fractions of 1 in percent, losses and all else as they are.
 
     >>> number("count", 5000.0), number("loss", 1.25), number("top1", 0.5)
     ('5,000', '1.2500', '50.00%')
@@ -78,7 +78,8 @@ def number(name: str, value: float) -> str:
         return "-"  # there was nothing to find it of
     if name in _COUNTS:
         return f"{value:,.0f}"
-    return f"{value:.4f}" if name == "loss" else f"{value:.2%}"
+    is_fraction = name != "loss" and 0 <= value <= 1
+    return f"{value:.2%}" if is_fraction else f"{value:.4f}"
 
 
 def _print_table(

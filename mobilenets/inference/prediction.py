@@ -215,9 +215,12 @@ def _kind(predictions: Sequence[Prediction]) -> str:
     return "class" if one_class else "attribute"
 
 
-def _rows(predictions: Sequence[Prediction]) -> Iterator[tuple[str, str, float]]:
+def _rows(
+    predictions: Sequence[Prediction],
+) -> Iterator[tuple[str, str, float | None]]:
+    """A row for each class; one without a name for a photograph that has none."""
     for prediction in predictions:
-        for name, probability in prediction.classes:
+        for name, probability in prediction.classes or [("", None)]:
             yield str(prediction.photo.path), name, probability
 
 

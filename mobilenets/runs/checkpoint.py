@@ -7,6 +7,7 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
+from mobilenets.config import version_1
 from mobilenets.errors import UserError
 from mobilenets.runs.workdir import Workdir
 
@@ -112,24 +113,31 @@ class Checkpoints:
         Raises:
           UserError: an older version has saved it, or it is damaged.
         """
-        if _is_version_1(self.description(step)):
+        if self._is_of_version_1(step):
             raise UserError(
                 f"The checkpoint of step {step} was saved by version 0.1: it can be "
                 "evaluated and predicted with, but not trained on. Use that version, "
                 "or begin with --config.init_from and another --workdir."
             )
 
+    def _is_of_version_1(self, step: int) -> bool:
+        return version_1.is_version_1(self._run(step)["config"])
+
     def check_description(self, step: int, description: dict[str, Any]) -> None:
         """Compares what the weights belong to with that of a checkpoint.
+
+        Args:
+          step: of the checkpoint.
+          description: the task's, as much of it as must agree.
 
         Raises:
           UserError: network, preprocessing or classes differ, or the checkpoint is
             damaged.
         """
-        saved = self.description(step)
-        if _is_version_1(saved):  # in other words; the task has it from there
+        if self._is_of_version_1(step):  # in other words; the task has it from there
             return
-        changed = [k for k in saved | description if saved.get(k) != description.get(k)]
+        saved = self.description(step)
+        changed = [k for k in description if saved.get(k) != description[k]]
         if changed:
             raise UserError(
                 f"The {' and '.join(changed)} is not that of the run: give the run's "
@@ -219,10 +227,6 @@ class Checkpoints:
     def close(self) -> None:
         """Waits, then lets go of the folder."""
         self._manager.close()
-
-
-def _is_version_1(description: dict[str, Any]) -> bool:
-    return "format_version" not in description
 
 
 def _unusable(step: int | None, error: Exception) -> UserError:

@@ -48,16 +48,24 @@ class MetricLog:
 
 
 def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
-    """The records of a metrics file, without a last line that was cut short."""
+    """The records of a metrics file, without a last line that was cut short.
+
+    What version 0.1 called "eval/..." is "val/..." in them.
+    """
     if not path.exists():
         return []
     records = []
     for line in path.read_text().splitlines():
         try:
-            records.append(json.loads(line))
+            record = json.loads(line)
         except json.JSONDecodeError:
             break
+        records.append({_todays(key): value for key, value in record.items()})
     return records
+
+
+def _todays(key: str) -> str:
+    return f"val/{key.removeprefix('eval/')}" if key.startswith("eval/") else key
 
 
 def last_evaluation(path: pathlib.Path) -> dict[str, dict[str, dict[str, float]]]:

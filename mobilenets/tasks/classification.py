@@ -52,7 +52,8 @@ class Classification(LabelledImages):
             }
         )
 
-    def as_label(self, target: int) -> np.int32:
+    @staticmethod
+    def as_label(target: int) -> np.int32:
         """The number of the class."""
         return np.int32(target)
 

@@ -62,7 +62,7 @@ class LabelledImages:
             _check_targets(sources, self.labels)
         self._train = sources.get("train")  # an evaluation opens none
         names = description.class_names if description else sources["train"].names
-        self.class_names: tuple[str, ...] = names
+        self.class_names: tuple[str, ...] = tuple(names)
         self._evals = {
             name: with_names(source, self.class_names, f"The evaluation set {name}")
             for name, source in sources.items()
@@ -140,12 +140,12 @@ class LabelledImages:
         """Endless batches of "image", uint8, and "label"."""
         source = self._train
         assert source is not None, "a task for an evaluation has no images to train"
-        images = self._image_loader(source)
+        images, as_label = self._image_loader(source), self.as_label
 
         def load(record: Record, rng: np.random.Generator) -> dict[str, Any]:
             return {
                 "image": images.augmented(record, rng),
-                "label": self.as_label(record.target),
+                "label": as_label(record.target),
             }
 
         config = self.config
@@ -156,12 +156,12 @@ class LabelledImages:
     def eval_batches(self, name: str) -> grain.DatasetIterator:
         """As `train_batches`, every image once; see `pipeline.eval_batches`."""
         source = self._evals[name]
-        images = self._image_loader(source)
+        images, as_label = self._image_loader(source), self.as_label
 
         def load(record: Record) -> dict[str, Any]:
             return {
                 "image": images.prepared(record),
-                "label": self.as_label(record.target),
+                "label": as_label(record.target),
             }
 
         padding = {"image": images.black, "label": self.no_label}
@@ -170,7 +170,8 @@ class LabelledImages:
             source, load, padding, config.batch_size, config.dataset.num_workers
         )
 
-    def as_label(self, target: Any) -> Any:
+    @staticmethod  # so that worker processes get it alone, not the whole task
+    def as_label(target: Any) -> Any:
         """The "label" of an example, from the target of its record."""
         raise NotImplementedError
 
@@ -263,8 +264,8 @@ def _check_targets(sources: Mapping[str, Source], labels: Labels) -> None:
         found: Labels = "attributes" if np.ndim(source[0].target) else "class"
         if found != labels:
             raise UserError(
-                f"The source {name!r} has {needed[found]} an image, but the task needs "
-                f"{needed[labels]}: give another source, or another task.name."
+                f"The source {name!r} gives {needed[found]} for each image, but the "
+                f"task needs {needed[labels]}: give another source or task.name."
             )
 
 

@@ -53,7 +53,8 @@ class Multilabel(LabelledImages):
         self.metric = Several({"precision": AveragePrecision(), "known": known})
         self.report_metric = self.metric
 
-    def as_label(self, target: np.ndarray) -> np.ndarray:
+    @staticmethod
+    def as_label(target: np.ndarray) -> np.ndarray:
         """The attributes as they are."""
         return np.asarray(target, np.float32)
 
@@ -65,7 +66,8 @@ class Multilabel(LabelledImages):
     def loss(self, outputs: Any, batch: Batch) -> tuple[jax.Array, Metrics]:
         """The weighted mean of the sigmoid cross-entropy over the known labels.
 
-        It is 0 for a batch of which nothing is known.
+        It is 0 for a batch of which nothing is known. With accumulation each part of
+        the batch has its own mean.
         """
         logits, _ = outputs
         losses, weights = weighted_losses(

@@ -101,6 +101,8 @@ def test_another_optimizer_drops_what_only_the_former_has():
 def test_another_source_drops_what_only_the_former_has():
     dataset = configured("dataset.folder=photos", file="mobilenet_v2").dataset
     assert dataset == FolderDataset(folder="photos", num_workers=16)
+    smoke = configured("dataset.folder=photos", file="quickstart:smoke").dataset
+    assert smoke == FolderDataset(folder="photos")  # not "train[:64]"
     config = files.read("quickstart")
     overrides.apply(config, {"dataset.folder": "a", "dataset.eval_fraction": 0.2})
     overrides.apply(config, {"dataset.table": "a.csv"})

@@ -22,6 +22,7 @@ from mobilenets.tasks.registry import make_task
 from mobilenets.training.loop import train
 from mobilenets.training.optimizers import make_optimizer
 from mobilenets.training.state import create_state
+from tests import toy_task
 
 TOTAL_STEPS = 12
 
@@ -304,3 +305,20 @@ def test_an_image_that_breaks_an_evaluation_costs_no_training(uninterrupted, tmp
     train(make_small_task(config), str(tmp_path))
     expected, _ = saved_state(uninterrupted)
     assert_same_bits(saved_state(tmp_path)[0], expected)
+
+
+class Stopped(Exception):
+    pass
+
+
+def test_a_task_of_ones_own_is_resumed(tmp_path):
+    task = toy_task.ToyTask(toy_task.make_config(), {"val": 11})
+
+    def stop(step, results):
+        if step == 3:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        train(task, str(tmp_path), stop)
+    results = train(task, str(tmp_path))
+    assert results["val"]["raw"]["value"] == 6.0  # a step of 1 in each of six epochs

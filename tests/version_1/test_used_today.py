@@ -80,7 +80,7 @@ def test_the_run_is_evaluated_to_what_it_logged(old, weights):
     evaluation = evaluate_run(task, str(run), ema=weights == "ema")
     assert evaluation.step == 8
     last = read_metrics(run / "metrics.jsonl")[-1]
-    prefix = f"eval/{weights}/"
+    prefix = f"val/{weights}/"
     logged = {k.removeprefix(prefix): v for k, v in last.items() if prefix in k}
     assert set(logged) == {"loss", "top1", "top5", "count"}
     assert evaluation.results == {"val": {weights: pytest.approx(logged, rel=1e-6)}}

@@ -31,6 +31,8 @@ class ArraySource:
                 f"There are {len(images)} images, but {len(targets)} targets."
             )
         self.names = tuple(names)
+        if len(set(self.names)) < len(self.names):
+            raise UserError("The names of an array of images must differ.")
         if targets.ndim == 1:
             _check_classes(targets, len(self.names))
         else:

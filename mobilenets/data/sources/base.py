@@ -86,6 +86,6 @@ def check_attributes(place: str, names: Sequence[str], targets: np.ndarray) -> N
     lacking = [name for name, count in zip(names, known, strict=True) if not count]
     if lacking:
         raise UserError(
-            f"{place} knows of no image whether it has {', '.join(lacking)}: fill in "
+            f"{place} says of no image whether it has {', '.join(lacking)}: fill in "
             "some, or remove the column."
         )

@@ -29,7 +29,7 @@ def with_names(source: Source, names: Sequence[str], what: str) -> Source:
             f"{what} has {shown}, which the network was not trained to tell: its "
             f"classes are {', '.join(names[:20])}{', …' if len(names) > 20 else ''}."
         )
-    return source if source.names == tuple(names) else _Renamed(source, names)
+    return source if tuple(source.names) == tuple(names) else _Renamed(source, names)
 
 
 class _Renamed:
