@@ -340,7 +340,7 @@ def test_an_own_metric_is_found_in_a_run(trained):
     workdir, _ = trained
     val = array_sources()["val"]
     found = mobilenets.evaluate(
-        workdir, {"batch_size": 7}, sources={"val": val}, task=SaysLight
+        workdir, {"batch_size": 8}, sources={"val": val}, task=SaysLight
     )
     net = mobilenets.load(workdir)
     images, _ = arrays(20, seed=1)

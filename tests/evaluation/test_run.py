@@ -71,7 +71,7 @@ def test_tables_json_and_a_report(run, tmp_path, capsys):
     tables.print_evaluation(evaluation)
     printed = capsys.readouterr().out
     rows = [[c.strip() for c in line.split("│")] for line in printed.splitlines()]
-    assert ["", "night", "ema", "0.00%", "400.00%", "600.00%", "11", ""] in rows
+    assert ["", "night", "ema", "0.00%", "4.0000", "6.0000", "11", ""] in rows
     assert "night, by class" in printed
     tables.write_json(evaluation, tmp_path / "new/results.json")
     written = json.loads((tmp_path / "new/results.json").read_text())

@@ -242,12 +242,12 @@ def test_a_run_is_refused_where_its_weights_have_become_others(weights, tmp_path
     config = make_config(folder, trainable_stages=0)
     run(config, tmp_path / "run")
     described = json.loads((folder / "network.json").read_text())
-    described["spec"]["bn_epsilon"] *= 2
+    described["network"]["backbone"]["bn_epsilon"] *= 2
     (folder / "network.json").write_text(json.dumps(described))
     task = make_task(config)
-    with pytest.raises(UserError, match="The spec is not that of the run: give"):
+    with pytest.raises(UserError, match="The network is not that of the run: give"):
         evaluate_run(task, str(tmp_path / "run"))
-    with pytest.raises(UserError, match="The spec is not that of the run: give"):
+    with pytest.raises(UserError, match="The network is not that of the run: give"):
         train(task, str(tmp_path / "run"))
 
 
@@ -257,7 +257,7 @@ def test_the_resolution_may_be_another(weights):
 
 
 MISTAKES = [
-    ({"model": {"name": "mobilenet_v2"}}, "model.name is 'mobilenet_v2', but the netw"),
+    ({"model": {"name": "mobilenet_v2"}}, "model.name is given, but the network is that of"),
     ({"preprocessing.crop_fraction": 0.5}, "preprocessing is given, but it is that of"),
     ({"init_from": ""}, "the network is missing: give init_from, a folder of"),
     (

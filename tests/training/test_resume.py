@@ -232,10 +232,10 @@ def test_a_run_may_go_on_with_the_other_remat(tmp_path):
         np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-3)
 
 
-def test_other_images_are_refused(uninterrupted, tmp_path):
+def test_other_images_are_refused(uninterrupted, tmp_path, monkeypatch):
     config = make_config()
     task = make_small_task(config)
-    task.train_size += 1
+    monkeypatch.setattr(type(task), "train_size", task.train_size + 1)
     shutil.copytree(uninterrupted, tmp_path / "run")
     with pytest.raises(UserError, match="its train_size changed"):
         train(task, str(tmp_path / "run"))
