@@ -109,13 +109,13 @@ def predict(
         )
     if description.threshold is None and threshold is not None:
         raise UserError(
-            "A threshold is of weights that tell attributes, but these tell one class "
-            "an image: leave out --threshold."
+            "--threshold is for weights that predict attributes, but these predict one "
+            "class an image: leave it out, or give --top."
         )
     if description.threshold is not None and top is not None:
         raise UserError(
-            "A number of classes is of weights that tell one class an image, but these "
-            "tell attributes: leave out --top, or give --threshold."
+            "--top is for weights that predict one class an image, but these predict "
+            "attributes: leave it out, or give --threshold."
         )
     names = [imagenet.in_words(name) for name in description.class_names]
     if description.threshold is None:

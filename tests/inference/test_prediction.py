@@ -234,7 +234,7 @@ def test_a_photograph_of_the_pictures_own_name_is_kept(net, photos, tmp_path):
     before = photo.read_bytes()
     result = run("predict", photo, "--weights", "weights", cwd=tmp_path)
     assert result.returncode == 1
-    assert "exists already: give another --picture" in result.stderr
+    assert "is one of the photographs: give another --picture" in result.stderr
     assert photo.read_bytes() == before
 
 

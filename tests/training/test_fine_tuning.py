@@ -257,7 +257,10 @@ def test_the_resolution_may_be_another(weights):
 
 
 MISTAKES = [
-    ({"model": {"name": "mobilenet_v2"}}, "model.name is given, but the network is that of"),
+    (
+        {"model": {"name": "mobilenet_v2"}},
+        "model.name is given, but the network is that of",
+    ),
     ({"preprocessing.crop_fraction": 0.5}, "preprocessing is given, but it is that of"),
     ({"init_from": ""}, "the network is missing: give init_from, a folder of"),
     (
