@@ -26,9 +26,7 @@ def check(
             continue
         other = options.setdefault(file.expanduser().resolve(), option)
         if other != option:
-            raise UserError(
-                f"--{other} and --{option} are both {file}: give two."
-            )
+            raise UserError(f"--{other} and --{option} are both {file}: give two.")
         if file.exists() and file != ours:
             raise UserError(f"{file} exists already: give another --{option}.")
         _make_folder(option, file)

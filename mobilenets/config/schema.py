@@ -39,6 +39,18 @@ class ClassificationTask(Section):
     """One class an image (classification), or any number of attributes (multilabel)."""
     label_smoothing: Fraction = 0.0
     """The part of a label that is spread evenly over all classes."""
+    weights: dict[str, NonNegative] = {}
+    """The weight of each class's images in the loss, by name; 1 for those that are not
+    named."""
+    balanced: bool = False
+    """Weighs each class by images / (classes * images of the class), so that rare
+    classes count as much as frequent ones."""
+
+    @pydantic.model_validator(mode="after")
+    def _check_weights(self) -> "ClassificationTask":
+        if self.weights and self.balanced:
+            raise ValueError("weights and balanced are both given: leave out one")
+        return self
 
 
 class MultilabelTask(Section):
@@ -288,6 +300,8 @@ class _Optimizer(Section):
     # MobileNetV1 found "very little or no weight decay" best on them, Sec. 3.2.
     weight_decay_on_depthwise: bool = False
     """Whether the kernels of depthwise convolutions decay, too."""
+    clip_norm: NonNegative = 0.0
+    """A gradient with a larger norm is scaled down to this norm; 0: none is."""
     backbone_rate: Annotated[float, Gt(0), Le(1)] = 1.0
     """The learning rate of all layers but the output's, as a fraction of it: in
     fine-tuning those are trained already."""
@@ -430,6 +444,14 @@ class Configuration(Section):
     """Steps from one line of the log to the next."""
     evaluate_every_epochs: Annotated[float, Gt(0)] = 1.0
     """Epochs from one evaluation to the next; a checkpoint is saved after each."""
+    early_stopping_evaluations: Annotated[int, Ge(0)] = 0
+    """Ends the run once best_metric has not improved for this many evaluations; 0:
+    never."""
+    tracker: str = ""
+    """FILE.py:FUNCTION or PACKAGE.MODULE:FUNCTION. It is called with the configuration
+    and the workdir when a run starts or resumes, and returns a function that receives
+    every logged record: the step, and the numbers by name. So Weights & Biases or
+    another tracker is fed; empty: none."""
 
     def total_steps(self, train_size: int) -> int:
         """Updates in the run.
