@@ -6,7 +6,11 @@ python -m benchmarks.training --help
 from benchmarks import settings, whole_networks
 from mobilenets.cli import command_line
 
-SIDES = "ours, flax, torch, keras_tensorflow, keras_jax"
+SIDES = (
+    "ours, flax, torch, torch_memory, torch_compile, torch_compile_memory, "
+    "keras_tensorflow, keras_tensorflow_memory"
+)
+OTHERS = "flax_memory, keras_jax, keras_jax_memory, ours_bfloat16, torch_amp"
 
 
 def training(
@@ -25,6 +29,10 @@ def training(
 ) -> None:
     """Compares a training step in float32 with that of other libraries.
 
+    Each peer runs as it is installed and, as NAME_memory, with the settings of glibc
+    that ours makes for itself: these ratios are the ones on equal terms. Mixed
+    precision, beside ours in bfloat16, is not run unless it is asked for.
+
     Forward, softmax cross-entropy, backward and the update by SGD with momentum, batch
     statistics included, on synthetic images that lie on the device. Each side runs in a
     process of its own, in turn with the others; who is not installed is skipped. The
@@ -32,7 +40,12 @@ def training(
     that of the process (on accelerators: of the device) while it runs steps.
     """
     options = settings.check(
-        sides, SIDES.split(", "), threads, pythons, output, one_at_a_time
+        sides,
+        f"{SIDES}, {OTHERS}".split(", "),
+        threads,
+        pythons,
+        output,
+        one_at_a_time,
     )
     whole_networks.compare(
         "training",
