@@ -278,6 +278,6 @@ plt.show()
 draw(portrait, of_portrait, "The fine-tuned network says")
 
 # %% [markdown]
-# To go on: more epochs, `trainable_stages=-1` with many images, `resolution` as large
-# as the images allow. [docs/fine_tuning.png](../docs/fine_tuning.png) compares
-# pretrained with random weights on this very set.
+# Next steps: more epochs, `trainable_stages=-1` with many images, `resolution` as large
+# as the images allow. [A study](../docs/results/fine_tuning.md) compares pretrained
+# with random weights on this set.
