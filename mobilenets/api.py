@@ -57,10 +57,10 @@ def train(
 
     Returns:
       The metrics of the last evaluation by evaluation set, weights ("raw", and "ema",
-      their average) and name: results["val"]["ema"]["top1"].
+      their average) and name: `results["val"]["ema"]["top1"]`.
 
     Raises:
-      UserError: see `training.loop.train`; or network or data are not to be had.
+      UserError: see `training.loop.train`; or the network or data are not available.
       SystemExit: on Ctrl-C or SIGTERM, after a checkpoint is saved.
     """
     if sources is not None:
@@ -92,7 +92,7 @@ def evaluate(
       The metrics, as those of `train`, of these weights alone.
 
     Raises:
-      UserError: see `evaluation.run.evaluate_run`; or the data are not to be had.
+      UserError: see `evaluation.run.evaluate_run`; or the data are not available.
     """
     _check_choice("weights", weights, ("ema", "raw"))
     _check_choice("checkpoint", checkpoint, ("best", "latest"))

@@ -104,18 +104,18 @@ def predict(
     description = net.description
     if isinstance(description.network, BackboneSpec):
         raise UserError(
-            "The weights are of a backbone, which has no classes: train them with "
-            "init_from, or use `mobilenets features`."
+            "The weights are a backbone without classes: train them with init_from, or "
+            "use `mobilenets features`."
         )
     if description.threshold is None and threshold is not None:
         raise UserError(
-            "A threshold is of weights that tell attributes, but these tell one class "
-            "an image: leave out --threshold."
+            "A threshold needs multi-label weights, but these predict one class per "
+            "image: leave out --threshold."
         )
     if description.threshold is not None and top is not None:
         raise UserError(
-            "A number of classes is of weights that tell one class an image, but these "
-            "tell attributes: leave out --top, or give --threshold."
+            "A number of classes needs weights that predict one class per image, but "
+            "these are multi-label: leave out --top, or give --threshold."
         )
     names = [imagenet.in_words(name) for name in description.class_names]
     if description.threshold is None:

@@ -299,8 +299,7 @@ def largest(
         )
     if end == len(steps):
         raise UserError(
-            f"For {family}, {budget} are no limit: even {_in_words(net(steps[-1]))} is "
-            "within."
+            f"{budget} do not limit {family}: even {_in_words(net(steps[-1]))} fits."
         )
     return net(steps[end - 1])
 

@@ -87,7 +87,7 @@ def train(
 
     if last_step < total_steps:
         console.print(f"Stopped and saved at step {last_step} of {total_steps}.")
-        console.print("The same command goes on from there.")
+        console.print("Run the same command to resume.")
         sys.exit(stop.exit_code)
     report(f"Finished {total_steps} steps", training.results, best_step, files)
     if stop.signal_number is not None:  # too late for this run, not for what comes next
@@ -218,7 +218,7 @@ class _Training:
         shapes = jax.eval_shape(create, variables)
         abstract_state = abstract_like(shapes, sharding.replicated(self._mesh))
         state = self._checkpoints.restore(abstract_state, self._batches)
-        console.print(f"Going on from step {self._first_step} of {self._total_steps}.")
+        console.print(f"Resuming from step {self._first_step} of {self._total_steps}.")
         return state
 
     def _created(self, create: jax.stages.Wrapped, rng: jax.Array) -> TrainState:
