@@ -13,8 +13,9 @@ os.environ["KERAS_BACKEND"] = (
 
 jax.config.update("jax_num_cpu_devices", 4)
 
-# A test compiles what it tests; only the scripts that it starts keep what they compile.
-jax.config.update("jax_enable_compilation_cache", False)
+# What one test has compiled, the others need not.
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,4 +28,6 @@ def _memory_of_this_process_as_it_is():
 
 @pytest.fixture(scope="session", autouse=True)
 def _compilation_cache_of_the_scripts(tmp_path_factory):
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(tmp_path_factory.mktemp("xla"))
+    folder = str(tmp_path_factory.getbasetemp().parent / "xla")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
+    jax.config.update("jax_compilation_cache_dir", folder)

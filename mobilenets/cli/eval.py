@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import ml_collections
 import typer
 
-from mobilenets.cli import networks
+from mobilenets.cli import networks, outputs
 from mobilenets.cli.command_line import examples, prepare_jax, usage_errors
 from mobilenets.config import check, files, overrides, values
 from mobilenets.config.schema import Configuration, Preprocessing
@@ -107,6 +107,7 @@ def command(
     with usage_errors():
         given = overrides.parse(context.args, OPTIONS)
         built = None if config is None else files.read(config)
+    outputs.check({"json": as_json})
     prepare_jax()
     from mobilenets.evaluation import tables
     from mobilenets.evaluation.run import evaluate_run, evaluate_weights
@@ -139,7 +140,7 @@ def command(
         found = evaluate_run(task, folder, ema, best, per_class, report)
     else:
         variables = trained.load(folder).variables
-        name = pathlib.Path(folder).name
+        name = pathlib.Path(folder).resolve().name
         found = evaluate_weights(task, name, variables, per_class, report)
     tables.print_evaluation(found)
     if as_json:

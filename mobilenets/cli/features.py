@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mobilenets.cli import networks
+from mobilenets.cli import networks, outputs
 from mobilenets.cli.command_line import examples, fail_with, prepare_jax
 from mobilenets.errors import UserError
 
@@ -36,8 +36,7 @@ def command(
 
     if output.suffix != ".npz":
         raise UserError(f"The output must be an .npz file, but is {str(output)!r}.")
-    if output.exists():
-        raise UserError(f"{output} exists already: give another --output.")
+    outputs.check({"output": output})
     paths = prediction.images_in(folder)
     net = trained.load(networks.weights(weights))
     broken: list[UserError] = []

@@ -115,6 +115,8 @@ def _is_folder(text: str, kind: str, names: Iterable[str]) -> bool:
         return False
     if folder.is_dir():
         return True
+    if "/" in text:  # a path, not the mistyped name of a network
+        raise UserError(f"There is no folder {text}.")
     raise UserError(
         f"There is no folder {text}, and no {kind} {text!r}{suggestions(text, names)}"
     )

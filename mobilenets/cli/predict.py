@@ -1,12 +1,12 @@
 """`mobilenets predict`."""
 
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from mobilenets.cli import networks, tables
+from mobilenets.cli import networks, outputs, tables
 from mobilenets.cli.command_line import examples, fail_with, prepare_jax
 from mobilenets.errors import UserError
 
@@ -61,7 +61,9 @@ def command(
     if picture.suffix != ".png":
         raise UserError(f"The picture must be a .png file, but is {str(picture)!r}.")
     paths = prediction.photos_in(photos)
-    _refuse_to_overwrite(paths, {"picture": picture, "json": as_json, "csv": as_csv})
+    _refuse_to_draw_on(paths, picture)
+    files = {"picture": picture, "json": as_json, "csv": as_csv}
+    outputs.check(files, ours=_DEFAULT_PICTURE)
     net = trained.load(networks.weights(weights))
     broken: list[UserError] = []
     readable = prediction.read_photos(paths, net, broken.append)
@@ -72,8 +74,8 @@ def command(
         tables.print_predictions(found)
         prediction.draw_predictions(found, picture)
         first = prediction.MOST_DRAWN
-        which = f" the first {first} predictions" if found[first:] else ""
-        print(f"Drew{which} in {picture}.")
+        which = f" with the first {first} photographs" if found[first:] else ""
+        print(f"Wrote {picture}{which}.")
         if as_json:
             prediction.write_json(found, as_json)
         if as_csv:
@@ -81,13 +83,7 @@ def command(
     fail_with(broken)
 
 
-def _refuse_to_overwrite(
-    photos: Sequence[pathlib.Path], files: Mapping[str, pathlib.Path | None]
-) -> None:
-    """Raises UserError if a file exists, unless it is our own picture."""
-    for option, file in files.items():
-        if file is None or not file.exists():
-            continue
-        is_photo = any(photo.exists() and photo.samefile(file) for photo in photos)
-        if is_photo or file != _DEFAULT_PICTURE:
-            raise UserError(f"{file} exists already: give another --{option}.")
+def _refuse_to_draw_on(photos: Sequence[pathlib.Path], picture: pathlib.Path) -> None:
+    """Raises UserError if a photograph has the name of our own picture."""
+    if picture.exists() and any(p.exists() and p.samefile(picture) for p in photos):
+        raise UserError(f"{picture} is one of the photographs: give another --picture.")

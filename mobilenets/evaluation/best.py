@@ -1,6 +1,7 @@
 """By what the best checkpoint of a run is chosen."""
 
 import dataclasses
+import math
 
 from mobilenets.errors import unknown
 from mobilenets.evaluation.evaluator import Results
@@ -21,9 +22,11 @@ class BestMetric:
     metric: str
     less_is_better: bool
 
-    def score(self, results: Results) -> float:
-        """The metric with the sign that makes more of it better."""
+    def score(self, results: Results) -> float | None:
+        """The metric with the sign that makes more of it better; None if it is nan."""
         value = results[self.set_name]["ema"][self.metric]
+        if math.isnan(value):
+            return None
         return -value if self.less_is_better else value
 
 
@@ -33,7 +36,7 @@ def best_metric(task: Task) -> BestMetric:
     Raises:
       UserError: there is no such evaluation set or metric.
     """
-    metrics = task.metric.names
+    metrics = [name for name in task.metric.names if name != "count"]
     known = [f"{name}/{metric}" for name in task.eval_sizes for metric in metrics]
     chosen = task.config.best_metric or f"val/{task.headline}"
     if chosen not in known:

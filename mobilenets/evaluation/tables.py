@@ -57,7 +57,6 @@ def write_json(evaluation: RunEvaluation, path: pathlib.Path) -> None:
         "by_class": evaluation.by_class,
     }
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(_without_nan(values), indent=2) + "\n")
     except OSError as error:
         raise UserError(f"Cannot write to {path}: {error.strerror}.") from None

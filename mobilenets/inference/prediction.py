@@ -109,13 +109,13 @@ def predict(
         )
     if description.threshold is None and threshold is not None:
         raise UserError(
-            "A threshold needs multi-label weights, but these predict one class per "
-            "image: leave out --threshold."
+            "--threshold is for weights that predict attributes, but these predict one "
+            "class per image: leave it out, or give --top."
         )
     if description.threshold is not None and top is not None:
         raise UserError(
-            "A number of classes needs weights that predict one class per image, but "
-            "these are multi-label: leave out --top, or give --threshold."
+            "--top is for weights that predict one class per image, but these predict "
+            "attributes: leave it out, or give --threshold."
         )
     names = [imagenet.in_words(name) for name in description.class_names]
     if description.threshold is None:

@@ -12,6 +12,7 @@ from mobilenets.errors import UserError
 from mobilenets.runs.workdir import Workdir
 
 _SCORE = "headline"  # as the files call it; version 0.1 knew no other score
+_VERSION_1_HEADLINE = "top1"  # version 0.1 classified, and did not save it
 
 
 class Checkpoints:
@@ -75,7 +76,8 @@ class Checkpoints:
             donated.
           batches: the training iterator, behind the batch of this step.
           run: JSON values: "config" of the run, the "data_facts" that must not change
-            when it goes on, and the "description" of what its weights belong to.
+            when it goes on, the "description" of what its weights belong to, and the
+            "headline", the metric that tells most.
           score: of the averaged weights, more is better; None without an evaluation.
         """
         self._manager.save(
@@ -161,6 +163,14 @@ class Checkpoints:
           UserError: the checkpoint is damaged.
         """
         return self._run(step)["data_facts"]
+
+    def headline(self, step: int) -> str:
+        """The metric that tells most of the task that a checkpoint is of.
+
+        Raises:
+          UserError: the checkpoint is damaged.
+        """
+        return self._run(step).get("headline", _VERSION_1_HEADLINE)
 
     def _run(self, step: int) -> dict[str, Any]:
         try:

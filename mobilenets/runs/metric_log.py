@@ -78,7 +78,7 @@ def last_evaluation(path: pathlib.Path) -> dict[str, dict[str, dict[str, float]]
     for record in reversed(read_metrics(path)):
         for key, value in record.items():
             set_name, *rest = key.split("/", 2)
-            if len(rest) == 2:  # those of a training step have no weights
+            if set_name != "train" and len(rest) == 2:
                 weights, metric = rest
                 results.setdefault(set_name, {}).setdefault(weights, {})[metric] = value
         if results:

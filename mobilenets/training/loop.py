@@ -5,7 +5,6 @@ import dataclasses
 import math
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import grain
 import jax
@@ -251,7 +250,9 @@ class _Training:
 
     def _log(self, step: int, log: MetricLog, progress: TrainingProgress) -> None:
         """Logs the metrics of the update, and the throughput."""
-        logged = _finite(self._metrics, step) | self._throughput.rate()
+        metrics = {name: float(value) for name, value in self._metrics.items()}
+        _refuse_divergence(metrics, step)
+        logged = metrics | self._throughput.rate()
         log.write(step, {f"train/{name}": value for name, value in logged.items()})
         progress.log(step, logged)
 
@@ -271,7 +272,9 @@ class _Training:
             for name, metrics in of_set.items()
             for metric, value in metrics.items()
         }
-        log.write(step, _finite(named, step))
+        _refuse_divergence(named, step)
+        # What there is nothing to find it of, such as a class without images, is nan.
+        log.write(step, {k: v for k, v in named.items() if math.isfinite(v)})
         progress.log_evaluation(step, self.results)
         self._throughput.restart()
 
@@ -288,6 +291,7 @@ class _Training:
             "config": self._config.model_dump(mode="json"),
             "data_facts": self._task.data_facts,
             "description": self._task.description,
+            "headline": self._task.headline,
         }
         self._checkpoints.save(step, self._state, self._batches, run, score)
 
@@ -297,19 +301,17 @@ def _period_ends(step: int, period: float) -> bool:
     return math.floor(step / period) > math.floor((step - 1) / period)
 
 
-def _finite(metrics: Mapping[str, Any], step: int) -> dict[str, float]:
-    """The metrics on the host.
+def _refuse_divergence(metrics: Mapping[str, float], step: int) -> None:
+    """Raises UserError if a loss or the gradient's norm is infinite or not a number.
 
-    Raises:
-      UserError: one is infinite or not a number. That of the gradient tells of an
-        update that spoils the weights while the loss before it is still finite.
+    The norm tells of an update that spoils the weights while the loss before it is
+    still finite.
     """
-    values = {name: float(value) for name, value in metrics.items()}
-    for name, value in values.items():
-        if not math.isfinite(value):
+    for name, value in metrics.items():
+        diverges = name.rpartition("/")[2] in ("loss", "gradient_norm")
+        if diverges and not math.isfinite(value):
             raise UserError(
                 f"The {name} is {value} at step {step}: the training diverged. Lower "
                 "optimizer.learning_rate or lengthen schedule.warmup_epochs, and use a "
                 "new --workdir; the checkpoints so far are kept."
             )
-    return values

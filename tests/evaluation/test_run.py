@@ -2,11 +2,14 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from mobilenets import UserError
 from mobilenets.evaluation import tables
+from mobilenets.evaluation.best import best_metric
 from mobilenets.evaluation.run import evaluate_run
+from mobilenets.metrics.means import Means
 from mobilenets.runs import workdir
 from mobilenets.runs.metric_log import read_metrics
 from mobilenets.training.loop import train
@@ -73,8 +76,8 @@ def test_tables_json_and_a_report(run, tmp_path, capsys):
     rows = [[c.strip() for c in line.split("│")] for line in printed.splitlines()]
     assert ["", "night", "ema", "0.00%", "4.0000", "6.0000", "11", ""] in rows
     assert "night, by class" in printed
-    tables.write_json(evaluation, tmp_path / "new/results.json")
-    written = json.loads((tmp_path / "new/results.json").read_text())
+    tables.write_json(evaluation, tmp_path / "results.json")
+    written = json.loads((tmp_path / "results.json").read_text())
     assert written["step"] == 4
     assert written["results"] == evaluation.results
     assert written["by_class"]["val"]["all"]["count"] == 5
@@ -87,6 +90,29 @@ def test_what_there_is_none_of_is_null_in_json(run, tmp_path):
     written = json.loads((tmp_path / "results.json").read_text())
     assert written["by_class"]["val"]["all"]["own"] is None
     assert tables.number("own", float("nan")) == "-"
+
+
+def test_a_metric_that_is_not_a_number_ends_no_run(tmp_path):
+    class NoOwn(toy_task.ToyTask):
+        metric = Means(
+            lambda outputs, batch: {"value": outputs, "own": np.nan * outputs},
+            ("value", "own"),
+        )
+
+    config = toy_task.make_config(best_metric="val/own")
+    results = train(NoOwn(config, SIZES), str(tmp_path))
+    assert np.isnan(results["night"]["ema"]["own"])
+    *_, last = read_metrics(tmp_path / "metrics.jsonl")
+    assert "night/ema/own" not in last and last["night/ema/value"] == 6
+    assert "NaN" not in (tmp_path / "metrics.jsonl").read_text()
+    with pytest.raises(UserError, match="so none is the best"):
+        evaluate_run(NoOwn(config, SIZES), str(tmp_path))
+
+
+def test_a_count_is_no_measure():
+    with pytest.raises(UserError, match="best_metric 'val/count'") as error:
+        best_metric(make_task(best_metric="val/count"))
+    assert "night/count" not in str(error.value)
 
 
 def test_a_folder_without_a_run_or_a_checkpoint_is_told(tmp_path):

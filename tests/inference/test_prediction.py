@@ -234,7 +234,7 @@ def test_a_photograph_of_the_pictures_own_name_is_kept(net, photos, tmp_path):
     before = photo.read_bytes()
     result = run("predict", photo, "--weights", "weights", cwd=tmp_path)
     assert result.returncode == 1
-    assert "exists already: give another --picture" in result.stderr
+    assert "is one of the photographs: give another --picture" in result.stderr
     assert photo.read_bytes() == before
 
 
@@ -262,7 +262,7 @@ def test_photographs_of_one_name_are_told_apart_by_their_paths(net, photos, tmp_
         (("predict", "x", "--weights", "weights", "--threshold", "2"), "--threshold"),
         (
             ("predict", "x", "--weights", "weights", "--threshold", "0.5"),
-            "but these predict one class per image: leave out --threshold",
+            "but these predict one class per image: leave it out",
         ),
         (("predict", "empty", "--weights", "weights"), "empty holds no images"),
         (

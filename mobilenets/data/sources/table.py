@@ -109,7 +109,7 @@ def _read(file: pathlib.Path, table: str) -> tuple[list[str], list[Row]]:
     if twice:
         raise UserError(f"{table} has two columns {', '.join(sorted(twice))}.")
     if not rows:
-        raise UserError(f"{table} lists no images: it has no row but the header.")
+        raise UserError(f"{table} lists no images: it has no rows below a header.")
     return columns, rows
 
 

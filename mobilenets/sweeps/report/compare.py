@@ -17,7 +17,6 @@ from mobilenets.runs.metric_log import read_metrics
 from mobilenets.sweeps.report import latencies, page
 from mobilenets.sweeps.report.entries import FOLDER
 from mobilenets.sweeps.results import Result, accuracies, headline_key
-from mobilenets.tasks.registry import TASKS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +27,7 @@ class _Run:
       path: as the user gave it.
       files: of the run.
       description: of its weights.
+      headline: the metric that tells most.
       step: the latest that was saved.
       total_steps: of the training.
     """
@@ -35,13 +35,9 @@ class _Run:
     path: str
     files: workdir.Workdir
     description: Description
+    headline: str
     step: int
     total_steps: int
-
-    @property
-    def headline(self) -> str:
-        """The metric that tells most."""
-        return TASKS[self.description.task].headline
 
     @property
     def net(self) -> Net:
@@ -60,7 +56,7 @@ def make(
       tell: is given a line for each stage of the work.
 
     Raises:
-      UserError: there are less than two runs, one cannot be read, they have different
+      UserError: there are fewer than two runs, one cannot be read, they have different
         tasks, or the folder is one of a run or cannot be written.
     """
     runs = _read_all(paths)
@@ -105,7 +101,9 @@ def _read(path: str) -> _Run:
         step = checkpoints.latest_step
         assert step is not None, "the description is that of a checkpoint"
         train_size = checkpoints.data_facts(step)["train_size"]
-    return _Run(path, files, description, step, config.total_steps(train_size))
+        headline = checkpoints.headline(step)
+    total_steps = config.total_steps(train_size)
+    return _Run(path, files, description, headline, step, total_steps)
 
 
 def _make_folder(output: str) -> pathlib.Path:

@@ -156,7 +156,7 @@ def test_parquet_without_its_library_is_told(folder, monkeypatch):
     ("text", "message"),
     [
         ("", r"t\.csv lists no images"),
-        ("path,label\n", r"t\.csv lists no images: it has no row but the header"),
+        ("path,label\n", r"t\.csv lists no images: it has no rows below a header"),
         ("paths,label\na.jpg,x\n", r"no column path \(is it paths\?\): its columns"),
         (
             "path,lable\na.jpg,x\n",
