@@ -204,7 +204,7 @@ def test_a_file_becomes_a_folder_with_its_preprocessing(tmp_path):
         *("--model", "mobilenetv3_small_100", "--output", tmp_path / "weights"),
     )
     assert result.returncode == 0, result.stderr
-    assert "mobilenet_v3_small at 224 pixels for 1000 classes is in" in result.stdout
+    assert "Wrote mobilenet_v3_small at 224 pixels for 1000 classes to" in result.stdout
     net = trained.load(str(tmp_path / "weights"))
     assert_golden(net)
     assert net.description.class_names[0] == "n01440764"
