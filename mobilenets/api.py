@@ -44,6 +44,7 @@ def train(
     workdir: str,
     task: MakeTask | None = None,
     sources: Sources | None = None,
+    warm_restart: bool = False,
 ) -> Results:
     """Trains a network, from the last checkpoint of the workdir if there is one.
 
@@ -54,6 +55,7 @@ def train(
         names.
       sources: "train", "val" and any further evaluation sets, in place of the
         configured data sets. The saved config then names none.
+      warm_restart: see `training.loop.train`.
 
     Returns:
       The metrics of the last evaluation by evaluation set, weights ("raw", and "ema",
@@ -66,7 +68,8 @@ def train(
     if sources is not None:
         _check_sources(sources, ("train", "val"))
         config = _without_data(config)
-    return loop.train((task or make_task)(config, None, sources), workdir)
+    made = (task or make_task)(config, None, sources)
+    return loop.train(made, workdir, warm_restart=warm_restart)
 
 
 def evaluate(

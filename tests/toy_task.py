@@ -21,7 +21,8 @@ def make_config(**changes):
     config.ema_decay = 0.0
     config.batch_size = 8
     config.epochs, config.evaluate_every_epochs = 6.0, 1.0
-    config.update(changes)
+    for key, value in changes.items():  # whole sections
+        config[key] = value
     return check.check(config)
 
 
@@ -72,7 +73,7 @@ class ToyTask:
     def relative_rates(self, params):
         return jax.tree.map(lambda _: 1.0, params)
 
-    def train_batches(self):
+    def train_batches(self, first_step=0):
         examples = grain.MapDataset.range(8).map(lambda i: {"x": np.float32(1)})
         return iter(examples.repeat(1000).batch(8).to_iter_dataset())
 

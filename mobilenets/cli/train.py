@@ -11,9 +11,11 @@ EPILOG = f"{HELP}\n\n" + examples(
     "mobilenets train --config quickstart --workdir runs/quickstart",
     "mobilenets train --config mobilenet_v2:width=0.75,resolution=192 "
     "--config.dataset.data_dir=/data/tfds --workdir runs/v2",
+    "mobilenets train --config quickstart --workdir runs/quickstart --warm-restart "
+    "--config.epochs=30 --config.optimizer.learning_rate=0.004",
     "python train.py --config configs/quickstart.py --workdir runs/quickstart",
 )
-OPTIONS = ("--workdir", "--distributed")
+OPTIONS = ("--workdir", "--warm-restart", "--distributed")
 
 
 def command(
@@ -30,6 +32,15 @@ def command(
         str,
         typer.Option(metavar="FOLDER", help="Folder for all output of the run."),
     ],
+    warm_restart: Annotated[
+        bool,
+        typer.Option(
+            "--warm-restart",
+            help="Resume with other values of optimizer, schedule or epochs: the "
+            "schedule begins anew at the last checkpoint. It is recorded in "
+            "history.json. Leave the option out when you resume again.",
+        ),
+    ] = False,
     distributed: Annotated[
         bool,
         typer.Option("--distributed", help="Join a run of several processes (hosts)."),
@@ -48,4 +59,4 @@ def command(
 
     if distributed:
         sharding.join_processes()
-    train(make_task(run), workdir)
+    train(make_task(run), workdir, warm_restart=warm_restart)

@@ -39,6 +39,17 @@ class ClassificationTask(Section):
     """One class per image (classification) or any number of attributes (multilabel)."""
     label_smoothing: Fraction = 0.0
     """The part of a label that is spread evenly over all classes."""
+    weights: dict[str, NonNegative] = {}
+    """The loss weight of each class, by name; 1 for those not named."""
+    balanced: bool = False
+    """Weights each class by images / (classes * images of the class), so that rare
+    classes count as much as frequent ones."""
+
+    @pydantic.model_validator(mode="after")
+    def _check_weights(self) -> "ClassificationTask":
+        if self.weights and self.balanced:
+            raise ValueError("weights and balanced are both given: leave out one")
+        return self
 
 
 class MultilabelTask(Section):
@@ -287,6 +298,8 @@ class _Optimizer(Section):
     # MobileNetV1 found "very little or no weight decay" best on them, Sec. 3.2.
     weight_decay_on_depthwise: bool = False
     """Whether weight decay includes the kernels of depthwise convolutions."""
+    clip_norm: NonNegative = 0.0
+    """Scales a gradient with a larger norm down to this norm; 0: never."""
     backbone_rate: Annotated[float, Gt(0), Le(1)] = 1.0
     """The learning rate of all layers except the output layer, as a fraction of
     learning_rate. For fine-tuning, where those layers are already trained."""
@@ -429,6 +442,14 @@ class Configuration(Section):
     """Steps between two lines of the log."""
     evaluate_every_epochs: Annotated[float, Gt(0)] = 1.0
     """Epochs between two evaluations; a checkpoint is saved after each."""
+    early_stopping_evaluations: Annotated[int, Ge(0)] = 0
+    """Stops the run when best_metric has not improved for this many evaluations; 0:
+    never."""
+    tracker: str = ""
+    """FILE.py:FUNCTION or PACKAGE.MODULE:FUNCTION, for Weights & Biases or another
+    tracker; empty: none. The function is called with the configuration and the workdir
+    when a run starts or resumes. It returns a function that receives every logged
+    record: the step, and the numbers by name."""
 
     def total_steps(self, train_size: int) -> int:
         """Updates in the run.

@@ -26,6 +26,7 @@ def train_batches(
     batch_size: int,
     seed: int,
     num_workers: int = 0,
+    first_step: int = 0,
 ) -> grain.DatasetIterator:
     """Endless batches, reshuffled every epoch; this process's part of each.
 
@@ -35,10 +36,10 @@ def train_batches(
       batch_size: examples in the batch of all processes.
       seed: of the order and of the generators.
       num_workers: processes that load; with 0 threads do.
+      first_step: batches that are left out at the start, without loading them.
 
     Yields:
       What `load` gives, with a first dimension of batch_size / processes.
-    The iterator has `get_state` and `set_state`: a checkpoint saves its position.
     """
 
     def load_at(index: int, rng: np.random.Generator) -> Example:
@@ -47,7 +48,7 @@ def train_batches(
     # A finite number of epochs: grain's endless repeat overflows in batches of 1.
     epochs = grain.MapDataset.range(len(source)).seed(seed).shuffle()
     examples = epochs.repeat(2**30).random_map(load_at)
-    return _local_batches(examples, batch_size, num_workers)
+    return _local_batches(examples, batch_size, num_workers, first_step)
 
 
 def eval_batches(
@@ -83,11 +84,12 @@ def eval_batches(
 
 
 def _local_batches(
-    examples: grain.MapDataset, batch_size: int, num_workers: int
+    examples: grain.MapDataset, batch_size: int, num_workers: int, first_step: int = 0
 ) -> grain.DatasetIterator:
     """This process's part of every global batch, made ahead of time."""
-    parts = examples.batch(batch_size // jax.process_count())
-    batches = parts[jax.process_index() :: jax.process_count()]
+    processes = jax.process_count()
+    parts = examples.batch(batch_size // processes)
+    batches = parts[first_step * processes + jax.process_index() :: processes]
     dataset = batches.to_iter_dataset(_READ_OPTIONS)
     if not num_workers:
         return iter(dataset)

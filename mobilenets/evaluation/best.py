@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from mobilenets.errors import unknown
 from mobilenets.evaluation.evaluator import Results
@@ -24,10 +26,31 @@ class BestMetric:
 
     def score(self, results: Results) -> float | None:
         """The metric with the sign that makes more of it better; None if it is nan."""
-        value = results[self.set_name]["ema"][self.metric]
+        return self._signed(results[self.set_name]["ema"][self.metric])
+
+    def scores(self, records: Sequence[Mapping[str, Any]]) -> list[float | None]:
+        """The score of each evaluation that was logged, the first one first."""
+        of_set = f"{self.set_name}/ema/"
+        return [
+            self._signed(record.get(of_set + self.metric, math.nan))
+            for record in records
+            if any(key.startswith(of_set) for key in record)
+        ]
+
+    def _signed(self, value: float) -> float | None:
         if math.isnan(value):
             return None
         return -value if self.less_is_better else value
+
+
+def evaluations_since_best(scores: Sequence[float | None]) -> int:
+    """How many evaluations came after the best one, of equal ones the first.
+
+    >>> evaluations_since_best([0.5, 0.7, 0.6, 0.7])
+    2
+    """
+    known = [-math.inf if score is None else score for score in scores]
+    return len(known) - 1 - known.index(max(known)) if known else 0
 
 
 def best_metric(task: Task) -> BestMetric:

@@ -1,17 +1,16 @@
 """A network of the user's own: a spec from Python or JSON, in a file or as it is."""
 
 import dataclasses
-import importlib
 import json
 import pathlib
 import reprlib
-import runpy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pydantic
 
-from mobilenets.errors import UserError, closest
+from mobilenets.config import own_function
+from mobilenets.errors import UserError
 from mobilenets.networks.architectures import ARCHITECTURES, get_spec, replace
 from mobilenets.networks.spec import ClassifierSpec
 
@@ -78,48 +77,13 @@ def own_spec(text: str) -> ClassifierSpec:
     """
     if text.endswith(".json"):
         return _from_json(pathlib.Path(text))
-    place, colon, name = text.rpartition(":")
-    if not colon or not place or not name:
-        raise UserError(
-            f"model.spec is {text!r}, but must be FILE.py:FUNCTION, "
-            "PACKAGE.MODULE:FUNCTION or FILE.json."
-        )
-    functions = {k: v for k, v in _names(place).items() if callable(v)}
-    if name not in functions:
-        close = closest(name, list(functions))
-        hint = f": did you mean {close}?" if close else "."
-        raise UserError(f"{place} has no function {name}{hint}")
-    try:
-        spec = functions[name]()
-    except UserError:
-        raise
-    except Exception as error:
-        raise UserError(
-            f"{name} of {place} fails with {type(error).__name__}: {error}."
-        ) from None
+    forms = f"{own_function.FORMS.replace(' or ', ', ')} or FILE.json"
+    spec = own_function.call(text, "model.spec", forms=forms)
     if not isinstance(spec, ClassifierSpec):
         raise UserError(
-            f"{name} of {place} must return a ClassifierSpec, but gave "
-            f"{reprlib.repr(spec)}."
+            f"{text} must return a ClassifierSpec, but gave {reprlib.repr(spec)}."
         )
     return spec
-
-
-def _names(place: str) -> dict[str, Any]:
-    """What a Python file or a module defines."""
-    is_file = place.endswith(".py")
-    if is_file and not pathlib.Path(place).is_file():
-        raise UserError(f"There is no file {place}.")
-    try:
-        return (
-            runpy.run_path(place) if is_file else vars(importlib.import_module(place))
-        )
-    except UserError:
-        raise
-    except Exception as error:
-        raise UserError(
-            f"{place} fails with {type(error).__name__}: {error}."
-        ) from None
 
 
 def _from_json(path: pathlib.Path) -> ClassifierSpec:

@@ -1,8 +1,10 @@
-"""Checkpoints: state, position in the data and configuration together, by Orbax."""
+"""Checkpoints: state and configuration together, by Orbax.
+
+The position in the data follows from the step.
+"""
 
 from typing import Any
 
-import grain
 import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
@@ -64,7 +66,6 @@ class Checkpoints:
         self,
         step: int,
         state: Any,
-        batches: grain.DatasetIterator,
         run: dict[str, Any],
         score: float | None,
     ) -> None:
@@ -74,17 +75,15 @@ class Checkpoints:
           step: updates done.
           state: a pytree of arrays; it is copied before this returns, so it may be
             donated.
-          batches: the training iterator, behind the batch of this step.
           run: JSON values: "config" of the run, the "data_facts" that must not change
-            when it goes on, the "description" of what its weights belong to, and the
-            "headline", the metric that tells most.
+            when it goes on, the "description" of what its weights belong to, the
+            "headline", the metric that tells most, and whether the run is "finished".
           score: of the averaged weights, more is better; None without an evaluation.
         """
         self._manager.save(
             step,
             args=ocp.args.Composite(
                 state=ocp.args.PyTreeSave(state),
-                data=grain.checkpoint.CheckpointSave(batches),
                 run=ocp.args.JsonSave(run),
             ),
             metrics=None if score is None else {_SCORE: score},
@@ -172,6 +171,14 @@ class Checkpoints:
         """
         return self._run(step).get("headline", _VERSION_1_HEADLINE)
 
+    def is_finished(self, step: int) -> bool:
+        """Whether the run has ended with a checkpoint, perhaps before its last epoch.
+
+        Raises:
+          UserError: the checkpoint is damaged.
+        """
+        return self._run(step).get("finished", False)
+
     def _run(self, step: int) -> dict[str, Any]:
         try:
             run = self._manager.restore(
@@ -191,25 +198,19 @@ class Checkpoints:
         """Waits for what is being saved."""
         self._manager.wait_until_finished()
 
-    def restore(self, abstract_state: Any, batches: grain.DatasetIterator) -> Any:
-        """The state of the latest checkpoint; moves `batches` to its position.
+    def restore(self, abstract_state: Any) -> Any:
+        """The state of the latest checkpoint.
 
         Args:
           abstract_state: `jax.ShapeDtypeStruct`s with the shardings wanted.
-          batches: a new training iterator.
 
         Raises:
-          UserError: the checkpoint is damaged, or was saved by another number of
-            processes.
+          UserError: the checkpoint is damaged.
         """
         step = self._manager.latest_step()
         try:
             return self._manager.restore(
-                step,
-                args=ocp.args.Composite(
-                    state=_restore_args(abstract_state),
-                    data=grain.checkpoint.CheckpointRestore(batches),
-                ),
+                step, args=ocp.args.Composite(state=_restore_args(abstract_state))
             )["state"]
         except (ValueError, KeyError, OSError) as error:
             raise _unusable(step, error) from None
@@ -244,7 +245,7 @@ def _unusable(step: int | None, error: Exception) -> UserError:
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     return UserError(
         f"The checkpoint of step {step} cannot be read: {reason}. It is damaged, or "
-        "was saved with another network or number of processes."
+        "was saved with another network."
     )
 
 

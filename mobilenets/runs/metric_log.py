@@ -2,12 +2,16 @@
 
 import json
 import pathlib
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import jax
 from tensorboardX import SummaryWriter
 
 from mobilenets.runs.workdir import Workdir
+
+Tracker = Callable[[int, dict[str, float]], object]  # of the step and the numbers
 
 
 class MetricLog:
@@ -17,12 +21,17 @@ class MetricLog:
       workdir: where to.
       first_step: the step the run goes on from. What was logged after it, by a run that
         ended before its next checkpoint, is removed: it will be logged again.
+      tracker: receives every record, too; see `Configuration.tracker`. One that fails
+        is left out from then on, with a warning.
     """
 
-    def __init__(self, workdir: Workdir, first_step: int):
+    def __init__(
+        self, workdir: Workdir, first_step: int, tracker: Tracker | None = None
+    ):
         self._active = jax.process_index() == 0
         if not self._active:
             return
+        self._tracker = tracker
         self._path = workdir.metrics
         kept = [r for r in read_metrics(self._path) if r["step"] <= first_step]
         unfinished = self._path.with_suffix(".unfinished")  # renamed when complete
@@ -40,6 +49,20 @@ class MetricLog:
             file.write(json.dumps({"step": step, **metrics}) + "\n")
         for name, value in metrics.items():
             self._events.add_scalar(name, value, step)
+        self._track(step, metrics)
+
+    def _track(self, step: int, metrics: dict[str, float]) -> None:
+        if self._tracker is None:
+            return
+        try:
+            self._tracker(step, dict(metrics))
+        except Exception as error:  # whatever it is, the training is worth more
+            self._tracker = None
+            print(
+                f"warning: the tracker fails with {type(error).__name__}: {error}. It "
+                "receives nothing from now on.",
+                file=sys.stderr,
+            )
 
     def close(self) -> None:
         """Flushes the TensorBoard events."""

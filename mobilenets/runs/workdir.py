@@ -6,12 +6,21 @@ import pathlib
 import jax
 
 from mobilenets.config.check import from_json
-from mobilenets.config.differences import differences
+from mobilenets.config.differences import Difference, differences
 from mobilenets.config.schema import Configuration
 from mobilenets.errors import UserError
 
-# How a run is computed, not what: these may change when it goes on.
-_OF_THE_MACHINE = {"remat"}
+# What does not change the result of a run: these may differ when it is resumed.
+_FREE = {
+    "remat",
+    "log_every_steps",
+    "evaluate_every_epochs",
+    "dataset.num_workers",
+    "dataset.data_dir",
+    "tracker",
+}
+# What a warm restart may change: the state and the data stay what they are.
+_OF_A_RESTART = ("optimizer.", "schedule.", "epochs", "early_stopping_evaluations")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +33,11 @@ class Workdir:
     def config(self) -> pathlib.Path:
         """The resolved configuration, every value spelled out."""
         return self.path / "config.json"
+
+    @property
+    def history(self) -> pathlib.Path:
+        """The warm restarts, see `runs.history`."""
+        return self.path / "history.json"
 
     @property
     def checkpoints(self) -> pathlib.Path:
@@ -51,8 +65,14 @@ class Workdir:
         return self.path / "predictions.png"
 
 
-def claim(path: str, config: Configuration) -> Workdir:
+def claim(path: str, config: Configuration, warm_restart: bool = False) -> Workdir:
     """Makes the folder this run's, or finds that it already is.
+
+    Args:
+      path: the folder.
+      config: of the run.
+      warm_restart: accept another optimizer setting, schedule or number of epochs;
+        the caller then saves it.
 
     Raises:
       UserError: the folder belongs to a run with another configuration, or cannot be
@@ -64,18 +84,38 @@ def claim(path: str, config: Configuration) -> Workdir:
         )
     workdir = Workdir(pathlib.Path(path).expanduser().absolute())
     if workdir.config.exists():
-        refuse_other_config(workdir, config)
+        refuse_other_config(workdir, config, warm_restart=warm_restart)
+        if not warm_restart and changes(workdir, config):
+            save_config(workdir, config)
         return workdir
     try:
         workdir.path.mkdir(parents=True, exist_ok=True)
-        if jax.process_index() == 0:
-            # Renamed when complete: a run killed meanwhile leaves no half config.
-            unfinished = workdir.config.with_suffix(".unfinished")
-            unfinished.write_text(config.model_dump_json(indent=2) + "\n")
-            unfinished.rename(workdir.config)
+        save_config(workdir, config)
     except OSError as error:
         raise UserError(f"Cannot write to --workdir {path}: {error}.") from None
     return workdir
+
+
+def save_config(workdir: Workdir, config: Configuration) -> None:
+    """Writes the configuration; the first process does."""
+    if jax.process_index() == 0:
+        replace_file(workdir.config, config.model_dump_json(indent=2) + "\n")
+
+
+def replace_file(path: pathlib.Path, text: str) -> None:
+    """Writes a file under its name when it is complete: a killed run leaves no half."""
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.write_text(text)
+    unfinished.rename(path)
+
+
+def changes(workdir: Workdir, config: Configuration) -> list[Difference]:
+    """In what the configuration differs from the saved one.
+
+    Raises:
+      UserError: the saved one cannot be read.
+    """
+    return differences(read_config(workdir), config)
 
 
 def of_run(path: str) -> Workdir:
@@ -106,7 +146,10 @@ def read_config(workdir: Workdir) -> Configuration:
 
 
 def refuse_other_config(
-    workdir: Workdir, config: Configuration, sections: tuple[str, ...] = ()
+    workdir: Workdir,
+    config: Configuration,
+    sections: tuple[str, ...] = (),
+    warm_restart: bool = False,
 ) -> None:
     """Raises UserError, naming the keys, if the run was made with another config.
 
@@ -114,17 +157,26 @@ def refuse_other_config(
       workdir: of the run.
       config: the configuration that is given.
       sections: the top-level keys that must agree; all of them if empty.
+      warm_restart: see `claim`.
     """
-    old = read_config(workdir)
     changed = [
-        difference
-        for difference in differences(old, config)
-        if difference.key not in _OF_THE_MACHINE
-        and (not sections or difference.key.partition(".")[0] in sections)
+        change
+        for change in changes(workdir, config)
+        if change.key not in _FREE
+        and not (warm_restart and _is_of_a_restart(change.key))
+        and (not sections or change.key.partition(".")[0] in sections)
     ]
-    if changed:
-        raise UserError(
-            f"--workdir {workdir.path} belongs to a run with another config, which "
-            f"differs in {', '.join(map(str, changed))}: use another --workdir, or "
-            "the run's own config."
-        )
+    if not changed:
+        return
+    may_restart = not sections and all(_is_of_a_restart(c.key) for c in changed)
+    hint = ", or --warm-restart to train on with these values" if may_restart else ""
+    raise UserError(
+        f"--workdir {workdir.path} belongs to a run with another config, which "
+        f"differs in {', '.join(map(str, changed))}: use another --workdir, or "
+        f"the run's own config{hint}."
+    )
+
+
+def _is_of_a_restart(key: str) -> bool:
+    # Another optimizer would need another state.
+    return key.startswith(_OF_A_RESTART) and key != "optimizer.name"

@@ -69,8 +69,15 @@ class Task(Protocol):
         """For each parameter a factor of its learning rate; 0 where it is frozen."""
         ...
 
-    def train_batches(self) -> grain.DatasetIterator:
-        """Endless batches of "image" and what the loss needs."""
+    def train_batches(self, first_step: int = 0) -> grain.DatasetIterator:
+        """Endless batches of "image" and what the loss needs.
+
+        Which examples a batch holds, and how they are augmented, follows from the seed
+        and the number of the step alone.
+
+        Args:
+          first_step: the steps whose batches are left out at the start.
+        """
         ...
 
     def eval_batches(self, name: str) -> grain.DatasetIterator:

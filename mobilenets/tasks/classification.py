@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
 from mobilenets.config.schema import ClassificationTask, Configuration
-from mobilenets.data.sources.base import Source
+from mobilenets.data.sources.base import Source, class_counts
+from mobilenets.errors import unknown
 from mobilenets.inference.description import Description
 from mobilenets.metrics.base import Batch
 from mobilenets.metrics.confusion import Confusion, class_accuracies
@@ -44,6 +46,7 @@ class Classification(LabelledImages):
     ):
         super().__init__(config, description, sources)
         self._task = cast(ClassificationTask, config.task)
+        self._weights = self._class_weights()
         self.report_metric = Several(
             {
                 "means": TOP_K,
@@ -63,13 +66,34 @@ class Classification(LabelledImages):
         return np.int32(0)
 
     def loss(self, outputs: Any, batch: Batch) -> tuple[jax.Array, Metrics]:
-        """Cross-entropy with smoothed labels (also as "loss"), and "top1"."""
+        """Cross-entropy with smoothed labels (also as "loss"), and "top1".
+
+        With weights it is the sum of the weighted losses divided by the number of
+        images, not by the sum of the weights: so every image counts the same in any
+        batch.
+        """
         logits, _ = outputs
         targets = jax.nn.one_hot(batch["label"], logits.shape[-1])
         targets = optax.smooth_labels(targets, self._task.label_smoothing)
-        loss = optax.softmax_cross_entropy(logits, targets).mean()
+        losses = optax.softmax_cross_entropy(logits, targets)
+        if self._weights is not None:
+            losses *= jnp.asarray(self._weights)[batch["label"]]
+        loss = losses.mean()
         top1 = (logits.argmax(-1) == batch["label"]).mean()
         return loss, {"loss": loss, "top1": top1}
+
+    def _class_weights(self) -> np.ndarray | None:
+        """The weight of each class in the loss, [classes] float32; None: all are 1."""
+        given = self._task.weights
+        for name in given:
+            if name not in self.class_names:
+                raise unknown("class in task.weights", name, self.class_names)
+        if given:
+            return np.array([given.get(n, 1.0) for n in self.class_names], np.float32)
+        if self._task.balanced and self._train is not None:
+            counts = class_counts(self._train)
+            return (counts.sum() / (len(counts) * counts)).astype(np.float32)
+        return None
 
     def predictions(self, outputs: Any) -> jax.Array:
         """The probability of each class, [N, classes]."""

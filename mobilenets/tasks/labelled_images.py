@@ -136,8 +136,8 @@ class LabelledImages:
         rates = {module: rate(module) for module in params}
         return jax.tree.map_with_path(lambda path, _: rates[path[0].key], params)
 
-    def train_batches(self) -> grain.DatasetIterator:
-        """Endless batches of "image", uint8, and "label"."""
+    def train_batches(self, first_step: int = 0) -> grain.DatasetIterator:
+        """Endless batches of "image", uint8, and "label"; see `Task`."""
         source = self._train
         assert source is not None, "a task for an evaluation has no images to train"
         images, as_label = self._image_loader(source), self.as_label
@@ -150,7 +150,12 @@ class LabelledImages:
 
         config = self.config
         return pipeline.train_batches(
-            source, load, config.batch_size, config.seed, config.dataset.num_workers
+            source,
+            load,
+            config.batch_size,
+            config.seed,
+            config.dataset.num_workers,
+            first_step,
         )
 
     def eval_batches(self, name: str) -> grain.DatasetIterator:

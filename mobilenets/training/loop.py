@@ -5,17 +5,25 @@ import dataclasses
 import math
 import sys
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import grain
 import jax
 from jax.sharding import Mesh
 
+from mobilenets.config import own_function
+from mobilenets.config.schema import Configuration
 from mobilenets.errors import BrokenImage, UserError
-from mobilenets.evaluation.best import best_metric
+from mobilenets.evaluation.best import best_metric, evaluations_since_best
 from mobilenets.evaluation.evaluator import Evaluator, Results
-from mobilenets.runs import workdir
+from mobilenets.runs import history, workdir
 from mobilenets.runs.checkpoint import Checkpoints, abstract_like
-from mobilenets.runs.metric_log import MetricLog, last_evaluation
+from mobilenets.runs.metric_log import (
+    MetricLog,
+    Tracker,
+    last_evaluation,
+    read_metrics,
+)
 from mobilenets.runs.workdir import Workdir
 from mobilenets.runtime import host_memory, sharding
 from mobilenets.runtime.console import console
@@ -35,6 +43,7 @@ def train(
     task: Task,
     directory: str,
     after_evaluation: AfterEvaluation = lambda step, results: None,
+    warm_restart: bool = False,
 ) -> Results:
     """Trains until the last step, from the last checkpoint of the directory if any.
 
@@ -43,6 +52,8 @@ def train(
       directory: the workdir; everything the run leaves is in it.
       after_evaluation: is told the step and the results. What it raises ends the run,
         which goes on from that step if it is started again.
+      warm_restart: begin the schedule anew at the last checkpoint, with the values of
+        the optimizer, the schedule and the epochs that the task's `config` now has.
 
     Returns:
       The results of the last evaluation; of a run that is finished already, as well.
@@ -50,7 +61,7 @@ def train(
     Raises:
       UserError: the batch cannot be split over the devices, `best_metric` is not to be
         had, the directory belongs to another run, the data changed, an image is broken,
-        or the training diverged.
+        the training diverged, or there is nothing to restart.
       SystemExit: on Ctrl-C or SIGTERM, after saving; with several processes on SIGTERM
         only.
     """
@@ -63,39 +74,100 @@ def train(
             f"to train: use at most --config.batch_size={task.train_size}."
         )
     best_metric(task)  # before there is a folder with a config that cannot be trained
-    files = workdir.claim(directory, config)
+    files = workdir.claim(directory, config, warm_restart)
     total_steps = config.total_steps(task.train_size)
     with contextlib.ExitStack() as stack:
         checkpoints = stack.enter_context(contextlib.closing(Checkpoints(files)))
         first_step = checkpoints.latest_step or 0
-        if first_step:
-            checkpoints.check_version(first_step)
-            checkpoints.check_data(first_step, task.data_facts)
-            checkpoints.check_description(first_step, task.description)
-        if first_step >= total_steps:
+        is_finished = _check_checkpoint(checkpoints, task)
+        if warm_restart:
+            _restart(files, config, first_step, total_steps)
+        elif is_finished or first_step >= total_steps:
             console.print(f"Nothing to do: the run in {files.path} is finished.")
             return last_evaluation(files.metrics)
-        batches = stack.enter_context(contextlib.closing(task.train_batches()))
-        training = _Training(task, mesh, files, checkpoints, batches)
-        log = stack.enter_context(contextlib.closing(MetricLog(files, first_step)))
+        restarts = history.read(files.history)
+        schedule_start = first_step if warm_restart else _last_step(restarts)
+        batches = stack.enter_context(
+            contextlib.closing(task.train_batches(first_step))
+        )
+        training = _Training(task, mesh, files, checkpoints, batches, schedule_start)
+        tracker = _tracker(config, files)
+        log = stack.enter_context(
+            contextlib.closing(MetricLog(files, first_step, tracker))
+        )
         stop = stack.enter_context(StopRequest())
         progress = stack.enter_context(TrainingProgress(total_steps, first_step))
         last_step = training.run(log, stop, progress, after_evaluation)
         checkpoints.wait()
         best_step = checkpoints.best_step
 
-    if last_step < total_steps:
+    if not training.is_finished:
         console.print(f"Stopped and saved at step {last_step} of {total_steps}.")
-        console.print("Run the same command to resume.")
+        console.print("The same command continues from there.")
         sys.exit(stop.exit_code)
-    report(f"Finished {total_steps} steps", training.results, best_step, files)
+    heading = f"Finished {total_steps} steps"
+    if last_step < total_steps:
+        heading = f"Stopped early at step {last_step} of {total_steps}"
+    report(heading, training.results, best_step, files)
     if stop.signal_number is not None:  # too late for this run, not for what comes next
         sys.exit(stop.exit_code)
     return training.results
 
 
+def _check_checkpoint(checkpoints: Checkpoints, task: Task) -> bool:
+    """Whether the run is finished; raises UserError if the checkpoint is another's."""
+    step = checkpoints.latest_step
+    if not step:
+        return False
+    checkpoints.check_version(step)
+    checkpoints.check_data(step, task.data_facts)
+    checkpoints.check_description(step, task.description)
+    return checkpoints.is_finished(step)
+
+
+def _restart(
+    files: Workdir, config: Configuration, first_step: int, total_steps: int
+) -> None:
+    """Records a warm restart, and makes the config that of the run.
+
+    Raises:
+      UserError: there is no checkpoint, or no step is left to train.
+    """
+    if not first_step:
+        raise UserError(
+            "--warm-restart needs a checkpoint, but the run has none: leave it out."
+        )
+    if first_step >= total_steps:
+        raise UserError(
+            f"--warm-restart has nothing to train: the run is at step {first_step}, and"
+            f" epochs={config.epochs} are {total_steps} steps. Give more epochs."
+        )
+    if jax.process_index() == 0:
+        restart = history.add(files, first_step, workdir.changes(files, config))
+        workdir.save_config(files, config)
+        console.print(str(restart))
+
+
+def _last_step(restarts: list[history.Restart]) -> int:
+    """That of the last warm restart, 0 without any."""
+    return restarts[-1].step if restarts else 0
+
+
+def _tracker(config: Configuration, files: Workdir) -> Tracker | None:
+    """The user's own function for records, on the first process."""
+    if not config.tracker or jax.process_index() != 0:
+        return None
+    made = own_function.call(config.tracker, "tracker", config, files.path)
+    if not callable(made):
+        raise UserError(
+            f"tracker {config.tracker} must return a function of the step and the "
+            f"numbers, but returned {made!r}."
+        )
+    return made
+
+
 def jitted_functions(
-    task: Task, mesh: Mesh
+    task: Task, mesh: Mesh, schedule_start: int = 0
 ) -> tuple[jax.stages.Wrapped, jax.stages.Wrapped]:
     """(variables) -> `TrainState`, and (state, batch, key) -> (new state, metrics).
 
@@ -104,14 +176,20 @@ def jitted_functions(
     Args:
       task: what is trained.
       mesh: see `sharding.data_mesh`.
+      schedule_start: the step from which the schedule counts: that of the last warm
+        restart.
     """
     config = task.config
-    schedule = make_schedule(
+    since_start = make_schedule(
         config.schedule,
         config.optimizer.learning_rate,
         task.train_size / config.batch_size,
-        config.total_steps(task.train_size),
+        config.total_steps(task.train_size) - schedule_start,
     )
+
+    def schedule(step: Any) -> Any:
+        return since_start(step - schedule_start)
+
     optimizer = make_optimizer(config.optimizer, schedule, task.relative_rates)
     everywhere = sharding.replicated(mesh)
     create = jax.jit(
@@ -151,7 +229,8 @@ class _Training:
       mesh: of the devices.
       files: of the run.
       checkpoints: the run goes on from the latest, if there is one.
-      batches: a new iterator; it is moved to where the run goes on.
+      batches: from the step on at which the run goes on.
+      schedule_start: see `jitted_functions`.
     """
 
     def __init__(
@@ -161,8 +240,10 @@ class _Training:
         files: Workdir,
         checkpoints: Checkpoints,
         batches: grain.DatasetIterator,
+        schedule_start: int,
     ):
         self.results: Results = {}  # of the latest evaluation
+        self.is_finished = False
         self._task, self._mesh, self._files = task, mesh, files
         self._config = task.config
         self._checkpoints, self._batches = checkpoints, batches
@@ -170,9 +251,13 @@ class _Training:
         self._total_steps = self._config.total_steps(task.train_size)
         self._evaluator = Evaluator(task, mesh)
         self._best = best_metric(task)
+        logged = read_metrics(files.metrics)
+        self._scores = self._best.scores(
+            [r for r in logged if schedule_start < r["step"] <= self._first_step]
+        )
         self._throughput = Throughput(self._config.batch_size)
         init_rng, self._rng = jax.random.split(jax.random.key(self._config.seed))
-        create, self._train_step = jitted_functions(task, mesh)
+        create, self._train_step = jitted_functions(task, mesh, schedule_start)
         self._state = (
             self._restored(create)
             if self._first_step
@@ -200,24 +285,25 @@ class _Training:
                 self._log(step, log, progress)
             if due.evaluation:
                 self._evaluate(step, log, progress)
-            if due.end:  # before the checkpoint that marks the run as finished
+            self.is_finished = due.end or (due.evaluation and self._ends_early())
+            if self.is_finished:  # before the checkpoint that says so
                 self._draw()
             if due.evaluation:
-                self._save(step, self._best.score(self.results))
+                self._save(step, self._scores[-1])
                 after_evaluation(step, self.results)
             elif due.stop:
                 self._save(step, None)
-            if due.stop:
+            if due.stop or self.is_finished:
                 return step
         return self._total_steps
 
     def _restored(self, create: jax.stages.Wrapped) -> TrainState:
-        """The state of the latest checkpoint; moves the batches to its position."""
+        """The state of the latest checkpoint."""
         variables = jax.eval_shape(self._task.init_variables, jax.random.key(0))
         shapes = jax.eval_shape(create, variables)
         abstract_state = abstract_like(shapes, sharding.replicated(self._mesh))
-        state = self._checkpoints.restore(abstract_state, self._batches)
-        console.print(f"Resuming from step {self._first_step} of {self._total_steps}.")
+        state = self._checkpoints.restore(abstract_state)
+        console.print(f"Resuming at step {self._first_step} of {self._total_steps}.")
         return state
 
     def _created(self, create: jax.stages.Wrapped, rng: jax.Array) -> TrainState:
@@ -277,6 +363,12 @@ class _Training:
         log.write(step, {k: v for k, v in named.items() if math.isfinite(v)})
         progress.log_evaluation(step, self.results)
         self._throughput.restart()
+        self._scores.append(self._best.score(self.results))
+
+    def _ends_early(self) -> bool:
+        """Whether the evaluations have not improved for too long."""
+        patience = self._config.early_stopping_evaluations
+        return 0 < patience <= evaluations_since_best(self._scores)
 
     def _draw(self) -> None:
         """Draws the pictures of a finished run."""
@@ -292,8 +384,9 @@ class _Training:
             "data_facts": self._task.data_facts,
             "description": self._task.description,
             "headline": self._task.headline,
+            "finished": self.is_finished,
         }
-        self._checkpoints.save(step, self._state, self._batches, run, score)
+        self._checkpoints.save(step, self._state, run, score)
 
 
 def _period_ends(step: int, period: float) -> bool:

@@ -25,9 +25,12 @@ def make_train_step(
 
     The key is an argument, so that runs that differ in their seed share a program.
     With accumulation the parts of the batch pass one after the other: gradients and
-    metrics are their means, the batch norms see a part at a time.
+    metrics are their means, the batch norms see a part at a time. The "gradient_norm"
+    is that before the gradient is clipped.
     """
     parts = task.config.accumulation_steps
+    # Not a part of the optimizer: its state is the same with and without.
+    clip = optax.clip_by_global_norm(task.config.optimizer.clip_norm)
 
     def loss_and_updates(params, batch_stats, part, rng):
         # Nothing flows back to what is not trained: a gradient of 0 that costs nothing.
@@ -66,6 +69,9 @@ def make_train_step(
             )
             grads, metrics = jax.tree.map(lambda x: x.mean(0), stacked)
 
+        gradient_norm = optax.tree.norm(grads)
+        if task.config.optimizer.clip_norm:
+            grads, _ = clip.update(grads, optax.EmptyState())
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         decay = ema_decay_at(state.step, task.config.ema_decay)
@@ -78,7 +84,7 @@ def make_train_step(
         )
         metrics |= {
             "learning_rate": jnp.asarray(schedule(state.step)),
-            "gradient_norm": optax.tree.norm(grads),
+            "gradient_norm": gradient_norm,
         }
         return TrainState(state.step + 1, params, batch_stats, opt_state, ema), metrics
 

@@ -23,7 +23,7 @@ from mobilenets.training.state import create_state
 from mobilenets.training.step import make_train_step
 from studies import fine_tuning
 from tests.inference.test_trained import small_net
-from tests.training.test_resume import Interrupted, sigterm
+from tests.training.test_resume import interrupt, sigterm
 
 
 @pytest.fixture(scope="module")
@@ -214,8 +214,7 @@ def test_an_interrupted_run_ends_as_one_that_was_not(weights, tmp_path):
     config = make_config(weights, trainable_stages=1)
     _, whole, _ = run(config, tmp_path / "whole")
     task = make_task(config)
-    batches = task.train_batches()
-    task.train_batches = lambda: Interrupted(batches, 2, sigterm)
+    interrupt(task, 2, sigterm)
     with pytest.raises(SystemExit):
         train(task, str(tmp_path / "parts"))
     train(make_task(config), str(tmp_path / "parts"))

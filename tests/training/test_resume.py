@@ -1,11 +1,11 @@
 """An interrupted run that goes on ends as one that was never interrupted."""
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 
-import grain
 import jax
 import numpy as np
 import pytest
@@ -40,24 +40,18 @@ def make_config(**changes):
     return check.check(config)
 
 
-class Interrupted(grain.DatasetIterator):
-    """The batches; fetching the one of that number also does something else."""
+def interrupt(task, number, action):
+    """Fetching the batch of that number, counted from 1, also does something else."""
+    train_batches = task.train_batches
 
-    def __init__(self, batches, number, action):
-        super().__init__(batches)
-        self._batches, self._left, self._action = batches, number, action
+    def interrupted(first_step=0):
+        with contextlib.closing(train_batches(first_step)) as batches:
+            for i, batch in enumerate(batches, 1):
+                if i == number:
+                    action()
+                yield batch
 
-    def __next__(self):
-        self._left -= 1
-        if not self._left:
-            self._action()
-        return next(self._batches)
-
-    def get_state(self):
-        return self._batches.get_state()
-
-    def set_state(self, state):
-        self._batches.set_state(state)
+    task.train_batches = interrupted
 
 
 def make_small_task(config, at_batch=0, action=None):
@@ -67,8 +61,7 @@ def make_small_task(config, at_batch=0, action=None):
     spec = with_backbone(task.spec, blocks=task.spec.backbone.blocks[:2])
     task.model = create_model(spec, 10).clone(remat=task.model.remat)
     if action:
-        batches = task.train_batches()
-        task.train_batches = lambda: Interrupted(batches, at_batch, action)
+        interrupt(task, at_batch, action)
     return task
 
 
@@ -89,9 +82,9 @@ def saved_state(directory, config=None):
         lambda: create_state(task.init_variables(jax.random.key(0)), optimizer)
     )
     here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    batches = task.train_batches()
     checkpoints = Checkpoints(workdir.of_run(directory))
-    state = checkpoints.restore(abstract_like(abstract, here), batches)
+    state = checkpoints.restore(abstract_like(abstract, here))
+    batches = task.train_batches(checkpoints.latest_step)
     checkpoints.close()
     return jax.device_get(state), [next(batches), next(batches)]
 
@@ -260,13 +253,12 @@ def test_the_latest_and_the_best_checkpoint_are_kept(tmp_path):
     task = make_small_task(config)
     optimizer = make_optimizer(config.optimizer, lambda step: 0.0)
     state = create_state(task.init_variables(jax.random.key(0)), optimizer)
-    batches = task.train_batches()
     checkpoints = Checkpoints(workdir.claim(str(tmp_path), config))
     assert checkpoints.latest_step is None and checkpoints.best_step is None
     kept = []
     scores = {1: None, 2: 0.2, 3: 0.9, 4: 0.9, 5: 0.5, 6: None, 7: 0.1}
     for step, score in scores.items():
-        checkpoints.save(step, state, batches, {}, score)
+        checkpoints.save(step, state, {}, score)
         checkpoints.wait()
         kept.append((kept_steps(tmp_path), checkpoints.best_step))
     checkpoints.close()

@@ -109,6 +109,32 @@ def test_a_masked_image_changes_no_evaluation():
     assert_close(a, b, 1e-6)
 
 
+@pytest.mark.parametrize("accumulation_steps", [1, 2])
+def test_a_long_gradient_is_cut_to_the_norm_and_a_short_one_is_not(accumulation_steps):
+    def first_update(clip_norm):
+        config = make_config(
+            optimizer={"clip_norm": clip_norm, "weight_decay": 0.0},
+            accumulation_steps=accumulation_steps,
+        )
+        (before, after), metrics = run_steps(config, [make_batch(16)])
+        update = jax.tree.map(
+            lambda a, b: (b - a) / LEARNING_RATE, before.params, after.params
+        )
+        return update, metrics["gradient_norm"]
+
+    gradient, norm = first_update(0.0)  # SGD from rest: the first step is the gradient
+    assert norm == pytest.approx(norm_of(gradient), rel=1e-4)
+    cut, norm_before = first_update(float(norm) / 4)
+    assert norm_before == pytest.approx(norm, rel=1e-5)  # logged is that of the whole
+    assert_close(cut, jax.tree.map(lambda g: g / 4, gradient), 1e-4)
+    kept, _ = first_update(float(norm) * 2)
+    assert_close(kept, gradient, 1e-5)
+
+
+def norm_of(tree):
+    return math.sqrt(sum(float((leaf**2).sum()) for leaf in jax.tree.leaves(tree)))
+
+
 def test_the_decay_of_the_averages_grows_up_to_its_limit():
     found = [float(ema_decay_at(jnp.int32(step), 0.99)) for step in (0, 1, 2, 90, 9000)]
     assert found == pytest.approx([0.1, 2 / 11, 3 / 12, 91 / 100, 0.99])

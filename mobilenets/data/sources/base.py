@@ -71,6 +71,25 @@ def check_classes(
         )
 
 
+def class_counts(source: Source) -> np.ndarray:
+    """How many records each class has, [classes] int64; reads every record.
+
+    Raises:
+      UserError: a class has none.
+    """
+    labels = [source[index].target for index in range(len(source))]
+    counts = np.bincount(labels, minlength=len(source.names))
+    lacking = [
+        name for name, count in zip(source.names, counts, strict=True) if not count
+    ]
+    if lacking:
+        raise UserError(
+            f"task.balanced needs images of each class, but there are none of "
+            f"{', '.join(lacking)} to train: add some, or give task.weights."
+        )
+    return counts
+
+
 def check_attributes(place: str, names: Sequence[str], targets: np.ndarray) -> None:
     """Refuses to train on an attribute of which nothing is known.
 

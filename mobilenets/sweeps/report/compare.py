@@ -28,7 +28,7 @@ class _Run:
       files: of the run.
       description: of its weights.
       headline: the metric that tells most.
-      step: the latest that was saved.
+      is_finished: nothing is left to train.
       total_steps: of the training.
     """
 
@@ -36,7 +36,7 @@ class _Run:
     files: workdir.Workdir
     description: Description
     headline: str
-    step: int
+    is_finished: bool
     total_steps: int
 
     @property
@@ -100,10 +100,10 @@ def _read(path: str) -> _Run:
     with contextlib.closing(Checkpoints(files, read_only=True)) as checkpoints:
         step = checkpoints.latest_step
         assert step is not None, "the description is that of a checkpoint"
-        train_size = checkpoints.data_facts(step)["train_size"]
+        total_steps = config.total_steps(checkpoints.data_facts(step)["train_size"])
+        is_finished = checkpoints.is_finished(step) or step >= total_steps
         headline = checkpoints.headline(step)
-    total_steps = config.total_steps(train_size)
-    return _Run(path, files, description, headline, step, total_steps)
+    return _Run(path, files, description, headline, is_finished, total_steps)
 
 
 def _make_folder(output: str) -> pathlib.Path:
@@ -137,7 +137,7 @@ def _result(number: int, run: _Run, name: str) -> Result:
     return Result(
         number=number,
         values={FOLDER: name},
-        state="finished" if run.step >= run.total_steps else "unfinished",
+        state="finished" if run.is_finished else "unfinished",
         error="",
         network=spec.name,
         resolution=spec.resolution,

@@ -1,0 +1,71 @@
+"""The weights of classes, worked by hand."""
+
+import math
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import mobilenets
+from mobilenets import UserError
+from mobilenets.tasks.classification import Classification
+
+NAMES = ("bee", "cat", "dog")
+
+
+def make_task(labels=(0, 0, 0, 0, 1, 2), **values):
+    config = mobilenets.load_config(
+        "quickstart:smoke", {f"task.{key}": value for key, value in values.items()}
+    )
+    labels = np.array(labels)
+    source = mobilenets.ArraySource(
+        np.zeros((len(labels), 8, 8, 3), np.uint8), labels, names=NAMES
+    )
+    return Classification(config, sources={"train": source, "val": source})
+
+
+def loss_of(task):
+    """Of three images that are given the probabilities 1/8, 2/8 and 5/8."""
+    logits = jnp.log(jnp.array([[1.0, 2.0, 5.0]] * 3))
+    loss, _ = task.loss((logits, {}), {"label": jnp.array([2, 1, 0])})
+    return float(loss)
+
+
+@pytest.mark.parametrize(
+    ("values", "weights"),
+    [
+        ({}, (1, 1, 1)),
+        ({"weights.cat": 3.0, "weights.dog": 0.0}, (1, 3, 0)),
+        # Six images: 6 / (3 * 4), and twice 6 / (3 * 1).
+        ({"balanced": True}, (0.5, 2, 2)),
+    ],
+)
+def test_each_image_counts_by_the_weight_of_its_class(values, weights):
+    bee, cat, dog = weights
+    by_hand = bee * math.log(8) + cat * math.log(4) + dog * math.log(8 / 5)
+    task = make_task(label_smoothing=0.0, **values)
+    assert loss_of(task) == pytest.approx(by_hand / 3, rel=1e-6)
+
+
+def test_the_evaluation_is_not_weighted():
+    task = make_task(**{"weights.cat": 3.0})
+    variables = {"loss": jnp.log(jnp.array([[1.0, 2.0, 5.0]]))}
+    batch = {"label": jnp.array([1]), "mask": jnp.ones(1), "index": jnp.zeros(1)}
+    total = task.metric.merge(
+        task.metric.empty(), task.metric.update((variables["loss"], {}), batch)
+    )
+    assert task.metric.compute(total)["loss"] == pytest.approx(math.log(4), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("labels", "values", "message"),
+    [
+        ((0, 1), {"weights.cow": 2.0}, "Unknown class in task.weights 'cow'"),
+        ((0, 1), {"balanced": True}, "there are none of dog to train"),
+        ((0, 1), {"weights.cat": -1.0}, r"task\.weights\.cat is -1\.0, but"),
+        ((0, 1), {"balanced": True, "weights.cat": 2.0}, "weights and balanced are bo"),
+    ],
+)
+def test_mistakes_are_sentences(labels, values, message):
+    with pytest.raises(UserError, match=message):
+        make_task(labels, **values)
