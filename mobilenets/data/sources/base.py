@@ -59,8 +59,8 @@ def check_classes(
     """
     if len(names) == 1:
         raise UserError(
-            f"{place} has the one class {names[0]}: to tell classes apart there must be"
-            " images of two or more."
+            f"{place} has only the class {names[0]}: classification needs images of "
+            "two or more classes."
         )
     seen = {int(label) for label in labels}
     lacking = [name for i, name in enumerate(names) if i not in seen]
@@ -105,6 +105,6 @@ def check_attributes(place: str, names: Sequence[str], targets: np.ndarray) -> N
     lacking = [name for name, count in zip(names, known, strict=True) if not count]
     if lacking:
         raise UserError(
-            f"{place} says of no image whether it has {', '.join(lacking)}: fill in "
-            "some, or remove the column."
+            f"{place} has no known value for {', '.join(lacking)}: fill in some, or "
+            "remove the column."
         )
