@@ -120,4 +120,7 @@ def test_mistakes_are_sentences(run, workdir, weights, tmp_path):  # noqa: F811
         assert ended.stdout == ""
     ended = run("eval", "--workdir", workdir, "--json", tmp_path / "file/x.json")
     assert ended.exit_code == 1
-    assert f"Cannot write to {tmp_path}/file/x.json" in ended.stderr
+    assert (
+        f"Cannot write --json {tmp_path}/file/x.json: it would be in a file"
+        in ended.stderr
+    )
