@@ -141,8 +141,9 @@ def test_a_batch_on_four_devices_is_normalised_as_one():
     sharded = jax.jit(run, in_shardings=(whole, by_example, whole, by_example))
     found = sharded(variables, z, kernel, cotangent)
     assert len(found["gradients"][1].sharding.device_set) == 4
-    # The first channel's mean is 200 times its spread.
-    assert_close(found, step(flax("swish"), variables, z, kernel, cotangent), 2e-3)
+    # The first channel's mean is 200 times its spread: squared, that is 4e4 roundings
+    # of 6e-8 in a variance, in another order on each side.
+    assert_close(found, step(flax("swish"), variables, z, kernel, cotangent), 1e-2)
     # Each device's own batch would have another mean.
     mean, _ = batch_statistics(z[:2])
     assert np.abs(mean - batch_statistics(z)[0]).max() > 0.1
