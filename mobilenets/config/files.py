@@ -89,7 +89,8 @@ def _find(path: str, function: Function) -> pathlib.Path:
     beside = given if given.is_dir() else given.parent
     files = [str(file) for file in sorted(beside.glob("[!_]*.py"))]
     is_path = given.suffix == ".py" or given.is_dir()
-    raise unknown("config file", path, (is_path and files) or shipped(function))
+    names = (is_path and files) or shipped(function)
+    raise unknown("config file", path, names, "mobilenets config")
 
 
 def _call(path: pathlib.Path, shown: str, name: Function, arguments: list[str]) -> Any:

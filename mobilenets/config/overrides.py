@@ -141,7 +141,8 @@ def _wanted(key: str) -> str:
 def _unknown_word(word: str, options: Iterable[str]) -> UserError:
     if not word.startswith("-"):
         return UserError(f"Unexpected argument {word!r}.")
-    close = closest(word, [*options, "--config"])
+    key = keys.suggestion(word.lstrip("-").replace("-", "_"))
+    close = closest(word, [*options, "--config"]) or (key and f"{PREFIX}{key}")
     return UserError(
         f"No such option: {word}.{f' Did you mean {close}?' if close else ''}"
     )
