@@ -285,5 +285,6 @@ def _open_sources(
     sources["val"] = open_source(dataset, dataset.eval_split, labels)
     for name, chosen in config.evals.items():
         source = dataset if isinstance(chosen, OwnEval) else chosen
-        sources[name] = open_source(source, chosen.split, labels)
+        option = f"evals.{name}.split"
+        sources[name] = open_source(source, chosen.split, labels, option=option)
     return sources
