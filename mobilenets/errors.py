@@ -121,6 +121,14 @@ def unknown(
     )
 
 
+def unreachable(what: str, host: str) -> UserError:
+    """The error for something that lies on a host that does not answer."""
+    return UserError(
+        f"{what} cannot be downloaded: {host} cannot be reached. Check the connection "
+        "(and HTTPS_PROXY, if there is a proxy), and start again."
+    )
+
+
 def suggestions(given: str, allowed: Iterable[str], listed_by: str = "") -> str:
     """The end of a sentence about an unknown name: the closest, and all that are known.
 
