@@ -61,16 +61,20 @@ class Undivided(UserError):
 
 
 class Source(Protocol):
-    """A split of a data set."""
+    """A split of a data set; an attribute does for what is a property here."""
 
     @property
-    def names(self) -> tuple[str, ...]:
+    def names(self) -> Sequence[str]:
         """Of the classes, or of the attributes."""
         ...
 
     @property
     def upright(self) -> bool:
-        """Whether its images are turned as their EXIF orientation says."""
+        """Whether its images are to be turned as their EXIF orientation says.
+
+        True suits photographs as a camera writes them, False images that are upright
+        as they are stored.
+        """
         ...
 
     def __len__(self) -> int: ...
