@@ -1,4 +1,4 @@
-"""The time until the first step is done, with and without the persistent cache.
+"""The time to the first step, with and without the persistent cache.
 
 python -m benchmarks.compile --help
 """
@@ -27,13 +27,13 @@ def compile(
     sides: settings.Sides = SIDES,
     output: settings.Output = settings.DEFAULT_OUTPUT,
 ) -> None:
-    """Compares the time of the first call with that of stock Flax, by phase.
+    """Compare the time of the first call with stock Flax, by phase.
 
-    "trace" is Python's part, up to StableHLO; "compile" is XLA's, or the reading of the
-    result from JAX's persistent cache; "first call" is both and the run. Every
-    measurement has a new process; the cache is an empty folder ("cold") and then that
-    folder again ("warm"). The ratio is stock Flax's median over ours: above 1 we are
-    faster.
+    "trace" is the part in Python, up to StableHLO. "compile" is the part in XLA, or
+    reading the result from JAX's persistent cache. "first call" is both and the run.
+    Every measurement uses a new process. The cache is first an empty folder ("cold"),
+    then the same folder again ("warm"). The ratio is the median of stock Flax divided
+    by ours: above 1, ours is faster.
     """
     options = settings.check(sides, SIDES.split(", "), threads, None, output)
     networks = settings.networks(models, batch, resolution)

@@ -1,4 +1,4 @@
-"""The depthwise convolutions of the networks by themselves, against the peers'.
+"""The depthwise convolutions of the networks alone, beside other libraries.
 
 python -m benchmarks.depthwise --help
 """
@@ -27,13 +27,13 @@ def depthwise(
     one_at_a_time: settings.OneAtATime = False,
     output: settings.Output = settings.DEFAULT_OUTPUT,
 ) -> None:
-    """Compares each depthwise convolution of networks with other libraries.
+    """Compare each depthwise convolution of networks with other libraries.
 
-    Ours is `mobilenets.nn.depthwise.depthwise_conv`, stock Flax's XLA's own grouped
-    convolution, torch's `conv2d` with groups, channels last; float32, padding k // 2.
-    Backward is the gradient of input and kernel. Each side runs in a process of its
-    own, in turn with the others. The ratio is a side's median time over ours: above 1
-    we are faster.
+    Ours is `mobilenets.nn.depthwise.depthwise_conv`. Stock Flax uses XLA's own grouped
+    convolution, torch uses `conv2d` with groups, channels last. All use float32 and
+    padding k // 2. Backward is the gradient of input and kernel. Each side runs in a
+    process of its own, and the sides take turns. The ratio is a side's median time
+    divided by ours: above 1, ours is faster.
     """
     options = settings.check(
         sides, SIDES.split(", "), threads, pythons, output, one_at_a_time

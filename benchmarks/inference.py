@@ -1,4 +1,4 @@
-"""Inference against the peers': time and images a second.
+"""Inference beside other libraries: time and images per second.
 
 python -m benchmarks.inference --help
 """
@@ -6,7 +6,14 @@ python -m benchmarks.inference --help
 from benchmarks import settings, whole_networks
 from mobilenets.cli import command_line
 
-SIDES = "ours, flax, torch, torch_jit, keras_tensorflow, keras_jax, litert"
+SIDES = (
+    "ours, flax, torch, torch_memory, torch_jit, torch_compile, torch_compile_memory, "
+    "keras_tensorflow, keras_tensorflow_memory, litert"
+)
+OTHERS = (
+    "flax_memory, torch_jit_memory, keras_jax, keras_jax_memory, litert_memory, "
+    "ours_bfloat16, torch_amp"
+)
 
 
 def inference(
@@ -23,15 +30,25 @@ def inference(
     one_at_a_time: settings.OneAtATime = False,
     output: settings.Output = settings.DEFAULT_OUTPUT,
 ) -> None:
-    """Compares the time from images to logits in float32 with other libraries.
+    """Compare the time from images to logits in float32 with other libraries.
 
-    The images are synthetic and lie on the device. Each side runs in a process of its
-    own, in turn with the others; who is not installed is skipped. A round's value is
-    the median of its calls, the result the median of the rounds, the ratio a side's
-    over ours: above 1 we are faster.
+    Each peer runs as it is installed and, as NAME_memory, with the settings of glibc
+    that ours makes for itself: these ratios are the ones on equal terms. Weights are
+    constants in ours, torch.jit, torch.compile (by freezing) and LiteRT. Mixed
+    precision, beside ours in bfloat16, is not run unless it is asked for.
+
+    The images are synthetic and on the device. Each side runs in a process of its own,
+    and the sides take turns. Libraries that are not installed are skipped. The value of
+    a round is the median of its calls, the result is the median of the rounds. The
+    ratio is a side's time divided by ours: above 1, ours is faster.
     """
     options = settings.check(
-        sides, SIDES.split(", "), threads, pythons, output, one_at_a_time
+        sides,
+        f"{SIDES}, {OTHERS}".split(", "),
+        threads,
+        pythons,
+        output,
+        one_at_a_time,
     )
     whole_networks.compare(
         "inference",

@@ -8,17 +8,21 @@ from matplotlib.figure import Figure  # not pyplot, which has a notebook's own s
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from benchmarks.sides import OURS, SIDES
+from benchmarks.sides import OURS, SIDES, WITH_OUR_MEMORY
 from benchmarks.summary import Row, ratio_text
 
 COLOURS = {
     "flax": "#7a808a",
     "torch": "#c62828",
     "torch_jit": "#ef8a62",
+    "torch_compile": "#8e24aa",
+    "torch_amp": "#ce93d8",
     "keras_tensorflow": "#1f5fa8",
     "keras_jax": "#7fb2dd",
     "litert": "#2e7d32",
+    "ours_bfloat16": "#000000",
 }
+HATCH = "////"  # of a peer with our memory settings
 TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 DECADES = TICKS[::3]
 WIDEST = 300  # times the lowest: beyond, there is room for the decades alone
@@ -53,12 +57,17 @@ def draw(title: str, rows: Sequence[Row], path: pathlib.Path) -> None:
         _draw_panel(axis, name, bars)
     drawn = {side for bars in panels.values() for _, side, _ in bars}
     handles = [
-        Patch(color=colour, label=SIDES[side].label)
-        for side, colour in COLOURS.items()
-        if side in drawn
+        Patch(**_look(side), label=SIDES[side].label) for side in SIDES if side in drawn
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=6, frameon=False)
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False)
     figure.savefig(path, dpi=110)
+
+
+def _look(side: str) -> dict[str, str]:
+    """The colour of a side's bars, and their hatch."""
+    peer = side.removesuffix(WITH_OUR_MEMORY)
+    hatch = HATCH if side != peer else ""
+    return {"facecolor": COLOURS[peer], "edgecolor": "white", "hatch": hatch}
 
 
 def _bars(rows: Sequence[Row], ratio: Callable[[Row], float | None]) -> list[Bar]:
@@ -77,13 +86,8 @@ def _draw_panel(axis: Axes, name: str, bars: Sequence[Bar]) -> None:
         places.append(place)
     ratios = [ratio for _, _, ratio in bars]
     # On a logarithmic axis twice as fast and half as fast are as long.
-    axis.barh(
-        places,
-        [ratio - 1 for ratio in ratios],
-        left=1,
-        height=0.8,
-        color=[COLOURS[side] for _, side, _ in bars],
-    )
+    for place, (_, side, ratio) in zip(places, bars, strict=True):
+        axis.barh(place, ratio - 1, left=1, height=0.8, **_look(side))
     axis.set_xscale("log")
     lowest, highest = min(0.5, min(ratios) / 2), max(2.0, max(ratios) * 2)
     axis.set_xlim(lowest, highest)

@@ -24,45 +24,46 @@ Models = Annotated[
     str,
     typer.Option(metavar="NAMES", help=f"Separated by commas, of: {', '.join(NAMES)}."),
 ]
-Batch = Annotated[int, typer.Option(min=1, help="Images of a step.")]
+Batch = Annotated[int, typer.Option(min=1, help="Images per step.")]
 Resolution = Annotated[
     int, typer.Option(min=1, help="Height and width of the images in pixels.")
 ]
 Threads = Annotated[
-    int, typer.Option(min=0, help="Cores that a side may use; 0 for all there are.")
+    int, typer.Option(min=0, help="Cores that a side may use; 0 for all.")
 ]
 Processes = Annotated[
-    int, typer.Option(min=1, help="Processes of each side, one after the other.")
+    int, typer.Option(min=1, help="Processes per side, one after the other.")
 ]
 Repeats = Annotated[
     int,
-    typer.Option(min=1, help="Rounds (of each process); the result is their median."),
+    typer.Option(min=1, help="Rounds (per process); the result is their median."),
 ]
 Seconds = Annotated[
-    float, typer.Option(min=0, help="How long a side's calls go on in a round.")
+    float, typer.Option(min=0, help="Duration of a side's calls in a round.")
 ]
 Sides = Annotated[
-    str, typer.Option(metavar="NAMES", help="Who is compared, separated by commas.")
+    str, typer.Option(metavar="NAMES", help="What to compare, separated by commas.")
 ]
 Pythons = Annotated[
     list[str] | None,
     typer.Option(
         "--python",
-        metavar="WHO=FILE",
-        help="The Python interpreter of an environment of their own for torch or "
-        "keras; may be given for both.",
+        metavar="SIDE=FILE",
+        help="The Python interpreter of a separate environment for torch or keras; "
+        "can be given for both.",
     ),
 ]
 OneAtATime = Annotated[
     bool,
     typer.Option(
         "--one-at-a-time",
-        help="Ends each side after its turn, for a device that only one process can "
-        "hold (TPU). Takes long.",
+        help="End each side after its turn, for a device that only one process can "
+        "use (TPU). Slow.",
     ),
 ]
 Output = Annotated[
-    pathlib.Path, typer.Option(metavar="FOLDER", help="For the JSON and the picture.")
+    pathlib.Path,
+    typer.Option(metavar="FOLDER", help="For the JSON and the plot."),
 ]
 
 
@@ -99,7 +100,7 @@ class Settings:
         return Session(contestants, self.one_at_a_time, self.tell)
 
     def tell(self, line: str) -> None:
-        """Says what goes on."""
+        """Prints progress."""
         print(f"… {line}", file=sys.stderr, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""A training step against the peers': time, images a second, peak memory.
+"""A training step beside other libraries: time, images per second, peak memory.
 
 python -m benchmarks.training --help
 """
@@ -6,7 +6,11 @@ python -m benchmarks.training --help
 from benchmarks import settings, whole_networks
 from mobilenets.cli import command_line
 
-SIDES = "ours, flax, torch, keras_tensorflow, keras_jax"
+SIDES = (
+    "ours, flax, torch, torch_memory, torch_compile, torch_compile_memory, "
+    "keras_tensorflow, keras_tensorflow_memory"
+)
+OTHERS = "flax_memory, keras_jax, keras_jax_memory, ours_bfloat16, torch_amp"
 
 
 def training(
@@ -23,16 +27,26 @@ def training(
     one_at_a_time: settings.OneAtATime = False,
     output: settings.Output = settings.DEFAULT_OUTPUT,
 ) -> None:
-    """Compares a training step in float32 with that of other libraries.
+    """Compare a training step in float32 with other libraries.
 
-    Forward, softmax cross-entropy, backward and the update by SGD with momentum, batch
-    statistics included, on synthetic images that lie on the device. Each side runs in a
-    process of its own, in turn with the others; who is not installed is skipped. The
-    ratio is a side's median time over ours: above 1 we are faster. The peak memory is
-    that of the process (on accelerators: of the device) while it runs steps.
+    Each peer runs as it is installed and, as NAME_memory, with the settings of glibc
+    that ours makes for itself: these ratios are the ones on equal terms. Mixed
+    precision, beside ours in bfloat16, is not run unless it is asked for.
+
+    A step is forward, softmax cross-entropy, backward and the update by SGD with
+    momentum, including batch statistics, on synthetic images on the device. Each side
+    runs in a process of its own, and the sides take turns. Libraries that are not
+    installed are skipped. The ratio is a side's median time divided by ours: above 1,
+    ours is faster. The peak memory is that of the process (on accelerators: of the
+    device) while it runs steps.
     """
     options = settings.check(
-        sides, SIDES.split(", "), threads, pythons, output, one_at_a_time
+        sides,
+        f"{SIDES}, {OTHERS}".split(", "),
+        threads,
+        pythons,
+        output,
+        one_at_a_time,
     )
     whole_networks.compare(
         "training",

@@ -26,13 +26,13 @@ MakeTask = Callable[[Configuration, Description | None, Sources | None], Task]
 
 
 def load_config(file: str, overrides: Mapping[str, Any] | None = None) -> Configuration:
-    """The checked configuration of a config file.
+    """Loads and checks the configuration of a config file.
 
     Args:
-      file: a path, or the name of a config that comes with the package; after a colon
-        its argument: "quickstart:smoke".
-      overrides: other values by dotted key: {"optimizer.learning_rate": 0.1}. An own
-        network is {"model.spec": spec}.
+      file: a path or the name of a shipped config, with its argument after a colon:
+        "quickstart:smoke".
+      overrides: other values by dotted key: {"optimizer.learning_rate": 0.1}. For a
+        network of your own give {"model.spec": spec}.
 
     Raises:
       UserError: there is no such file, it fails, or a key or value is wrong.
@@ -51,7 +51,7 @@ def train(
 
     Args:
       config: of the run; see `load_config`.
-      workdir: the folder for everything that the run leaves.
+      workdir: the folder for all output of the run.
       task: a class or function that makes the task; None: the one that `config.task`
         names.
       sources: "train", "val" and any further evaluation sets, in place of the
@@ -60,10 +60,10 @@ def train(
 
     Returns:
       The metrics of the last evaluation by evaluation set, weights ("raw", and "ema",
-      their average) and name: results["val"]["ema"]["top1"].
+      their average) and name: `results["val"]["ema"]["top1"]`.
 
     Raises:
-      UserError: see `training.loop.train`; or network or data are not to be had.
+      UserError: see `training.loop.train`; or the network or data are not available.
       SystemExit: on Ctrl-C or SIGTERM, after a checkpoint is saved.
     """
     if sources is not None:
@@ -86,7 +86,7 @@ def evaluate(
     Args:
       workdir: the folder of the run.
       overrides: other values than those of the run, by dotted key:
-        {"dataset.eval_split": "train"}. Those of the network must stay.
+        {"dataset.eval_split": "train"}. Those of the network cannot change.
       sources: evaluation sets by name, in place of the run's own.
       task: see `train`.
       weights: the average of the weights, or the last.
@@ -96,7 +96,7 @@ def evaluate(
       The metrics, as those of `train`, of these weights alone.
 
     Raises:
-      UserError: see `evaluation.run.evaluate_run`; or the data are not to be had.
+      UserError: see `evaluation.run.evaluate_run`; or the data are not available.
     """
     _check_choice("weights", weights, ("ema", "raw"))
     _check_choice("checkpoint", checkpoint, ("best", "latest"))
@@ -112,11 +112,11 @@ def evaluate(
 
 
 def load(weights: str) -> TrainedNet:
-    """A trained network with its weights: `net.model.apply(net.variables, images)`.
+    """Loads a trained network: `net.model.apply(net.variables, images)`.
 
     Args:
-      weights: a folder of weights, or the workdir of a run, of which it is the average
-        of the best checkpoint.
+      weights: a folder of weights, or the workdir of a run. From a run, the averaged
+        weights of the best checkpoint are loaded.
 
     Raises:
       UserError: there is no such folder, it holds neither, or it is damaged.
@@ -128,7 +128,7 @@ def save(net: TrainedNet, folder: str) -> None:
     """Writes a trained network to a new folder, which `load` and all commands read.
 
     Raises:
-      UserError: there is something already, or it cannot be written.
+      UserError: the folder is not empty or cannot be written.
     """
     trained.save(net, folder)
 

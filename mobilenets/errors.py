@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 
 class UserError(Exception):
-    """Something the user gave is wrong and the message says what, why and what to do.
+    """An input is wrong. The message says what, why, and what to do.
 
-    Not a `ValueError`: libraries on the way (absl, ml_collections) catch those and put
+    It is not a `ValueError`, because absl and ml_collections catch those and put
     tracebacks into their messages.
     """
 

@@ -17,9 +17,9 @@
 # # Compound scaling
 #
 # EfficientNet (Tan and Le 2019, [arXiv:1905.11946](https://arxiv.org/abs/1905.11946))
-# makes a family of one network by scaling its depth, width and resolution together.
-# This notebook counts what each of the three costs, how the paper's constants were
-# found, and how far the released B0 to B7 are from the paper's own formula.
+# turns one network into a family by scaling depth, width and resolution together. This
+# notebook shows what each of the three costs, how the paper's constants were found, and
+# how far the released B0 to B7 are from the paper's own formula.
 
 # %%
 """Everything is counted from specs: no weights, no training, not even JAX."""
@@ -58,9 +58,9 @@ plt.rcParams.update(
 # \alpha \cdot \beta^2 \cdot \gamma^2 \approx 2$$
 #
 # A convolution's multiply-adds (MAdds) grow like its number of layers, like the square
-# of its channels and like the square of its pixels. So one step of $\phi$ is meant to
-# double them (Sec. 3.3). The paper's search gave $\alpha = 1.2$, $\beta = 1.1$ and
-# $\gamma = 1.15$.
+# of its channels and like the square of its resolution. One step of $\phi$ should
+# therefore double them (Sec. 3.3). The paper's search gave $\alpha = 1.2$, $\beta =
+# 1.1$ and $\gamma = 1.15$.
 
 # %%
 compound = scaling.METHODS["compound"]
@@ -80,8 +80,7 @@ for phi in range(8):
 #
 # ## One dimension at a time
 #
-# B0 with one of the three multiplied by 1 to 4, beside the power that Sec. 3.3 counts
-# on.
+# B0 with one of the three multiplied by 1 to 4, beside the power that Sec. 3.3 assumes.
 
 
 # %%
@@ -113,10 +112,10 @@ for axis, (title, count), column in zip(axes, counts, (0, 1), strict=True):
 plt.show()
 
 # %% [markdown]
-# Resolution follows its square and costs no parameter. Width falls short of its square,
+# Resolution follows its square and costs no parameters. Width stays below its square,
 # because the depthwise convolutions and the stem grow with its first power. Depth moves
-# in stairs: the least step above 1 adds a layer to each of the seven stages, and with
-# them half of B0's MAdds.
+# in steps: the smallest multiplier above 1 adds a layer to each of the seven stages,
+# which adds half of B0's MAdds.
 #
 # ## The same budget spent in four ways
 #
@@ -159,17 +158,17 @@ bar.minorticks_off()
 plt.show()
 
 # %% [markdown]
-# All four cost about the same, and they are very different networks: four times as many
-# blocks, channels of twice the width (with four times the parameters), maps of twice
-# the height, or a little of each. The paper trained four such networks (Table 7): from
-# 77.3 % of B0, depth reached 79.0, width 78.9, resolution 79.1 and all together 81.1.
+# All four cost about the same, but they are very different networks: four times as many
+# blocks, twice the channels (with four times the parameters), maps of twice the height,
+# or a little of each. The paper trained four such networks (Table 7). B0 has 77.3 %.
+# Depth reached 79.0, width 78.9, resolution 79.1 and all three together 81.1.
 #
 # ## The search for alpha, beta and gamma
 #
 # Sec. 4, step 1: fix $\phi = 1$, try the constants on a grid with $\alpha \beta^2
 # \gamma^2 \approx 2$, keep the best. As $\log_2 \alpha + 2 \log_2 \beta + 2 \log_2
-# \gamma \approx 1$, each point of the grid says to what the doubling goes, and the grid
-# fits into a triangle.
+# \gamma \approx 1$, each point of the grid divides the doubling between the three, and
+# the grid fits into a triangle.
 
 # %%
 grid = scaling.grid("efficientnet")
@@ -210,16 +209,16 @@ print(f"{len(grid)} points, {different} different networks")
 print(f"MAdds over B0's: {min(ratios):.2f} to {max(ratios):.2f}")
 
 # %% [markdown]
-# The paper's constants lie near the middle, a little towards resolution. The colours
-# show how little the condition of 2 says of the cost of a small network. It is kept
-# best on the bottom edge, where no depth is added. Just above that edge a little depth
-# is a whole layer in every stage, and the network costs three times B0.
+# The paper's constants are near the middle, a little towards resolution. The colours
+# show that the condition of 2 predicts the cost of a small network poorly. It holds
+# best on the bottom edge, where no depth is added. Just above that edge, a little depth
+# is a whole layer in every stage, and the network costs three times as much as B0.
 #
-# ## B0 to B7 beside the line
+# ## B0 to B7 beside the formula
 #
-# One would expect $\phi = 0, 1, \dots, 7$ of them, but their multipliers were rounded
-# by hand (the authors' `efficientnet_builder.py`). Each of the three, put into Eq. 3 by
-# itself, implies a $\phi$ of its own.
+# One would expect $\phi = 0, 1, \dots, 7$, but their multipliers were rounded by hand
+# (the authors' `efficientnet_builder.py`). Each of the three implies a $\phi$ of its
+# own by Eq. 3.
 
 # %%
 variants = [f"b{k}" for k in range(8)]
@@ -235,11 +234,11 @@ axis.legend()
 plt.show()
 
 # %% [markdown]
-# Were they Eq. 3's, the three would be one point. B1 is half a step and keeps B0's
-# width, B2 is one step, B3 two. From B5 on width and resolution are what the number
-# says, and depth is nearly a step behind.
+# If they followed Eq. 3, the three would be one point. B1 is half a step and keeps B0's
+# width, B2 is one step, B3 is two. From B5 on, width and resolution match the number,
+# and depth is nearly a step behind.
 #
-# In the plane of cost this matters little. The lines are Eq. 3 from $\phi = 0$ to 7, in
+# For the cost this matters little. The lines are Eq. 3 from $\phi = 0$ to 7, in
 # all dimensions and in one of them; the dots are B0 to B7.
 
 # %%
@@ -271,8 +270,8 @@ plt.show()
 # %% [markdown]
 # ## What it buys
 #
-# ImageNet top-1 as the papers report it (each with its own training recipe, so that
-# small differences mean little) against the MAdds that we count.
+# ImageNet top-1 as the papers report it, against the MAdds counted here. Each paper has
+# its own training recipe, so small differences mean little.
 
 # %%
 families = {

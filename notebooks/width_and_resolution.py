@@ -17,11 +17,11 @@
 # # Width and resolution
 #
 # MobileNetV1 (Howard et al. 2017, [arXiv:1704.04861](https://arxiv.org/abs/1704.04861),
-# Sec. 3.3 and 3.4) has two knobs with which one network becomes many: the width
+# Sec. 3.3 and 3.4) has two hyperparameters that turn one network into many: the width
 # multiplier $\alpha$ and the resolution. MobileNetV2 (Sandler et al. 2018,
 # [arXiv:1801.04381](https://arxiv.org/abs/1801.04381), Sec. 4) keeps both. This
-# notebook counts what they cost, shows what the rounding of channels does, and trains
-# two widths.
+# notebook shows what they cost and what the rounding of channels does, and trains two
+# widths.
 
 # %%
 """Everything is counted from specs, but for the two short trainings at the end."""
@@ -69,8 +69,8 @@ plt.rcParams.update(
 # ## Where the cost is
 #
 # MobileNetV1's Table 2: nearly all multiply-adds (MAdds) and most parameters are in the
-# 1x1 convolutions. That is why one multiplier of the channels, which enters a 1x1
-# convolution twice, has such power.
+# 1x1 convolutions. A multiplier of the channels enters a 1x1 convolution twice, so it
+# has a large effect.
 
 
 # %%
@@ -105,12 +105,12 @@ for name in madds:
 # %% [markdown]
 # ## Width
 #
-# The cost of a layer of $M$ inputs and $N$ outputs on a map of $D_F$ pixels a side is
+# The cost of a layer with $M$ inputs and $N$ outputs on a map of side $D_F$ is
 # (Sec. 3.3)
 #
 # $$D_K^2 \cdot \alpha M \cdot D_F^2 + \alpha M \cdot \alpha N \cdot D_F^2,$$
 #
-# in which the second term, the 1x1 convolution, goes with $\alpha^2$.
+# where the second term, the 1x1 convolution, grows with $\alpha^2$.
 
 # %%
 widths = [round(0.2 + 0.05 * i, 2) for i in range(25)]
@@ -133,8 +133,8 @@ plt.show()
 
 # %% [markdown]
 # The MAdds of MobileNetV1 follow the square. Those of MobileNetV2 follow it in jumps,
-# of which more below. Parameters shrink more slowly: below a width of 1 MobileNetV2
-# keeps the 1280 channels of its last convolution (Sec. 4, "Trade-off hyper
+# which are explained below. Parameters shrink more slowly: below a width of 1
+# MobileNetV2 keeps the 1280 channels of its last convolution (Sec. 4, "Trade-off hyper
 # parameters"), and so all of its logits. They become most of a narrow network:
 
 # %%
@@ -166,12 +166,12 @@ axis.legend(loc="upper left")
 plt.show()
 
 # %% [markdown]
-# At 0.35 three quarters of the parameters are the logits of a thousand classes. With
-# ten classes the network is a quarter of the size that the tables say.
+# At 0.35, three quarters of the parameters belong to the logits of a thousand classes.
+# With ten classes the network has a quarter of the size in the tables.
 #
 # ## Resolution
 #
-# Fewer pixels cost nothing in parameters, and MAdds go with the square (Sec. 3.4), if
+# Fewer pixels do not change the parameters. MAdds fall with the square (Sec. 3.4) if
 # the resolution is a multiple of 32. Otherwise every stride rounds its map up.
 
 # %%
@@ -191,12 +191,12 @@ for axis in axes:
 plt.show()
 
 # %% [markdown]
-# One pixel above a multiple of 32 costs most: 193 pixels take the maps of 7 x 7 that
-# 224 pixels take. The papers use 96, 128, 160, 192 and 224.
+# One pixel above a multiple of 32 costs most: 193 pixels need maps of 7 x 7, like 224
+# pixels. The papers use 96, 128, 160, 192 and 224.
 #
 # ## Both together
 #
-# Lines of equal cost. Along a line a network trades channels for pixels; the dots are
+# Lines of equal cost. Along a line, a network trades channels for pixels. The dots are
 # the 22 networks that MobileNetV2's authors released.
 
 # %%
@@ -225,8 +225,9 @@ plt.show()
 # %% [markdown]
 # ## Channels are rounded
 #
-# Hardware likes channels in multiples of 8, so the authors' code rounds to the nearest
-# one, but not below 90 % of what was asked for (`make_divisible`).
+# Hardware is fast with channels in multiples of 8. The authors' code therefore rounds
+# to the nearest multiple, but not below 90 % of the requested number
+# (`make_divisible`).
 
 # %%
 widths = [round(0.2 + 0.01 * i, 2) for i in range(121)]
@@ -248,17 +249,17 @@ plt.show()
 print(f"{len(widths)} widths give {len(set(specs))} different networks")
 
 # %% [markdown]
-# Narrow layers move in large steps: what has 16 channels at width 1 has 8 up to 0.55,
-# then 16, and from 1.12 on 24. It is the output of MobileNetV2's first block, from
-# which the largest maps of all are made, and so the whole network costs a fourth more
-# from one hundredth to the next.
+# Narrow layers move in large steps. A layer with 16 channels at width 1 has 8 up to
+# 0.55, then 16, and 24 from 1.12 on. One such layer is the output of MobileNetV2's
+# first block, from which the largest maps are computed. A hundredth more in width can
+# therefore make the whole network cost a quarter more.
 #
 # ## Two widths, trained
 #
 # A small MobileNetV1 (one block of each width instead of up to six) at two widths, on
 # 3,000 of the embedded images of clothes (Fashion-MNIST, Xiao et al. 2017,
-# [arXiv:1708.07747](https://arxiv.org/abs/1708.07747)). A run is a configuration, a
-# task made of it, and a folder.
+# [arXiv:1708.07747](https://arxiv.org/abs/1708.07747)). A run needs a configuration, a
+# task made from it, and a folder.
 
 # %%
 FOLDER = pathlib.Path(tempfile.mkdtemp())
@@ -328,7 +329,7 @@ for width, records in runs.items():
     print(f"{width:5}  {madds:13.2f}  {params:10,}  {top1:7.1%}")
 
 # %% [markdown]
-# Six times the MAdds buy four points: the trade-off of MobileNetV1's Table 6 in
-# miniature. On ImageNet the paper reports 50.6 % at width 0.25, 63.7 % at 0.5, 68.4 %
-# at 0.75 and 70.6 % at 1. The full training of a small network is the quick start in
-# [README.md](../README.md).
+# Six times the MAdds buy four points: a small version of the trade-off in MobileNetV1's
+# Table 6. On ImageNet the paper reports 50.6 % at width 0.25, 63.7 % at 0.5, 68.4 %
+# at 0.75 and 70.6 % at 1. The quick start in [README.md](../README.md) trains a small
+# network in full.

@@ -376,7 +376,7 @@ WRONG_SOURCES = [
     ({"train": VAL, "val": NoSource()}, "is a NoSource and has no upright, __geti"),
     ({"train": VAL, "val": arrays(4, 0)}, "'val' is a tuple and has no names, upr"),
     ({"train": VAL, "val": array_sources(("dark", "bright"))["val"]},
-     "The evaluation set val has bright, which the network was not trained to tell"),
+     "The evaluation set val has bright, which the network was not trained on"),
     ({"train": Noise(0), "val": VAL}, "The source 'train' is empty"),
     ({"train": OddSource(names="dark"), "val": VAL}, "texts, .*, but are 'dark'"),
     ({"train": OddSource(names=(0, 1)), "val": VAL}, r"texts, .*, but are \(0, 1\)"),

@@ -119,10 +119,10 @@ def test_a_stopped_run_goes_on(installed):
     process.send_signal(signal.SIGTERM)
     output, errors = process.communicate(timeout=900)
     assert process.returncode == 143, errors
-    assert "The same command goes on from there." in output
+    assert "The same command continues from there." in output
     stopped = read_metrics(log)[-1]["step"]
     output = installed.printed(*command)
-    assert f"Going on from step {stopped} of 400" in output
+    assert f"Resuming at step {stopped} of 400" in output
     assert "Finished 400 steps" in output
 
 

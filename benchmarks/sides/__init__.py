@@ -50,13 +50,36 @@ _KERAS_ON_JAX = (
     {"KERAS_BACKEND": "jax"} | _QUIET,
 )
 
+# What ours asks of glibc (`mobilenets.runtime.host_memory`), for any process:
+# huge pages, one heap for blocks of all sizes, and that the heap is kept.
+_MEMORY = {
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:"
+    f"glibc.malloc.trim_threshold={2**34}"
+}
+
+
+def _with_our_memory(side: Side) -> Side:
+    return dataclasses.replace(
+        side,
+        label=f"{side.label}, our memory settings",
+        variables={**side.variables, **_MEMORY},
+    )
+
+
 # The ratios are to the first. Stock Flax is our network on Flax's and XLA's own layers.
+OURS = "ours"
 # fmt: off
-SIDES = {
-    "ours": Side("ours", "jax_side", "auto", "jax", *_JAX),
+_OURS = {
+    OURS: Side("ours", "jax_side", "auto", "jax", *_JAX),
+    "ours_bfloat16": Side("ours, bfloat16", "jax_side", "bfloat16", "jax", *_JAX),
+}
+_PEERS = {
     "flax": Side("stock Flax", "jax_side", "native", "jax", *_JAX),
     "torch": Side("torch + timm", "torch_side", "eager", "torch", *_TORCH),
     "torch_jit": Side("torch.jit, optimized", "torch_side", "jit", "torch", *_TORCH),
+    "torch_compile": Side("torch.compile", "torch_side", "compile", "torch", *_TORCH),
+    "torch_amp": Side("torch.compile, mixed precision", "torch_side", "amp", "torch",
+                      *_TORCH),
     "keras_tensorflow": Side("Keras on TensorFlow", "keras_tensorflow_side",
                              "tensorflow", "keras", *_TENSORFLOW),
     "keras_jax": Side("Keras on JAX", "keras_jax_side", "jax", "keras", *_KERAS_ON_JAX),
@@ -64,4 +87,10 @@ SIDES = {
                    "litert", "keras", *_TENSORFLOW),
 }
 # fmt: on
-OURS = "ours"
+# Each peer as it is installed, and on equal terms: with the memory settings of ours.
+WITH_OUR_MEMORY = "_memory"
+SIDES = _OURS | {
+    name + suffix: _with_our_memory(side) if suffix else side
+    for name, side in _PEERS.items()
+    for suffix in ("", WITH_OUR_MEMORY)
+}

@@ -1,10 +1,16 @@
-"""torch with timm's networks, eager or through `torch.jit`; channels last."""
+"""torch with timm's networks, channels last, in four variants.
+
+"eager"; "jit", through `torch.jit`; "compile", through `torch.compile`, for inference
+with frozen weights; "amp", the same in mixed precision (bfloat16 on a CPU, float16 with
+a gradient scaler on a GPU).
+"""
 
 from collections.abc import Callable
 from typing import Any
 
 import timm
 import torch
+import torch._inductor.config
 
 from benchmarks.workloads import (
     CLASSES,
@@ -42,11 +48,18 @@ def training(variant: str, network: Network) -> Step:
     labels = torch.arange(network.batch, device=DEVICE) % CLASSES
     optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM)
 
+    if variant in ("compile", "amp"):
+        model = torch.compile(model)
+    is_mixed = variant == "amp"
+    scaler = torch.amp.GradScaler(enabled=is_mixed and DEVICE.type == "cuda")
+
     def step():
         optimizer.zero_grad(set_to_none=True)
-        loss = torch.nn.functional.cross_entropy(model(images), labels)
-        loss.backward()
-        optimizer.step()
+        with torch.autocast(DEVICE.type, enabled=is_mixed):
+            loss = torch.nn.functional.cross_entropy(model(images), labels)
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
         _wait()
 
     return step
@@ -61,9 +74,15 @@ def inference(variant: str, network: Network) -> Step:
             model = torch.jit.optimize_for_inference(
                 torch.jit.freeze(torch.jit.trace(model, images))
             )
+    if variant in ("compile", "amp"):
+        torch._inductor.config.freezing = True  # weights are constants, as in ours
+        model = torch.compile(model)
 
     def step():
-        with torch.inference_mode():
+        with (
+            torch.inference_mode(),
+            torch.autocast(DEVICE.type, enabled=variant == "amp"),
+        ):
             model(images)
         _wait()
 

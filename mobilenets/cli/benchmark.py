@@ -19,18 +19,19 @@ def command(
     names: Annotated[
         list[str], typer.Argument(metavar="NETWORK...", help=networks.NAME_OR_FOLDER)
     ],
-    batch: Annotated[int, typer.Option(min=1, help="Images of a call.")] = 1,
+    batch: Annotated[int, typer.Option(min=1, help="Images per call.")] = 1,
     resolution: Annotated[
         int | None,
-        typer.Option(help="Height and width in pixels; by default each network's own."),
+        typer.Option(help="Height and width in pixels. Default: each network's own."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Measures inference here: seconds from images to logits, float32.
+    """Measure inference latency on this machine.
 
-    After a warm-up the networks have their turns in seven rounds, in an order that
-    changes. A round's value is the median of its calls, the result their median.
-    The logits are those of the weights; 1000 for a name.
+    The latency is the time from images to logits, in float32. After a warm-up the
+    networks take turns in seven rounds, in an order that changes. The value of a round
+    is the median of its calls. The result is the median of the rounds. Trained weights
+    keep their classes; a network given by name has 1000.
     """
     overrides = {} if resolution is None else {"resolution": resolution}
     given = [networks.network(name, **overrides) for name in dict.fromkeys(names)]

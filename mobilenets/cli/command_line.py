@@ -1,4 +1,4 @@
-"""What all commands share: how one is run, how a mistake ends it, JSON, examples."""
+"""What all commands share: running one, error messages, JSON, examples."""
 
 import contextlib
 import json
@@ -18,26 +18,26 @@ from mobilenets.errors import UserError, alternatives, close
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, with exact numbers.")]
 
-# Of a command that takes --config.KEY=VALUE: the words that it does not know itself.
+# For a command that takes --config.KEY=VALUE: it receives the words it does not know.
 WITH_OVERRIDES = {"ignore_unknown_options": True, "allow_extra_args": True}
 
 _MISUSED = 2  # the exit code of wrong options
-_INTERRUPTED = 130  # of what Ctrl-C has ended, 128 + SIGINT
+_INTERRUPTED = 130  # the exit code after Ctrl-C: 128 + SIGINT
 
 
 class UsageError(UserError):
-    """The command line itself is wrong: an option, a key, a config file."""
+    """An error in the command line itself: an option, a key, a config file."""
 
 
 def examples(*commands: str) -> str:
     """The end of a help text."""
-    # The backspace is click's mark of a paragraph whose lines are to be kept.
+    # The backspace tells click to keep the line breaks of this paragraph.
     return "\n  ".join(["\b\nExamples:", *commands])
 
 
 def new_app(help_text: str | None = None) -> typer.Typer:
-    """An app in the looks of all of ours."""
-    # Plain help can be piped, and its paragraphs are filled.
+    """An app that looks like all of ours."""
+    # Plain help can be piped, and its paragraphs are wrapped.
     return typer.Typer(
         cls=_Commands,
         suggest_commands=False,
@@ -64,23 +64,24 @@ class _Commands(TyperGroup):
 def register(app: typer.Typer, name: str, module: ModuleType) -> None:
     """Adds the command of a module here: its `command` and `EPILOG`.
 
-    A module with `OPTIONS`, the names of its own, takes --config.KEY=VALUE besides.
+    A module with `OPTIONS`, the names of its own options, also takes
+    --config.KEY=VALUE.
     """
     settings = WITH_OVERRIDES if hasattr(module, "OPTIONS") else {}
     app.command(name, epilog=module.EPILOG, context_settings=settings)(module.command)
 
 
 def run_module(module: ModuleType) -> None:
-    """Runs the one command of a module, for a script of its own."""
+    """Runs the command of one module, for a script of its own."""
     app = new_app()
     register(app, module.__name__.rpartition(".")[2], module)
     run(app)
 
 
 def run(app: typer.Typer) -> None:
-    """Runs a command line; a mistake ends with its sentence.
+    """Runs a command line. An error is printed as one sentence.
 
-    The exit code is then 1; 2 if the command line itself is wrong.
+    The exit code is then 1, or 2 if the command line itself is wrong.
     """
     try:
         code = app(standalone_mode=False)
@@ -107,7 +108,7 @@ def _end_misused(sentence: str) -> NoReturn:
 
 @contextlib.contextmanager
 def usage_errors() -> Iterator[None]:
-    """A mistake within is one of the command line, whose exit code is 2."""
+    """Errors in this block are errors of the command line: exit code 2."""
     try:
         yield
     except UserError as error:
@@ -122,7 +123,7 @@ def configuration(
     Args:
       file: see `files.call`.
       words: --config.KEY=VALUE.
-      options: the command's own, to suggest them.
+      options: the command's own, for suggestions.
 
     Raises:
       UserError: a value is wrong; a `UsageError` if a word or the file is.
@@ -135,25 +136,25 @@ def configuration(
 
 
 def prepare_jax() -> None:
-    """See `start_up.prepare_jax`; half a second, which most commands do without."""
+    """See `start_up.prepare_jax`. It takes half a second, which most commands avoid."""
     from mobilenets.runtime import start_up
 
     start_up.prepare_jax()
 
 
 def tell(line: str) -> None:
-    """Says on stderr what goes on."""
+    """Prints progress on stderr."""
     print(f"… {line}", file=sys.stderr, flush=True)
 
 
 def fail_with(errors: Sequence[UserError]) -> None:
-    """Ends with the exit code 1 if there are errors, and tells them."""
+    """Prints the errors and exits with code 1, if there are any."""
     if errors:
         sys.exit("\n".join(f"error: {error}" for error in errors))
 
 
 def in_words(description: Any) -> str:
-    """A trained network in half a sentence."""
+    """A short description of a trained network."""
     spec, outputs = description.network, len(description.class_names)
     kind = "classes" if description.threshold is None else "attributes"
     told = f"for {outputs} {kind}" if outputs else "without classes"

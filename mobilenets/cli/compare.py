@@ -11,18 +11,19 @@ EPILOG = examples("mobilenets compare runs/small runs/large --output comparison"
 
 def command(
     runs: Annotated[
-        list[str], typer.Argument(metavar="RUN...", help="The --workdir of each.")
+        list[str], typer.Argument(metavar="RUN...", help="The --workdir of each run.")
     ],
     output: Annotated[
-        str, typer.Option(metavar="FOLDER", help="For the page and its pictures.")
+        str, typer.Option(metavar="FOLDER", help="Folder for the page and its plots.")
     ],
 ) -> None:
-    """Draws accuracy of runs against MAdds, parameters and latency, as a sweep's page.
+    """Compare finished runs on one page.
 
-    Accuracy is the task's own metric of the averaged weights on "val". Measures the
-    latency of all networks in turn: nothing else should run on the machine then.
+    Plots accuracy against MAdds, parameters and latency. Accuracy is the main metric of
+    the task, for the averaged weights on "val". Latency is measured now: nothing else
+    should run on this machine meanwhile.
     """
     prepare_jax()
     from mobilenets.sweeps.report import compare
 
-    print(f"The comparison is {compare.make(runs, output, tell)}.")
+    print(f"Wrote {compare.make(runs, output, tell)}.")

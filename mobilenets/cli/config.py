@@ -21,13 +21,13 @@ OPTIONS = ("--json",)
 def command(
     context: typer.Context,
     file: Annotated[
-        str, typer.Argument(metavar="FILE[:ARGUMENT]", help="As of train's --config.")
+        str, typer.Argument(metavar="FILE[:ARGUMENT]", help="As for --config of train.")
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """Lists the configs of the package, or prints every value of one.
+    """List the configs of the package, or print one.
 
-    With what each may be, its default and its meaning.
+    Prints every value with its allowed range, its default and its meaning.
     """
     if not file:
         names = [*files.shipped("get_config"), *files.shipped("get_sweep")]

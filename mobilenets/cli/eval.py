@@ -1,4 +1,4 @@
-"""`mobilenets eval`, which is `eval.py` too."""
+"""`mobilenets eval`, and `eval.py`."""
 
 import enum
 import pathlib
@@ -34,14 +34,14 @@ OPTIONS = (
 
 
 class Weights(enum.StrEnum):
-    """Of the two that a checkpoint has."""
+    """The two sets of weights in a checkpoint."""
 
     EMA = "ema"
     RAW = "raw"
 
 
 class Checkpoint(enum.StrEnum):
-    """Of the two that a run keeps."""
+    """The two checkpoints that a run keeps."""
 
     BEST = "best"
     LATEST = "latest"
@@ -53,7 +53,7 @@ def command(
         str,
         typer.Option(
             metavar="NETWORK",
-            help=f"{networks.NAME_OR_WEIGHTS} The last two need a data set, "
+            help=f"{networks.NAME_OR_WEIGHTS} Weights and names need a data set, "
             "--config.dataset.KEY=VALUE.",
         ),
     ],
@@ -61,43 +61,49 @@ def command(
         str | None,
         typer.Option(
             metavar="FILE[:ARGUMENT]",
-            help="A config instead of the run's own, which must be the same as far as "
-            "the network is concerned. Values of either are overridden by "
-            "--config.KEY=VALUE.",
+            help="A config to use instead of the run's own. It must define the same "
+            "network. --config.KEY=VALUE overrides values of either.",
         ),
     ] = None,
     weights: Annotated[
         Weights,
-        typer.Option(help="Of a run: the moving average of the weights, or the last."),
+        typer.Option(
+            help="For a run: the moving average of the weights, or the raw weights."
+        ),
     ] = Weights.EMA,
     checkpoint: Annotated[
-        Checkpoint, typer.Option(help="Of a run: the best, or the latest.")
+        Checkpoint, typer.Option(help="For a run: the best or the latest.")
     ] = Checkpoint.BEST,
     split: Annotated[
         str | None,
         typer.Option(
-            help="Of the data set, evaluated alone, instead of dataset.eval_split and "
-            "the sets of evals."
+            help="Evaluate only this split of the data set, instead of "
+            "dataset.eval_split and the sets in evals."
         ),
     ] = None,
     per_class: Annotated[
         bool,
-        typer.Option("--per-class", help="Print the numbers of each class, too."),
+        typer.Option("--per-class", help="Also print the metrics of each class."),
     ] = False,
     report: Annotated[
         str,
         typer.Option(
             metavar="FOLDER",
-            help="Write what is confused and the most confident mistakes there; of "
-            "attributes a table.",
+            help="Write the confusion matrix and the most confident mistakes to this "
+            "folder; for multi-label tasks a table of the attributes.",
         ),
     ] = "",
     as_json: Annotated[
         pathlib.Path | None,
-        typer.Option("--json", metavar="FILE", help="Write the numbers there, too."),
+        typer.Option(
+            "--json", metavar="FILE", help="Also write the metrics to this file."
+        ),
     ] = None,
 ) -> None:
-    """Evaluates a trained network on its evaluation sets, every image once."""
+    """Evaluate a trained network.
+
+    Every image of each evaluation set is counted once.
+    """
     with usage_errors():
         given = overrides.parse(context.args, OPTIONS)
         built = None if config is None else files.read(config)
@@ -112,8 +118,8 @@ def command(
     of_run = not (pathlib.Path(folder).expanduser() / "network.json").exists()
     if not of_run and (weights != Weights.EMA or checkpoint != Checkpoint.BEST):
         raise UserError(
-            f"{workdir} is no run, so there is nothing to choose: leave out --weights "
-            "and --checkpoint."
+            f"{workdir} is not a run and has only one set of weights: leave out "
+            "--weights and --checkpoint."
         )
     if of_run:
         built = _of_run(folder, built)
@@ -144,7 +150,7 @@ def command(
 def _of_run(
     folder: str, built: ml_collections.ConfigDict | None
 ) -> ml_collections.ConfigDict:
-    """The config that was given, or that of the run.
+    """The given config, or that of the run.
 
     Raises:
       UserError: there is no run.
@@ -160,10 +166,10 @@ def _for_weights(
     description: "Description",
     built: ml_collections.ConfigDict | None,
 ) -> ml_collections.ConfigDict:
-    """The config that was given, or the default, for these weights."""
+    """The given config, or the default, for these weights."""
     if isinstance(description.network, BackboneSpec):
         raise UserError(
-            f"{folder} is a backbone, which has no classes: train it with init_from."
+            f"{folder} is a backbone without classes: train it with init_from."
         )
     config = values.defaults() if built is None else built
     config.model = values.Values()
@@ -176,23 +182,23 @@ def _for_weights(
 
 
 def _refuse_network(given: Mapping[str, Any]) -> None:
-    """Raises UserError if a value is that of another network than the weights'."""
+    """Raises UserError if a value would change the network of the weights."""
     for key in given:
         if key.partition(".")[0] in ("model", "init_from"):
             raise UserError(
-                f"--config.{key} is given, but the network is that of the weights: "
+                f"--config.{key} is given, but the weights define the network: "
                 "leave it out."
             )
 
 
 def _refuse_others(config: Configuration, description: "Description") -> None:
-    """Raises UserError if task or preprocessing are not those of the weights."""
+    """Raises UserError if task or preprocessing differ from those of the weights."""
     if config.task.name != description.task:
         raise UserError(
-            f"task.name is {config.task.name}, but the weights are of "
+            f"task.name is {config.task.name}, but the weights were trained for "
             f"{description.task}: leave it out."
         )
     if config.preprocessing not in (Preprocessing(), description.preprocessing):
         raise UserError(
-            "preprocessing is given, but it is that of the weights: leave it out."
+            "preprocessing is given, but the weights define it: leave it out."
         )

@@ -16,17 +16,20 @@ EPILOG = examples(
 
 
 def command(
-    folder: Annotated[str, typer.Argument(help="Images, also in folders in it.")],
+    folder: Annotated[
+        str, typer.Argument(help="A folder of images; subfolders are included.")
+    ],
     weights: Annotated[str, typer.Option(help=networks.NAME_OR_WEIGHTS)],
     output: Annotated[
         pathlib.Path, typer.Option(help="The .npz file to write.", metavar="FILE")
     ],
 ) -> None:
-    """Writes the vectors from which a network computes its logits.
+    """Write the feature vectors of images to a file.
 
-    Of a backbone without logits they are the means of its last map. The file has
-    "features", [images, channels] float32, and "paths", those of the images within the
-    folder. A file that is no image is named and left out; the exit code is then 1.
+    They are the inputs of the last layer; for a backbone without logits, the means of
+    the last feature map. The file holds "features", [images, channels] float32, and
+    "paths", relative to the folder. Files that are not images are reported and skipped;
+    the exit code is then 1.
     """
     prepare_jax()
     from mobilenets.inference import prediction, trained
@@ -42,5 +45,5 @@ def command(
     if vectors:
         prediction.save_features(vectors, folder, output)
         channels = net.description.network.feature_channels
-        print(f"{len(vectors)} vectors of {channels} are in {output}.")
+        print(f"Wrote {len(vectors)} vectors of {channels} to {output}.")
     fail_with(broken)

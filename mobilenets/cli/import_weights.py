@@ -22,17 +22,18 @@ def command(
     library: Annotated[
         str,
         typer.Option(
-            help="Whose it is: timm, torchvision, keras, tf-slim or "
+            help="Where it is from: timm, torchvision, keras, tf-slim or "
             "efficientnet_lite_pytorch."
         ),
     ],
-    model: Annotated[str, typer.Option(help="The library's name of the model.")],
+    model: Annotated[str, typer.Option(help="The model's name in that library.")],
     output: Annotated[str, typer.Option(help="A new folder for the weights.")],
 ) -> None:
-    """Converts another library's weights into a folder that all commands here take.
+    """Import weights from another library.
 
-    Every array of the file is used once; a missing, unknown or misshapen one is an
-    error. No code from the file is run.
+    Writes a folder that all commands accept. Every array of the file is used once; a
+    missing or unknown array, or one of the wrong shape, is an error. No code from the
+    file is executed.
     """
     prepare_jax()
     from mobilenets.inference import trained
@@ -40,4 +41,4 @@ def command(
 
     net = from_file(file, library, model)
     trained.save(net, output)
-    print(f"{in_words(net.description)} is in {output}.")
+    print(f"Wrote {in_words(net.description)} to {output}.")

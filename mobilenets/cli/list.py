@@ -11,7 +11,7 @@ EPILOG = examples("mobilenets list", "mobilenets list --json")
 
 
 def command(as_json: Json = False) -> None:
-    """Lists every network with its cost and published accuracy.
+    """List all networks with cost and published accuracy.
 
     Parameters and multiply-adds (MAdds) are exact, for 1000 classes and one image of
     the given height and width in pixels. Top-1 is the source's, on ImageNet.

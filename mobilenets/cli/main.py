@@ -1,4 +1,4 @@
-"""The command `mobilenets`: each of its commands is a module beside this one."""
+"""The command `mobilenets`: each subcommand is a module of this package."""
 
 from typing import Annotated
 
@@ -42,7 +42,7 @@ COMMANDS = {
     "compare": compare,
 }
 
-app = command_line.new_app("Efficient vision networks in JAX.")
+app = command_line.new_app("Train, evaluate and use efficient vision networks.")
 for _name, _module in COMMANDS.items():
     command_line.register(app, _name, _module)
 
@@ -66,5 +66,5 @@ def _options(
 
 
 def main() -> None:
-    """Runs the command `mobilenets`."""
+    """Runs `mobilenets`."""
     command_line.run(app)

@@ -1,4 +1,4 @@
-"""The network that a user means: that of a run, of a folder of weights, or a name's."""
+"""The network a user names: a run, a folder of weights, or the name of a network."""
 
 import dataclasses
 import pathlib
@@ -14,12 +14,12 @@ from mobilenets.networks.spec import BackboneSpec
 if TYPE_CHECKING:
     from mobilenets.nn.build import Network
 
-HELP = "The workdir of a run, a folder of weights, or a name that `mobilenets {}`."
-NAME_OR_FOLDER = HELP.format("list` prints")
-NAME_OR_WEIGHTS = HELP.format("pretrained` fetches")
-HUB = "timm/"  # how the names begin of what lies on the Hugging Face hub
+HELP = "The workdir of a run, a folder of weights, or a name from `mobilenets {}`."
+NAME_OR_FOLDER = HELP.format("list")
+NAME_OR_WEIGHTS = HELP.format("pretrained")
+HUB = "timm/"  # how names of weights on the Hugging Face hub begin
 
-_IMAGENET = 1000  # classes of a network of which only the architecture is named
+_IMAGENET = 1000  # classes of a network that is given by its name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,14 +47,15 @@ def network(text: str, **overrides: Any) -> Given:
       **overrides: see `get_spec`; of a folder, see `replace`.
 
     Raises:
-      UserError: it is neither, the folder holds no weights, or an override is wrong.
+      UserError: there is no such network, the folder holds no weights, or an override
+        is wrong.
     """
     listed_by = "mobilenets list"
     if is_own(text) or not _is_folder(text, "architecture", ARCHITECTURES, listed_by):
         return Given(text, named_or_own(text, **overrides), _IMAGENET, "")
     if {"width_multiplier", "depth_multiplier"} & set(overrides):
         raise UserError(
-            f"{text} is a trained network, whose width and depth are given: leave out "
+            f"{text} is a trained network with fixed width and depth: leave out "
             "--width and --depth."
         )
     prepare_jax()
@@ -69,13 +70,13 @@ def network(text: str, **overrides: Any) -> Given:
 
 
 def weights(text: str) -> str:
-    """The folder of a run or of weights; weights that a name stands for are fetched.
+    """The folder of a run or of weights. Weights given by name are downloaded first.
 
     Args:
-      text: a folder, a name of `importing.CATALOGUE`, or one of the hub.
+      text: a folder, a name in `importing.CATALOGUE`, or one on the hub.
 
     Raises:
-      UserError: it is none of them, or cannot be fetched.
+      UserError: it is none of them, or cannot be downloaded.
     """
     from mobilenets.pretrained.importing import CATALOGUE
 
@@ -88,7 +89,7 @@ def weights(text: str) -> str:
 
 
 def fetched(name: str) -> str:
-    """The folder of a pretrained network in the user's cache, fetched if need be.
+    """The folder of a pretrained network in the user's cache; downloads it if needed.
 
     Raises:
       UserError: see `importing.fetch`.
@@ -106,7 +107,7 @@ def fetched(name: str) -> str:
 def _is_folder(text: str, kind: str, names: Iterable[str], listed_by: str) -> bool:
     """Whether it is a folder, not one of the names.
 
-    Where it may be both, it is the folder if that has a network in it.
+    If it could be both, it is the folder if that contains a network.
 
     Raises:
       UserError: it is neither.

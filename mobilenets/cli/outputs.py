@@ -36,6 +36,10 @@ def _make_folder(option: str, file: pathlib.Path) -> None:
     folder = file.absolute().parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise UserError(
+            f"Cannot write --{option} {file}: it would be in a file."
+        ) from None
     except OSError as error:
         raise UserError(f"Cannot write --{option} {file}: {error.strerror}.") from None
     if not os.access(folder, os.W_OK):

@@ -22,37 +22,38 @@ EPILOG = examples(
 def command(
     photos: Annotated[
         list[pathlib.Path],
-        typer.Argument(help="JPEG, PNG or WebP files, and folders of them."),
+        typer.Argument(help="JPEG, PNG or WebP files, or folders of them."),
     ],
     weights: Annotated[str, typer.Option(help=networks.NAME_OR_WEIGHTS)],
     top: Annotated[
         int | None,
-        typer.Option(min=1, help="How many classes to name; 5 by default."),
+        typer.Option(min=1, help="Number of classes to print. Default: 5."),
     ] = None,
     threshold: Annotated[
         float | None,
         typer.Option(
             min=0,
             max=1,
-            help="The probability from which attributes are named; by default that of "
-            "the weights.",
+            help="Lowest probability of an attribute that is reported. Default: that "
+            "of the weights.",
         ),
     ] = None,
     picture: Annotated[
-        pathlib.Path, typer.Option(help="Where to draw them.", metavar="FILE")
+        pathlib.Path, typer.Option(help="Picture of the predictions.", metavar="FILE")
     ] = _DEFAULT_PICTURE,
     as_json: Annotated[
         pathlib.Path | None,
-        typer.Option("--json", help="Where to write them as JSON.", metavar="FILE"),
+        typer.Option("--json", help="Also write them as JSON.", metavar="FILE"),
     ] = None,
     as_csv: Annotated[
         pathlib.Path | None,
-        typer.Option("--csv", help="Where to write them as a table.", metavar="FILE"),
+        typer.Option("--csv", help="Also write them as a table.", metavar="FILE"),
     ] = None,
 ) -> None:
-    """Names the likeliest classes of photographs, or their attributes, and draws them.
+    """Classify images and draw the predictions.
 
-    A file that is no image is named and left out; the exit code is then 1.
+    Prints the most likely classes; for multi-label weights, the attributes. Files that
+    are not images are reported and skipped; the exit code is then 1.
     """
     prepare_jax()
     from mobilenets.inference import prediction, trained
@@ -73,9 +74,8 @@ def command(
         tables.print_predictions(found)
         prediction.draw_predictions(found, picture)
         first = prediction.MOST_DRAWN
-        print(
-            f"{f'The first {first} are d' if found[first:] else 'D'}rawn in {picture}."
-        )
+        which = f" with the first {first} photographs" if found[first:] else ""
+        print(f"Wrote {picture}{which}.")
         if as_json:
             prediction.write_json(found, as_json)
         if as_csv:

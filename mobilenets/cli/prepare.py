@@ -12,23 +12,23 @@ EPILOG = examples("mobilenets prepare imagenet2012 --data-dir D --manual-dir TAR
 
 def command(
     name: Annotated[
-        str, typer.Argument(help="A data set of TensorFlow Datasets: imagenet2012.")
+        str, typer.Argument(help="The name of a data set in TensorFlow Datasets.")
     ],
     data_dir: Annotated[
-        str, typer.Option(help="Where to; by default ~/tensorflow_datasets.")
+        str, typer.Option(help="Where to write it. Default: ~/tensorflow_datasets.")
     ] = "",
     manual_dir: Annotated[
         str,
         typer.Option(
-            help="Where the files are that cannot be downloaded; by default "
+            help="Where files that must be downloaded by hand are. Default: "
             "DATA_DIR/downloads/manual."
         ),
     ] = "",
 ) -> None:
-    """Prepares a data set for training, as ArrayRecord files.
+    """Prepare a data set of TensorFlow Datasets.
 
-    ImageNet's two tars, ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar, must be in
-    the manual folder; their host asks for an account.
+    Writes ArrayRecord files. For imagenet2012, put ILSVRC2012_img_train.tar and
+    ILSVRC2012_img_val.tar into the manual folder; downloading them needs an account.
     """
     from mobilenets.runtime import start_up
 

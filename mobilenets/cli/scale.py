@@ -23,25 +23,21 @@ EPILOG = examples(
 
 def command(
     family: Annotated[
-        str, typer.Argument(help="What to scale: " + ", ".join(scaling.FAMILIES) + ".")
+        str, typer.Argument(help="The baseline: " + ", ".join(scaling.FAMILIES) + ".")
     ],
     phi: Annotated[
         float | None,
         typer.Option(
-            help="How far: 0 is the baseline, each 1 about doubles its MAdds."
+            help="Scaling coefficient: 0 is the baseline; each 1 about doubles MAdds."
         ),
     ] = None,
     along: Annotated[
-        str, typer.Option(help="What grows: " + ", ".join(scaling.METHODS) + ".")
+        str, typer.Option(help="What to scale: " + ", ".join(scaling.METHODS) + ".")
     ] = "compound",
-    alpha: Annotated[
-        float | None, typer.Option(help="Depth is alpha to the power of phi.")
-    ] = None,
-    beta: Annotated[
-        float | None, typer.Option(help="Width is beta to the power of phi.")
-    ] = None,
+    alpha: Annotated[float | None, typer.Option(help="Depth is alpha ** phi.")] = None,
+    beta: Annotated[float | None, typer.Option(help="Width is beta ** phi.")] = None,
     gamma: Annotated[
-        float | None, typer.Option(help="Resolution is gamma to the power of phi.")
+        float | None, typer.Option(help="Resolution is gamma ** phi.")
     ] = None,
     max_madds: Annotated[
         str | None, typer.Option(help="Budget of multiply-adds: 600M, 1.5G or 6e8.")
@@ -51,17 +47,17 @@ def command(
     ] = None,
     plot: Annotated[
         pathlib.Path | None,
-        typer.Option(help="A PNG file to draw phi 0 to 7 into.", metavar="FILE"),
+        typer.Option(help="Also plot phi 0 to 7 to this PNG file.", metavar="FILE"),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Scales a baseline in depth, width and resolution.
+    """Scale a network in depth, width and resolution.
 
-    By Eq. 3 of the EfficientNet paper, arXiv:1905.11946. With --phi, the network there;
-    with a budget, the largest network within it; with neither, the networks of phi 0 to
-    7, for EfficientNet beside the released B0 to B7, whose multipliers were rounded by
-    hand. Parameters and multiply-adds (MAdds) are exact, for 1000 classes and one
-    image.
+    Uses Eq. 3 of the EfficientNet paper, arXiv:1905.11946. With --phi, prints the
+    network at that phi. With a budget, prints the largest network within it. With
+    neither, prints the networks for phi 0 to 7; for EfficientNet also the released B0
+    to B7, whose multipliers were rounded by hand. Parameters and multiply-adds (MAdds)
+    are exact, for 1000 classes and one image.
     """
     given = {"alpha": alpha, "beta": beta, "gamma": gamma}
     coefficients = dataclasses.replace(
@@ -73,7 +69,7 @@ def command(
     }
     has_budget = any(limit is not None for limit in budget.values())
     if phi is not None and has_budget:
-        raise UserError("Give --phi or a budget, not both: a budget finds its phi.")
+        raise UserError("Give --phi or a budget, not both: the budget determines phi.")
     if has_budget:
         net = scaling.largest(family, coefficients, **budget)
         report = scaling_table.one(family, net)
@@ -91,7 +87,7 @@ def command(
         return
     tables.print_scaling(report)
     if plot:
-        print(f"Drawn in {plot}.")
+        print(f"Wrote {plot}.")
 
 
 UNITS = {"K": 1e3, "M": 1e6, "G": 1e9}

@@ -1,4 +1,4 @@
-"""A picture of compound scaling; a file of its own, as matplotlib loads slowly."""
+"""A plot of compound scaling. A module of its own, as matplotlib loads slowly."""
 
 import dataclasses
 import pathlib
@@ -66,7 +66,7 @@ def draw_scaling(family: str, coefficients: Coefficients, path: pathlib.Path) ->
         [madds[0] * coefficients.growth**phi for phi in phis],
         color=GREY,
         linestyle="--",
-        label=rf"$\times\ {coefficients.growth:.3g}^\phi$, what Eq. 3 aims at",
+        label=rf"$\times\ {coefficients.growth:.3g}^\phi$, the target of Eq. 3",
     )
     cost.legend(frameon=False, loc="upper left")
     depth.legend(frameon=False, loc="upper left")

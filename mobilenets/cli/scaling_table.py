@@ -1,4 +1,4 @@
-"""What `mobilenets scale` tells of scaled networks, for JSON and tables.
+"""What `mobilenets scale` prints about scaled networks, as JSON and as tables.
 
 Costs are counted with 1000 classes; MAdds are multiply-adds for one image.
 """

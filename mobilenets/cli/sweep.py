@@ -23,31 +23,32 @@ OPTIONS = ("--workdir", "--workers", "--storage", "--dry-run")
 def command(
     context: typer.Context,
     config: Annotated[
-        str, typer.Option(metavar="FILE", help="A sweep's file, or sweeps/NAME.")
+        str, typer.Option(metavar="FILE", help="A sweep file, or sweeps/NAME.")
     ],
     workdir: Annotated[
         str | None,
-        typer.Option(metavar="FOLDER", help="For everything the sweep leaves."),
+        typer.Option(metavar="FOLDER", help="Folder for all output."),
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 1,
     storage: Annotated[
         str | None,
         typer.Option(
             metavar="URL",
-            help="A database, for workers on several machines that share FOLDER; by "
-            "default a file in FOLDER.",
+            help="A database, for workers on several machines that share FOLDER. "
+            "Default: a file in FOLDER.",
         ),
     ] = None,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Print every point and its cost; run nothing."),
+        typer.Option("--dry-run", help="Print all points and their cost, run nothing."),
     ] = False,
 ) -> None:
-    """Trains a network at each point of a grid or a search over config values.
+    """Run a grid or a search over config values.
 
-    Any value of the runs is overridden by --config.KEY=VALUE, as with train.py. The
-    same command goes on where it was stopped, or joins in beside others: each point is
-    run once, and one whose worker was killed is taken up from its last checkpoint.
+    Each point is one training run. --config.KEY=VALUE overrides a value in all runs, as
+    for train. Run the same command again to resume, or on another machine to add
+    workers. Each point is run once. If its worker is killed, another worker resumes it
+    from its last checkpoint.
     """
     with usage_errors():
         values = overrides.parse(context.args, OPTIONS)
@@ -59,6 +60,6 @@ def command(
     if dry_run:
         sweep_command.print_plan(planned)
     elif workdir is None:
-        raise UserError("--workdir is missing: the folder for what the sweep leaves.")
+        raise UserError("--workdir is missing: give a folder for all output.")
     else:
         sweep_command.run(planned, workdir, workers, storage)

@@ -88,15 +88,15 @@ def print_profile(heading: str, rows: Sequence[Row]) -> None:
 
 
 def print_memory(heading: str, step: "StepMemory") -> None:
-    """Prints what a training step needs on each device."""
+    """Prints the memory that a training step needs on each device."""
     table = new("on each device", ">MB")
     table.add_column(" what it is")
     outputs_elsewhere = step.output_bytes - step.alias_bytes
     for name, number, meaning in (
-        ("arguments", step.argument_bytes, "the state, and its part of the batch"),
-        ("outputs", outputs_elsewhere, "but for the state, which is written in place"),
-        ("temporary", step.temporary_bytes, "maps and gradients, space to work in"),
-        ("generated code", step.generated_code_bytes, "0 where XLA does not tell it"),
+        ("arguments", step.argument_bytes, "the state and a part of the batch"),
+        ("outputs", outputs_elsewhere, "except the state, which is updated in place"),
+        ("temporary", step.temporary_bytes, "activations, gradients, workspace"),
+        ("generated code", step.generated_code_bytes, "0 if XLA does not report it"),
     ):
         table.add_row(name, millions(number), f" {meaning}")
     table.add_section()
@@ -168,7 +168,7 @@ def print_predictions(predictions: "Sequence[Prediction]") -> None:
 
 
 def print_scaling(report: One | Series) -> None:
-    """Prints what `scaling_table.one` or `scaling_table.series` tells."""
+    """Prints the result of `scaling_table.one` or `scaling_table.series`."""
     by = report.coefficients
     heading = (
         f"{report.family}, scaled by alpha {by.alpha:.4g} (depth), beta {by.beta:.4g} "
@@ -180,7 +180,7 @@ def print_scaling(report: One | Series) -> None:
     show(heading, _series(report.nets))
     if report.released:
         show(
-            "\nThe released networks, and the phi that each of their numbers implies",
+            "\nThe released networks, and the phi that each multiplier implies",
             _released(report.released),
         )
 

@@ -1,4 +1,4 @@
-"""`mobilenets train`, which is `train.py` too."""
+"""`mobilenets train`, and `train.py`."""
 
 from typing import Annotated
 
@@ -24,14 +24,13 @@ def command(
         str,
         typer.Option(
             metavar="FILE[:ARGUMENT]",
-            help="A config file, or the name of one that comes with the package. Any "
-            "value is overridden by --config.KEY=VALUE; `mobilenets config FILE` "
-            "prints them.",
+            help="A config file, or the name of a shipped one. --config.KEY=VALUE "
+            "overrides any value; `mobilenets config FILE` prints them all.",
         ),
     ],
     workdir: Annotated[
         str,
-        typer.Option(metavar="FOLDER", help="For everything that the run leaves."),
+        typer.Option(metavar="FOLDER", help="Folder for all output of the run."),
     ],
     warm_restart: Annotated[
         bool,
@@ -44,15 +43,13 @@ def command(
     ] = False,
     distributed: Annotated[
         bool,
-        typer.Option(
-            "--distributed", help="This is one of several processes (hosts) of the run."
-        ),
+        typer.Option("--distributed", help="Join a run of several processes (hosts)."),
     ] = False,
 ) -> None:
-    """Trains a network.
+    """Train a network.
 
-    Started again with the same --workdir it goes on from the last checkpoint. Ctrl-C
-    saves one and ends.
+    Run the same command again to resume from the last checkpoint. Ctrl-C saves a
+    checkpoint and stops.
     """
     run = configuration(config, context.args, OPTIONS)
     prepare_jax()

@@ -2,7 +2,7 @@
 
 A config file builds a dictionary from `check.defaults()`; `check.check` turns it into
 the frozen, typed `Configuration` that all other code reads. `mobilenets config NAME`
-prints the values with what is said of them here.
+prints the values with these descriptions.
 """
 
 import dataclasses
@@ -33,17 +33,16 @@ class Section(pydantic.BaseModel):
 
 
 class ClassificationTask(Section):
-    """One class an image: softmax cross-entropy."""
+    """One class per image: softmax cross-entropy."""
 
     name: Literal["classification"] = "classification"
-    """One class an image (classification), or any number of attributes (multilabel)."""
+    """One class per image (classification) or any number of attributes (multilabel)."""
     label_smoothing: Fraction = 0.0
     """The part of a label that is spread evenly over all classes."""
     weights: dict[str, NonNegative] = {}
-    """The weight of each class's images in the loss, by name; 1 for those that are not
-    named."""
+    """The loss weight of each class, by name; 1 for those not named."""
     balanced: bool = False
-    """Weighs each class by images / (classes * images of the class), so that rare
+    """Weights each class by images / (classes * images of the class), so that rare
     classes count as much as frequent ones."""
 
     @pydantic.model_validator(mode="after")
@@ -54,14 +53,14 @@ class ClassificationTask(Section):
 
 
 class MultilabelTask(Section):
-    """Any number of attributes an image: sigmoid cross-entropy of each."""
+    """Any number of attributes per image: sigmoid cross-entropy of each."""
 
     name: Literal["multilabel"] = "multilabel"
-    """One class an image (classification), or any number of attributes (multilabel)."""
+    """One class per image (classification) or any number of attributes (multilabel)."""
     threshold: Annotated[float, Gt(0), Lt(1)] = 0.5
-    """The probability from which on an attribute is said to be there."""
+    """The lowest probability at which an attribute is predicted."""
     weights: dict[str, NonNegative] = {}
-    """The weight of each attribute's loss, by name; 1 for those that are not named."""
+    """The loss weight of each attribute, by name; 1 for those not named."""
 
 
 Task = ClassificationTask | MultilabelTask
@@ -69,25 +68,25 @@ Task = ClassificationTask | MultilabelTask
 
 class _Splits(Section):
     train_split: Filled = "train"
-    """What is trained on; TensorFlow Datasets may slice: "train[:90%]"."""
+    """The split for training. TensorFlow Datasets can be sliced: "train[:90%]"."""
     eval_split: Filled = "validation"
-    """What is evaluated as "val"."""
+    """The split for evaluation, called "val" in the metrics."""
     num_workers: Annotated[int, Ge(0)] = 0
-    """Processes that decode; 0 decodes in threads: enough for small images."""
+    """Processes that decode images; 0 uses threads, enough for small images."""
 
 
 class _EvalSplit(Section):
     split: Filled = "validation"
-    """The split that is evaluated."""
+    """The split to evaluate."""
 
 
 class Named(Section):
     """A data set of TensorFlow Datasets by its name, or an embedded one."""
 
     name: Filled
-    """A data set of TensorFlow Datasets, or one that is embedded here."""
+    """A data set of TensorFlow Datasets, or an embedded one."""
     data_dir: str = ""
-    """Where TFDS keeps its data sets; empty: ~/tensorflow_datasets."""
+    """Where TFDS stores its data sets; empty: ~/tensorflow_datasets."""
 
 
 class Prepared(Section):
@@ -99,8 +98,8 @@ class Prepared(Section):
 
 class _Divided(Section):
     eval_fraction: Fraction = 0.0
-    """Above 0: this part of the images becomes the split "validation", the others are
-    "train"."""
+    """If above 0, this part of the images becomes the split "validation" and the others
+    the split "train"."""
 
 
 class InFolder(_Divided):
@@ -116,9 +115,9 @@ class InTable(_Divided):
     table: Filled
     """A CSV or Parquet file with a row for each image."""
     images: str = ""
-    """The folder that paths in the table are relative to; empty: the table's own."""
+    """The folder of the paths in the table; empty: the table's own folder."""
     separator: Filled = ";"
-    """What stands between the labels of an image in the column `labels`."""
+    """The separator between the labels of an image in the column `labels`."""
 
 
 class NamedDataset(_Splits, Named):
@@ -134,7 +133,7 @@ class FolderDataset(_Splits, InFolder):
 
 
 class TableDataset(_Splits, InTable):
-    """Images that a table names."""
+    """Images that a table lists."""
 
 
 class NoDataset(_Splits):
@@ -154,7 +153,7 @@ class FolderEval(_EvalSplit, InFolder):
 
 
 class TableEval(_EvalSplit, InTable):
-    """An evaluation set that a table names."""
+    """An evaluation set that a table lists."""
 
 
 class OwnEval(_EvalSplit):
@@ -204,24 +203,24 @@ EvalSet = Annotated[
 
 
 class Preprocessing(Section):
-    """What is done to an image before a network sees it, but for its resolution.
+    """How an image is preprocessed for a network, except for its resolution.
 
     It belongs to the weights: training, evaluation and prediction read the same value.
     """
 
     resize: Literal["crop", "squash"] = "crop"
-    """In evaluation: crop resizes the short side to resolution / crop_fraction and cuts
-    out the centre, squash resizes the whole image to a square."""
+    """In evaluation, crop resizes the short side to resolution / crop_fraction and
+    takes the centre crop; squash resizes the whole image to a square."""
     crop_fraction: Annotated[float, Gt(0), Le(1)] = 0.875
     """The part of the resized short side that is kept in evaluation."""
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
-    """How images are resized."""
+    """The interpolation for resizing."""
     # The defaults are slim's, and so the papers' for MobileNetV1 and V2: the range
     # becomes -1 to 1.
     mean: Channels = (127.5, 127.5, 127.5)
-    """Subtracted from red, green and blue, which are 0 to 255."""
+    """Subtracted from red, green and blue, which range from 0 to 255."""
     std: Channels = (127.5, 127.5, 127.5)
-    """What red, green and blue are divided by after that."""
+    """Red, green and blue are divided by it after that."""
 
     @pydantic.model_validator(mode="after")
     def _check_squash(self) -> "Preprocessing":
@@ -237,26 +236,25 @@ class RandomCrop(Section):
     """The crop of "Going deeper with convolutions", Sec. 6."""
 
     name: Literal["random_crop"] = "random_crop"
-    """What is done."""
+    """The operation."""
     min_area: Annotated[float, Gt(0), Le(1)] = 0.08
-    """The smallest part of the image's area that is cut out."""
+    """The smallest area of the crop, as a fraction of the image."""
     max_aspect_ratio: Annotated[float, Ge(1)] = 4 / 3
-    """The largest ratio of width to height, and of height to width, of what is cut out.
-    """
+    """The largest ratio of width to height, and of height to width, of the crop."""
 
 
 class Flip(Section):
-    """Left to right, every second image."""
+    """A horizontal flip with probability one half."""
 
     name: Literal["flip"] = "flip"
-    """What is done."""
+    """The operation."""
 
 
 class ColorJitter(Section):
     """Random changes of the colours, in random order."""
 
     name: Literal["color_jitter"] = "color_jitter"
-    """What is done."""
+    """The operation."""
     brightness: NonNegative = 0.0
     """Its largest change, as a fraction."""
     contrast: NonNegative = 0.0
@@ -264,7 +262,7 @@ class ColorJitter(Section):
     saturation: NonNegative = 0.0
     """Its largest change, as a fraction."""
     hue: Annotated[float, Ge(0), Le(0.5)] = 0.0
-    """Its largest change, as a fraction of the circle."""
+    """Its largest change, as a fraction of the colour circle."""
 
 
 Operation = RandomCrop | Flip | ColorJitter
@@ -292,50 +290,50 @@ def _with_plain_spec(model: Any) -> Any:
 
 class _Optimizer(Section):
     learning_rate: Annotated[float, Gt(0)] = 0.01
-    """The peak, for the whole batch."""
+    """The peak learning rate, for the whole batch."""
     # In the papers' code the gradient gets weight_decay * weight.
     weight_decay: NonNegative = 0.0
-    """On kernels only: an L2 term of the loss with rmsprop and sgd, decoupled with
+    """Of kernels only. An L2 term of the loss with rmsprop and sgd, decoupled with
     adamw."""
     # MobileNetV1 found "very little or no weight decay" best on them, Sec. 3.2.
     weight_decay_on_depthwise: bool = False
-    """Whether the kernels of depthwise convolutions decay, too."""
+    """Whether weight decay includes the kernels of depthwise convolutions."""
     clip_norm: NonNegative = 0.0
-    """A gradient with a larger norm is scaled down to this norm; 0: none is."""
+    """Scales a gradient with a larger norm down to this norm; 0: never."""
     backbone_rate: Annotated[float, Gt(0), Le(1)] = 1.0
-    """The learning rate of all layers but the output's, as a fraction of it: in
-    fine-tuning those are trained already."""
+    """The learning rate of all layers except the output layer, as a fraction of
+    learning_rate. For fine-tuning, where those layers are already trained."""
 
 
 class RMSProp(_Optimizer):
     """TensorFlow's RMSProp, the mean of squares starting at 1."""
 
     name: Literal["rmsprop"] = "rmsprop"
-    """How the weights follow from the gradient."""
+    """The update rule."""
     decay: Fraction = 0.9
-    """Of the mean of squares."""
+    """The decay of the mean of squares."""
     momentum: Fraction = 0.9
-    """The part of the last step that is added to the next."""
+    """The momentum."""
     epsilon: Annotated[float, Gt(0)] = 1e-3
-    """Added to the mean of squares, in the root."""
+    """Added to the mean of squares, inside the root."""
 
 
 class SGD(_Optimizer):
     """Stochastic gradient descent."""
 
     name: Literal["sgd"] = "sgd"
-    """How the weights follow from the gradient."""
+    """The update rule."""
     momentum: Fraction = 0.9
-    """The part of the last step that is added to the next."""
+    """The momentum."""
     nesterov: bool = False
-    """Whether the momentum looks ahead."""
+    """Whether to use Nesterov momentum."""
 
 
 class AdamW(_Optimizer):
     """Adam with decoupled weight decay."""
 
     name: Literal["adamw"] = "adamw"
-    """How the weights follow from the gradient."""
+    """The update rule."""
     b1: Fraction = 0.9
     """The decay of the mean."""
     b2: Fraction = 0.999
@@ -349,36 +347,36 @@ Optimizer = RMSProp | SGD | AdamW
 
 class _Schedule(Section):
     warmup_epochs: NonNegative = 0.0
-    """Epochs in which the learning rate rises in a line from 0."""
+    """Epochs of linear warm-up from 0."""
 
 
 class Exponential(_Schedule):
-    """The rate falls by a factor again and again, in steps like a stair."""
+    """The learning rate is multiplied by a factor at regular intervals."""
 
     name: Literal["exponential"] = "exponential"
-    """How the learning rate falls."""
+    """The decay of the learning rate."""
     decay_rate: Annotated[float, Gt(0), Le(1)] = 0.97
-    """What the rate is multiplied by."""
+    """The factor."""
     decay_epochs: Annotated[float, Gt(0)] = 2.4
-    """Epochs from one time to the next."""
+    """Epochs between two decays."""
 
 
 class Piecewise(_Schedule):
-    """The rate falls by a factor at given epochs."""
+    """The learning rate is multiplied by a factor at given epochs."""
 
     name: Literal["piecewise"] = "piecewise"
-    """How the learning rate falls."""
+    """The decay of the learning rate."""
     boundaries: tuple[Annotated[float, Gt(0)], ...] = (30.0, 60.0, 80.0)
-    """The epochs."""
+    """The epochs at which the rate is multiplied."""
     factor: Annotated[float, Gt(0), Le(1)] = 0.1
-    """What the rate is multiplied by."""
+    """The factor."""
 
 
 class Cosine(_Schedule):
-    """Half a cosine from the peak down to the last step."""
+    """Half a cosine from the peak to the last step."""
 
     name: Literal["cosine"] = "cosine"
-    """How the learning rate falls."""
+    """The decay of the learning rate."""
     final_fraction: Fraction = 0.0
     """The rate at the last step, as a fraction of the peak."""
 
@@ -393,65 +391,65 @@ class Configuration(Section):
     TAGGED: ClassVar = ("task", "optimizer", "schedule")
 
     task: Annotated[Task, pydantic.Field(discriminator="name")] = ClassificationTask()
-    """What is learned."""
+    """The task."""
     init_from: str = ""
-    """A folder of weights to start from: imported ones, or the workdir of a run. The
-    network and its preprocessing are then theirs."""
+    """A folder of weights to start from: imported weights or the workdir of a run. They
+    define the network and its preprocessing."""
     trainable_stages: Annotated[int, Ge(-1)] = -1
-    """How many of the last stages are trained; a stage begins with each stride. 0: only
-    the output layer, -1: everything. What is not trained stays exactly as it was."""
+    """How many of the last stages are trained; each stride begins a stage. 0 trains
+    only the output layer, -1 everything. Frozen weights stay exactly as they are."""
     model: Annotated[dict[str, Any], pydantic.BeforeValidator(_with_plain_spec)] = {}
-    """The network: the name of one that `mobilenets list` prints, or a spec of your own
-    (FILE.py:FUNCTION, PACKAGE.MODULE:FUNCTION or FILE.json; in Python a ClassifierSpec,
-    too), and beside it what differs: width_multiplier, resolution, ... With init_from
-    only what differs."""
+    """The network: `name` is one that `mobilenets list` prints, `spec` is one of your
+    own (FILE.py:FUNCTION, PACKAGE.MODULE:FUNCTION or FILE.json; in Python also a
+    ClassifierSpec). Other keys are its options: width_multiplier, resolution, ... With
+    init_from only options."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Of the computation."""
+    """The precision of the computation."""
     dataset: Dataset = NoDataset()
     """Where the images come from: one of name, directory, folder and table."""
     evals: dict[str, EvalSet] = {}
-    """Further evaluation sets by their names; "val" is dataset.eval_split."""
+    """Further evaluation sets by name; "val" is dataset.eval_split."""
     preprocessing: Preprocessing = Preprocessing()
-    """What is done to every image."""
+    """The preprocessing of every image."""
     augmentation: Annotated[
         tuple[Annotated[Operation, pydantic.Field(discriminator="name")], ...],
         pydantic.BeforeValidator(_as_operations),
     ] = (RandomCrop(), Flip())
-    """Random changes of the training images, in their order."""
+    """Random changes of the training images, applied in this order."""
     batch_size: Positive = 128
     """Images in one update, over all devices."""
     accumulation_steps: Positive = 1
-    """Splits each batch into that many, one after the other, where memory is short."""
+    """Splits each batch into this many parts to save memory."""
     remat: bool = False
-    """Computes each block a second time for the gradient instead of keeping its maps:
-    for GPUs and TPUs whose memory is short (XLA's code for CPUs needs no less). It
-    changes no more than rounding, so that a run may go on with the other value."""
+    """Recomputes each block for the gradient instead of keeping its activations. Saves
+    memory on GPUs and TPUs, but not on CPUs. It changes only rounding, so a run can
+    resume with the other value."""
     epochs: Annotated[float, Gt(0), Le(1_000_000)] = 1.0
-    """How often each image is trained on."""
+    """How many times each image is used for training."""
     optimizer: Annotated[Optimizer, pydantic.Field(discriminator="name")] = RMSProp()
-    """How the weights follow from the gradient."""
+    """The update rule."""
     schedule: Annotated[Schedule, pydantic.Field(discriminator="name")] = Cosine()
     """The learning rate over time: a linear warm-up from 0, then a decay."""
     # In the first steps less, see `ema_decay_at`.
     ema_decay: Fraction = 0.9999
-    """Of the average of the weights."""
+    """The decay of the moving average of the weights."""
     best_metric: str = ""
-    """SET/METRIC by which the best checkpoint is chosen, such as val/top1; empty: the
-    task's own, on val."""
+    """SET/METRIC that selects the best checkpoint, such as val/top1; empty: the main
+    metric of the task, on val."""
     seed: Annotated[int, Ge(0), Lt(2**32)] = 0
-    """Of everything that is random."""
+    """The seed of all random numbers."""
     log_every_steps: Positive = 100
-    """Steps from one line of the log to the next."""
+    """Steps between two lines of the log."""
     evaluate_every_epochs: Annotated[float, Gt(0)] = 1.0
-    """Epochs from one evaluation to the next; a checkpoint is saved after each."""
+    """Epochs between two evaluations; a checkpoint is saved after each."""
     early_stopping_evaluations: Annotated[int, Ge(0)] = 0
-    """Ends the run once best_metric has not improved for this many evaluations; 0:
+    """Stops the run when best_metric has not improved for this many evaluations; 0:
     never."""
     tracker: str = ""
-    """FILE.py:FUNCTION or PACKAGE.MODULE:FUNCTION. It is called with the configuration
-    and the workdir when a run starts or resumes, and returns a function that receives
-    every logged record: the step, and the numbers by name. So Weights & Biases or
-    another tracker is fed; empty: none."""
+    """FILE.py:FUNCTION or PACKAGE.MODULE:FUNCTION, for Weights & Biases or another
+    tracker; empty: none. The function is called with the configuration and the workdir
+    when a run starts or resumes. It returns a function that receives every logged
+    record: the step, and the numbers by name."""
 
     def total_steps(self, train_size: int) -> int:
         """Updates in the run.
@@ -476,8 +474,8 @@ class Configuration(Section):
         given = [key for key in ("name", "spec") if key in self.model]
         if self.init_from and given:
             raise ValueError(
-                f"model.{given[0]} is given, but the network is that of init_from: "
-                "leave it out"
+                f"model.{given[0]} is given, but init_from defines the network: leave "
+                "it out"
             )
         if len(given) > 1:
             raise ValueError("model.name and model.spec are both given: leave out one")
@@ -486,7 +484,7 @@ class Configuration(Section):
         if not given:
             raise ValueError(
                 "the network is missing: give init_from, a folder of weights "
-                "(`mobilenets pretrained` fetches some), model.name or model.spec"
+                "(`mobilenets pretrained` downloads some), model.name or model.spec"
             )
         self._check_type_of_network(given[0], self.model[given[0]])
         if self.trainable_stages >= 0:

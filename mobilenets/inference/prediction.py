@@ -1,4 +1,4 @@
-"""What a trained network says of photographs, and its features of them."""
+"""Predictions and features of a trained network for photographs."""
 
 import csv
 import dataclasses
@@ -30,7 +30,7 @@ MOST_BARS = 10  # classes of one photograph
 
 @dataclasses.dataclass(frozen=True)
 class Photo:
-    """An image file as the network sees it."""
+    """An image file, preprocessed for a network."""
 
     path: pathlib.Path
     pixels: np.ndarray  # [resolution, resolution, 3] uint8
@@ -38,13 +38,12 @@ class Photo:
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """What a photograph shows: one of some classes, or each of some attributes.
+    """The prediction for a photograph: one class of several, or attributes.
 
     Args:
-      photo: which one.
-      classes: name and probability, the likeliest first.
-      threshold: the probability from which attributes are named; None for classes, of
-        which there is one.
+      photo: the photograph.
+      classes: names and probabilities, the most likely first.
+      threshold: the lowest probability of the attributes; None for classes.
     """
 
     photo: Photo
@@ -55,10 +54,10 @@ class Prediction:
 def read_photo(
     path: pathlib.Path, resolution: int, preprocessing: Preprocessing
 ) -> Photo:
-    """An image as in evaluation.
+    """Reads an image as in evaluation.
 
     Raises:
-      UserError: there is no such file, or it is no image.
+      UserError: there is no such file, or it is not an image.
     """
     try:
         content = path.read_bytes()
@@ -73,7 +72,7 @@ def read_photos(
     net: TrainedNet,
     on_broken: Callable[[UserError], None],
 ) -> Iterator[Photo]:
-    """The photographs that can be read; the others are told and left out."""
+    """Yields the photographs that can be read; errors of others go to `on_broken`."""
     spec, preprocessing = net.description.network, net.description.preprocessing
     for path in paths:
         try:
@@ -88,33 +87,33 @@ def predict(
     top: int | None = None,
     threshold: float | None = None,
 ) -> Iterator[Prediction]:
-    """The likeliest classes of each photograph, or all attributes from a threshold on.
+    """Yields the most likely classes of each photograph, or its attributes.
 
-    Classes that are named by ImageNet's WordNet ids are given their names.
+    WordNet ids of ImageNet are replaced by the names of the classes.
 
     Args:
-      net: with classes or attributes.
-      photos: read for it.
-      top: how many classes, 5 by default.
-      threshold: of attributes, from 0 to 1; by default that of the weights.
+      net: a network with classes or attributes.
+      photos: from `read_photos` for the same network.
+      top: the number of classes; 5 by default.
+      threshold: the lowest probability of an attribute; by default that of the weights.
 
     Raises:
-      UserError: the network has no classes, or the argument is not of its kind.
+      UserError: the network has no classes, or does not take this argument.
     """
     description = net.description
     if isinstance(description.network, BackboneSpec):
         raise UserError(
-            "The weights are of a backbone, which has no classes: train them with "
-            "init_from, or use `mobilenets features`."
+            "The weights are a backbone without classes: train them with init_from, or "
+            "use `mobilenets features`."
         )
     if description.threshold is None and threshold is not None:
         raise UserError(
             "--threshold is for weights that predict attributes, but these predict one "
-            "class an image: leave it out, or give --top."
+            "class per image: leave it out, or give --top."
         )
     if description.threshold is not None and top is not None:
         raise UserError(
-            "--top is for weights that predict one class an image, but these predict "
+            "--top is for weights that predict one class per image, but these predict "
             "attributes: leave it out, or give --threshold."
         )
     names = [imagenet.in_words(name) for name in description.class_names]
@@ -164,9 +163,10 @@ def keep_few_pixels(predictions: Iterable[Prediction]) -> list[Prediction]:
 def features(
     net: TrainedNet, photos: Iterable[Photo]
 ) -> Iterator[tuple[pathlib.Path, np.ndarray]]:
-    """The path of each photograph and the vector before its logits, [C] float32.
+    """Yields the path of each photograph and its feature vector, [C] float32.
 
-    Of a backbone it is the mean of "features" over height and width.
+    The vector is the input of the logits; for a backbone it is the mean of "features"
+    over height and width.
     """
     is_backbone = isinstance(net.description.network, BackboneSpec)
 

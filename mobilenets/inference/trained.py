@@ -34,7 +34,7 @@ class TrainedNet:
 
     @property
     def model(self) -> Backbone | Classifier:
-        """The module that `variables` belong to."""
+        """The Linen module of the variables."""
         return build(self.description.network, len(self.description.class_names))
 
 

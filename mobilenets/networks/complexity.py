@@ -1,6 +1,6 @@
 """Exact parameters, multiply-adds (MAdds) and feature maps of a network. No JAX.
 
-FLOPs, where a paper means them, are twice the MAdds; see `networks.layers`.
+FLOPs are twice the MAdds; see `networks.layers`.
 """
 
 from mobilenets.networks.layers import Layer
@@ -12,16 +12,16 @@ def layers(spec: NetworkSpec, num_classes: int = 1000) -> list[Layer]:
 
     Args:
       spec: the network, or a backbone.
-      num_classes: what the network tells apart; a backbone knows none.
+      num_classes: number of logits; not used for a backbone.
     """
     return spec.layers(num_classes)
 
 
 def params(spec: NetworkSpec, num_classes: int = 1000) -> int:
-    """Trainable parameters; the running statistics of batch norm are not."""
+    """Trainable parameters, without the running statistics of batch norm."""
     return sum(layer.params for layer in layers(spec, num_classes))
 
 
 def madds(spec: NetworkSpec, num_classes: int = 1000) -> int:
-    """Multiply-adds for one image of `spec.resolution` squared."""
+    """Multiply-adds for one image of `spec.resolution` x `spec.resolution` pixels."""
     return sum(layer.madds for layer in layers(spec, num_classes))

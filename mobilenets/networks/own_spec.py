@@ -93,7 +93,7 @@ def _from_json(path: pathlib.Path) -> ClassifierSpec:
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from None
     except ValueError as error:
-        raise UserError(f"{path} is no JSON: {error}.") from None
+        raise UserError(f"{path} is not JSON: {error}.") from None
     return _validated(text, str(path))
 
 
@@ -113,10 +113,10 @@ def _validated(text: str, place: str) -> ClassifierSpec:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise UserError(
-            f"{place} is no ClassifierSpec: {where}: {first['msg']}."
+            f"{place} is not a ClassifierSpec: {where}: {first['msg']}."
         ) from None
     for key in _unknown_keys(json.loads(text), _to_values(spec)):
-        raise UserError(f"{place} is no ClassifierSpec: it has no field {key}.")
+        raise UserError(f"{place} is not a ClassifierSpec: it has no field {key}.")
     return spec
 
 

@@ -2,8 +2,8 @@
 
 A baseline grows in depth d, width w and resolution r together: d = alpha**phi,
 w = beta**phi, r = gamma**phi (Eq. 3), where alpha * beta**2 * gamma**2 is about 2, so
-that each step of phi doubles the MAdds. Growth along one dimension alone, as in the
-paper's Table 3, is the same rule with other constants.
+that each step of phi doubles the MAdds. Scaling one dimension alone, as in the paper's
+Table 3, is the same rule with other constants.
 """
 
 import bisect
@@ -33,7 +33,7 @@ PHI_STEP = 1e-4
 
 @dataclasses.dataclass(frozen=True)
 class Coefficients:
-    """What a step of phi multiplies each dimension by: the constants of Eq. 3.
+    """The constants of Eq. 3: the factor of each dimension for one step of phi.
 
     Raises:
       UserError: one is below 1 (the paper's condition) or above 2 (depth alone would
@@ -51,16 +51,16 @@ class Coefficients:
 
     @property
     def growth(self) -> float:
-        """About what a step of phi multiplies the MAdds by (Sec. 3.3)."""
+        """The approximate factor of the MAdds for one step of phi (Sec. 3.3)."""
         return self.alpha * self.beta**2 * self.gamma**2
 
 
 @dataclasses.dataclass(frozen=True)
 class Multipliers:
-    """By how much a baseline is scaled: d, w and r of Eq. 2.
+    """The multipliers of a baseline: d, w and r of Eq. 2.
 
     Raises:
-      UserError: one is not above 0, or beyond what `MAX_PHI` can give.
+      UserError: one is not above 0, or too large for `MAX_PHI`.
     """
 
     depth: float
@@ -103,7 +103,7 @@ FAMILIES: dict[str, Callable[..., ClassifierSpec]] = {
 
 @dataclasses.dataclass(frozen=True)
 class ScaledNet:
-    """A network and how it was scaled; its cost is counted with 1000 classes."""
+    """A network and how it was scaled. Its cost is counted with 1000 classes."""
 
     phi: float
     coefficients: Coefficients
@@ -117,7 +117,7 @@ class ScaledNet:
 
     @property
     def madds(self) -> int:
-        """Multiply-adds for one image of `spec.resolution` squared."""
+        """Multiply-adds for one image of `spec.resolution` squared pixels."""
         return complexity.madds(self.spec)
 
 
@@ -171,10 +171,10 @@ def dropout_rate(phi: float) -> float:
 
 
 def scaled_spec(family: str, multipliers: Multipliers) -> ClassifierSpec:
-    """The baseline of a family, scaled by given multipliers, with its own dropout.
+    """The baseline of a family, scaled by the given multipliers. Dropout is unchanged.
 
-    For what no phi gives exactly: the rows of Table 3 and the released networks, whose
-    multipliers were rounded by hand.
+    Use it where no phi is exact: for the rows of Table 3 and the released networks,
+    whose multipliers were rounded by hand.
 
     Args:
       family: a key of `FAMILIES`, and the name of the result.
@@ -197,19 +197,19 @@ def scaled_spec(family: str, multipliers: Multipliers) -> ClassifierSpec:
 def scaled_net(
     family: str, phi: float, coefficients: Coefficients = METHODS["compound"]
 ) -> ScaledNet:
-    """The network of a family at one phi: the generator of Eq. 3.
+    """The network of a family at one phi, by Eq. 3.
 
     Its MAdds are those of the baseline times `coefficients.growth` to the power of phi,
-    up to rounding, which is far from small: any phi above 0 adds a layer to every
-    stage, so that EfficientNet at phi = 1 has 2.6 times the MAdds of B0.
+    up to rounding. Rounding matters: any phi above 0 adds a layer to every stage, so
+    EfficientNet at phi = 1 has 2.6 times the MAdds of B0.
 
     Args:
-      family: as `scaled_spec`.
-      phi: as `multipliers`.
-      coefficients: as `multipliers`.
+      family: see `scaled_spec`.
+      phi: see `multipliers`.
+      coefficients: see `multipliers`.
 
     Raises:
-      UserError: as `multipliers` and `scaled_spec`.
+      UserError: see `multipliers` and `scaled_spec`.
     """
     by = multipliers(phi, coefficients)
     spec = scaled_spec(family, by)
@@ -219,17 +219,17 @@ def scaled_net(
 
 
 def grid(family: str, step: float = 0.05, tolerance: float = 0.1) -> list[ScaledNet]:
-    """The networks among which the paper's search of alpha, beta, gamma chooses.
+    """The candidates in the paper's search of alpha, beta and gamma.
 
-    Sec. 4, step 1: phi = 1, alpha * beta**2 * gamma**2 about 2, and the best after
-    training wins. The paper prints neither the grid nor how near to 2 is near enough.
-    Neighbours may be one and the same network: repeats are rounded up.
+    Sec. 4, step 1: phi = 1 and alpha * beta**2 * gamma**2 about 2; the best network
+    after training is chosen. The paper gives neither the grid nor the tolerance.
+    Neighbours can be the same network, because repeats are rounded up.
 
     Args:
       family: a key of `FAMILIES`.
-      step: between neighbours; the values found, 1.2, 1.1 and 1.15, are multiples of
-        the default.
-      tolerance: how far the product may be from 2; of the values found it is 1.92.
+      step: the distance between neighbours. The paper's values, 1.2, 1.1 and 1.15, are
+        multiples of the default.
+      tolerance: how far the product may be from 2. For the paper's values it is 1.92.
 
     Raises:
       UserError: the family is unknown, the step is not from 0.01 to 1 (below, there are
@@ -255,14 +255,14 @@ def largest(
     max_madds: float | None = None,
     max_params: float | None = None,
 ) -> ScaledNet:
-    """The largest network of a family within a budget: Eq. 2 along the line of Eq. 3.
+    """The largest network of a family within a budget: Eq. 2, scaled by Eq. 3.
 
-    Neither MAdds nor parameters ever shrink with phi, so that one bisection finds the
-    last multiple of `PHI_STEP` that fits. A phi below 0 scales the baseline down.
+    MAdds and parameters never shrink as phi grows, so a bisection finds the last
+    multiple of `PHI_STEP` that fits. A phi below 0 scales the baseline down.
 
     Args:
       family: a key of `FAMILIES`.
-      coefficients: the direction in which to grow.
+      coefficients: alpha, beta and gamma.
       max_madds: multiply-adds for one image; None sets no limit.
       max_params: trainable parameters; None sets no limit.
 
@@ -299,14 +299,13 @@ def largest(
         )
     if end == len(steps):
         raise UserError(
-            f"For {family}, {budget} are no limit: even {_in_words(net(steps[-1]))} is "
-            "within."
+            f"{budget} do not limit {family}: even {_in_words(net(steps[-1]))} fits."
         )
     return net(steps[end - 1])
 
 
 def released(variant: str) -> Multipliers:
-    """How B0 was scaled to a released network.
+    """The multipliers by which B0 was scaled to a released network.
 
     Args:
       variant: "b0" to "b7".

@@ -224,10 +224,10 @@ class BottleneckSpec:
 
 @dataclasses.dataclass(frozen=True)
 class BackboneSpec:
-    """From images to maps: a stem, blocks and, in most networks, a 1x1 convolution.
+    """A stem, blocks and, in most networks, a last 1x1 convolution.
 
     The stem is a convolution, batch norm, activation and, in a ResNet, a 3x3 max
-    pooling of stride 2; the last convolution has batch norm and activation, too, and a
+    pooling with stride 2. The last convolution also has batch norm and activation. A
     width of 0 leaves it out.
     """
 
@@ -265,7 +265,7 @@ class BackboneSpec:
         """Every layer that has parameters, in the order of execution.
 
         Args:
-          num_classes: not used: a backbone knows no classes.
+          num_classes: not used, because a backbone has no classes.
         """
         del num_classes
         size = divided(self.resolution, self.stem_stride)
@@ -284,10 +284,10 @@ class BackboneSpec:
 
 @dataclasses.dataclass(frozen=True)
 class ClassifierSpec:
-    """A backbone, and a head that tells one or more classes of an image.
+    """A backbone and a head that predicts one or more classes of an image.
 
     The head is the mean over height and width -> [dense layer, activation] -> dropout
-    -> dense logits; a width of 0 leaves out what is in brackets.
+    -> dense logits. A width of 0 leaves out the part in brackets.
     """
 
     backbone: BackboneSpec
@@ -298,7 +298,7 @@ class ClassifierSpec:
 
     @property
     def name(self) -> str:
-        """Of the backbone."""
+        """The name of the backbone."""
         return self.backbone.name
 
     @property
@@ -315,7 +315,7 @@ class ClassifierSpec:
         """Every layer that has parameters, in the order of execution.
 
         Args:
-          num_classes: width of the logits; 0 leaves them out.
+          num_classes: number of logits; 0 leaves them out.
         """
         result = self.backbone.layers()
         inputs, width = self.backbone.feature_channels, self.head_dense_channels
@@ -353,7 +353,7 @@ def backbone_of(spec: BackboneSpec | ClassifierSpec) -> BackboneSpec:
 
 
 def with_backbone(spec: Spec, **changes: Any) -> Spec:
-    """The network with other values in fields of its backbone.
+    """The network with other values in the fields of its backbone.
 
     >>> from mobilenets import get_spec
     >>> spec = get_spec("mobilenet_v2")
@@ -446,13 +446,14 @@ def strides_of_stage(stride: int, repeats: int, depth_multiplier: float) -> list
 def with_output_stride(spec: Spec, output_stride: int) -> Spec:
     """The same network and weights with finer last maps, by dilated convolutions.
 
-    Strides beyond the wanted output stride become 1, and what follows is dilated by as
-    much, so that every filter sees the same pixels as before: atrous convolution as in
-    DeepLab, arXiv:1606.00915, Sec. 3.1. The MAdds grow, the parameters stay.
+    Strides beyond the given output stride become 1, and the layers after them are
+    dilated by the same factor. Every filter sees the same pixels as before: atrous
+    convolution as in DeepLab, arXiv:1606.00915, Sec. 3.1. MAdds grow; parameters do not
+    change.
 
     Args:
       spec: the network, or a backbone.
-      output_stride: input pixels per pixel of the last map: 8 or 16 for segmentation.
+      output_stride: input pixels per pixel of the last map; 8 or 16 for segmentation.
 
     Raises:
       UserError: no layer of the network ends at that stride.

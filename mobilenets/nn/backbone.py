@@ -21,15 +21,15 @@ Endpoints = dict[str, jax.Array]
 
 
 class Backbone(nn.Module):
-    """Stem, blocks and the last convolution: what a head of any task stands on.
+    """Stem, blocks and the last convolution, for the head of any task.
 
     Args:
       spec: the architecture.
-      dtype: of the computation. Parameters and statistics are float32.
+      dtype: the type of the computation. Parameters and statistics are float32.
       frozen: names of modules that behave as in evaluation while others are trained,
-        see `frozen_modules`. Who trains keeps their parameters.
-      remat: computes each block's maps a second time for the gradient instead of
-        keeping them: less memory, more time. The parameters and the result stay.
+        see `frozen_modules`. The caller must keep their parameters unchanged.
+      remat: recomputes the maps of each block for the gradient instead of keeping
+        them: less memory, more time. Parameters and results do not change.
       lowering: see `mobilenets.nn.lowering`; the parameters are the same. Forward-mode
         differentiation (`jax.jvp`) needs "native".
     """
@@ -44,16 +44,17 @@ class Backbone(nn.Module):
         """Runs the network.
 
         Args:
-          images: [N, H, W, 3], normalised; H and W need not be the spec's resolution.
+          images: [N, H, W, 3], normalised. H and W may differ from the spec's
+            resolution.
           train: use batch statistics and stochastic depth; `apply` then needs
             `mutable=["batch_stats"]` and, with stochastic depth, an rng "dropout".
 
         Returns:
-          Feature maps by name, each [N, H / its stride, W / its stride, C]: "stem"; of
-          each block "block3", its output, and "block3/expand", its map before the
-          depthwise convolution (not in a ResNet); "stride2" to "stride32", the last of
-          stem and blocks at each output stride; "head_conv" where there is one;
-          "features", the last of all.
+          Feature maps by name, each [N, H / its stride, W / its stride, C]. They are
+          "stem"; for each block its output, such as "block3", and its map before the
+          depthwise convolution, such as "block3/expand" (not in a ResNet); "stride2" to
+          "stride32", the last map at each output stride; "head_conv" if there is one;
+          "features", the last map of all.
         """
         x, endpoints = self.run(images, train)
         last = "head_conv" if self.spec.head_conv_channels else None
@@ -179,12 +180,12 @@ def create_backbone(
     dtype: DTypeLike = jnp.float32,
     **overrides: Any,
 ) -> Backbone:
-    """The Linen module of a network without its classes, by name or from its spec.
+    """Creates the Linen module of a network without its head.
 
     Args:
       architecture: a name (`get_spec`), or a spec.
-      name: of the module within another module.
-      dtype: of the computation.
+      name: the name of the module within another module.
+      dtype: the type of the computation.
       **overrides: passed to `get_spec` or, with a spec, to `replace`.
 
     Raises:

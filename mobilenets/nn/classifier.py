@@ -21,18 +21,18 @@ OUTPUT_LAYER = "logits"
 
 
 class Classifier(nn.Module):
-    """A backbone, and a head that gives one number for each class.
+    """A backbone and a head with one logit for each class.
 
     Args:
       spec: the architecture.
-      num_classes: width of the logits.
-      dtype: of the computation. Parameters, statistics and logits are float32.
-      frozen: as `Backbone`.
-      remat: as `Backbone`.
-      lowering: as `Backbone`.
+      num_classes: number of logits.
+      dtype: the type of the computation. Parameters, statistics and logits are float32.
+      frozen: see `Backbone`.
+      remat: see `Backbone`.
+      lowering: see `Backbone`.
 
-    The parameters of the backbone are beside those of the head, "head_dense" and
-    "logits", and not below a name of their own.
+    The parameters of the backbone are on the same level as those of the head,
+    "head_dense" and "logits".
     """
 
     spec: ClassifierSpec
@@ -107,13 +107,14 @@ def create_model(
     name: str | None = None,
     **overrides: Any,
 ) -> Classifier:
-    """The Linen module of a classifier, by name or from its spec.
+    """Creates the Linen module of a classifier.
 
     Args:
       architecture: a name (`get_spec`), or a spec.
-      num_classes: width of the logits. Without classes it is a `create_backbone`.
-      dtype: of the computation.
-      name: of the module within another module.
+      num_classes: number of logits. For a network without classes use
+        `create_backbone`.
+      dtype: the type of the computation.
+      name: the name of the module within another module.
       **overrides: passed to `get_spec` or, with a spec, to `replace`.
 
     Raises:

@@ -31,27 +31,27 @@ LIBRARIES = {
 def from_state_dict(
     state: Mapping[str, Any], library: str, model: str
 ) -> tuple[ClassifierSpec, dict[str, Any], Preprocessing]:
-    """Our network with the weights of a library's model.
+    """The network with the weights of another library's model.
 
     Args:
-      state: the arrays by the library's keys, in its layout: `model.state_dict()` of
-        timm and torchvision, `{w.path: w.numpy() for w in model.weights}` of Keras 3.
+      state: the arrays by the library's keys, in its layout: `model.state_dict()` for
+        timm and torchvision, `{w.path: w.numpy() for w in model.weights}` for Keras 3.
       library: a key of `LIBRARIES`, such as "timm".
-      model: the library's name of the model: "tf_efficientnet_b0", "resnet50". Of
-        Keras the call that builds it, without arguments that are its defaults:
-        "EfficientNetB0", "MobileNetV3Large(minimalistic=True)".
+      model: the model's name in that library: "tf_efficientnet_b0", "resnet50". For
+        Keras, the call that builds it, without default arguments: "EfficientNetB0",
+        "MobileNetV3Large(minimalistic=True)".
 
     Returns:
-      spec: of the network; `num_classes` is the size of the variables' logits.
+      spec: the network; the number of classes is that of the logits in the variables.
       variables: {"params": ..., "batch_stats": ...} for `Classifier.apply`.
-      preprocessing: what the weights expect of an image, at `spec.resolution`, as the
-        library says: timm of the name's default weights (`resolve_data_config`),
-        torchvision of its first, IMAGENET1K_V1 (for V2 see its documentation). What
-        Keras says and does not: see `keras.py`.
+      preprocessing: what the weights expect, at `spec.resolution`, according to the
+        library: for timm that of the default weights of the name
+        (`resolve_data_config`), for torchvision that of its first weights,
+        IMAGENET1K_V1 (for V2 see its documentation). For Keras see `keras.py`.
 
     Raises:
-      UserError: library or model are unknown; a key is missing, has another shape,
-        or is none of the model's.
+      UserError: the library or model is unknown; a key is missing, has another shape,
+        or does not belong to the model.
     """
     if library not in LIBRARIES:
         raise unknown("library", library, LIBRARIES)

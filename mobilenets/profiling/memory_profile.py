@@ -85,7 +85,7 @@ def of_training_step(
     images = batch_shapes(batch, task.spec.resolution)
     plan = update.lower(state, images, rng).compile().memory_analysis()
     if plan is None:
-        raise UserError(f"XLA tells no memory of {jax.default_backend()}.")
+        raise UserError(f"XLA reports no memory analysis for {jax.default_backend()}.")
     parts = {
         "argument_bytes": plan.argument_size_in_bytes,
         "output_bytes": plan.output_size_in_bytes,

@@ -141,8 +141,9 @@ class Checkpoints:
         if self._is_of_version_1(step):
             raise UserError(
                 f"The checkpoint of step {step} was saved by version 0.1: it can be "
-                "evaluated and predicted with, but not trained on. Use that version, "
-                "or begin with --config.init_from and another --workdir."
+                "used for evaluation and prediction, but training cannot resume from "
+                "it. Use that version, or start from it with --config.init_from and "
+                "another --workdir."
             )
 
     def _is_of_version_1(self, step: int) -> bool:
@@ -166,8 +167,8 @@ class Checkpoints:
         if changed:
             raise UserError(
                 f"The {' and '.join(changed)} is not that of the run: give the run's "
-                "own config and data set and, if it has one, the init_from it began "
-                "with."
+                "own config and data set and, if it has one, the init_from it "
+                "started from."
             )
 
     def description(self, step: int) -> dict[str, Any]:
@@ -212,7 +213,7 @@ class Checkpoints:
         if "description" not in run:
             raise UserError(
                 f"The checkpoint of step {step} was saved by an older version of "
-                "mobilenets, which this one cannot go on from: use that version, or "
+                "mobilenets, from which this one cannot resume: use that version, or "
                 "train again in another --workdir."
             )
         return run

@@ -80,7 +80,7 @@ def claim(path: str, config: Configuration, warm_restart: bool = False) -> Workd
     """
     if "://" in path:
         raise UserError(
-            f"--workdir {path} is no local folder: mount it, or use another."
+            f"--workdir {path} is not a local folder: mount it, or use another."
         )
     workdir = Workdir(pathlib.Path(path).expanduser().absolute())
     if workdir.config.exists():

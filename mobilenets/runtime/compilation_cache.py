@@ -22,9 +22,9 @@ MOST_BYTES = 2 * 10**9  # what was not used for longest makes room
 FEWEST_SECONDS = 0.0
 
 HELP = (
-    "What is compiled is kept for the next start, in ~/.cache/mobilenets/xla (at most "
-    "2 GB). JAX_COMPILATION_CACHE_DIR=FOLDER keeps it elsewhere, "
-    "JAX_ENABLE_COMPILATION_CACHE=false not at all."
+    "Compiled programs are cached in ~/.cache/mobilenets/xla (at most 2 GB). "
+    "JAX_COMPILATION_CACHE_DIR=FOLDER moves the cache, "
+    "JAX_ENABLE_COMPILATION_CACHE=false turns it off."
 )
 
 
@@ -56,7 +56,7 @@ def use() -> None:
             _make_writable(pathlib.Path(given))
     except (OSError, RuntimeError) as error:
         jax.config.update("jax_enable_compilation_cache", False)
-        print(f"warning: what is compiled is not kept: {error}.", file=sys.stderr)
+        print(f"warning: compiled programs are not cached: {error}.", file=sys.stderr)
         return
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", FEWEST_SECONDS)

@@ -48,12 +48,12 @@ def print_plan(sweep: Sweep) -> None:
         )
     tables.show(f"{sweep.config}: {sweep.size} points", table)
     print(
-        "The memory is an estimate of what a training step on one device keeps: for "
-        "the batch the output of each convolution, and five numbers for each parameter."
-        " `mobilenets profile NAME --memory` tells XLA's own."
+        "The memory is an estimate for a training step on one device: the output of "
+        "each convolution for the batch, and five numbers for each parameter. "
+        "`mobilenets profile NAME --memory` prints XLA's own analysis."
     )
     if len(sweep.points) < sweep.size:
-        print(f"The other {sweep.size - len(sweep.points)} points the search chooses.")
+        print(f"The search chooses the other {sweep.size - len(sweep.points)} points.")
 
 
 def estimated_memory(run: Run) -> int:
@@ -93,8 +93,8 @@ def run(sweep: Sweep, path: str, workers: int, storage: str | None) -> None:
     reader = Reader(files, runs)
     if left := _left(reader.results(), sweep):
         print(
-            f"{left} of {sweep.size} points are to be trained; what the workers print "
-            f"is in {files.workers}.",
+            f"Training {left} of {sweep.size} points. The output of the workers is in "
+            f"{files.workers}.",
             flush=True,
         )
         queue.open_study(files, url)  # the queue is there before the first worker
@@ -125,14 +125,16 @@ def _work(files: SweepFolder, url: str, workers: int, reader: Reader) -> None:
         show(found)
     left = _left(found, sweep)
     if stopped:
-        print(f"Stopped and saved, {_points(left)} left; the same command goes on.")
+        print(
+            f"Stopped and saved; {_points(left)} left. Run the same command to resume."
+        )
         sys.exit(128 + stopped[-1])
     if left:
         ends = dict.fromkeys(_end(p.returncode) for p in processes if p.returncode)
         died = f", as workers have died ({', '.join(ends)})" if ends else ""
         raise UserError(
-            f"{_points(left)} left{died}: see {files.workers} for the reason. The same "
-            "command goes on."
+            f"{_points(left)} left{died}: see {files.workers} for the reason. Run the "
+            "same command to resume."
         )
 
 
@@ -315,7 +317,7 @@ def _conclude(files: SweepFolder, found: Sequence[Result]) -> None:
     if failed:
         raise UserError(
             f"{len(failed)} of {len(found)} points failed, the first, point "
-            f"{failed[0].number}, with: {failed[0].error} (When the cause is gone, "
-            f"delete the point's outcome.json in {files.path / 'points'}, and the same "
-            "command runs it again.)"
+            f"{failed[0].number}, with: {failed[0].error} (To run it again, fix the "
+            f"cause, delete the point's outcome.json in {files.path / 'points'} and "
+            "run the same command.)"
         )

@@ -31,7 +31,7 @@ OBJECTIVES = {"accuracy": True, "latency": False, "madds": False, "parameters": 
 
 
 class Choices(Section):
-    """One of some values; dicts where several keys of a section change together."""
+    """A choice among values. A dict sets several keys of a section together."""
 
     values: Annotated[tuple[Scalar | dict[str, Any], ...], pydantic.Field(min_length=1)]
 
@@ -51,7 +51,7 @@ class Choices(Section):
 class Range(Section):
     """A number from `low` to `high`, both included; an integer if both are.
 
-    With `log` it is the logarithm that is drawn evenly: for learning rates.
+    With `log`, the logarithm is drawn uniformly. Use it for learning rates.
     """
 
     low: int | float
@@ -78,23 +78,23 @@ class Range(Section):
 
 
 class Sweep(Section):
-    """What is run: one training for each point.
+    """The runs of a sweep: one for each point.
 
     Args:
       config: the config file of the runs, with its argument: "configs/a.py:width=0.5".
-      values: what is set in it for all points.
-      parameters: what differs, by dotted key of the config. The key "seed" among them
-        repeats each point of a grid; the report shows mean and spread over the seeds.
+      values: config values for all points.
+      parameters: what varies, by dotted key of the config. The key "seed" repeats each
+        point of a grid; the report shows mean and spread over the seeds.
       search: "grid" runs every combination of choices; "random" draws `trials` points
-        from choices and ranges, each once; "bayesian" learns from what is done
-        (Optuna's TPE) where to look next, after `STARTUP_TRIALS` random points.
-      trials: the number of points of a search that is no grid.
-      seed: of what is drawn.
-      objectives: keys of `OBJECTIVES`; what a Bayesian search looks for, several
-        together for their Pareto front. Latency is measured here, after the training.
-      prune: whether a training ends early when the best accuracy of its evaluations so
-        far is below the median of the others' at the same evaluation, once five are
-        done (Optuna's `MedianPruner`).
+        from choices and ranges, each once; "bayesian" chooses the next point from the
+        finished ones (Optuna's TPE), after `STARTUP_TRIALS` random points.
+      trials: the number of points of a random or Bayesian search.
+      seed: the seed of the search.
+      objectives: keys of `OBJECTIVES` for a Bayesian search. With several it searches
+        for the Pareto front. Latency is measured on this machine after training.
+      prune: whether a run stops early when its best accuracy so far is below the median
+        of the other runs at the same evaluation, once five runs are finished (Optuna's
+        `MedianPruner`).
     """
 
     config: str

@@ -251,7 +251,7 @@ def claim(path: str, sweep: Sweep) -> SweepFolder:
     """
     if "://" in path:
         raise UserError(
-            f"--workdir {path} is no local folder: mount it, or use another."
+            f"--workdir {path} is not a local folder: mount it, or use another."
         )
     config = definition.run_config(sweep, sweep.points[0])
     folder = pathlib.Path(path).expanduser().absolute()
@@ -309,7 +309,7 @@ def prepare(sweep: Sweep, values: Values) -> tuple[Run, Task]:
     """What will be run at a point, and its task, whose data is open.
 
     Raises:
-      UserError: a value of the config is wrong, or the data set is not to be had.
+      UserError: a value of the config is wrong, or the data set is not available.
     """
     config = definition.run_config(sweep, values)
     try:

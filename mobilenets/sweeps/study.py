@@ -1,6 +1,6 @@
 """What the sweeps of the scaling study share: its small networks, and equal cost.
 
-`python -m docs.scaling_study FOLDER` runs them.
+`python -m studies.scaling_study FOLDER` runs them.
 """
 
 import dataclasses

@@ -260,8 +260,8 @@ def _network(
     weights = trained.describe(config.init_from)
     if config.preprocessing not in (Preprocessing(), weights.preprocessing):
         raise UserError(
-            "preprocessing is given, but it is that of the weights in init_from: leave "
-            "it out."
+            "preprocessing is given, but the weights in init_from define it: leave it "
+            "out."
         )
     spec = replace(_classifier(weights), **config.model)
     return spec, weights.preprocessing

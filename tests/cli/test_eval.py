@@ -93,16 +93,16 @@ def test_mistakes_are_sentences(run, workdir, weights, tmp_path):  # noqa: F811
     of_weights = ["--workdir", weights]
     for words, sentence in (
         (of_weights, "The data set is missing: give dataset.folder"),
-        ([*of_weights, CLOTHES, "--weights", "raw"], "is no run, so there is nothing"),
-        ([*of_weights, "--checkpoint", "latest"], "is no run, so there is nothing to"),
+        ([*of_weights, CLOTHES, "--weights", "raw"], "is not a run and has only one"),
+        ([*of_weights, "--checkpoint", "latest"], "is not a run and has only one"),
         ([*of_weights, "--weights", "mean"], "'--weights'"),
-        ([*of_weights, "--config.model.name=moga_a"], "network is that of the weights"),
-        ([*of_weights, "--config.task.name=multilabel"], "the weights are of classif"),
+        ([*of_weights, "--config.model.name=moga_a"], "the weights define the network"),
+        ([*of_weights, "--config.task.name=multilabel"], "the weights were trained f"),
         (
             [*of_weights, "--config.preprocessing.crop_fraction=0.5"],
-            "preprocessing is given, but it is that of the weights",
+            "preprocessing is given, but the weights define it",
         ),
-        (["--workdir", tmp_path / "backbone"], "is a backbone, which has no classes"),
+        (["--workdir", tmp_path / "backbone"], "is a backbone without classes"),
         (
             ["--workdir", "mobilenet_v22"],
             "'mobilenet_v22': did you mean 'mobilenet_v2'",
@@ -120,4 +120,7 @@ def test_mistakes_are_sentences(run, workdir, weights, tmp_path):  # noqa: F811
         assert ended.stdout == ""
     ended = run("eval", "--workdir", workdir, "--json", tmp_path / "file/x.json")
     assert ended.exit_code == 1
-    assert f"Cannot write to {tmp_path}/file/x.json" in ended.stderr
+    assert (
+        f"Cannot write --json {tmp_path}/file/x.json: it would be in a file"
+        in ended.stderr
+    )

@@ -87,7 +87,7 @@ def test_profile_and_its_memory_of_a_backbone(run, run_json, tmp_path):  # noqa:
     found = run_json("profile", tmp_path / "backbone")
     assert found["parameters"] == complexity.params(net.description.network)
     refused = run("profile", tmp_path / "backbone", "--num-classes", 5)
-    assert "is a backbone, without logits: leave out --num-classes" in refused.stderr
+    assert "is a backbone without logits: leave out --num-classes" in refused.stderr
 
 
 def test_the_memory_is_that_of_a_training_from_the_weights(
@@ -133,8 +133,8 @@ def test_benchmark_measures_the_networks_of_folders(run, weights, monkeypatch): 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--width", 0.5], "whose width and depth are given: leave out --width and"),
-        (["--depth", 2], "whose width and depth are given: leave out --width and"),
+        (["--width", 0.5], "with fixed width and depth: leave out --width and"),
+        (["--depth", 2], "with fixed width and depth: leave out --width and"),
         (["--resolution", 7], "resolution 7 is too small"),
         (["--num-classes", -1], "'--num-classes'"),
     ],

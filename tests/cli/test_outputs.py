@@ -30,5 +30,7 @@ def test_two_options_do_not_name_one_file(tmp_path, monkeypatch):
 
 def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"Cannot write --json .*: Not a directory"):
+    with pytest.raises(
+        UserError, match=r"Cannot write --json .*: it would be in a file"
+    ):
         outputs.check({"json": tmp_path / "file/below/x.json"})

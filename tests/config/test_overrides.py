@@ -183,6 +183,6 @@ def test_options_for_weights_stay_with_others():
 def test_weights_and_another_network_are_too_much():
     for word in ("model.name=moga_a", "model.spec=own.py:tiny"):
         with pytest.raises(
-            UserError, match="is given, but the network is that of init"
+            UserError, match="is given, but init_from defines the network"
         ):
             configured(word, "init_from=weights")

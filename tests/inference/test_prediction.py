@@ -104,7 +104,7 @@ def test_a_backbone_has_features_and_no_predictions(photos):
     net = backbone_net()
     paths = prediction.images_in(str(photos))[:3]
     read = list(prediction.read_photos(paths, net, pytest.fail))
-    with pytest.raises(UserError, match="are of a backbone, which has no classes"):
+    with pytest.raises(UserError, match="are a backbone without classes"):
         prediction.predict(net, read)
     found = dict(prediction.features(net, read))
     preprocessing = net.description.preprocessing
@@ -202,7 +202,7 @@ def test_the_features_of_a_folder_are_written(net, photos, tmp_path):
         cwd=tmp_path,
     )
     assert result.returncode == 0, result.stderr
-    assert "20 vectors of 40 are in features.npz" in result.stdout
+    assert "Wrote 20 vectors of 40 to features.npz" in result.stdout
     with np.load(tmp_path / "features.npz") as file:
         assert file["features"].shape == (20, 40)
         assert file["paths"][0] == "a/00.png"
@@ -223,7 +223,7 @@ def test_no_file_of_the_user_is_overwritten(net, photos, tmp_path):
         )
         result = run(*command, "--weights", "weights", option, file, cwd=tmp_path)
         assert result.returncode == 1
-        assert f"exists already: give another {option}" in result.stderr
+        assert f": give another {option}" in result.stderr
         assert file.read_bytes() == before
 
 
@@ -262,16 +262,30 @@ def test_photographs_of_one_name_are_told_apart_by_their_paths(net, photos, tmp_
         (("predict", "x", "--weights", "weights", "--threshold", "2"), "--threshold"),
         (
             ("predict", "x", "--weights", "weights", "--threshold", "0.5"),
-            "but these tell one class an image: leave out --threshold",
+            "but these predict one class per image: leave it out",
         ),
         (("predict", "empty", "--weights", "weights"), "empty holds no images"),
         (
-            ("predict", "photos", "--weights", "weights", "--json", "no/x.json"),
-            "no/x.json cannot be written: No such file or directory",
+            (
+                "predict",
+                "photos",
+                "--weights",
+                "weights",
+                "--json",
+                "weights/network.json/x",
+            ),
+            "Cannot write --json weights/network.json/x: it would be in a file",
         ),
         (
-            ("predict", "photos", "--weights", "weights", "--csv", "no/x.csv"),
-            "no/x.csv cannot be written: No such file or directory",
+            (
+                "predict",
+                "photos",
+                "--weights",
+                "weights",
+                "--csv",
+                "weights/network.json/x",
+            ),
+            "Cannot write --csv weights/network.json/x: it would be in a file",
         ),
         (
             ("features", "empty", "--weights", "weights", "--output", "f.npz"),
@@ -282,8 +296,15 @@ def test_photographs_of_one_name_are_told_apart_by_their_paths(net, photos, tmp_
             "The output must be an .npz file, but is 'f.csv'",
         ),
         (
-            ("features", "photos", "--weights", "weights", "--output", "no/f.npz"),
-            "no/f.npz cannot be written: No such file or directory",
+            (
+                "features",
+                "photos",
+                "--weights",
+                "weights",
+                "--output",
+                "weights/network.json/f.npz",
+            ),
+            "Cannot write --output weights/network.json/f.npz: it would be in a file",
         ),
         (
             ("features", "gone", "--weights", "weights", "--output", "f.npz"),

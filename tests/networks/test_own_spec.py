@@ -67,9 +67,9 @@ MISTAKES = [
     ("own_networks.py:number", "must return a ClassifierSpec, but gave 3"),
     ("own_networks.py:fails", "fails with ZeroDivisionError: division by zero"),
     ("nowhere.json", "nowhere.json cannot be read: No such file"),
-    ("broken.json", "broken.json is no JSON"),
-    ("wrong.json", "wrong.json is no ClassifierSpec: "),
-    ("typo.json", "is no ClassifierSpec: it has no field backbone.blocks.0.residul"),
+    ("broken.json", "broken.json is not JSON"),
+    ("wrong.json", "wrong.json is not a ClassifierSpec: "),
+    ("typo.json", "is not a ClassifierSpec: it has no field backbone.blocks.0.resid"),
     ("own_networks.py:backbone", "must return a ClassifierSpec, but gave Backbone"),
 ]
 # fmt: on

@@ -272,7 +272,7 @@ MISTAKES = [
      "No efficientnet fits into 1,000,000 MAdds: the smallest is phi = -10 at 55 pix"),
     (lambda: scaling.largest("efficientnet", max_madds=math.nan), "No efficientnet fi"),
     (lambda: scaling.largest("mobilenet_v1", METHODS["resolution"], max_params=5e6),
-     "For mobilenet_v1, 5,000,000 parameters are no limit: even phi = 10 at 7168 pixe"),
+     "5,000,000 parameters do not limit mobilenet_v1: even phi = 10 at 7168 pixels"),
     (lambda: scaling.grid("resnet50", step=0), "step must be from 0.01 to 1, but is 0"),
     (lambda: scaling.grid("resnet50", tolerance=-1), "tolerance must be from 0 to 1"),
 ]

@@ -258,7 +258,7 @@ class Attack:
 def test_a_pickle_that_runs_a_command_is_refused(tmp_path, protocol):
     path, victim = tmp_path / "x.pth", tmp_path / "victim"
     path.write_bytes(pickle.dumps({"a": Attack(f"touch {victim}")}, protocol))
-    with pytest.raises(UserError, match=r"asks for '(posix|nt)\.system', .* not run"):
+    with pytest.raises(UserError, match=r"refers to '(posix|nt)\.system', .* not exec"):
         read_state(path)
     assert not victim.exists()
 
@@ -285,7 +285,7 @@ def test_what_is_no_part_of_tensors_is_refused_by_name(tmp_path, write, module, 
     tree = {"a": vector, "b": Call(Global(module, name), (code,))}
     path = write(tmp_path / "x.pth", tree, storages)
     with pytest.raises(
-        UserError, match=f"asks for '{module}.{name}', which is no part"
+        UserError, match=f"refers to '{module}.{name}', which is not part"
     ):
         read_state(path)
     assert not victim.exists()
@@ -403,10 +403,10 @@ VECTOR, STORAGES = floats(1.0)
 @pytest.mark.parametrize(
     ("tree", "message"),
     [
-        (VECTOR, "holds no weights by name but a single tensor"),
-        ([VECTOR], "holds no weights by name but one list"),
-        ({}, "holds no weights by name but an empty dictionary"),
-        ({"model": {}}, "holds no weights by name but an empty dictionary"),
+        (VECTOR, "holds a single tensor instead of named weights"),
+        ([VECTOR], "holds one list instead of named weights"),
+        ({}, "holds an empty dictionary instead of named weights"),
+        ({"model": {}}, "holds an empty dictionary instead of named"),
         ({"net": {"a": VECTOR}}, "holds a dictionary under 'net' instead of a tensor"),
         ({"a": VECTOR, "epoch": 3}, "holds one int under 'epoch' instead of a tensor"),
         ({1: VECTOR}, "under 1 instead"),
@@ -429,7 +429,7 @@ def test_a_program_of_torchscript_is_told(tmp_path):
 def test_another_zip_archive_is_told(tmp_path):
     with zipfile.ZipFile(tmp_path / "x.pth", "w") as file:
         file.writestr("mobilenet.pth", b"")
-    with pytest.raises(UserError, match="neither of PyTorch nor of Keras: unpack it"):
+    with pytest.raises(UserError, match="not one of PyTorch or Keras: unpack it"):
         read_state(tmp_path / "x.pth")
 
 

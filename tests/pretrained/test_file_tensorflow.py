@@ -165,7 +165,7 @@ def test_a_saved_model_is_told_where_its_weights_are(tf, tmp_path):
 def test_another_file_is_no_graph(tf, tmp_path):
     path = constants(tf, tmp_path / "x.pb")
     path.write_bytes(path.read_bytes() + b"\x12\x00")  # some versions, and no nodes
-    with pytest.raises(UserError, match="is no frozen graph"):
+    with pytest.raises(UserError, match="is not a frozen graph"):
         read_state(path)
     path.write_bytes(b"\xff" * 100)
     with pytest.raises(UserError, match="damaged"):

@@ -134,7 +134,7 @@ def test_a_damaged_file_is_read_or_refused(tmp_path, name):
         (b"\xef\xbb\xbf<HTML lang='en'>", "is a web page, not weights"),
         (
             b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n",
-            "is only a pointer of Git LFS",
+            "is only a Git LFS pointer",
         ),
     ],
 )

@@ -112,7 +112,7 @@ def test_a_fetched_network_is_kept(tmp_path):
     first = run("pretrained", "mobilenet_v2", XDG_CACHE_HOME=str(tmp_path))
     assert first.returncode == 0, first.stderr
     folder = tmp_path / "mobilenets/mobilenet_v2"
-    assert f"mobilenet_v2 at 224 pixels for 1000 classes is in {folder}" in first.stdout
+    assert f"mobilenet_v2 at 224 pixels for 1000 classes: {folder}" in first.stdout
     written = (folder / "network.json").stat().st_mtime_ns
     # Without a network it is there all the same.
     again = run(
@@ -146,7 +146,7 @@ def test_a_refused_file_is_a_failure_and_leaves_nothing(tmp_path):
     messages = {
         "cut.safetensors": "cannot be read",
         "page.pth": "is a web page, not weights",
-        "program.pth": "is no part of weights and was not run",
+        "program.pth": "is not part of weights and was not executed",
     }
     for name, message in messages.items():
         result = run(
@@ -213,7 +213,7 @@ def test_a_file_becomes_a_folder_with_its_preprocessing(tmp_path):
         *("--model", "mobilenetv3_small_100", "--output", tmp_path / "weights"),
     )
     assert result.returncode == 0, result.stderr
-    assert "mobilenet_v3_small at 224 pixels for 1000 classes is in" in result.stdout
+    assert "Wrote mobilenet_v3_small at 224 pixels for 1000 classes to" in result.stdout
     net = trained.load(str(tmp_path / "weights"))
     assert_golden(net)
     assert net.description.class_names[0] == "n01440764"

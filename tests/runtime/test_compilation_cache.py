@@ -125,7 +125,7 @@ def test_a_folder_that_cannot_be_written_costs_no_run(python, tmp_path, variable
     path.touch()
     result = python("-c", SMALL, **{variable: str(path)})
     assert result.returncode == 0
-    assert result.stderr.startswith("warning: what is compiled is not kept: ")
+    assert result.stderr.startswith("warning: compiled programs are not cached: ")
     assert str(path) in result.stderr
     assert len(result.stderr.splitlines()) == 1
 

@@ -136,7 +136,7 @@ def test_a_storage_that_refuses_leaves_no_sweep_behind(tmp_path):
 
 
 def test_no_folder_of_another_machine(tmp_path):
-    with pytest.raises(UserError, match="is no local folder"):
+    with pytest.raises(UserError, match="is not a local folder"):
         results.claim("gs://bucket/sweep", make_sweep())
 
 
@@ -174,7 +174,7 @@ def test_a_plan_tells_what_is_not_known_yet(capsys):
         trials=12,
     )
     command.print_plan(sweep)
-    assert "The other 2 points the search chooses." in capsys.readouterr().out
+    assert "The search chooses the other 2 points." in capsys.readouterr().out
 
 
 def test_latency_is_not_measured_by_workers_side_by_side(tmp_path):

@@ -174,7 +174,7 @@ def kill_one_of_two(file, undisturbed, folder, url):
     assert values == {result.number: result.accuracy for result in undisturbed}
     # It went on from a checkpoint, and was not begun again.
     logs = "".join(path.read_text() for path in files.workers.iterdir())
-    assert re.search(rf"Going on from step \d+ of {STEPS}", logs)
+    assert re.search(rf"Resuming at step \d+ of {STEPS}", logs)
 
 
 def test_ctrl_c_saves_and_the_same_command_goes_on(file, undisturbed, tmp_path):
@@ -184,7 +184,7 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(file, undisturbed, tmp_path):
     process.send_signal(signal.SIGINT)
     printed, code = finish(process)
     assert code == 130, printed
-    left = re.search(r"Stopped and saved, (\d) points are left", printed)
+    left = re.search(r"Stopped and saved; (\d) points are left", printed)
     assert left and 1 <= int(left[1]) <= POINTS
     assert not workers_of(folder)
     printed, code = finish(start(file, folder))

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from configs import finetune, quickstart
-from docs import fine_tuning
 from mobilenets import UserError, get_spec
 from mobilenets.config import check, schema, values
 from mobilenets.evaluation.run import evaluate_run
@@ -22,6 +21,7 @@ from mobilenets.training.loop import train
 from mobilenets.training.optimizers import make_optimizer
 from mobilenets.training.state import create_state
 from mobilenets.training.step import make_train_step
+from studies import fine_tuning
 from tests.inference.test_trained import small_net
 from tests.training.test_resume import interrupt, sigterm
 
@@ -256,11 +256,11 @@ def test_the_resolution_may_be_another(weights):
 
 
 MISTAKES = [
+    ({"model": {"name": "mobilenet_v2"}}, "model.name is given, but init_from defines"),
     (
-        {"model": {"name": "mobilenet_v2"}},
-        "model.name is given, but the network is that of",
+        {"preprocessing.crop_fraction": 0.5},
+        "preprocessing is given, but the weights",
     ),
-    ({"preprocessing.crop_fraction": 0.5}, "preprocessing is given, but it is that of"),
     ({"init_from": ""}, "the network is missing: give init_from, a folder of"),
     (
         {"init_from": "", "model": {"name": "mobilenet_v2"}, "trainable_stages": 1},
@@ -281,7 +281,7 @@ def test_a_mistake_is_one_clear_sentence(weights, changes, message):
 
 
 def test_real_weights_beat_random_ones_by_far(tmp_path):
-    """The first steps of what `docs/fine_tuning.py` shows, with the logits alone."""
+    """The first steps of what `studies/fine_tuning.py` shows, with the logits alone."""
     fine_tuning.make_images(tmp_path / "images")
     fine_tuning.make_weights(tmp_path)
     top1 = {}

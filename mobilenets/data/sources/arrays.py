@@ -9,13 +9,13 @@ from mobilenets.errors import UserError
 
 
 class ArraySource:
-    """Images and what is known of them as numpy arrays.
+    """Images and their labels as NumPy arrays.
 
     Args:
       images: [N, H, W, 3], or grey [N, H, W], uint8.
-      targets: the class of each, [N] integers; or [N, A], 1 for an attribute that the
-        image has, 0 for one that it lacks, nan where that is unknown.
-      names: of the classes, or of the A attributes.
+      targets: [N] integers, the class of each image; or [N, A] attributes: 1 for yes, 0
+        for no, nan for unknown.
+      names: the names of the classes, or of the A attributes.
 
     Raises:
       UserError: the arrays have other shapes, types or values.

@@ -97,8 +97,8 @@ def check_classes(
     """
     if len(names) == 1:
         raise UserError(
-            f"{place} has the one class {names[0]}: to tell classes apart there must be"
-            " images of two or more."
+            f"{place} has only the class {names[0]}: classification needs images of "
+            "two or more classes."
         )
     seen = {int(label) for label in labels}
     lacking = [name for i, name in enumerate(names) if i not in seen]
@@ -125,10 +125,7 @@ def tell_unknown_attributes(
     """Prints which attributes cannot be evaluated, as nothing is known of them."""
     lacking = _without_known(names, targets)
     if lacking:
-        _tell(
-            f"{place} says of no image whether it has {_some(lacking)}: that cannot be "
-            "evaluated."
-        )
+        _tell(f"{place} has no known value for {_some(lacking)}: none is evaluated.")
 
 
 def _tell(line: str) -> None:
@@ -174,8 +171,8 @@ def check_attributes(place: str, names: Sequence[str], targets: np.ndarray) -> N
     lacking = _without_known(names, targets)
     if lacking:
         raise UserError(
-            f"{place} says of no image whether it has {_some(lacking)}: fill in some, "
-            "or remove the column."
+            f"{place} has no known value for {_some(lacking)}: fill in some, or remove "
+            "the column."
         )
 
 

@@ -112,11 +112,11 @@ def _check_labels(what: str, has: Labels, needed: Labels) -> None:
         return
     if has == "class":
         raise UserError(
-            f"{what} has one class an image, but the task needs attributes: give "
+            f"{what} has one class per image, but the task needs attributes: give "
             "dataset.table, which may have a column for each, or "
             "task.name=classification."
         )
     raise UserError(
-        f"{what} has several attributes an image, but the task needs one class: give "
+        f"{what} has several attributes per image, but the task needs one class: give "
         "task.name=multilabel, or another data set."
     )

@@ -26,8 +26,8 @@ def with_names(source: Source, names: Sequence[str], what: str) -> Source:
     if others:
         shown = ", ".join(others[:5]) + (" and others" if len(others) > 5 else "")
         raise UserError(
-            f"{what} has {shown}, which the network was not trained to tell: its "
-            f"classes are {', '.join(names[:20])}{', …' if len(names) > 20 else ''}."
+            f"{what} has {shown}, which the network was not trained on: its classes "
+            f"are {', '.join(names[:20])}{', …' if len(names) > 20 else ''}."
         )
     return source if tuple(source.names) == tuple(names) else _Renamed(source, names)
 

@@ -128,7 +128,7 @@ def _read_csv(file: pathlib.Path, table: str) -> tuple[list[str], list[Row]]:
             columns = [name.strip() for name in header]
             return columns, [_csv_row(table, columns, cells, i) for i, cells in rows]
     except UnicodeDecodeError:
-        raise UserError(f"{table} is not encoded as UTF-8: save it so.") from None
+        raise UserError(f"{table} is not encoded in UTF-8: save it as UTF-8.") from None
     except OSError as error:
         raise UserError(f"{table} cannot be read: {error.strerror}.") from None
 
@@ -202,7 +202,7 @@ def _check_paths(table: str, columns: list[str], rows: Sequence[Row]) -> None:
         first = seen.setdefault(os.path.normpath(path), row.line)
         if first != row.line:
             raise UserError(
-                f"{table} line {row.line}: the path {path} is that of line {first} too."
+                f"{table} line {row.line}: the path {path} is also in line {first}."
             )
 
 
@@ -249,8 +249,8 @@ def _in_split(
         if split != WHOLE:
             raise UserError(
                 f"{table} has no split {split!r}, as it has no column split: add one, "
-                "or divide it by dataset.eval_fraction, such as 0.2 (or take its one "
-                f"split {WHOLE!r})."
+                "or set dataset.eval_fraction, such as 0.2 (or use its only split, "
+                f"{WHOLE!r})."
             )
     return [i for i, name in enumerate(splits) if name == split]
 

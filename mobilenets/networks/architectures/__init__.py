@@ -125,12 +125,12 @@ _ARGUMENTS = {
 
 
 def get_spec(name: str, **overrides: Any) -> ClassifierSpec:
-    """The network of that name; without overrides exactly the released one.
+    """The network of that name. Without overrides it is exactly the released one.
 
     Args:
       name: a key of `ARCHITECTURES`.
-      **overrides: arguments of the architecture's own function (`width_multiplier`,
-        `resolution`), or what `replace` takes (`dropout_rate`).
+      **overrides: options of the network, such as `width_multiplier` and `resolution`,
+        and those of `replace`, such as `dropout_rate`.
 
     Raises:
       UserError: the name or a key is unknown, a value is out of its range, or the
@@ -151,16 +151,15 @@ def get_spec(name: str, **overrides: Any) -> ClassifierSpec:
 
 
 def replace(spec: Spec, **overrides: Any) -> Spec:
-    """The network with other values where they do not follow from its table.
+    """The network with other values that do not depend on its table.
 
     Args:
       spec: the network, or a backbone.
-      **overrides: of the backbone `resolution`, `stem_stride` (1 suits images of 32
-        pixels), `bn_momentum`, `bn_epsilon`, `padding`; of a classifier `dropout_rate`,
-        too.
+      **overrides: `resolution`, `stem_stride` (1 suits images of 32 pixels),
+        `bn_momentum`, `bn_epsilon`, `padding`; for a classifier also `dropout_rate`.
 
     Raises:
-      UserError: a key is none of those, a value is out of its range, the resolution is
+      UserError: a key is unknown, a value is out of its range, the resolution is
         smaller than the output stride, or the blocks do not fit together.
     """
     _check(spec.name, overrides, _rules(spec))

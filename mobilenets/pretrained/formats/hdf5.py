@@ -45,8 +45,8 @@ def contents(file: h5py.File, path: pathlib.Path) -> Contents:
     datasets = found.datasets.values()
     if any(dataset.external or dataset.is_virtual for dataset in datasets):
         raise UserError(
-            f"{path} takes weights from other files, which are not read: save the "
-            "model again."
+            f"{path} refers to weights in other files, which is not supported: "
+            "save the model again."
         )
     check_size(path, sum(math.prod(d.shape) * d.dtype.itemsize for d in datasets))
     return found

@@ -127,7 +127,7 @@ def rename_keras_variables(
             raise UserError(
                 f"The weights have {found[class_name]} layers of the class "
                 f"{class_name}, but the model has {given.get(class_name, 0)}: give the "
-                "model that they are of."
+                "model they belong to."
             )
     layers = {
         _numbered(f"layers/{class_name}", number): _Layer(name, class_name)
@@ -168,7 +168,7 @@ def _read_legacy(
         parents = map(str, pathlib.PurePosixPath(where).parents)
         layer = next((parent for parent in parents if parent in layers), None)
         if layer is None:
-            raise ValueError(f"{where} is of no layer")
+            raise ValueError(f"{where} belongs to no layer")
         if layer != "optimizer_weights":
             name = re.sub(r":\d+$", "", where.removeprefix(f"{layer}/"))
             pairs.append((name, hdf5.array(dataset)))

@@ -76,14 +76,14 @@ def read_archive(path: pathlib.Path) -> dict[str, np.ndarray]:
         folders = [n.removesuffix("data.pkl") for n in names if n.endswith("/data.pkl")]
         if not folders:
             raise UserError(
-                f"{path} is a zip archive, but neither of PyTorch nor of Keras: unpack "
-                "it and give the file of weights that is in it."
+                f"{path} is a zip archive, but not one of PyTorch or Keras: unpack it "
+                "and give the file of weights in it."
             )
         folder = folders[0]
         if f"{folder}constants.pkl" in names:
             raise UserError(
-                f"{path} is a TorchScript program, which is not read: save only its "
-                "weights, by torch.save(model.state_dict(), ...)."
+                f"{path} is a TorchScript program, which is not supported: save only "
+                "its weights, by torch.save(model.state_dict(), ...)."
             )
         check_size(path, sum(entry.file_size for entry in archive.infolist()))
         has_order = f"{folder}byteorder" in names  # since PyTorch 2.1
@@ -270,12 +270,12 @@ def _refused(wanted: str, path: pathlib.Path) -> UserError:
     for start, kind in _OTHER_TENSORS.items():
         if wanted.startswith(start):
             return UserError(
-                f"{path} holds {kind} tensors ({wanted!r}), which are not read: save "
-                "them as dense tensors of floating point."
+                f"{path} holds {kind} tensors ({wanted!r}), which are not supported: "
+                "save them as dense floating-point tensors."
             )
     return UserError(
-        f"{path} asks for {wanted!r}, which is no part of weights and was not run: "
-        "save only the weights, by torch.save(model.state_dict(), ...)."
+        f"{path} refers to {wanted!r}, which is not part of weights and was not "
+        "executed: save only the weights, by torch.save(model.state_dict(), ...)."
     )
 
 
@@ -287,8 +287,8 @@ def _find_tensors(tree: Any, path: pathlib.Path) -> dict[str, _Tensor]:
         state = nested[0] if nested else tree
     if not isinstance(state, dict) or not state:
         raise UserError(
-            f"{path} holds no weights by name but {_described(state)}: save it again, "
-            "by torch.save(model.state_dict(), ...)."
+            f"{path} holds {_described(state)} instead of named weights: save it "
+            "again, by torch.save(model.state_dict(), ...)."
         )
     for key, value in state.items():
         if not isinstance(key, str) or not isinstance(value, _Tensor):

@@ -91,9 +91,9 @@ def _reader(path: pathlib.Path) -> Callable[[pathlib.Path], State]:
     if suffix in _BY_SUFFIX:
         return _BY_SUFFIX[suffix]
     raise UserError(
-        f"{path} is none of the files of weights that can be read: PyTorch's (.pth, "
-        ".pt, .bin), safetensors, Keras' (.keras, .weights.h5, .h5, .hdf5) and "
-        "TensorFlow's (the prefix of a checkpoint, .pb)."
+        f"{path} is not a supported file of weights: PyTorch (.pth, .pt, .bin), "
+        "safetensors, Keras (.keras, .weights.h5, .h5, .hdf5) or TensorFlow (the "
+        "prefix of a checkpoint, .pb)."
     )
 
 
@@ -103,8 +103,8 @@ def _refuse_failed_download(path: pathlib.Path, start: bytes) -> None:
         raise UserError(f"{path} is empty: download or copy it again.")
     if start.startswith(_GIT_LFS):
         raise UserError(
-            f"{path} is only a pointer of Git LFS to the file: fetch the file itself "
-            "by 'git lfs pull'."
+            f"{path} is only a Git LFS pointer: download the file itself with 'git lfs "
+            "pull'."
         )
     if start.removeprefix(b"\xef\xbb\xbf").lstrip().lower().startswith(_HTML):
         raise UserError(

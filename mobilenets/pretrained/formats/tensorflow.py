@@ -86,7 +86,7 @@ def read_frozen_graph(path: pathlib.Path) -> dict[str, np.ndarray]:
     ]
     if not weights:
         raise UserError(
-            f"{path} is no frozen graph of TensorFlow: it has no constants. Give a "
+            f"{path} is not a frozen graph of TensorFlow: it has no constants. Give a "
             "checkpoint, or freeze the graph."
         )
     return _variables({name: widened(arrays[name]) for name in weights})
@@ -159,8 +159,7 @@ def _prefix(path: pathlib.Path) -> pathlib.Path:
 def _import_tensorflow(path: pathlib.Path) -> Any:
     if importlib.util.find_spec("tensorflow") is None:
         raise UserError(
-            f"{path} is TensorFlow's, which is needed to read it: "
-            "pip install 'mobilenets[prepare]'."
+            f"Reading {path} needs TensorFlow: pip install 'mobilenets[prepare]'."
         )
     start_up.silence_tensorflow()
     import tensorflow as tf

@@ -87,7 +87,7 @@ def test_to_train_on_a_class_without_images_is_refused(folder):
 
 def test_to_train_on_a_single_class_is_refused(tmp_path):
     save_image(tmp_path / "train/cat/1.png")
-    with pytest.raises(UserError, match="has the one class cat: to tell classes apart"):
+    with pytest.raises(UserError, match="has only the class cat: classification needs"):
         open_in(tmp_path, "train", to_train=True)
 
 

@@ -16,7 +16,7 @@ def test_no_data_set_is_told():
     "dataset", [FolderDataset(folder="x"), NamedDataset(name="fashion_mnist_subset")]
 )
 def test_one_class_an_image_is_not_attributes(dataset):
-    with pytest.raises(UserError, match="has one class an image, but the task needs a"):
+    with pytest.raises(UserError, match="has one class per image, but the task needs"):
         open_source(dataset, "train", "attributes")
 
 

@@ -110,7 +110,7 @@ def test_what_cannot_be_evaluated_is_told(folder, capsys):
     assert told == f"{table}, split test, has no images of ant, cat to evaluate.\n"
     text = "path,smiles,old,split\na.jpg,1,0,fit\nb.jpg,,1,test\n"
     opened(write(folder, text), "test", labels="attributes")
-    assert "of no image whether it has smiles: that" in capsys.readouterr().out
+    assert "has no known value for smiles: none" in capsys.readouterr().out
 
 
 def many(folder, order):
@@ -180,10 +180,10 @@ def test_parquet_without_its_library_is_told(folder, monkeypatch):
         ("path,label\na.jpg,x\nn.jpg,x\n", r"line 3: there is no file .*/n\.jpg\. Pat"),
         (
             'path,label\n"a.jpg",x\nb.jpg,"a\nb"\n./a.jpg,y\n',
-            r"line 5: the path \./a\.jpg is that of line 2 too",
+            r"line 5: the path \./a\.jpg is also in line 2",
         ),
         ('path,label\na.jpg,x\nb.jpg,"x\n', "line 3: unexpected end of data"),
-        (b"path,label\na.jpg,\xe9\n", "is not encoded as UTF-8: save it so"),
+        (b"path,label\na.jpg,\xe9\n", "is not encoded in UTF-8: save it as"),
     ],
 )
 def test_a_mistake_is_one_sentence_with_its_line(folder, text, message):
@@ -246,9 +246,9 @@ def test_what_cannot_be_learned_is_refused_to_train(folder):
     with pytest.raises(UserError, match="split fit, has no images of dog"):
         opened(table, "fit", to_train=True)
     table = write(folder, "path,label\na.jpg,x\n")
-    with pytest.raises(UserError, match="split all, has the one class x"):
+    with pytest.raises(UserError, match="split all, has only the class x"):
         opened(table, to_train=True)
     table = write(folder, "path,old,new\na.jpg,,1\nb.jpg,,\n")
     assert len(opened(table, labels="attributes")) == 2
-    with pytest.raises(UserError, match="of no image whether it has old: fill in"):
+    with pytest.raises(UserError, match="has no known value for old: fill in"):
         opened(table, labels="attributes", to_train=True)

@@ -2,10 +2,10 @@
 
 Run in the root of the repository, where the package is installed:
 
-    python -m docs.fine_tuning FOLDER
+    python -m studies.fine_tuning FOLDER
 
 About five minutes on two cores. Everything is left in FOLDER; the picture and the table
-are written beside this file. The images are the first 20 of each class of the embedded
+are written into docs/. The images are the first 20 of each class of the embedded
 Fashion-MNIST subset, as a folder of PNG files; validation has 200 others.
 """
 
@@ -22,8 +22,8 @@ from mobilenets.inference import trained
 from mobilenets.nn.initialization import init_variables
 from mobilenets.pretrained import importing
 from mobilenets.runs.metric_log import read_metrics
+from studies.pages import DOCS, IMAGES, ROOT, with_tables
 
-HERE = pathlib.Path(__file__).parent
 IMAGES_A_CLASS = 20
 
 # What is drawn: the weights, the trained stages, the label and the line.
@@ -71,7 +71,7 @@ def train(folder: pathlib.Path, weights: str, trainable_stages: int) -> list[dic
         "--config.model.resolution=96",
         "--config.augmentation.random_crop.min_area=0.8",
     ]
-    subprocess.run(command, check=True, cwd=HERE.parent)
+    subprocess.run(command, check=True, cwd=ROOT)
     return read_metrics(workdir / "metrics.jsonl")
 
 
@@ -99,8 +99,9 @@ def main(folder: pathlib.Path) -> None:
     axis.grid(alpha=0.25)
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, loc="upper left", ncols=2, fontsize=9)
-    figure.savefig(HERE / "fine_tuning.png", dpi=110)
-    (HERE / "fine_tuning.md").write_text("\n".join(lines) + "\n")
+    figure.savefig(IMAGES / "fine_tuning.png", dpi=110)
+    page = DOCS / "results/fine_tuning.md"
+    page.write_text(with_tables(page.read_text(), "\n".join(lines)))
     print("\n".join(lines))
 
 

@@ -2,17 +2,16 @@
 
 Run in the root of the repository, where the package is installed:
 
-    python -m docs.scaling_study FOLDER
+    python -m studies.scaling_study FOLDER
 
 Three sweeps one after the other: the search of alpha, beta and gamma (the paper's Sec.
 4, step 1, arXiv:1905.11946), compound scaling against one dimension at equal MAdds (its
 Figure 8), and the same for MobileNetV1, MobileNetV2 and a ResNet (its Table 3). They
-are left in FOLDER, for `mobilenets report` to draw; started again it goes on. The
-tables are written into scaling_study.md and the picture beside it.
+are left in FOLDER, for `mobilenets report` to draw; the same command resumes. The
+tables and the picture are written into docs/.
 """
 
 import pathlib
-import re
 import signal
 import statistics
 import subprocess
@@ -25,8 +24,8 @@ from matplotlib.figure import Figure
 from configs.sweeps import alpha_beta_gamma, other_networks
 from mobilenets.networks.scaling import Coefficients, Multipliers
 from mobilenets.sweeps import results, study
+from studies.pages import DOCS, IMAGES, with_tables
 
-HERE = pathlib.Path(__file__).parent
 STYLES = {
     "baseline": {"color": "#7a808a", "marker": "x"},
     "compound": {"color": "#c62828", "marker": "o"},
@@ -60,11 +59,11 @@ def main(folder: pathlib.Path) -> None:
     found = run(folder / "others", "other_networks.py")
     others = dict(zip(keys, found, strict=True))
 
-    draw(compound, others, HERE / "scaling_study.png")
+    draw(compound, others, IMAGES / "scaling_study.png")
     tables = "\n\n".join(
         [grid_table(grid, best), compound_table(compound), others_table(others)]
     )
-    page = HERE / "scaling_study.md"
+    page = DOCS / "results/scaling_study.md"
     print(tables)
     page.write_text(with_tables(page.read_text(), tables))
 
@@ -152,13 +151,6 @@ def in_words(accuracies: Sequence[float]) -> str:
 def millions(madds: int) -> str:
     """With two digits after the point."""
     return f"{madds / 1e6:.2f}"
-
-
-def with_tables(page: str, tables: str) -> str:
-    """The page with the tables between its two marks."""
-    begin, end = "<!-- tables -->\n", "\n<!-- end of tables -->"
-    pattern = re.escape(begin) + ".*" + re.escape(end)
-    return re.sub(pattern, lambda _: f"{begin}{tables}{end}", page, flags=re.DOTALL)
 
 
 def draw(

@@ -1,0 +1,1 @@
+"""Programs that write figures and pages into docs/: run each with `python -m`."""
