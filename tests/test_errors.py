@@ -27,6 +27,10 @@ def test_a_network_is_found_by_its_name_elsewhere(given, ours):
     assert closest(given, ARCHITECTURES) == ours
 
 
+def test_a_name_with_more_behind_it_is_no_other_one():
+    assert close("mobilenetv2_100", ARCHITECTURES) == ["mobilenet_v2"]
+
+
 def test_a_part_of_a_name_is_met_with_all_that_begin_so_at_most_five():
     assert close("moga", ARCHITECTURES) == ["moga_a", "moga_b", "moga_c"]
     assert close("efficientnet", ARCHITECTURES) == [

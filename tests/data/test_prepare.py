@@ -13,6 +13,8 @@ from tensorflow_datasets.core.download import downloader
 from mobilenets import UserError
 from mobilenets.data import prepare
 
+REQUEST = requests.Request(url="https://example.org/clothes.zip")
+
 
 class Builder:
     """Of a data set that is not prepared; it is downloaded by what a test gives."""
@@ -56,7 +58,7 @@ def test_a_connection_does_not_wait_for_ever(monkeypatch):
 
     def get(session, url, **options):
         timeouts.append(options["timeout"])
-        raise requests.exceptions.ReadTimeout(request=requests.Request(url=url))
+        raise requests.exceptions.ReadTimeout(request=REQUEST)
 
     def download():
         with downloader._open_url("https://example.org/clothes.zip", verify=True):
@@ -72,7 +74,10 @@ def test_a_connection_does_not_wait_for_ever(monkeypatch):
     ("error", "message"),
     [
         (tfds.download.DownloadError("HTTP code: 404."), "downloaded: HTTP code: 404."),
-        (requests.exceptions.SSLError("self-signed"), "downloaded: self-signed"),
+        (
+            requests.exceptions.SSLError("self-signed", request=REQUEST),
+            "downloaded: self-signed",
+        ),
         (OSError(28, "No space left on device"), "prepared: .*No space left on device"),
     ],
 )

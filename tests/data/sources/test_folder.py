@@ -147,11 +147,11 @@ def test_classes_without_images_to_evaluate_are_told(folder, capsys):
     told = capsys.readouterr().out
     assert told == f"{folder}/train has no images of ant, eel to evaluate.\n"
     for i in range(11):
-        save_image(folder / f"test/class [{i:02}]/1.png")
+        save_image(folder / f"test/class [b{i:02}]/1.png")
     open_in(folder, "train")
     told = capsys.readouterr().out
-    assert "of ant, class [00], class [01]" in told
-    assert "class [08] and 3 others to evaluate" in told
+    assert "of ant, class [b00], class [b01]" in told
+    assert "class [b08] and 3 others to evaluate" in told
 
 
 def test_nothing_is_told_where_every_class_has_images(undivided, capsys):
