@@ -93,10 +93,10 @@ def test_attributes_are_all_from_the_threshold_on(net, photos):
 
 
 def test_a_threshold_is_of_attributes_and_a_number_of_classes(net):
-    with pytest.raises(UserError, match="leave out --threshold"):
+    with pytest.raises(UserError, match="--threshold is for weights that predict attr"):
         prediction.predict(net, [], threshold=0.5)
     description = net.description.model_copy(update={"threshold": 0.4})
-    with pytest.raises(UserError, match="leave out --top"):
+    with pytest.raises(UserError, match="--top is for weights that predict one class"):
         prediction.predict(dataclasses.replace(net, description=description), [], top=1)
 
 
