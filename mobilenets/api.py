@@ -1,6 +1,7 @@
 """Training and evaluation from Python: functions that `mobilenets` itself offers."""
 
-from collections.abc import Callable, Mapping
+import reprlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from mobilenets.config import check, files, overrides
@@ -166,11 +167,29 @@ def _check_sources(sources: Sources, needed: tuple[str, ...]) -> None:
                 f"{', '.join(lacking)}: `mobilenets.data.sources.base.Source` says what"
                 " a source needs, and `mobilenets.ArraySource` makes one of arrays."
             )
+        _check_values(name, source)
         if not len(source):
             raise UserError(f"The source {name!r} is empty.")
 
 
+# What `Source` has.
 _OF_A_SOURCE = ("names", "upright", "__len__", "__getitem__")
+
+
+def _check_values(name: str, source: Source) -> None:
+    """Raises UserError unless names and upright are what they are called."""
+    names, upright = source.names, source.upright
+    is_list = isinstance(names, Sequence) and not isinstance(names, str)
+    if not is_list or not all(isinstance(n, str) for n in names):
+        raise UserError(
+            f"The names of the source {name!r} must be a list of texts, one for each "
+            f"class or attribute, but are {reprlib.repr(names)}."
+        )
+    if not isinstance(upright, bool):
+        raise UserError(
+            f"The upright of the source {name!r} must be True or False, whether its "
+            f"images are to be turned as EXIF says, but is {reprlib.repr(upright)}."
+        )
 
 
 def _check_choice(option: str, given: str, allowed: tuple[str, ...]) -> None:

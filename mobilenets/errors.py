@@ -1,7 +1,7 @@
 """The user's mistakes: a sentence each, which the scripts print without traceback."""
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 
 class UserError(Exception):
@@ -16,38 +16,182 @@ class BrokenImage(UserError):
     """An image that cannot be decoded."""
 
 
-def closest(given: str, names: Sequence[str]) -> str | None:
-    """The name that may have been meant, if one is like it or begins with such a word.
+# What other code calls what a config, a network or a command has here; the letters of
+# its words alone.
+_OTHER_WORDS = {
+    "accum": "accumulation_steps",
+    "alpha": "width_multiplier",
+    "arch": "model",
+    "architecture": "model",
+    "beta1": "b1",
+    "beta2": "b2",
+    "bs": "batch_size",
+    "clip": "clip_norm",
+    "croppct": "crop_fraction",
+    "droppath": "drop_path_rate",
+    "droprate": "dropout_rate",
+    "eps": "epsilon",
+    "evaluate": "eval",
+    "gradclip": "clip_norm",
+    "imagesize": "resolution",
+    "imgsize": "resolution",
+    "inputsize": "resolution",
+    "lr": "learning_rate",
+    "mom": "momentum",
+    "numepochs": "epochs",
+    "opt": "optimizer",
+    "outputdir": "workdir",
+    "patience": "early_stopping_evaluations",
+    "precision": "dtype",
+    "pretrained": "init_from",
+    "randomseed": "seed",
+    "sched": "schedule",
+    "scheduler": "schedule",
+    "size": "resolution",
+    "test": "eval",
+    "val": "validation",
+    "wd": "weight_decay",
+    "workers": "num_workers",
+}
+
+_MOST_LISTED = 20  # names in one sentence; of more there are only some
+_MOST_SUGGESTED = 5
+# A name is that much less like the given one than the best, and still suggested.
+_AS_GOOD = 0.05
+
+
+def closest(given: str, names: Iterable[str]) -> str | None:
+    """The name that was most likely meant, if one is like the given one.
 
     >>> closest("widht", ["depth_multiplier", "width_multiplier"])
     'width_multiplier'
-    >>> closest("QUICKSTART", ["finetune", "quickstart"])
-    'quickstart'
+    >>> closest("lr", ["backbone_rate", "learning_rate"])
+    'learning_rate'
     """
-    in_any_case = {name.lower(): name for name in reversed(names)}
-    by_first_word = {name.partition("_")[0]: name for name in reversed(in_any_case)}
-    whole = difflib.get_close_matches(given.lower(), in_any_case, n=1)
-    words = difflib.get_close_matches(given.lower(), by_first_word, n=1)
-    found = whole[0] if whole else by_first_word[words[0]] if words else None
-    return None if found is None else in_any_case[found]
+    return next(iter(close(given, names)), None)
 
 
-def unknown(kind: str, given: str, allowed: Iterable[str]) -> UserError:
+def close(given: str, names: Iterable[str]) -> list[str]:
+    """The names that may have been meant, the likeliest first, at most five.
+
+    Upper case, "_", "-" and the like do not matter. The first of these that finds any:
+    the same name, another word for it, those that begin so, the longest one that the
+    given name begins with, the most alike, one whose first word is, one that contains
+    the given name or is in it.
+
+    >>> close("MobileNetV3", ["mobilenet_v2", "mobilenet_v3_large"])
+    ['mobilenet_v3_large']
+    >>> close("mobilenetv2_100", ["mobilenet_v1", "mobilenet_v2"])
+    ['mobilenet_v2']
+    """
+    by_letters = {_letters(name): name for name in sorted(names, reverse=True)}
+    letters = sorted(by_letters)
+    word = _letters(given)
+    other = _letters(_OTHER_WORDS.get(word, ""))
+    long = len(word) > 2
+    found = (
+        [name for name in letters if name == word]
+        or [name for name in letters if name == other]
+        or [name for name in letters if long and name.startswith(word)]
+        or _longest(name for name in letters if word.startswith(name))
+        or _alike(word, letters)
+        or _by_first_word(word, by_letters)
+        or [name for name in letters if long and word in name]
+        or _longest(name for name in letters if name in word)
+    )
+    return [by_letters[name] for name in found[:_MOST_SUGGESTED]]
+
+
+def unknown(
+    kind: str, given: str, allowed: Iterable[str], listed_by: str = ""
+) -> UserError:
     """The error for a name that is none of the allowed ones, with the closest of them.
+
+    Args:
+      kind: of name.
+      given: the name.
+      allowed: the names.
+      listed_by: the command that prints them, for where they are too many to tell.
 
     >>> print(unknown("optimizer", "rmsprob", ["rmsprop", "sgd"]))
     Unknown optimizer 'rmsprob': did you mean 'rmsprop'? Known are: rmsprop, sgd.
     """
-    return UserError(f"Unknown {kind} {given!r}{suggestions(given, allowed)}")
+    return UserError(
+        f"Unknown {kind} {given!r}{suggestions(given, allowed, listed_by)}"
+    )
 
 
-def suggestions(given: str, allowed: Iterable[str]) -> str:
+def unreachable(what: str, host: str) -> UserError:
+    """The error for something that lies on a host that does not answer."""
+    return UserError(
+        f"{what} cannot be downloaded: {host} cannot be reached. Check the connection "
+        "(and HTTPS_PROXY, if there is a proxy), and start again."
+    )
+
+
+def suggestions(given: str, allowed: Iterable[str], listed_by: str = "") -> str:
     """The end of a sentence about an unknown name: the closest, and all that are known.
+
+    Args:
+      given: the name.
+      allowed: the names; of more than twenty not all are told.
+      listed_by: see `unknown`.
 
     >>> suggestions("rmsprob", ["rmsprop", "sgd"])
     ": did you mean 'rmsprop'? Known are: rmsprop, sgd."
+    >>> suggestions("b50", [f"b{i}" for i in range(40)], "mobilenets list")
+    ": did you mean 'b5' or 'b0'? `mobilenets list` prints all 40."
     """
     names = sorted(allowed)
-    close = closest(given, names)
-    hint = f": did you mean {close!r}?" if close else "."
-    return f"{hint} Known are: {', '.join(names)}."
+    meant = alternatives([repr(name) for name in close(given, names)])
+    hint = f": did you mean {meant}?" if meant else "."
+    return f"{hint} {_known(names, listed_by)}"
+
+
+def alternatives(words: Sequence[str]) -> str:
+    """Words as a list in a sentence.
+
+    >>> alternatives(["a", "b", "c"]), alternatives(["a"]), alternatives([])
+    ('a, b or c', 'a', '')
+    """
+    return " or ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
+def _known(names: Sequence[str], listed_by: str) -> str:
+    if not names:
+        return "There are none."
+    if len(names) <= _MOST_LISTED:
+        return f"Known are: {', '.join(names)}."
+    if listed_by:
+        return f"`{listed_by}` prints all {len(names)}."
+    some = ", ".join(names[:_MOST_SUGGESTED])
+    return f"Known are {len(names)}, such as {some}."
+
+
+def _letters(name: str) -> str:
+    """A name without case and without what stands between its words."""
+    return "".join(filter(str.isalnum, name.casefold()))
+
+
+def _longest(names: Iterable[str]) -> list[str]:
+    """The longest of some names, unless it is too short to mean anything."""
+    longest = max(names, key=len, default="")
+    return [longest] if len(longest) > 2 else []
+
+
+def _alike(word: str, names: Sequence[str]) -> list[str]:
+    """The names that are most alike, all of them about as much."""
+    found = difflib.get_close_matches(word, names, n=_MOST_SUGGESTED)
+    likeness = [difflib.SequenceMatcher(None, name, word).ratio() for name in found]
+    return [
+        name
+        for name, ratio in zip(found, likeness, strict=True)
+        if ratio >= likeness[0] - _AS_GOOD
+    ]
+
+
+def _by_first_word(word: str, names: Mapping[str, str]) -> list[str]:
+    """The names, by their letters, of which the first word is alike."""
+    firsts = {_letters(name.partition("_")[0]): key for key, name in names.items()}
+    found = difflib.get_close_matches(word, firsts, n=1)
+    return [firsts[first] for first in found]

@@ -15,8 +15,8 @@ import optax
 import pytest
 
 import mobilenets
-from mobilenets import UserError
-from mobilenets.data.sources.base import Record
+from mobilenets import UserError, api
+from mobilenets.data.sources.base import Record, Source
 from mobilenets.metrics.means import Means
 from mobilenets.networks.spec import inverted_residual
 from mobilenets.tasks.classification import Classification
@@ -362,6 +362,12 @@ class NoSource:
         return 1
 
 
+class OddSource(Noise):
+    def __init__(self, **values):
+        super().__init__(4)
+        vars(self).update(values)
+
+
 VAL = array_sources()["val"]
 # fmt: off
 WRONG_SOURCES = [
@@ -372,8 +378,17 @@ WRONG_SOURCES = [
     ({"train": VAL, "val": array_sources(("dark", "bright"))["val"]},
      "The evaluation set val has bright, which the network was not trained on"),
     ({"train": Noise(0), "val": VAL}, "The source 'train' is empty"),
+    ({"train": OddSource(names="dark"), "val": VAL}, "texts, .*, but are 'dark'"),
+    ({"train": OddSource(names=(0, 1)), "val": VAL}, r"texts, .*, but are \(0, 1\)"),
+    ({"train": OddSource(upright="no"), "val": VAL}, "True or False, .* but is 'no'"),
 ]
 # fmt: on
+
+
+def test_what_is_asked_of_a_source_is_what_its_protocol_says():
+    of_python = ("__len__", "__getitem__")
+    members = {n for n in vars(Source) if n in of_python or not n.startswith("_")}
+    assert {*api._OF_A_SOURCE} == members
 
 
 @pytest.mark.parametrize(("sources", "sentence"), WRONG_SOURCES)

@@ -57,6 +57,7 @@ class ToyTask:
     report_metric = metric
     model = Number()
     train_size = 8
+    summary = "a number on 8 examples"
 
     def __init__(self, config, eval_sizes=None):
         self.config = config

@@ -9,11 +9,12 @@ from types import ModuleType
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from mobilenets.config import check, files, overrides
 from mobilenets.config.schema import Configuration
-from mobilenets.errors import UserError
+from mobilenets.errors import UserError, alternatives, close
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, with exact numbers.")]
 
@@ -38,11 +39,26 @@ def new_app(help_text: str | None = None) -> typer.Typer:
     """An app that looks like all of ours."""
     # Plain help can be piped, and its paragraphs are wrapped.
     return typer.Typer(
+        cls=_Commands,
+        suggest_commands=False,
         help=help_text,
         add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )
+
+
+class _Commands(TyperGroup):
+    """The commands of an app, of which the closest is suggested for a mistyped one."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """As of any group."""
+        try:
+            return super().resolve_command(ctx, args)
+        except TyperException as error:
+            if meant := alternatives([repr(n) for n in close(args[0], self.commands)]):
+                error.message = f"{error.message} Did you mean {meant}?"
+            raise
 
 
 def register(app: typer.Typer, name: str, module: ModuleType) -> None:

@@ -50,7 +50,8 @@ def network(text: str, **overrides: Any) -> Given:
       UserError: there is no such network, the folder holds no weights, or an override
         is wrong.
     """
-    if is_own(text) or not _is_folder(text, "architecture", ARCHITECTURES):
+    listed_by = "mobilenets list"
+    if is_own(text) or not _is_folder(text, "architecture", ARCHITECTURES, listed_by):
         return Given(text, named_or_own(text, **overrides), _IMAGENET, "")
     if {"width_multiplier", "depth_multiplier"} & set(overrides):
         raise UserError(
@@ -81,7 +82,9 @@ def weights(text: str) -> str:
 
     names = [*CATALOGUE, f"{HUB}MODEL.TAG"]
     on_hub = text.startswith(HUB) and not pathlib.Path(text).is_dir()
-    is_folder = not on_hub and _is_folder(text, "pretrained network", names)
+    is_folder = not on_hub and _is_folder(
+        text, "pretrained network", names, "mobilenets pretrained"
+    )
     return text if is_folder else fetched(text)
 
 
@@ -101,7 +104,7 @@ def fetched(name: str) -> str:
     return str(folder)
 
 
-def _is_folder(text: str, kind: str, names: Iterable[str]) -> bool:
+def _is_folder(text: str, kind: str, names: Iterable[str], listed_by: str) -> bool:
     """Whether it is a folder, not one of the names.
 
     If it could be both, it is the folder if that contains a network.
@@ -118,5 +121,6 @@ def _is_folder(text: str, kind: str, names: Iterable[str]) -> bool:
     if "/" in text:  # a path, not the mistyped name of a network
         raise UserError(f"There is no folder {text}.")
     raise UserError(
-        f"There is no folder {text}, and no {kind} {text!r}{suggestions(text, names)}"
+        f"There is no folder {text}, and no {kind} {text!r}"
+        f"{suggestions(text, names, listed_by)}"
     )

@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import absl.logging
 import typer
 
 from mobilenets.cli.command_line import examples
@@ -29,6 +30,10 @@ def command(
     Writes ArrayRecord files. For imagenet2012, put ILSVRC2012_img_train.tar and
     ILSVRC2012_img_val.tar into the manual folder; downloading them needs an account.
     """
+    from mobilenets.runtime import start_up
+
+    start_up.silence_tensorflow()
+    absl.logging.set_verbosity(absl.logging.ERROR)
     from mobilenets.data.prepare import prepare as prepare_data_set
 
     prepare_data_set(name, data_dir, manual_dir)

@@ -6,7 +6,13 @@ from typing import Annotated, Any
 import typer
 
 from mobilenets.cli import networks, tables
-from mobilenets.cli.command_line import Json, examples, prepare_jax, print_json
+from mobilenets.cli.command_line import (
+    Json,
+    examples,
+    prepare_jax,
+    print_json,
+    tell,
+)
 from mobilenets.errors import UserError
 from mobilenets.networks import complexity
 from mobilenets.networks.own_spec import is_own
@@ -145,5 +151,5 @@ def _step_memory(
     from mobilenets.profiling import memory_profile
 
     return memory_profile.of_training_step(
-        model, num_classes, batch, dtype or "float32", remat, init_from
+        model, num_classes, batch, dtype or "float32", remat, init_from, tell
     )

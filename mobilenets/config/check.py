@@ -56,7 +56,8 @@ def check_key(key: str) -> None:
 def unknown_key(key: str) -> str:
     """A clause for a key that there is not."""
     close = keys.suggestion(key)
-    return f"unknown key {key}" + (f" (did you mean {close}?)" if close else "")
+    hint = f"did you mean {close}?" if close else "`mobilenets config NAME` prints all"
+    return f"unknown key {key} ({hint})"
 
 
 def _clause(error: Any) -> str:

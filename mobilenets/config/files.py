@@ -77,7 +77,8 @@ def call(file: str, function: Function) -> Any:
 def _folder() -> pathlib.Path:
     """Where those files are: in the installed package, or beside it in a checkout."""
     installed = _PACKAGE / "configs"
-    return installed if installed.is_dir() else _PACKAGE.parent / "configs"
+    is_there = any(installed.glob("*.py"))  # not only what Python has cached of them
+    return installed if is_there else _PACKAGE.parent / "configs"
 
 
 def _find(path: str, function: Function) -> pathlib.Path:
@@ -87,9 +88,23 @@ def _find(path: str, function: Function) -> pathlib.Path:
     if path in shipped(function):
         return (_folder() / path).with_suffix(".py")
     beside = given if given.is_dir() else given.parent
-    files = [str(file) for file in sorted(beside.glob("[!_]*.py"))]
+    files = [str(f) for f in sorted(beside.glob("[!_]*.py")) if _has(f, function)]
     is_path = given.suffix == ".py" or given.is_dir()
-    raise unknown("config file", path, (is_path and files) or shipped(function))
+    names = (is_path and files) or shipped(function)
+    if not names:
+        raise UserError(
+            f"There is no config file {path!r}, and none came with the package, as "
+            f"{_folder()} is missing: give the path of one, NAME.py."
+        )
+    raise unknown("config file", path, names, "mobilenets config")
+
+
+def _has(file: pathlib.Path, function: Function) -> bool:
+    """Whether a Python file seems to be such a config file."""
+    try:
+        return function in file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def _call(path: pathlib.Path, shown: str, name: Function, arguments: list[str]) -> Any:

@@ -13,6 +13,12 @@ from mobilenets.errors import closest
 
 SPLITS = ("train_split", "eval_split", "split")
 
+# What `model` may hold, to suggest it; which of them depends on the network.
+_OF_MODEL = (
+    *("name", "spec", "width_multiplier", "depth_multiplier", "resolution"),
+    *("dropout_rate", "drop_path_rate", "stem_stride", "bn_momentum", "bn_epsilon"),
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class Place:
@@ -92,6 +98,8 @@ def suggestion(key: str) -> str | None:
 
     >>> suggestion("optimiser.name"), suggestion("evals.night.splt")
     ('optimizer.name', 'evals.night.split')
+    >>> suggestion("lr"), suggestion("width")
+    ('optimizer.learning_rate', 'model.width_multiplier')
     """
     parts = key.split(".")
     places = [Place(Configuration)]
@@ -106,7 +114,24 @@ def suggestion(key: str) -> str | None:
                 return whole if find(whole) else head
             break
         places = below
-    return closest(key, known())
+    return _in_another_section(key)
+
+
+def _in_another_section(key: str) -> str | None:
+    """The key that may have been meant, if the last part of it is only in one section.
+
+    In a section that there is, only that very name is looked for elsewhere.
+    """
+    all_keys = dict.fromkeys([*known(), *(f"model.{name}" for name in _OF_MODEL)])
+    by_name: dict[str, list[str]] = {}
+    for known_key in all_keys:
+        by_name.setdefault(known_key.rpartition(".")[2], []).append(known_key)
+    unique = {name: found[0] for name, found in by_name.items() if len(found) == 1}
+    head, _, last = key.rpartition(".")
+    if find(head):
+        return unique.get(last)
+    name = closest(last, unique)
+    return unique[name] if name else closest(key, all_keys)
 
 
 def is_removable(key: str) -> bool:

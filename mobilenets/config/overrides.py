@@ -84,7 +84,9 @@ def apply(config: ml_collections.ConfigDict, values: Mapping[str, Any]) -> None:
     A dict sets the values in it; None removes an operation, or an entry of a dict.
     Where a value makes a section one of another kind (optimizer.name, or
     dataset.folder), the values that the former kind alone had are dropped. A network by
-    model.spec in place of one by model.name, or the other way, drops all of `model`.
+    model.spec in place of one by model.name, or the other way, drops all of `model`. So
+    does init_from in place of either, and it drops the preprocessing: both are then
+    those of the weights.
 
     Raises:
       UserError: there is no such key, or a data set is given two sources.
@@ -141,7 +143,8 @@ def _wanted(key: str) -> str:
 def _unknown_word(word: str, options: Iterable[str]) -> UserError:
     if not word.startswith("-"):
         return UserError(f"Unexpected argument {word!r}.")
-    close = closest(word, [*options, "--config"])
+    key = keys.suggestion(word.lstrip("-").replace("-", "_"))
+    close = closest(word, [*options, "--config"]) or (key and f"{PREFIX}{key}")
     return UserError(
         f"No such option: {word}.{f' Did you mean {close}?' if close else ''}"
     )
@@ -172,12 +175,16 @@ def _refuse_two_sources(tags: list[str]) -> None:
 
 
 def _change_network(config: ml_collections.ConfigDict, flat: dict[str, Any]) -> None:
-    """Drops the network, with its options, if one is given in the other way."""
+    """Drops the network, with its options, if one is given in another way."""
     model = config.get("model")
+    if not isinstance(model, ml_collections.ConfigDict):
+        return
     for given, other in (("name", "spec"), ("spec", "name")):
-        is_given = flat.get(f"model.{given}") is not None
-        if is_given and isinstance(model, ml_collections.ConfigDict) and other in model:
+        if flat.get(f"model.{given}") is not None and other in model:
             config["model"] = Values()
+    if flat.get("init_from") and ("name" in model or "spec" in model):
+        config["model"] = Values()
+        config["preprocessing"] = defaults().preprocessing
 
 
 def _change_kind(config: ml_collections.ConfigDict, key: str, value: Any) -> None:

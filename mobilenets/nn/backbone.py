@@ -65,6 +65,7 @@ class Backbone(nn.Module):
     def run(self, images: jax.Array, train: bool) -> tuple[Map, Endpoints]:
         """The last map as a head of this package reads it, and the maps by name."""
         spec = self.spec
+        _check_images(images)
         conv_bn = functools.partial(
             ConvBN,
             padding=spec.padding,
@@ -116,6 +117,27 @@ class Backbone(nn.Module):
 
     def _trains(self, name: str, train: bool) -> bool:
         return train and name not in self.frozen
+
+
+def _check_images(images: jax.Array) -> None:
+    """Raises UserError unless the images have the shape [N, H, W, 3].
+
+    It looks at shapes alone, so that a program that is compiled spends no time on it.
+    """
+    shape = jnp.shape(images)
+    if len(shape) == 4 and shape[-1] == 3:
+        return
+    way = ""
+    if len(shape) == 3 and shape[-1] == 3:
+        way = ": give a batch, as by images[None]"
+    elif len(shape) == 4 and shape[1] == 3:
+        way = ": put the channels last, as by images.transpose(0, 2, 3, 1)"
+    elif len(shape) == 4 and shape[-1] == 1:
+        way = ": repeat the grey channel, as by images.repeat(3, axis=-1)"
+    raise UserError(
+        "A network takes images of the shape [N, H, W, 3], height by width by red, "
+        f"green and blue, but these have {list(shape)}{way}."
+    )
 
 
 def frozen_modules(

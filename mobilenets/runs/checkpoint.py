@@ -3,6 +3,9 @@
 The position in the data follows from the step.
 """
 
+import contextlib
+import logging
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -15,6 +18,25 @@ from mobilenets.runs.workdir import Workdir
 
 _SCORE = "headline"  # as the files call it; version 0.1 knew no other score
 _VERSION_1_HEADLINE = "top1"  # version 0.1 classified, and did not save it
+
+
+# A warning of Orbax that a folder is opened as we asked for.
+_READ_ONLY = "Given directory is read only"
+
+
+@contextlib.contextmanager
+def _silent_of(beginning: str) -> Iterator[None]:
+    """Drops what Orbax logs if it begins so."""
+
+    def is_another(record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith(beginning)
+
+    logger = logging.getLogger("absl")
+    logger.addFilter(is_another)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_another)
 
 
 class Checkpoints:
@@ -33,23 +55,25 @@ class Checkpoints:
             return metrics[_SCORE]
 
         policies = checkpoint_managers
-        self._manager = ocp.CheckpointManager(
-            workdir.checkpoints,
-            options=ocp.CheckpointManagerOptions(
-                best_fn=score,
-                read_only=read_only,
-                preservation_policy=policies.AnyPreservationPolicy(
-                    [
-                        policies.LatestN(1),
-                        policies.BestN(
-                            get_metric_fn=score,
-                            n=1,
-                            keep_checkpoints_without_metrics=False,
-                        ),
-                    ]
-                ),
+        options = ocp.CheckpointManagerOptions(
+            best_fn=score,
+            read_only=read_only,
+            # What `read_only` means; Orbax warns where it has to set them itself.
+            create=not read_only,
+            save_interval_steps=0 if read_only else 1,
+            preservation_policy=policies.AnyPreservationPolicy(
+                [
+                    policies.LatestN(1),
+                    policies.BestN(
+                        get_metric_fn=score,
+                        n=1,
+                        keep_checkpoints_without_metrics=False,
+                    ),
+                ]
             ),
         )
+        with _silent_of(_READ_ONLY):
+            self._manager = ocp.CheckpointManager(workdir.checkpoints, options=options)
 
     @property
     def latest_step(self) -> int | None:

@@ -33,6 +33,11 @@ class Task(Protocol):
         ...
 
     @property
+    def summary(self) -> str:
+        """What is trained, how large it is, and on what: "NETWORK (…) on … images"."""
+        ...
+
+    @property
     def metric(self) -> Metric:
         """What every evaluation finds; of the outputs of `model` and its batches."""
         ...

@@ -19,13 +19,14 @@ from mobilenets.errors import UserError
 from mobilenets.inference import trained
 from mobilenets.inference.description import Description
 from mobilenets.metrics.base import Batch
-from mobilenets.networks import own_spec
+from mobilenets.networks import complexity, own_spec
 from mobilenets.networks.architectures import replace
 from mobilenets.networks.spec import BackboneSpec, ClassifierSpec
 from mobilenets.nn.backbone import frozen_modules
 from mobilenets.nn.classifier import Classifier
 from mobilenets.nn.initialization import init_variables
 from mobilenets.nn.normalization import normalize
+from mobilenets.runtime.tables import millions
 from mobilenets.tasks.base import HostBatch
 
 
@@ -81,6 +82,18 @@ class LabelledImages:
     def train_size(self) -> int:
         """Images to train."""
         return len(self._train) if self._train else 0
+
+    @property
+    def summary(self) -> str:
+        """The network, its cost, and the images to train."""
+        outputs = len(self.class_names)
+        kind = "classes" if self.labels == "class" else "attributes"
+        return (
+            f"{self.spec.name} at {self.spec.resolution} pixels "
+            f"({millions(complexity.params(self.spec, outputs))} M parameters, "
+            f"{millions(complexity.madds(self.spec, outputs))} M MAdds) on "
+            f"{self.train_size:,} images of {outputs:,} {kind}"
+        )
 
     @property
     def data_facts(self) -> dict[str, Any]:
@@ -285,5 +298,6 @@ def _open_sources(
     sources["val"] = open_source(dataset, dataset.eval_split, labels)
     for name, chosen in config.evals.items():
         source = dataset if isinstance(chosen, OwnEval) else chosen
-        sources[name] = open_source(source, chosen.split, labels)
+        option = f"evals.{name}.split"
+        sources[name] = open_source(source, chosen.split, labels, option=option)
     return sources

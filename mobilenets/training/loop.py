@@ -85,6 +85,7 @@ def train(
         elif is_finished or first_step >= total_steps:
             console.print(f"Nothing to do: the run in {files.path} is finished.")
             return last_evaluation(files.metrics)
+        _announce(task, mesh)
         restarts = history.read(files.history)
         schedule_start = first_step if warm_restart else _last_step(restarts)
         batches = stack.enter_context(
@@ -112,6 +113,16 @@ def train(
     if stop.signal_number is not None:  # too late for this run, not for what comes next
         sys.exit(stop.exit_code)
     return training.results
+
+
+def _announce(task: Task, mesh: Mesh) -> None:
+    """Says what is trained, before minutes of compilation."""
+    devices = f"{jax.default_backend().upper()} device{'s' * (mesh.size > 1)}"
+    console.print(
+        f"Training {task.summary}, batches of {task.config.batch_size:,}, on "
+        f"{mesh.size} {devices}.",
+        markup=False,
+    )
 
 
 def _check_checkpoint(checkpoints: Checkpoints, task: Task) -> bool:

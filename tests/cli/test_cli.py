@@ -313,6 +313,9 @@ WIDTHS = ["--config", "configs/sweeps/width_resolution.py"]
 # fmt: off
 MISTAKES = [
     (["lst"], "No such command 'lst'. Did you mean 'list'?"),
+    (["trian"], "No such command 'trian'. Did you mean 'train'?"),
+    (["LIST"], "No such command 'LIST'. Did you mean 'list'?"),
+    (["profile", "MobileNetV2"], "did you mean 'mobilenet_v2'? `mobilenets list` prin"),
     (["profile"], "Missing argument"),
     (["profile", "mobilenet_v22"], "'mobilenet_v22': did you mean 'mobilenet_v2'?"),
     (["profile", "mobilenet_v2", "--width", "0"], "width_multiplier must be above 0"),
@@ -338,6 +341,7 @@ MISTAKES = [
     (["sweep", *WIDTHS], "--workdir is missing"),
     (["sweep", "--config", "configs/sweeps/widths.py"], "Unknown config file"),
     (["sweep", *WIDTHS, "--wrokdir", "runs"], "Did you mean --workdir?"),
+    (["sweep", *WIDTHS, "--batch-size", "8"], "Did you mean --config.batch_size?"),
     (["sweep", *WIDTHS, "--config.epochs"], "--config.epochs needs a value"),
     (["sweep", *WIDTHS, "--config.epoch=3"], "unknown key epoch (did you mean epochs"),
     (["sweep", *WIDTHS, "--config.epochs=many", "--dry-run"],

@@ -94,6 +94,7 @@ def test_the_memory_is_that_of_a_training_from_the_weights(
     run,  # noqa: F811
     weights,
     monkeypatch,
+    capsys,
 ):
     from mobilenets.profiling import memory_profile
 
@@ -106,6 +107,7 @@ def test_the_memory_is_that_of_a_training_from_the_weights(
     monkeypatch.setattr(memory_profile, "jitted_functions", step_of)
     with pytest.raises(Compiled) as compiled:
         run("profile", weights, "--resolution", 64, "--memory", "--batch", 4)
+    assert capsys.readouterr().err == "… compiling the training step\n"
     (model,) = compiled.value.args
     assert model.spec == replace(small_net().description.network, resolution=64)
     assert model.num_classes == 3

@@ -88,3 +88,20 @@ def test_a_mistake_is_one_sentence(elsewhere, file, sentence):
         (elsewhere / file).write_text(texts[file])
     with pytest.raises(UserError, match=sentence):
         files.read(file)
+
+
+def test_other_python_files_are_not_said_to_be_configs(elsewhere):
+    (elsewhere / "tool.py").write_text("print('no config')\n")
+    with pytest.raises(UserError, match="`mobilenets config` prints all") as caught:
+        files.read("tols.py")
+    assert "tool" not in str(caught.value)
+
+
+def test_a_package_without_its_configs_says_so(elsewhere, monkeypatch):
+    (elsewhere / "mobilenets/configs/__pycache__").mkdir(parents=True)
+    monkeypatch.setattr(files, "_PACKAGE", elsewhere / "mobilenets")
+    with pytest.raises(UserError, match=r"none came with .*, as .*/configs is mis"):
+        files.read("quickstart")
+    (elsewhere / "configs").mkdir()
+    (elsewhere / "configs/mine.py").write_text("def get_config(): ...\n")
+    assert files.shipped("get_config") == ["mine"]

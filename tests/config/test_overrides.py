@@ -13,6 +13,7 @@ from mobilenets.config.schema import (
     FolderDataset,
     FolderEval,
     MultilabelTask,
+    Preprocessing,
     RandomCrop,
 )
 from mobilenets.errors import UserError
@@ -68,6 +69,11 @@ MISTAKES = [
     (["--config.optimizer.epsilon.x=3"], "unknown key optimizer.epsilon.x"),
     (["--config.model.stem.act=3"], "unknown key model.stem.act"),
     (["--config.evals.night.splt=3"], "did you mean evals.night.split?"),
+    (["--config.optimizer.lr=3"], "did you mean optimizer.learning_rate?"),
+    (["--config.lr=3"], "did you mean optimizer.learning_rate?"),
+    (["--config.width=3"], "did you mean model.width_multiplier?"),
+    (["--config.optimizer.batch_size=3"], "did you mean batch_size?"),
+    (["--config.optimizer.betas=3"], "unknown key optimizer.betas (`mobilenets"),
     (["--config.augmentation.random_crop.name=x"], "unknown key augmentation.random"),
     (["--config.=3"], "unknown key"),
     (["--config.seed"], "--config.seed needs a value"),
@@ -147,3 +153,36 @@ def test_another_network_replaces_one_given_in_the_other_way():
     assert config.model.to_dict() == {"spec": "own.py:wide", "resolution": 48}
     overrides.apply(config, {"model": {"name": "moga_a"}})
     assert config.model.to_dict() == {"name": "moga_a"}
+
+
+@pytest.mark.parametrize("file", ["quickstart", "mobilenet_v2", "efficientnet_b0"])
+def test_weights_to_start_from_replace_the_network_of_the_file(file):
+    config = configured("init_from=weights", file=file)
+    assert (config.init_from, config.model) == ("weights", {})
+    assert config.preprocessing == Preprocessing()
+    kept = configured(file=file)
+    assert (config.augmentation, config.optimizer) == (
+        kept.augmentation,
+        kept.optimizer,
+    )
+    words = ("model.resolution=96", "init_from=weights")
+    assert configured(*words, file=file).model == {"resolution": 96}
+
+
+def test_options_for_weights_stay_with_others():
+    config = configured("init_from=weights", file="finetune")
+    assert config.model == {"bn_momentum": 0.9}  # of the file, for any weights
+    built: Any = files.read("finetune")
+    overrides.apply(built, {"init_from": "a", "preprocessing.crop_fraction": 0.5})
+    overrides.apply(built, {"init_from": "b"})
+    assert built.preprocessing.crop_fraction == 0.5
+    unchanged = configured("init_from=", file="quickstart")
+    assert unchanged == configured(file="quickstart")
+
+
+def test_weights_and_another_network_are_too_much():
+    for word in ("model.name=moga_a", "model.spec=own.py:tiny"):
+        with pytest.raises(
+            UserError, match="is given, but init_from defines the network"
+        ):
+            configured(word, "init_from=weights")

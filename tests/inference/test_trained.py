@@ -1,7 +1,9 @@
 """A folder of weights gives back what was put in, or says what is wrong with it."""
 
+import contextlib
 import dataclasses
 import json
+import logging
 
 import jax
 import numpy as np
@@ -16,6 +18,8 @@ from mobilenets.networks.spec import backbone_of, with_backbone
 from mobilenets.nn.build import build
 from mobilenets.nn.classifier import Classifier
 from mobilenets.nn.initialization import init_variables
+from mobilenets.runs.checkpoint import Checkpoints
+from mobilenets.runs.workdir import Workdir
 
 
 def small_net(name="mobilenet_v3_small", classes=("cat", "dog"), seed=0):
@@ -138,3 +142,20 @@ def test_a_folder_of_version_0_1_is_read(tmp_path):
     old = {key: facts[key] for key in ("preprocessing", "class_names")}
     path.write_text(json.dumps({"spec": spec} | old))
     assert trained.load(str(tmp_path / "net")).description == net.description
+
+
+def test_a_run_is_loaded_in_silence(tmp_path, caplog, capfd):
+    net = small_net()
+    files = Workdir(tmp_path)
+    run = {"description": net.description.model_dump(mode="json"), "data_facts": {}}
+    with contextlib.closing(Checkpoints(files)) as checkpoints:
+        checkpoints.save(1, {"ema": net.variables}, run, score=0.5)
+    with caplog.at_level("WARNING", logger="absl"):
+        caplog.clear()
+        capfd.readouterr()
+        loaded = trained.load(str(tmp_path))
+        assert caplog.messages == []
+        assert capfd.readouterr().err == ""
+        logging.getLogger("absl").warning("Given directory is read only: another's")
+        assert len(caplog.messages) == 1  # nothing else is dropped
+    jax.tree.map(np.testing.assert_array_equal, loaded.variables, net.variables)

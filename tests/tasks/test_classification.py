@@ -69,3 +69,17 @@ def test_the_evaluation_is_not_weighted():
 def test_mistakes_are_sentences(labels, values, message):
     with pytest.raises(UserError, match=message):
         make_task(labels, **values)
+
+
+def test_the_summary_is_that_of_the_papers_network():
+    names = [f"class {i}" for i in range(1000)]
+    source = mobilenets.ArraySource(
+        np.zeros((2000, 1, 1), np.uint8), np.arange(2000) % 1000, names
+    )
+    config = mobilenets.load_config("mobilenet_v2")
+    task = Classification(config, sources={"train": source, "val": source})
+    # 1801.04381, Table 4: 3.4 M and 300 M, counted exactly 3,504,872 and 300,774,272.
+    assert task.summary == (
+        "mobilenet_v2 at 224 pixels (3.5 M parameters, 300.8 M MAdds) on 2,000 images "
+        "of 1,000 classes"
+    )

@@ -69,6 +69,26 @@ def test_a_run_ends_when_it_has_not_improved_for_long(tmp_path, capsys, patience
     assert list(values(tmp_path)) == list(range(1, last + 1))
 
 
+def test_a_run_says_what_it_trains_before_it_compiles(tmp_path, capsys):
+    task = make_task()
+    announced = "Training a number on 8 examples, batches of 8, on 4 CPU devices.\n"
+    told = []
+
+    def init_variables(rng):
+        told.append(capsys.readouterr().out)
+        return type(task).init_variables(task, rng)
+
+    task.init_variables = init_variables
+    with pytest.raises(MemoryError):
+        train(task, str(tmp_path), stop_after(2))
+    assert told[0] == announced
+    capsys.readouterr()
+    train(make_task(), str(tmp_path))
+    assert capsys.readouterr().out.startswith(f"{announced}Resuming at step 2 of")
+    train(make_task(), str(tmp_path))
+    assert "Training" not in capsys.readouterr().out  # there is nothing to do
+
+
 @pytest.mark.parametrize("step", [4, 5])
 def test_a_resumed_run_remembers_how_long_it_has_not_improved(tmp_path, step):
     with pytest.raises(MemoryError):

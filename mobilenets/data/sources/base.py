@@ -1,12 +1,13 @@
 """What a source of images must offer, and what all sources check."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from mobilenets.errors import UserError
+from mobilenets.errors import UserError, closest, unknown
+from mobilenets.runtime.console import console
 
 # What is known of an image: the one class it is of, or for each of several attributes
 # whether it has it.
@@ -26,17 +27,54 @@ class Record:
     origin: str  # for messages: a file, or a record of a data set
 
 
-class Source(Protocol):
-    """A split of a data set."""
+# What a split to evaluate is called elsewhere, in the order in which it is suggested.
+_TO_EVALUATE = ("validation", "val", "valid", "dev", "eval", "test")
+
+
+class UnknownSplit(UserError):
+    """A data set has no split of that name.
+
+    Args:
+      place: the data set, for the message.
+      split: the one that is asked for.
+      known: those there are.
+      advice: a sentence more.
+    """
+
+    def __init__(self, place: str, split: str, known: Iterable[str], advice: str = ""):
+        self.known = sorted(known)
+        self.split = split
+        sentence = unknown(f"split of {place}", split, self.known)
+        super().__init__(f"{sentence} {advice}".rstrip())
 
     @property
-    def names(self) -> tuple[str, ...]:
+    def meant(self) -> str | None:
+        """The split that is likely to be the one, if there is such."""
+        close = closest(self.split, self.known)
+        if close or self.split not in _TO_EVALUATE:
+            return close
+        return next(filter(self.known.__contains__, _TO_EVALUATE), None)
+
+
+class Undivided(UserError):
+    """A data set has no such split, but its images can be divided by eval_fraction."""
+
+
+class Source(Protocol):
+    """A split of a data set; an attribute does for what is a property here."""
+
+    @property
+    def names(self) -> Sequence[str]:
         """Of the classes, or of the attributes."""
         ...
 
     @property
     def upright(self) -> bool:
-        """Whether its images are turned as their EXIF orientation says."""
+        """Whether its images are to be turned as their EXIF orientation says.
+
+        True suits photographs as a camera writes them, False images that are upright
+        as they are stored.
+        """
         ...
 
     def __len__(self) -> int: ...
@@ -66,9 +104,38 @@ def check_classes(
     lacking = [name for i, name in enumerate(names) if i not in seen]
     if lacking:
         raise UserError(
-            f"{place} has no images of {', '.join(lacking)}, which are classes of its "
-            "other splits, or empty folders: add some, or remove those."
+            f"{place} has no images of {_some(lacking)}, which are classes of its other"
+            " splits, or empty folders: add some, or remove those."
         )
+
+
+def tell_lacking_classes(
+    place: str, names: Sequence[str], labels: Sequence[int] | np.ndarray
+) -> None:
+    """Prints which classes cannot be evaluated, as there are no images of them."""
+    seen = {int(label) for label in labels}
+    lacking = [name for i, name in enumerate(names) if i not in seen]
+    if lacking:
+        _tell(f"{place} has no images of {_some(lacking)} to evaluate.")
+
+
+def tell_unknown_attributes(
+    place: str, names: Sequence[str], targets: np.ndarray
+) -> None:
+    """Prints which attributes cannot be evaluated, as nothing is known of them."""
+    lacking = _without_known(names, targets)
+    if lacking:
+        _tell(f"{place} has no known value for {_some(lacking)}: none is evaluated.")
+
+
+def _tell(line: str) -> None:
+    console.print(line, markup=False)
+
+
+def _some(names: Sequence[str]) -> str:
+    """Up to ten of the names, for a sentence."""
+    more = f" and {len(names) - 10} others" if len(names) > 10 else ""
+    return ", ".join(names[:10]) + more
 
 
 def class_counts(source: Source) -> np.ndarray:
@@ -101,10 +168,15 @@ def check_attributes(place: str, names: Sequence[str], targets: np.ndarray) -> N
     Raises:
       UserError: there is such an attribute.
     """
-    known = (~np.isnan(targets)).sum(axis=0)
-    lacking = [name for name, count in zip(names, known, strict=True) if not count]
+    lacking = _without_known(names, targets)
     if lacking:
         raise UserError(
-            f"{place} has no known value for {', '.join(lacking)}: fill in some, or "
-            "remove the column."
+            f"{place} has no known value for {_some(lacking)}: fill in some, or remove "
+            "the column."
         )
+
+
+def _without_known(names: Sequence[str], targets: np.ndarray) -> list[str]:
+    """The attributes of which nothing is known of any image."""
+    known = (~np.isnan(targets)).sum(axis=0)
+    return [name for name, count in zip(names, known, strict=True) if not count]

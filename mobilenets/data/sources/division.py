@@ -3,7 +3,8 @@
 import hashlib
 import unicodedata
 
-from mobilenets.errors import UserError, unknown
+from mobilenets.data.sources.base import UnknownSplit
+from mobilenets.errors import UserError
 
 TRAIN, VALIDATION = "train", "validation"
 
@@ -37,7 +38,7 @@ def check(place: str, split: str, sides: list[str]) -> None:
       sides: of all images.
     """
     if split not in (TRAIN, VALIDATION):
-        raise unknown(f"split of {place}", split, (TRAIN, VALIDATION))
+        raise UnknownSplit(place, split, (TRAIN, VALIDATION))
     if split not in sides:
         raise UserError(
             f"dataset.eval_fraction leaves {split} without any of the {len(sides)} "

@@ -3,8 +3,15 @@
 import pathlib
 
 from mobilenets.data.sources import division
-from mobilenets.data.sources.base import IMAGE_SUFFIXES, Record, check_classes
-from mobilenets.errors import UserError, unknown
+from mobilenets.data.sources.base import (
+    IMAGE_SUFFIXES,
+    Record,
+    Undivided,
+    UnknownSplit,
+    check_classes,
+    tell_lacking_classes,
+)
+from mobilenets.errors import UserError
 
 _File = tuple[pathlib.Path, str]  # and its class
 
@@ -48,8 +55,8 @@ class FolderSource:
         self.names = tuple(classes)
         numbers = {name: number for number, name in enumerate(self.names)}
         self._files = [(path, numbers[name]) for path, name in files]
-        if to_train:
-            check_classes(place, self.names, [label for _, label in self._files])
+        check = check_classes if to_train else tell_lacking_classes
+        check(place, self.names, [label for _, label in self._files])
 
     def __len__(self) -> int:
         return len(self._files)
@@ -65,12 +72,30 @@ def _of_split(
     """All classes, and the images in FOLDER/SPLIT."""
     splits = _folders(root)
     if split not in splits:
-        layout = f"Images are expected as {split}/CLASS/*.jpg in it."
-        if not splits:
-            raise UserError(f"dataset.folder {folder} has no folders. {layout}")
-        raise UserError(f"{unknown(f'split of {folder}', split, splits)} {layout}")
+        raise _no_split(root, folder, split, splits)
     classes = sorted({name for s in splits for name in _folders(root / s)})
     return classes, _images(root / split, classes)
+
+
+def _no_split(
+    root: pathlib.Path, folder: str, split: str, inner: list[str]
+) -> UserError:
+    """The error for a folder without that split, by what else is in it."""
+    layout = f"Images are expected as {split}/CLASS/*.jpg in it."
+    if not inner:
+        return UserError(f"dataset.folder {folder} has no folders. {layout}")
+    with_folders = [name for name in inner if _folders(root / name)]
+    if not with_folders:
+        shown = ", ".join(inner[:5]) + (", …" if inner[5:] else "")
+        return Undivided(
+            f"dataset.folder {folder} has no folder {split}. Its folders {shown} have "
+            "none in them, so that they seem to be the classes."
+        )
+    if len(inner) == 1:
+        return Undivided(
+            f"dataset.folder {folder} has no split {split}, only {inner[0]}."
+        )
+    return UnknownSplit(folder, split, inner, layout)
 
 
 def _divided(

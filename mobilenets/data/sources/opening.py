@@ -3,13 +3,14 @@
 from mobilenets.config.schema import (
     Dataset,
     EvalSet,
+    FolderEval,
     InFolder,
     InTable,
     Named,
     Prepared,
 )
 from mobilenets.data.sources import collages, embedded, tfds
-from mobilenets.data.sources.base import Labels, Source
+from mobilenets.data.sources.base import Labels, Source, Undivided, UnknownSplit
 from mobilenets.data.sources.folder import FolderSource
 from mobilenets.data.sources.table import TableSource
 from mobilenets.errors import UserError
@@ -20,6 +21,7 @@ def open_source(
     split: str,
     labels: Labels = "class",
     to_train: bool = False,
+    option: str = "",
 ) -> Source:
     """Opens one split of a data set; reads no image yet.
 
@@ -29,11 +31,44 @@ def open_source(
       labels: what must be known of its images.
       to_train: refuse a split of one's own images from which a class or an attribute
         cannot be learned.
+      option: the key of the config that chooses the split, for messages; "": that of
+        `dataset`.
 
     Raises:
       UserError: there is no such data set or split, it is not prepared (the message has
         the command that prepares it), or it does not hold images with such labels.
     """
+    option = option or ("dataset.train_split" if to_train else "dataset.eval_split")
+    try:
+        return _open(dataset, split, labels, to_train)
+    except UnknownSplit as error:
+        raise UserError(f"{error}{_other_split(error, dataset, option)}") from None
+    except Undivided as error:
+        if isinstance(dataset, FolderEval):  # nothing of it is trained on
+            raise UserError(
+                f"{error} Move them into {dataset.folder}/{split}."
+            ) from None
+        raise UserError(
+            f"{error} Give --config.dataset.eval_fraction=0.2 to evaluate a fifth of "
+            "the images and train on the others."
+        ) from None
+
+
+def _other_split(error: UnknownSplit, dataset: Dataset | EvalSet, option: str) -> str:
+    """How one of the splits that there are is chosen."""
+    if error.meant:
+        return f" Give --config.{option}={error.meant}."
+    if error.known == ["train"] and isinstance(dataset, Named | Prepared):
+        return (
+            " Give two parts of it: --config.dataset.train_split='train[:90%]' "
+            f"--config.{option}='train[90%:]'."
+        )
+    return f" Give one of them by --config.{option}."
+
+
+def _open(
+    dataset: Dataset | EvalSet, split: str, labels: Labels, to_train: bool
+) -> Source:
     match dataset:
         case InTable():
             return TableSource(

@@ -13,10 +13,13 @@ from mobilenets.data.sources import division
 from mobilenets.data.sources.base import (
     Labels,
     Record,
+    UnknownSplit,
     check_attributes,
     check_classes,
+    tell_lacking_classes,
+    tell_unknown_attributes,
 )
-from mobilenets.errors import UserError, closest, unknown
+from mobilenets.errors import UserError, closest
 
 PATH, LABEL, LABELS, SPLIT = "path", "label", "labels", "split"
 WHOLE = "all"  # the one split of a table that is not divided
@@ -80,9 +83,11 @@ class TableSource:
         self._targets = targets[in_split]
         folder = pathlib.Path(images).expanduser() if images else file.parent
         self._files = _files(table, folder, [rows[i] for i in in_split])
-        if to_train:
-            check = check_classes if labels == "class" else check_attributes
-            check(f"{table}, split {split},", self.names, self._targets)
+        if labels == "class":
+            check = check_classes if to_train else tell_lacking_classes
+        else:
+            check = check_attributes if to_train else tell_unknown_attributes
+        check(f"{table}, split {split},", self.names, self._targets)
 
     def __len__(self) -> int:
         return len(self._files)
@@ -234,7 +239,7 @@ def _in_split(
             )
         splits = [_text(table, row, SPLIT) for row in rows]
         if split not in splits:
-            raise unknown(f"split of {table}", split, {*splits})
+            raise UnknownSplit(table, split, {*splits})
     elif eval_fraction:
         paths = [pathlib.PurePath(_text(table, row, PATH)).as_posix() for row in rows]
         splits = [division.side(path, eval_fraction) for path in paths]

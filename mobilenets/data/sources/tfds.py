@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from mobilenets.data.sources import embedded
-from mobilenets.data.sources.base import Record
-from mobilenets.errors import UserError, unknown
+from mobilenets.data.sources.base import Record, UnknownSplit
+from mobilenets.errors import UserError
 
 
 class TfdsSource:
@@ -135,7 +135,7 @@ def split_error(
       error: what TFDS says.
     """
     if "unknown split" in str(error).lower():
-        return unknown(f"split of {name}", split, known)
+        return UnknownSplit(name, split, known)
     return UserError(f"The split {split!r} is wrong: {str(error).splitlines()[-1]}")
 
 

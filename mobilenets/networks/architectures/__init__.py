@@ -140,7 +140,7 @@ def get_spec(name: str, **overrides: Any) -> ClassifierSpec:
     16
     """
     if name not in ARCHITECTURES:
-        raise unknown("architecture", str(name), ARCHITECTURES)
+        raise unknown("architecture", str(name), ARCHITECTURES, "mobilenets list")
     make = ARCHITECTURES[name].make
     arguments = inspect.signature(make).parameters
     of_make = {k: v for k, v in _ARGUMENTS.items() if k in arguments}

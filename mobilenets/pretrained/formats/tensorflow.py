@@ -12,6 +12,7 @@ import numpy as np
 
 from mobilenets.errors import UserError
 from mobilenets.pretrained.formats.arrays import check_size, widened
+from mobilenets.runtime import start_up
 
 # What checkpoints hold beside the variables of a network.
 _COUNTERS = {"global_step", "beta1_power", "beta2_power", "save_counter"}
@@ -160,6 +161,7 @@ def _import_tensorflow(path: pathlib.Path) -> Any:
         raise UserError(
             f"Reading {path} needs TensorFlow: pip install 'mobilenets[prepare]'."
         )
+    start_up.silence_tensorflow()
     import tensorflow as tf
 
     return tf

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from mobilenets import UserError
-from mobilenets.config.schema import FolderDataset
+from mobilenets.config.schema import FolderDataset, FolderEval
 from mobilenets.data.sources.opening import open_source
 
 
@@ -102,6 +102,61 @@ def test_an_unknown_split_is_met_with_the_closest(folder):
     (folder / "linked").mkdir()
     with pytest.raises(UserError, match=r"did you mean 'test'.*: linked, test, train"):
         open_in(folder, "tset")
+
+
+def sentence(folder, split, **options):
+    with pytest.raises(UserError) as caught:
+        open_source(FolderDataset(folder=str(folder)), split, **options)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "test", "Validation"])
+def test_a_split_of_another_name_is_met_with_the_option_that_chooses_it(tmp_path, name):
+    for split in ("train", name):
+        save_image(tmp_path / split / "cat/1.png")
+    told = sentence(tmp_path, "validation")
+    assert told.endswith(f"Give --config.dataset.eval_split={name}.")
+    told = sentence(tmp_path, "validation", option="evals.night.split")
+    assert told.endswith(f"Give --config.evals.night.split={name}.")
+    told = sentence(tmp_path, "training", to_train=True)
+    assert told.endswith("Give --config.dataset.train_split=train.")
+    told = sentence(tmp_path, "night")
+    assert told.endswith("Give one of them by --config.dataset.eval_split.")
+
+
+def test_a_folder_of_classes_is_met_with_the_option_that_divides_it(undivided):
+    told = sentence(undivided, "train", to_train=True)
+    assert "has no folder train. Its folders cat, dog have none in them" in told
+    assert "Give --config.dataset.eval_fraction=0.2 to evaluate a fifth" in told
+    with pytest.raises(UserError, match=f"Move them into {undivided}/night"):
+        open_source(FolderEval(folder=str(undivided)), "night")
+
+
+def test_a_folder_with_one_split_is_met_with_the_option_that_divides_it(tmp_path):
+    save_image(tmp_path / "train/cat/1.png")
+    told = sentence(tmp_path, "validation")
+    assert "has no split validation, only train. Give --config.dataset.eval_fr" in told
+
+
+def test_classes_without_images_to_evaluate_are_told(folder, capsys):
+    open_in(folder, "test")
+    assert (
+        capsys.readouterr().out == f"{folder}/test has no images of cat to evaluate.\n"
+    )
+    open_in(folder, "train")
+    told = capsys.readouterr().out
+    assert told == f"{folder}/train has no images of ant, eel to evaluate.\n"
+    for i in range(11):
+        save_image(folder / f"test/class [b{i:02}]/1.png")
+    open_in(folder, "train")
+    told = capsys.readouterr().out
+    assert "of ant, class [b00], class [b01]" in told
+    assert "class [b08] and 3 others to evaluate" in told
+
+
+def test_nothing_is_told_where_every_class_has_images(undivided, capsys):
+    open_in(undivided, "validation", 0.2)
+    assert capsys.readouterr().out == ""
 
 
 @pytest.fixture

@@ -103,6 +103,16 @@ def test_a_column_divides_the_table_and_splits_share_the_names(folder):
     assert (targets(fit), targets(test)) == ([1, 0], [2])
 
 
+def test_what_cannot_be_evaluated_is_told(folder, capsys):
+    table = write(folder, SPLITS)
+    opened(table, "test")
+    told = capsys.readouterr().out
+    assert told == f"{table}, split test, has no images of ant, cat to evaluate.\n"
+    text = "path,smiles,old,split\na.jpg,1,0,fit\nb.jpg,,1,test\n"
+    opened(write(folder, text), "test", labels="attributes")
+    assert "has no known value for smiles: none" in capsys.readouterr().out
+
+
 def many(folder, order):
     lines = []
     for i in order:

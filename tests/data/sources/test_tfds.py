@@ -9,6 +9,8 @@ from PIL import Image
 
 from mobilenets import UserError
 from mobilenets.config.schema import NamedDataset, PreparedDataset
+from mobilenets.data.sources import tfds as tfds_sources
+from mobilenets.data.sources.base import UnknownSplit
 from mobilenets.data.sources.embedded import PREPARED
 from mobilenets.data.sources.opening import open_source
 
@@ -85,6 +87,17 @@ def test_a_data_set_that_is_not_prepared_is_met_with_the_command(tmp_path):
 def test_an_unknown_split_is_met_with_the_closest():
     with pytest.raises(UserError, match=r"did you mean 'train'.*train, validation"):
         open_source(NamedDataset(name=SUBSET), "trian")
+
+
+def test_the_only_split_of_a_data_set_is_to_be_sliced(monkeypatch):
+    def refuse(builder, split):
+        raise UnknownSplit(builder.name, split, ["train"])
+
+    monkeypatch.setattr(tfds_sources, "TfdsSource", refuse)
+    with pytest.raises(
+        UserError, match=r"train_split='train\[:90%\]' --config\.dataset"
+    ):
+        open_source(NamedDataset(name=SUBSET), "validation")
 
 
 @pytest.mark.parametrize("split", ["train[", "train[:200%]", "train[0:9999]", ""])
