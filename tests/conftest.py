@@ -1,10 +1,17 @@
-"""Four virtual devices, so that what is split over devices is tested on any machine."""
+"""What many tests share: four virtual devices, what is compiled, commands to call.
 
+Four, so that what is split over devices is tested on any machine.
+"""
+
+import dataclasses
+import json
 import os
+import sys
 
 import jax
 import pytest
 
+from mobilenets.cli import main as cli
 from mobilenets.runtime import host_memory
 
 os.environ["KERAS_BACKEND"] = (
@@ -31,3 +38,36 @@ def _compilation_cache_of_the_scripts(tmp_path_factory):
     folder = str(tmp_path_factory.getbasetemp().parent / "xla")
     os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
     jax.config.update("jax_compilation_cache_dir", folder)
+
+
+@dataclasses.dataclass
+class Result:
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Calls the command in this process, which is faster than to start one."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["mobilenets", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        stdout, stderr = capsys.readouterr()
+        if isinstance(end.value.code, str):  # Python prints it and exits with 1
+            return Result(1, stdout, f"{stderr}{end.value.code}\n")
+        return Result(end.value.code or 0, stdout, stderr)
+
+    return run
+
+
+@pytest.fixture
+def run_json(run):
+    def run_json(*arguments):
+        result = run(*arguments, "--json")
+        assert result.exit_code == 0, result.stderr
+        return json.loads(result.stdout)
+
+    return run_json

@@ -91,6 +91,7 @@ def test_only_public_names_are_used(name):
     assert not private
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_notebook_runs_from_clean(name, tmp_path, monkeypatch):
     # The kernel is this Python, whatever kernels a user has installed, and without

@@ -14,6 +14,8 @@ from PIL import Image
 
 from mobilenets.runs.metric_log import read_metrics
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).parents[1]
 PIP = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
 SMOKE = ("train", "--config", "quickstart:smoke", "--workdir")

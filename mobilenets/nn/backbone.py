@@ -192,8 +192,8 @@ def create_backbone(
       UserError: see `get_spec` and `replace`.
 
     >>> backbone = create_backbone("mobilenet_v2", width_multiplier=0.35)
-    >>> images = jnp.zeros((2, 96, 96, 3))
-    >>> endpoints, variables = backbone.init_with_output(jax.random.key(0), images)
+    >>> init = jax.jit(backbone.init_with_output)
+    >>> endpoints, variables = init(jax.random.key(0), jnp.zeros((2, 96, 96, 3)))
     >>> endpoints["stride16"].shape, endpoints["features"].shape
     ((2, 6, 6, 32), (2, 3, 3, 1280))
     """

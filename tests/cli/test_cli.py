@@ -1,6 +1,5 @@
 """The command `mobilenets` as a user types it."""
 
-import dataclasses
 import json
 import os
 import pathlib
@@ -14,46 +13,12 @@ import typer
 
 from mobilenets import ARCHITECTURES, get_spec
 from mobilenets.cli import command_line
-from mobilenets.cli import main as cli
 from mobilenets.inference import trained
 from mobilenets.networks import complexity, scaling
 from mobilenets.profiling import profile_table
 from tests.inference.test_trained import small_net
 
 ROOT = pathlib.Path(__file__).parents[2]
-
-
-@dataclasses.dataclass
-class Result:
-    exit_code: int
-    stdout: str
-    stderr: str
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Calls the command in this process, which is faster than to start one."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["mobilenets", *map(str, arguments)])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        stdout, stderr = capsys.readouterr()
-        if isinstance(end.value.code, str):  # Python prints it and exits with 1
-            return Result(1, stdout, f"{stderr}{end.value.code}\n")
-        return Result(end.value.code or 0, stdout, stderr)
-
-    return run
-
-
-@pytest.fixture
-def run_json(run):
-    def run_json(*arguments):
-        result = run(*arguments, "--json")
-        assert result.exit_code == 0, result.stderr
-        return json.loads(result.stdout)
-
-    return run_json
 
 
 def run_in_terminal(*arguments, columns):

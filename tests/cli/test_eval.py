@@ -11,7 +11,6 @@ from mobilenets.inference import trained
 from mobilenets.runs.metric_log import read_metrics
 from mobilenets.tasks.registry import make_task
 from mobilenets.training.loop import train
-from tests.cli.test_cli import run  # noqa: F401, a fixture
 from tests.inference.test_trained import backbone_net
 
 CLOTHES = "--config.dataset.name=fashion_mnist_subset"
@@ -43,7 +42,7 @@ def last(workdir):
     }
 
 
-def test_a_workdir_is_enough(run, workdir, tmp_path):  # noqa: F811
+def test_a_workdir_is_enough(run, workdir, tmp_path):
     words = ["--json", tmp_path / "e.json", "--report", tmp_path / "r", "--per-class"]
     result = run("eval", "--workdir", workdir, *words)
     assert result.exit_code == 0, result.stderr
@@ -63,7 +62,7 @@ def test_a_workdir_is_enough(run, workdir, tmp_path):  # noqa: F811
             assert (tmp_path / f"r/{name}_{kind}.png").exists()
 
 
-def test_a_split_is_evaluated_alone(run, workdir, tmp_path):  # noqa: F811
+def test_a_split_is_evaluated_alone(run, workdir, tmp_path):
     result = run(
         *("eval", "--workdir", workdir, "--split", "train[:9]"),
         *("--json", tmp_path / "e.json"),
@@ -74,7 +73,7 @@ def test_a_split_is_evaluated_alone(run, workdir, tmp_path):  # noqa: F811
     assert "split train[:9]" in result.stdout
 
 
-def test_weights_are_evaluated_on_a_data_set(run, workdir, weights, tmp_path):  # noqa: F811
+def test_weights_are_evaluated_on_a_data_set(run, workdir, weights, tmp_path):
     result = run(
         *("eval", "--workdir", weights, CLOTHES, "--split", "validation[:40]"),
         *("--json", tmp_path / "e.json"),
@@ -87,7 +86,7 @@ def test_weights_are_evaluated_on_a_data_set(run, workdir, weights, tmp_path):  
         assert found == pytest.approx(value, rel=1e-5)
 
 
-def test_mistakes_are_sentences(run, workdir, weights, tmp_path):  # noqa: F811
+def test_mistakes_are_sentences(run, workdir, weights, tmp_path):
     trained.save(backbone_net(), str(tmp_path / "backbone"))
     (tmp_path / "file").write_text("")
     of_weights = ["--workdir", weights]

@@ -9,7 +9,6 @@ from mobilenets.cli import networks
 from mobilenets.inference import trained
 from mobilenets.profiling import latency
 from mobilenets.profiling.latency import Latency
-from tests.cli.test_cli import run, run_json  # noqa: F401, fixtures
 from tests.inference.test_trained import backbone_net, small_net
 
 
@@ -71,7 +70,7 @@ def test_what_is_neither_is_one_sentence_with_a_close_name():
         networks.network("moga_d")
 
 
-def test_profile_of_weights_counts_them(run_json, weights):  # noqa: F811
+def test_profile_of_weights_counts_them(run_json, weights):
     found = run_json("profile", weights)
     spec = trained.describe(str(weights)).network
     assert (found["num_classes"], found["resolution"]) == (3, 32)
@@ -81,7 +80,7 @@ def test_profile_of_weights_counts_them(run_json, weights):  # noqa: F811
     ]
 
 
-def test_profile_and_its_memory_of_a_backbone(run, run_json, tmp_path):  # noqa: F811
+def test_profile_and_its_memory_of_a_backbone(run, run_json, tmp_path):
     net = backbone_net()
     trained.save(net, str(tmp_path / "backbone"))
     found = run_json("profile", tmp_path / "backbone")
@@ -91,7 +90,7 @@ def test_profile_and_its_memory_of_a_backbone(run, run_json, tmp_path):  # noqa:
 
 
 def test_the_memory_is_that_of_a_training_from_the_weights(
-    run,  # noqa: F811
+    run,
     weights,
     monkeypatch,
     capsys,
@@ -113,7 +112,7 @@ def test_the_memory_is_that_of_a_training_from_the_weights(
     assert model.num_classes == 3
 
 
-def test_benchmark_measures_the_networks_of_folders(run, weights, monkeypatch):  # noqa: F811
+def test_benchmark_measures_the_networks_of_folders(run, weights, monkeypatch):
     measured = {}
 
     def measure(nets, batch, tell):
@@ -139,13 +138,13 @@ def test_benchmark_measures_the_networks_of_folders(run, weights, monkeypatch): 
         (["--num-classes", -1], "'--num-classes'"),
     ],
 )
-def test_a_mistake_about_weights_is_told(run, weights, arguments, sentence):  # noqa: F811
+def test_a_mistake_about_weights_is_told(run, weights, arguments, sentence):
     result = run("profile", weights, *arguments)
     assert result.exit_code in (1, 2)
     assert sentence in result.stderr
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_a_folder_without_a_network_is_told(run, tmp_path):  # noqa: F811
+def test_a_folder_without_a_network_is_told(run, tmp_path):
     result = run("profile", tmp_path)
     assert f"{tmp_path} holds no weights" in result.stderr

@@ -79,6 +79,7 @@ def test_help_shows_an_example_and_the_flags(script):
     assert "JAX_ENABLE_COMPILATION_CACHE=false" in result.stdout
 
 
+@pytest.mark.slow
 def test_a_config_from_training_to_evaluation(tmp_path):
     workdir = tmp_path / "run"
     config = "--config=configs/mobilenet_v2.py:smoke"

@@ -119,6 +119,7 @@ def quick_compilation():
     jax.config.update("jax_disable_most_optimizations", False)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_compilation")
 def test_the_recipe_of_mobilenet_v2_trains_and_evaluates(data_dir, tmp_path):
     """8 images in batches of 4 are 2 steps; of 5 validation images none is left out."""

@@ -99,6 +99,7 @@ def test_a_set_with_an_unknown_class_is_refused():
         task_of_arrays(4, sets)
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_is_the_one_of_the_least_loss(tmp_path):
     config = files.configuration(
         "quickstart:smoke",
@@ -144,6 +145,7 @@ def run(script, *arguments):
     )
 
 
+@pytest.mark.slow
 def test_a_workdir_alone_is_evaluated_on_all_of_its_sets(tmp_path):
     write_images(tmp_path / "photos", ["Sandal", "Bag"])
     workdir = tmp_path / "run"

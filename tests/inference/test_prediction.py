@@ -4,8 +4,6 @@ import csv
 import dataclasses
 import json
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -124,7 +122,8 @@ def test_few_photographs_keep_their_pixels(net, photos, monkeypatch):
     assert [p.photo.pixels.size > 0 for p in kept] == [True, True, False, False]
 
 
-def test_a_folder_is_predicted_and_written(net, photos, tmp_path):
+def test_a_folder_is_predicted_and_written(run, net, photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     description = net.description.model_copy(update={"threshold": 0.0})
     with_attributes = dataclasses.replace(net, description=description)
     trained.save(net, str(tmp_path / "classes"))
@@ -133,10 +132,9 @@ def test_a_folder_is_predicted_and_written(net, photos, tmp_path):
         weights = "classes" if kind == "class" else "attributes"
         files = ("--json", f"{kind}.json", "--csv", f"{kind}.csv")
         result = run(
-            *("predict", "photos/b", "photos/b/13.jpg", "--weights", weights, *files),
-            cwd=tmp_path,
+            *("predict", "photos/b", "photos/b/13.jpg", "--weights", weights, *files)
         )
-        assert result.returncode == 0, result.stderr
+        assert result.exit_code == 0, result.stderr
         objects = json.loads((tmp_path / f"{kind}.json").read_text())
         # Eight photographs, each once, with all of the three names.
         assert [o["path"] for o in objects] == [
@@ -151,7 +149,7 @@ def test_a_folder_is_predicted_and_written(net, photos, tmp_path):
                 for row in csv.DictReader(file)
             ]
         assert rows == objects
-        again = run("predict", "photos/b", "--weights", weights, *files, cwd=tmp_path)
+        again = run("predict", "photos/b", "--weights", weights, *files)
         assert f"{kind}.json exists already: give another --json" in again.stderr
 
 
@@ -164,24 +162,17 @@ def test_features_are_the_vectors_before_the_logits(net, photos):
     np.testing.assert_allclose([*found.values()], expected, rtol=1e-3, atol=1e-4)
 
 
-def run(*arguments, cwd):
-    return subprocess.run(
-        [sys.executable, "-m", "mobilenets", *map(str, arguments)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-    )
-
-
-def test_a_broken_file_is_named_and_the_others_go_on(net, photos, tmp_path):
+def test_a_broken_file_is_named_and_the_others_go_on(
+    run, net, photos, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
     trained.save(net, str(tmp_path / "weights"))
     (photos / "a/broken.jpg").write_bytes(b"no image")
     result = run(
         *("predict", "photos/a/00.png", "photos/a/broken.jpg", "photos/none.jpg"),
         *("photos/b/13.jpg", "--weights", "weights", "--top", 3),
-        cwd=tmp_path,
     )
-    assert result.returncode == 1
+    assert result.exit_code == 1
     errors = result.stderr.splitlines()
     assert errors[0].startswith("error: Cannot decode the image photos/a/broken.jpg")
     assert errors[1].startswith("error: Cannot read the image photos/none.jpg")
@@ -195,13 +186,13 @@ def test_a_broken_file_is_named_and_the_others_go_on(net, photos, tmp_path):
         assert picture.width > 600
 
 
-def test_the_features_of_a_folder_are_written(net, photos, tmp_path):
+def test_the_features_of_a_folder_are_written(run, net, photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     trained.save(net, str(tmp_path / "weights"))
     result = run(
-        *("features", "photos", "--weights", "weights", "--output", "features.npz"),
-        cwd=tmp_path,
+        *("features", "photos", "--weights", "weights", "--output", "features.npz")
     )
-    assert result.returncode == 0, result.stderr
+    assert result.exit_code == 0, result.stderr
     assert "Wrote 20 vectors of 40 to features.npz" in result.stdout
     with np.load(tmp_path / "features.npz") as file:
         assert file["features"].shape == (20, 40)
@@ -210,7 +201,8 @@ def test_the_features_of_a_folder_are_written(net, photos, tmp_path):
         np.testing.assert_allclose(file["features"][19], expected, rtol=1e-3, atol=1e-4)
 
 
-def test_no_file_of_the_user_is_overwritten(net, photos, tmp_path):
+def test_no_file_of_the_user_is_overwritten(run, net, photos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     trained.save(net, str(tmp_path / "weights"))
     photo = photos / "a/00.png"
     for file in (photo, tmp_path / "mine.png", tmp_path / "mine.npz"):
@@ -221,29 +213,34 @@ def test_no_file_of_the_user_is_overwritten(net, photos, tmp_path):
         command = (
             ("predict", photo) if option == "--picture" else ("features", "photos")
         )
-        result = run(*command, "--weights", "weights", option, file, cwd=tmp_path)
-        assert result.returncode == 1
+        result = run(*command, "--weights", "weights", option, file)
+        assert result.exit_code == 1
         assert f": give another {option}" in result.stderr
         assert file.read_bytes() == before
 
 
-def test_a_photograph_of_the_pictures_own_name_is_kept(net, photos, tmp_path):
+def test_a_photograph_of_the_pictures_own_name_is_kept(
+    run, net, photos, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
     trained.save(net, str(tmp_path / "weights"))
     photo = tmp_path / "predictions.png"
     photo.write_bytes((photos / "a/00.png").read_bytes())
     before = photo.read_bytes()
-    result = run("predict", photo, "--weights", "weights", cwd=tmp_path)
-    assert result.returncode == 1
+    result = run("predict", photo, "--weights", "weights")
+    assert result.exit_code == 1
     assert "is one of the photographs: give another --picture" in result.stderr
     assert photo.read_bytes() == before
 
 
-def test_photographs_of_one_name_are_told_apart_by_their_paths(net, photos, tmp_path):
+def test_photographs_of_one_name_are_told_apart_by_their_paths(
+    run, net, photos, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
     trained.save(net, str(tmp_path / "weights"))
     (photos / "b/00.png").write_bytes((photos / "a/00.png").read_bytes())
     result = run(
-        *("predict", "photos/a/00.png", "photos/b/00.png", "--weights", "weights"),
-        cwd=tmp_path,
+        *("predict", "photos/a/00.png", "photos/b/00.png", "--weights", "weights")
     )
     assert "photos/a/00.png" in result.stdout
     assert "photos/b/00.png" in result.stdout
@@ -313,13 +310,14 @@ def test_photographs_of_one_name_are_told_apart_by_their_paths(net, photos, tmp_
     ],
 )
 def test_a_mistake_is_one_sentence_and_a_failure(
-    net, photos, tmp_path, arguments, message
+    run, net, photos, tmp_path, arguments, message, monkeypatch
 ):
+    monkeypatch.chdir(tmp_path)
     trained.save(net, str(tmp_path / "weights"))
     (tmp_path / "empty").mkdir()
-    result = run(*arguments, cwd=tmp_path)
+    result = run(*arguments)
     of_the_command_line = message.startswith(("--", "Missing argument"))
-    assert result.returncode == (2 if of_the_command_line else 1)
+    assert result.exit_code == (2 if of_the_command_line else 1)
     assert message in result.stderr
     assert "Traceback" not in result.stderr
 

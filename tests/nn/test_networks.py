@@ -397,11 +397,14 @@ def first_blocks(name, blocks, **options):
 
 
 # fmt: off
+WHOLE = ("mobilenet_v1", "mobilenet_v2", "mobilenet_v3_large", "efficientnet_b0")
 STEPS = {
-    "mobilenet_v1": Classifier(get_spec("mobilenet_v1", resolution=32), 10),
-    "mobilenet_v2": Classifier(get_spec("mobilenet_v2", resolution=32), 10),
-    "mobilenet_v3_large": Classifier(get_spec("mobilenet_v3_large", resolution=32), 10),
-    "efficientnet_b0": Classifier(get_spec("efficientnet_b0", resolution=32), 10),
+    # Up to the first block of every kind: with a stride, squeezed, with 5x5 kernels.
+    "beginning of mobilenet_v1": Classifier(first_blocks("mobilenet_v1", 3), 10),
+    "beginning of mobilenet_v2": Classifier(first_blocks("mobilenet_v2", 4), 10),
+    "beginning of mobilenet_v3_small":
+        Classifier(first_blocks("mobilenet_v3_small", 5), 10),
+    "beginning of efficientnet_b0": Classifier(first_blocks("efficientnet_b0", 4), 10),
     "squeeze-and-excitation behind a block":
         Classifier(first_blocks("se_mobilenet_v1", 3), 10),
     "bottlenecks": Classifier(first_blocks("se_resnet50", 2), 10),
@@ -412,8 +415,18 @@ STEPS = {
 # fmt: on
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_training_step_of_a_whole_network_is_that_of_stock_flax(name):
+    check_training_step(Classifier(get_spec(name, resolution=32), 10))
+
+
 @pytest.mark.parametrize("model", STEPS.values(), ids=STEPS)
 def test_a_training_step_is_that_of_stock_flax(model):
+    check_training_step(model)
+
+
+def check_training_step(model):
     # In double precision but for the logits: a difference is one of the formulas.
     with jax.enable_x64(True):
         model = model.clone(dtype=jnp.float64)
@@ -461,16 +474,20 @@ def test_parameters_are_single_precision_whatever_jax_is_set_to():
     with jax.enable_x64(True):
         model = Classifier(first_blocks("mobilenet_v3_small", 2), 10)
         images = jnp.zeros((2, 32, 32, 3), jnp.float32)
-        variables = model.init(jax.random.key(0), images, train=True)
-        gradients = jax.grad(
-            lambda variables: model.apply(
-                variables,
-                images,
-                train=True,
-                mutable=["batch_stats"],
-                rngs={"dropout": jax.random.key(0)},
-            )[0][0].sum()
-        )(variables)
+        key = jax.random.key(0)
+        variables = jax.eval_shape(lambda x: model.init(key, x, train=True), images)
+        gradients = jax.eval_shape(
+            jax.grad(
+                lambda variables: model.apply(
+                    variables,
+                    images,
+                    train=True,
+                    mutable=["batch_stats"],
+                    rngs={"dropout": key},
+                )[0][0].sum()
+            ),
+            variables,
+        )
     for tree in (variables, gradients):
         assert {leaf.dtype for leaf in jax.tree.leaves(tree)} == {jnp.dtype("float32")}
 

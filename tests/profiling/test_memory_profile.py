@@ -12,13 +12,12 @@ from mobilenets.networks import complexity
 from mobilenets.profiling import memory_profile
 from mobilenets.profiling.memory_profile import StepMemory
 from mobilenets.tasks.registry import make_task
-from tests.cli.test_cli import run, run_json  # noqa: F401, fixtures
 
 MODEL = {"name": "mobilenet_v1", "width_multiplier": 0.25, "resolution": 32}
 OPTIONS = ["mobilenet_v1", "--width", "0.25", "--resolution", "32"]
 
 
-def test_the_bytes_are_those_worked_by_hand(run_json):  # noqa: F811
+def test_the_bytes_are_those_worked_by_hand(run_json):
     options = [*OPTIONS, "--num-classes", "7", "--memory", "--batch", "8"]
     found = run_json("profile", *options)
     spec = get_spec(**MODEL)
@@ -54,7 +53,7 @@ class Compiled(Exception):
     """Raised in place of the compilation."""
 
 
-def test_the_options_are_those_of_the_step(run, monkeypatch):  # noqa: F811
+def test_the_options_are_those_of_the_step(run, monkeypatch):
     def step_of(task, mesh):
         raise Compiled(task.model, task.config.batch_size)
 

@@ -47,6 +47,7 @@ def programs(folder):
     }
 
 
+@pytest.mark.slow
 def test_a_second_start_compiles_nothing_and_computes_the_same(python, tmp_path):
     found = []
     for run in ("first", "second"):

@@ -20,7 +20,6 @@ from mobilenets.sweeps.report import compare, latencies, training_panel
 from mobilenets.sweeps.report.entries import group
 from mobilenets.tasks.registry import make_task
 from mobilenets.training.loop import train
-from tests.cli.test_cli import run  # noqa: F401, a fixture
 from tests.sweeps.made_up import result
 
 
@@ -133,7 +132,7 @@ def test_runs_of_two_tasks_are_refused(runs, tmp_path, monkeypatch):
     assert not (tmp_path / "o").exists()
 
 
-def test_mistakes_are_sentences(runs, tmp_path, run):  # noqa: F811
+def test_mistakes_are_sentences(runs, tmp_path, run):
     a, b = runs / "a/run", runs / "b/run"
     (tmp_path / "file").write_text("")
     for words, sentence in (

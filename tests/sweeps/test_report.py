@@ -264,6 +264,7 @@ def test_a_browser_shows_the_commands_when_they_are_asked_for(browser, tmp_path)
     assert cells(browser, "commands")[2] == ["2", RESULTS[2].command]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1200, 400])
 def test_a_browser_loads_all_pictures_and_need_not_scroll_sideways(
     browser, tmp_path, width

@@ -359,6 +359,7 @@ def table(tmp_path_factory):
     return folder / "labels.csv"
 
 
+@pytest.mark.slow
 def test_a_table_with_unknown_cells_from_training_to_pictures(table, tmp_path):
     run = tmp_path / "run"
     done = mobilenets(

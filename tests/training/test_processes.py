@@ -13,6 +13,8 @@ import pytest
 
 from mobilenets.runs.metric_log import read_metrics
 
+pytestmark = pytest.mark.slow
+
 ROOT = pathlib.Path(__file__).parents[2]
 
 

@@ -207,6 +207,7 @@ def test_another_config_is_refused(uninterrupted):
     assert contents(uninterrupted) == before
 
 
+@pytest.mark.slow
 def test_a_run_may_go_on_with_the_other_remat(tmp_path):
     # By SGD: a bias in front of another batch norm has the gradient 0 but for rounding,
     # of which RMSProp makes a step as large as any.

@@ -86,6 +86,7 @@ def test_the_run_is_evaluated_to_what_it_logged(old, weights):
     assert evaluation.results == {"val": {weights: pytest.approx(logged, rel=1e-6)}}
 
 
+@pytest.mark.slow
 def test_the_command_line_evaluates_and_predicts(old, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "photo.png")
@@ -113,6 +114,7 @@ def test_resuming_it_is_refused_in_one_sentence(old, tmp_path):
     assert {p: p.read_bytes() for p in run.rglob("*") if p.is_file()} == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["run", "weights"])
 def test_a_run_begins_from_its_weights(old, tmp_path, name):
     config = files.configuration(
