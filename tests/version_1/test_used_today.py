@@ -109,7 +109,7 @@ def test_resuming_it_is_refused_in_one_sentence(old, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(old / "run", run)
     before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
-    with pytest.raises(UserError, match=r"saved by version 0\.1: it can be evaluated"):
+    with pytest.raises(UserError, match=r"saved by version 0\.1: it can be used for"):
         train(task_of(run), str(run))
     assert {p: p.read_bytes() for p in run.rglob("*") if p.is_file()} == before
 
