@@ -121,20 +121,13 @@ def command(
             f"{workdir} is not a run and has only one set of weights: leave out "
             "--weights and --checkpoint."
         )
-    if of_run:
-        built = _of_run(folder, built)
-        description = trained.describe(folder)
-    else:
+    if not of_run:
         _refuse_network(given)
-        description = trained.describe(folder)
-        built = _for_weights(folder, description, built)
-    overrides.apply(built, given)
-    if split is not None:
-        overrides.apply(built, {"dataset.eval_split": split})
-        built.evals = values.Values()
-    checked = check.check(built)
-    _refuse_others(checked, description)
-    task = make_task(checked, description)
+    description = trained.describe(folder)
+    whole = (
+        _of_run(folder, built) if of_run else _for_weights(folder, description, built)
+    )
+    task = make_task(_checked(whole, given, split, description), description)
     if of_run:
         ema, best = weights == Weights.EMA, checkpoint == Checkpoint.BEST
         found = evaluate_run(task, folder, ema, best, per_class, report)
@@ -145,6 +138,26 @@ def command(
     tables.print_evaluation(found)
     if as_json:
         tables.write_json(found, as_json)
+
+
+def _checked(
+    built: ml_collections.ConfigDict,
+    given: Mapping[str, Any],
+    split: str | None,
+    description: "Description",
+) -> Configuration:
+    """The config with what was given on the command line.
+
+    Raises:
+      UserError: a value is wrong, or is not that of the weights.
+    """
+    overrides.apply(built, given)
+    if split is not None:
+        overrides.apply(built, {"dataset.eval_split": split})
+        built.evals = values.Values()
+    config = check.check(built)
+    _refuse_others(config, description)
+    return config
 
 
 def _of_run(

@@ -1,6 +1,7 @@
 """`mobilenets profile`."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -16,7 +17,7 @@ from mobilenets.cli.command_line import (
 from mobilenets.errors import UserError
 from mobilenets.networks import complexity
 from mobilenets.networks.own_spec import is_own
-from mobilenets.networks.spec import BackboneSpec
+from mobilenets.networks.spec import BackboneSpec, ClassifierSpec
 from mobilenets.profiling import profile_table
 
 EPILOG = examples(
@@ -119,17 +120,23 @@ def command(
             raise UserError(f"{option} applies to a training step: add --memory.")
     rows = profile_table.rows(spec, num_classes)
     if as_json:
-        print_json(
-            {
-                **facts,
-                "parameters": complexity.params(spec, num_classes),
-                "madds": complexity.madds(spec, num_classes),
-                "activation_bytes": sum(row.activation_bytes for row in rows),
-                "layers": [dataclasses.asdict(row) for row in rows],
-            }
-        )
+        print_json(facts | _cost(spec, num_classes, rows))
     else:
         tables.print_profile(heading, rows)
+
+
+def _cost(
+    spec: ClassifierSpec | BackboneSpec,
+    num_classes: int,
+    rows: Sequence[profile_table.Row],
+) -> dict[str, Any]:
+    """The numbers of a network, in all and by row."""
+    return {
+        "parameters": complexity.params(spec, num_classes),
+        "madds": complexity.madds(spec, num_classes),
+        "activation_bytes": sum(row.activation_bytes for row in rows),
+        "layers": [dataclasses.asdict(row) for row in rows],
+    }
 
 
 def _step_memory(
