@@ -121,8 +121,9 @@ def create_model(
       UserError: see `get_spec` and `replace`.
 
     >>> model = create_model("mobilenet_v2", num_classes=10, width_multiplier=0.35)
-    >>> variables = model.init(jax.random.key(0), jnp.zeros((1, 224, 224, 3)))
-    >>> logits, endpoints = model.apply(variables, jnp.zeros((2, 96, 96, 3)))
+    >>> images = jnp.zeros((2, 96, 96, 3))
+    >>> variables = jax.jit(model.init)(jax.random.key(0), images)
+    >>> logits, endpoints = jax.jit(model.apply)(variables, images)
     >>> logits.shape, endpoints["stride32"].shape
     ((2, 10), (2, 3, 3, 112))
     """
