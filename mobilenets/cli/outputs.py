@@ -24,7 +24,7 @@ def check(
     for option, file in files.items():
         if file is None:
             continue
-        other = options.setdefault(file.expanduser().resolve(), option)
+        other = options.setdefault(file.resolve(), option)
         if other != option:
             raise UserError(f"--{other} and --{option} are both {file}: give two.")
         if file.exists() and file != ours:

@@ -14,6 +14,7 @@ from orbax.checkpoint import checkpoint_managers
 
 from mobilenets.config import version_1
 from mobilenets.errors import UserError
+from mobilenets.runs import history
 from mobilenets.runs.workdir import Workdir
 
 _SCORE = "headline"  # as the files call it; version 0.1 knew no other score
@@ -51,6 +52,8 @@ class Checkpoints:
     """
 
     def __init__(self, workdir: Workdir, read_only: bool = False):
+        self._history = workdir.history
+
         def score(metrics: dict[str, float]) -> float:
             return metrics[_SCORE]
 
@@ -198,10 +201,13 @@ class Checkpoints:
     def is_finished(self, step: int) -> bool:
         """Whether the run has ended with a checkpoint, perhaps before its last epoch.
 
+        One from which a warm restart began is not the end.
+
         Raises:
           UserError: the checkpoint is damaged.
         """
-        return self._run(step).get("finished", False)
+        restarted = any(r.step == step for r in history.read(self._history))
+        return self._run(step).get("finished", False) and not restarted
 
     def _run(self, step: int) -> dict[str, Any]:
         try:

@@ -48,6 +48,12 @@ def read(path: pathlib.Path) -> list[Restart]:
         ) from None
 
 
+def last_step(path: pathlib.Path) -> int:
+    """That of the last warm restart of a run, 0 without any."""
+    restarts = read(path)
+    return restarts[-1].step if restarts else 0
+
+
 def add(workdir: Workdir, step: int, changes: list[Difference]) -> Restart:
     """Records a warm restart.
 

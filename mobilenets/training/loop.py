@@ -86,8 +86,9 @@ def train(
             console.print(f"Nothing to do: the run in {files.path} is finished.")
             return last_evaluation(files.metrics)
         _announce(task, mesh)
-        restarts = history.read(files.history)
-        schedule_start = first_step if warm_restart else _last_step(restarts)
+        schedule_start = first_step
+        if not warm_restart:
+            schedule_start = history.last_step(files.history)
         batches = stack.enter_context(
             contextlib.closing(task.train_batches(first_step))
         )
@@ -157,11 +158,6 @@ def _restart(
         restart = history.add(files, first_step, workdir.changes(files, config))
         workdir.save_config(files, config)
         console.print(str(restart))
-
-
-def _last_step(restarts: list[history.Restart]) -> int:
-    """That of the last warm restart, 0 without any."""
-    return restarts[-1].step if restarts else 0
 
 
 def _tracker(config: Configuration, files: Workdir) -> Tracker | None:

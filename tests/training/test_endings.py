@@ -165,6 +165,17 @@ def test_a_restart_that_came_to_no_checkpoint_is_recorded_once(finished, tmp_pat
     assert restart["changes"]["epochs"] == [4.0, 10.0]
 
 
+def test_a_restart_that_came_to_no_checkpoint_is_resumed(finished, tmp_path):
+    # The checkpoint is still that of the finished run.
+    run = copied(finished, tmp_path)
+    task = make_task(**AGAIN)
+    interrupt(task, 1, crash)
+    with pytest.raises(MemoryError):
+        train(task, str(run), warm_restart=True)
+    train(make_task(**AGAIN), str(run))
+    assert values(run)[10] == pytest.approx(sum(ALL_RATES))
+
+
 def crash():
     raise MemoryError
 
