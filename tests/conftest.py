@@ -35,7 +35,10 @@ def _memory_of_this_process_as_it_is():
 
 @pytest.fixture(scope="session", autouse=True)
 def _compilation_cache_of_the_scripts(tmp_path_factory):
-    folder = str(tmp_path_factory.getbasetemp().parent / "xla")
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has its own within the run's
+        folder = folder.parent
+    folder = str(folder / "xla")
     os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
     jax.config.update("jax_compilation_cache_dir", folder)
 

@@ -12,7 +12,6 @@ import optax
 
 from mobilenets.config.schema import ClassificationTask, Configuration
 from mobilenets.data.sources.base import Source, class_counts
-from mobilenets.errors import unknown
 from mobilenets.inference.description import Description
 from mobilenets.metrics.base import Batch
 from mobilenets.metrics.confusion import Confusion, class_accuracies
@@ -85,11 +84,8 @@ class Classification(LabelledImages):
     def _class_weights(self) -> np.ndarray | None:
         """The weight of each class in the loss, [classes] float32; None: all are 1."""
         given = self._task.weights
-        for name in given:
-            if name not in self.class_names:
-                raise unknown("class in task.weights", name, self.class_names)
         if given:
-            return np.array([given.get(n, 1.0) for n in self.class_names], np.float32)
+            return self.weights_of_names(given, "class")
         if self._task.balanced and self._train is not None:
             counts = class_counts(self._train)
             return (counts.sum() / (len(counts) * counts)).astype(np.float32)

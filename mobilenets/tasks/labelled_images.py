@@ -15,7 +15,7 @@ from mobilenets.data.loading import ImageLoader
 from mobilenets.data.sources.base import Labels, Record, Source
 from mobilenets.data.sources.opening import open_source
 from mobilenets.data.sources.renamed import with_names
-from mobilenets.errors import UserError
+from mobilenets.errors import UserError, unknown
 from mobilenets.inference import trained
 from mobilenets.inference.description import Description
 from mobilenets.metrics.base import Batch
@@ -197,6 +197,21 @@ class LabelledImages:
     def no_label(self) -> Any:
         """The "label" of an example that only fills up a batch."""
         raise NotImplementedError
+
+    def weights_of_names(self, given: Mapping[str, float], kind: str) -> np.ndarray:
+        """The weight in the loss of each class or attribute, float32; 1 by default.
+
+        Args:
+          given: by name.
+          kind: "class" or "attribute", for the message.
+
+        Raises:
+          UserError: there is no such class or attribute.
+        """
+        for name in given:
+            if name not in self.class_names:
+                raise unknown(f"{kind} in task.weights", name, self.class_names)
+        return np.array([given.get(n, 1.0) for n in self.class_names], np.float32)
 
     def predictions(self, outputs: Any) -> jax.Array:
         """The probabilities that are drawn, [N, classes]."""

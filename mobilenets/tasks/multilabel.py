@@ -11,7 +11,6 @@ import numpy as np
 
 from mobilenets.config.schema import Configuration, MultilabelTask
 from mobilenets.data.sources.base import Source
-from mobilenets.errors import unknown
 from mobilenets.inference.description import Description
 from mobilenets.metrics.attributes import KnownAttributes, weighted_losses
 from mobilenets.metrics.average_precision import AveragePrecision, by_attribute
@@ -44,11 +43,8 @@ class Multilabel(LabelledImages):
         task = cast(MultilabelTask, config.task)
         self.threshold = task.threshold
         self._task = task
-        given = task.weights
-        for name in given:
-            if name not in self.class_names:
-                raise unknown("attribute in task.weights", name, self.class_names)
-        self._weights = tuple(given.get(name, 1.0) for name in self.class_names)
+        weights = self.weights_of_names(task.weights, "attribute")
+        self._weights = tuple(weights.tolist())
         known = KnownAttributes(self._weights, task.threshold)
         self.metric = Several({"precision": AveragePrecision(), "known": known})
         self.report_metric = self.metric
