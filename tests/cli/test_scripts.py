@@ -131,7 +131,7 @@ def test_evaluation_without_a_run_is_refused(tmp_path):
         "eval.py", "--config=configs/quickstart.py:smoke", f"--workdir={tmp_path}"
     )
     assert result.returncode != 0
-    assert "holds no run" in result.stderr
+    assert "holds no weights: it has neither" in result.stderr
     assert "Traceback" not in result.stderr
 
 
