@@ -7,9 +7,12 @@ import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure  # not pyplot, which has a notebook's own state
+from matplotlib.patches import Rectangle
 
 COLUMNS = 8
+_CELL, _SIDE = 1.6, 1.4  # inches for an image, and its longer side
 _RIGHT, _WRONG = "#1a7f37", "#c62828"
 
 Titled = tuple[np.ndarray, str, str]  # image [H, W, 3] uint8, its title and its colour
@@ -73,7 +76,7 @@ def draw_attributes(
         titled.append((image, title, _WRONG if is_wrong else _RIGHT))
     correct = sum(color == _RIGHT for *_, color in titled)
     heading = f"{correct} of {len(titled)} images without a mistake"
-    _draw_images(titled, heading, path, row_height=2.5)
+    _draw_images(titled, heading, path)
 
 
 def draw_attribute_table(
@@ -154,25 +157,36 @@ def draw_confusion(
     figure.savefig(path, dpi=110)
 
 
-def _draw_images(
-    titled: Sequence[Titled],
-    heading: str,
-    path: pathlib.Path,
-    row_height: float = 2.0,
-) -> None:
-    """Draws framed images with their titles, `COLUMNS` in a row."""
-    rows = max(1, math.ceil(len(titled) / COLUMNS))
-    figure = Figure(figsize=(1.6 * COLUMNS, row_height * rows + 0.6))
-    axes = figure.subplots(rows, COLUMNS, squeeze=False)
-    for axis in axes.flat:
-        axis.set_axis_off()
-    for axis, (image, title, color) in zip(axes.flat, titled, strict=False):
-        axis.imshow(image)
-        axis.set_axis_on()
-        axis.set(xticks=[], yticks=[])
-        axis.set_title(title, fontsize=8, color=color)
-        for spine in axis.spines.values():
-            spine.set(color=color, linewidth=2.5)
-    figure.suptitle(heading, fontsize=11)
-    figure.tight_layout()
+def _draw_images(titled: Sequence[Titled], heading: str, path: pathlib.Path) -> None:
+    """Draws framed images with their titles, `COLUMNS` in a row.
+
+    All are drawn into one pair of axes, whose unit is an inch: a pair for each image
+    takes three times as long.
+    """
+    rows = [titled[i : i + COLUMNS] for i in range(0, len(titled), COLUMNS)]
+    lines = [max(1 + title.count("\n") for _, title, _ in row) for row in rows]
+    heights = [_SIDE + 0.14 * count + 0.2 for count in lines]
+    width, bottom = _CELL * COLUMNS, sum(heights) + 0.1
+    height = bottom + 0.4
+    figure = Figure(figsize=(width, height))
+    axis = figure.add_axes((0, 0, 1, 1), frameon=False)
+    axis.set_axis_off()
+    for row, row_height in zip(rows, heights, strict=True):
+        bottom -= row_height
+        for column, titled_image in enumerate(row):
+            _draw_image(axis, titled_image, _CELL * (column + 0.5), bottom)
+    axis.set(xlim=(0, width), ylim=(0, height), aspect="auto")
+    figure.text(0.5, 1 - 0.12 / height, heading, fontsize=11, ha="center", va="top")
     figure.savefig(path, dpi=110)
+
+
+def _draw_image(axis: Axes, titled: Titled, center: float, bottom: float) -> None:
+    """Draws an image, its longer side `_SIDE`, with a frame and its title above."""
+    image, title, color = titled
+    height, width = (_SIDE * n / max(image.shape[:2]) for n in image.shape[:2])
+    left, top = center - width / 2, bottom + height
+    axis.imshow(image, extent=(left, left + width, bottom, top))
+    axis.add_patch(
+        Rectangle((left, bottom), width, height, fill=False, color=color, linewidth=2.5)
+    )
+    axis.text(center, top + 0.06, title, fontsize=8, color=color, ha="center")

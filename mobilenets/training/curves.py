@@ -39,5 +39,5 @@ def draw_training_curves(files: Workdir, headline: str, sets: Iterable[str]) -> 
         axis.grid(alpha=0.3)
         if axis.lines:
             axis.legend(fontsize=8)
-    figure.tight_layout()
+    figure.subplots_adjust(left=0.04, right=0.99, bottom=0.13, top=0.92, wspace=0.15)
     figure.savefig(files.training_curves, dpi=110)
