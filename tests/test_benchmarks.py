@@ -329,6 +329,7 @@ def test_a_training_step_updates_everything(monkeypatch):
 # The commands.
 
 
+@pytest.mark.slow
 def test_training_of_ours_and_stock_flax(run):
     arguments = "--models mobilenet_v1 --batch 2 --resolution 32 --repeats 2"
     arguments += " --processes 2 --seconds 0 --sides flax,ours --threads 1"

@@ -261,7 +261,9 @@ def _characters(text):
     return sorted("".join(text.replace("─", "").split()))
 
 
-@pytest.mark.parametrize("command", ["list", "profile", "scale"])
+@pytest.mark.parametrize(
+    "command", ["list", pytest.param("profile", marks=pytest.mark.slow), "scale"]
+)
 def test_the_examples_of_help_work(run, command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     trained.save(small_net(), "runs/mine")  # of which an example tells

@@ -114,11 +114,11 @@ CASES = [
      (95,)),
     (LARGE, "mobilenet_v3", LARGE, {}, 1.32, BOTH),
     (SMALL, "mobilenet_v3", SMALL, {}, 1.52, BOTH),
-    (f"{LARGE}(minimalistic=True)", "mobilenet_v3", LARGE, MINIMALISTIC, 1.25, BOTH),
-    (f"{SMALL}(minimalistic=True)", "mobilenet_v3", SMALL, MINIMALISTIC, 1.25, BOTH),
+    (f"{LARGE}(minimalistic=True)", "mobilenet_v3", LARGE, MINIMALISTIC, 1.25, (64,)),
+    (f"{SMALL}(minimalistic=True)", "mobilenet_v3", SMALL, MINIMALISTIC, 1.25, (95,)),
     ("EfficientNetB0", "efficientnet", "EfficientNetB0", {}, 1.55, BOTH),
-    ("EfficientNetB3", "efficientnet", "EfficientNetB3", {}, 1.48, BOTH),
-    ("EfficientNetB7", "efficientnet", "EfficientNetB7", {}, 1.36, BOTH),
+    ("EfficientNetB3", "efficientnet", "EfficientNetB3", {}, 1.48, (64,)),
+    ("EfficientNetB7", "efficientnet", "EfficientNetB7", {}, 1.36, (95,)),
     ("ResNet50", "resnet", "ResNet50", {}, 0.9, BOTH),
 ]
 # fmt: on

@@ -22,13 +22,20 @@ from mobilenets.tasks.registry import make_task
 from mobilenets.training.loop import train
 from tests.sweeps.made_up import result
 
+SMALL = {
+    "model.name": "mobilenet_v1",
+    "model.width_multiplier": 0.25,
+    "model.depth_multiplier": 0.2,
+    "epochs": 0.25,
+    "evaluate_every_epochs": 0.25,
+}
+
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Two finished runs of one name."""
+    """Two finished runs of one name, of a network that compiles in seconds."""
     folder = tmp_path_factory.mktemp("runs")
-    values = {"epochs": 0.25, "evaluate_every_epochs": 0.25}
-    config = files.configuration("quickstart:smoke", values)
+    config = files.configuration("quickstart:smoke", SMALL)
     train(make_task(config), str(folder / "a/run"))
     shutil.copytree(folder / "a/run", folder / "b/run")
     return folder
@@ -66,7 +73,7 @@ def test_the_numbers_are_those_of_the_runs(runs, tmp_path, measured, monkeypatch
     first, second = rows(tmp_path / "out")
     assert (first["folder"], second["folder"]) == (paths[0], paths[1])
     assert (first["state"], second["state"]) == ("finished", "unfinished")
-    task = make_task(files.configuration("quickstart:smoke"))
+    task = make_task(files.configuration("quickstart:smoke", SMALL))
     spec = from_values(task.description).network
     accuracy = read_metrics(runs / "a/run/metrics.jsonl")[-1]["val/ema/top1"]
     for row in (first, second):

@@ -15,6 +15,8 @@ import pytest
 from mobilenets.sweeps import results
 from tests.sweeps import postgresql
 
+pytestmark = pytest.mark.slow  # real workers, each with a start of its own
+
 ROOT = pathlib.Path(__file__).parents[2]
 POINTS = 3
 STEPS = 60
@@ -141,7 +143,6 @@ def test_every_point_is_trained_as_train_py_does(undisturbed):
     ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 def test_a_killed_worker_s_point_is_taken_up_by_the_other(
     file, undisturbed, tmp_path, database
@@ -178,7 +179,6 @@ def kill_one_of_two(file, undisturbed, folder, url):
     assert re.search(rf"Resuming at step \d+ of {STEPS}", logs)
 
 
-@pytest.mark.slow
 def test_ctrl_c_saves_and_the_same_command_goes_on(file, undisturbed, tmp_path):
     folder = tmp_path / "sweep"
     process = start(file, folder)
@@ -204,7 +204,6 @@ def test_another_sweep_is_refused_in_the_folder(file, undisturbed):
     assert "parameters.seed.values" in printed
 
 
-@pytest.mark.slow
 def test_a_training_that_diverges_has_failed_and_the_others_go_on(tmp_path):
     sweep = tmp_path / "sweep.py"
     text = SWEEP.replace('"seed": Choices', '"optimizer.learning_rate": Choices')
