@@ -88,7 +88,7 @@ class Evaluator:
         }
 
     def draw_predictions(self, variables: Any, path: pathlib.Path) -> None:
-        """Writes a picture of what the model says of the first evaluation images."""
+        """Writes a picture of the worst predictions for the evaluation images."""
 
         def predict(host_batch: HostBatch) -> np.ndarray:
             batch = sharding.to_devices(self._mesh, host_batch)

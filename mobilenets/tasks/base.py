@@ -112,7 +112,7 @@ class Task(Protocol):
     def draw_predictions(
         self, predict: Callable[[HostBatch], np.ndarray], path: pathlib.Path
     ) -> None:
-        """Draws the first images of "val" with their predictions.
+        """Draws the worst predictions for images of "val".
 
         Args:
           predict: the `predictions` for a batch.

@@ -91,6 +91,10 @@ class Classification(LabelledImages):
             return (counts.sum() / (len(counts) * counts)).astype(np.float32)
         return None
 
+    def likelihood(self, label: Any, prediction: np.ndarray) -> float:
+        """The probability of the true class."""
+        return float(prediction[label])
+
     def predictions(self, outputs: Any) -> jax.Array:
         """The probability of each class, [N, classes]."""
         logits, _ = outputs
@@ -100,9 +104,9 @@ class Classification(LabelledImages):
         self, predict: Callable[[HostBatch], np.ndarray], path: pathlib.Path
     ) -> None:
         """See `Task.draw_predictions`; mistakes are marked."""
-        drawn = self.first_predictions(predict, PREDICTIONS_DRAWN)
+        drawn, images = self.worst_predictions(predict, PREDICTIONS_DRAWN)
         if jax.process_index() == 0:
-            pictures.draw_predictions(drawn, self.class_names, path)
+            pictures.draw_predictions(drawn, images, self.class_names, path)
 
     def by_class(self, total: Any) -> dict[str, dict[str, float]]:
         """How many images each class has, and which part of them is found."""

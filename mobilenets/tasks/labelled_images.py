@@ -1,6 +1,7 @@
 """What the tasks that label whole images share: network, data, and where they start."""
 
 import contextlib
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -28,6 +29,8 @@ from mobilenets.nn.initialization import init_variables
 from mobilenets.nn.normalization import normalize
 from mobilenets.runtime.tables import millions
 from mobilenets.tasks.base import HostBatch
+
+Example = tuple[np.ndarray, Any, np.ndarray]  # image, label, prediction
 
 
 class LabelledImages:
@@ -238,26 +241,36 @@ class LabelledImages:
         source = self._evals[name]
         return self._image_loader(source).prepared(source[index])
 
-    def first_predictions(
+    def likelihood(self, label: Any, prediction: np.ndarray) -> float:
+        """The probability that a prediction gives to a label, or its logarithm."""
+        raise NotImplementedError
+
+    def worst_predictions(
         self, predict: Callable[[HostBatch], np.ndarray], most: int
-    ) -> list[tuple[np.ndarray, Any, np.ndarray]]:
-        """The first images of "val": pixels, label and `predictions` of each.
+    ) -> tuple[list[Example], int]:
+        """The images of "val" of the lowest `likelihood`, the lowest first.
+
+        With several processes it is this process's part of the images.
 
         Args:
           predict: the `predictions` for a batch.
           most: images.
+
+        Returns:
+          The examples, and among how many images they are the worst.
         """
-        found = []
+        worst: list[tuple[float, Example]] = []
+        count = 0
         with contextlib.closing(self.eval_batches("val")) as batches:
             for batch in batches:
-                rows = zip(
-                    *(batch["image"], batch["label"], predict(batch), batch["mask"]),
-                    strict=True,
-                )
-                found += [(image, label, p) for image, label, p, mask in rows if mask]
-                if len(found) >= most:
-                    break
-        return found[:most]
+                arrays = (batch["image"], batch["label"], predict(batch), batch["mask"])
+                for image, label, prediction, mask in zip(*arrays, strict=True):
+                    if mask:
+                        count += 1
+                        example = (image, label, prediction)
+                        worst.append((self.likelihood(label, prediction), example))
+                worst = sorted(worst, key=operator.itemgetter(0))[:most]
+        return [example for _, example in worst], count
 
 
 def _network(

@@ -72,6 +72,11 @@ class Multilabel(LabelledImages):
         loss = losses.sum() / jnp.maximum(weights.sum(), 1e-12)
         return loss, {"loss": loss}
 
+    def likelihood(self, label: Any, prediction: np.ndarray) -> float:
+        """The logarithm of the probability of all the known labels together."""
+        of_label = np.where(label > 0, prediction, 1 - prediction)[~np.isnan(label)]
+        return float(np.log(np.maximum(of_label, 1e-30)).sum())
+
     def predictions(self, outputs: Any) -> jax.Array:
         """The probability of each attribute, [N, attributes]."""
         logits, _ = outputs
@@ -81,10 +86,10 @@ class Multilabel(LabelledImages):
         self, predict: Callable[[HostBatch], np.ndarray], path: pathlib.Path
     ) -> None:
         """See `Task.draw_predictions`; mistakes are marked."""
-        drawn = self.first_predictions(predict, PREDICTIONS_DRAWN)
+        drawn, images = self.worst_predictions(predict, PREDICTIONS_DRAWN)
         if jax.process_index() == 0:
             threshold = self._task.threshold
-            pictures.draw_attributes(drawn, self.class_names, threshold, path)
+            pictures.draw_attributes(drawn, images, self.class_names, threshold, path)
 
     def by_class(self, total: Any) -> dict[str, dict[str, float]]:
         """Of each attribute: its average precision, and what the threshold makes of it.

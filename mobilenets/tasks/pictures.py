@@ -20,13 +20,16 @@ Titled = tuple[np.ndarray, str, str]  # image [H, W, 3] uint8, its title and its
 
 def draw_predictions(
     examples: Sequence[tuple[np.ndarray, int, np.ndarray]],
+    images: int,
     class_names: Sequence[str],
     path: pathlib.Path,
 ) -> None:
     """Draws images with the predicted class; mistakes in red, with the true class.
 
     Args:
-      examples: image [H, W, 3] uint8, true class, probabilities [classes].
+      examples: image [H, W, 3] uint8, true class, probabilities [classes]; the lowest
+        probability of the true class first.
+      images: among how many they are the worst.
       class_names: of the classes.
       path: the PNG file to write.
     """
@@ -38,13 +41,16 @@ def draw_predictions(
             titled.append((image, title, _RIGHT))
         else:
             titled.append((image, f"{title}\ntrue: {class_names[label]}", _WRONG))
-    correct = sum(color == _RIGHT for *_, color in titled)
-    heading = f"{correct} of {len(titled)} right; mistakes in red, with the true class"
+    heading = (
+        f"The {len(titled)} of {images:,} images whose true class is the least "
+        "probable, worst first; mistakes in red"
+    )
     _draw_images(titled, heading, path)
 
 
 def draw_attributes(
     examples: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]],
+    images: int,
     names: Sequence[str],
     threshold: float,
     path: pathlib.Path,
@@ -53,7 +59,8 @@ def draw_attributes(
 
     Args:
       examples: image [H, W, 3] uint8, labels [attributes] of 1, 0 and nan for unknown,
-        probabilities [attributes].
+        probabilities [attributes]; the least probable labels first.
+      images: among how many they are the worst.
       names: of the attributes.
       threshold: the probability from which an image has an attribute.
       path: the PNG file to write.
@@ -74,8 +81,10 @@ def draw_attributes(
         is_wrong = lines["wrong: "].any() or lines["missed: "].any()
         title = "\n".join(words) or "nothing"
         titled.append((image, title, _WRONG if is_wrong else _RIGHT))
-    correct = sum(color == _RIGHT for *_, color in titled)
-    heading = f"{correct} of {len(titled)} images without a mistake"
+    heading = (
+        f"The {len(titled)} of {images:,} images whose labels are the least probable, "
+        "worst first; mistakes in red"
+    )
     _draw_images(titled, heading, path)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import jax
 from matplotlib.figure import Figure  # not pyplot, which has a notebook's own state
+from matplotlib.ticker import PercentFormatter
 
 from mobilenets.evaluation.tables import title
 from mobilenets.runs.metric_log import read_metrics
@@ -33,11 +34,26 @@ def draw_training_curves(files: Workdir, headline: str, sets: Iterable[str]) -> 
         for name in names:
             points = [(r["step"], r[name]) for r in records if name in r]
             if points:
-                marker = None if name.startswith("train/") else "o"
-                axis.plot(*zip(*points, strict=True), label=name, marker=marker, ms=4)
+                label, marker = _look(name)
+                axis.plot(*zip(*points, strict=True), label=label, marker=marker, ms=4)
         axis.set(title=heading, xlabel="step")
         axis.grid(alpha=0.3)
         if axis.lines:
             axis.legend(fontsize=8)
+    score = axes[1]
+    if all(0 <= y <= 1 for line in score.lines for y in line.get_ydata()):
+        score.yaxis.set_major_formatter(PercentFormatter(1))
     figure.subplots_adjust(left=0.04, right=0.99, bottom=0.13, top=0.92, wspace=0.15)
     figure.savefig(files.training_curves, dpi=110)
+
+
+def _look(name: str) -> tuple[str, str | None]:
+    """The label of a curve and the marker of its points."""
+    match name.split("/"):
+        case ["train", "learning_rate"]:
+            return name, None
+        case ["train", "loss"]:  # with smoothed labels, if the task has such
+            return "train (minimised loss of single batches)", None
+        case ["train", _]:
+            return "train (single batches)", None
+    return name, "o"

@@ -83,3 +83,24 @@ def test_the_summary_is_that_of_the_papers_network():
         "mobilenet_v2 at 224 pixels (3.5 M parameters, 300.8 M MAdds) on 2,000 images "
         "of 1,000 classes"
     )
+
+
+def test_the_worst_predictions_are_drawn_first():
+    task = make_task(labels=(0, 1, 2, 2, 1))
+    rows = np.array(
+        [
+            [0.7, 0.2, 0.1],  # of a bee: 0.7
+            [0.8, 0.1, 0.1],  # of a cat: 0.1
+            [0.3, 0.4, 0.3],  # of a dog: 0.3
+            [0.0, 0.0, 1.0],
+            [0.2, 0.2, 0.6],  # of a cat: 0.2
+        ]
+    )
+
+    def predict(batch):
+        return rows[batch["index"]]
+
+    drawn, count = task.worst_predictions(predict, 3)
+    assert count == 5
+    assert [label for _, label, _ in drawn] == [1, 1, 2]
+    np.testing.assert_array_equal([p for *_, p in drawn], rows[[1, 4, 2]])

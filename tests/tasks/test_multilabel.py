@@ -425,3 +425,12 @@ def test_a_table_of_classes_is_not_one_of_attributes(table):
 def test_the_saved_description_is_json():
     description = make_task(make_config()).description
     assert trained.Description.model_validate_json(json.dumps(description))
+
+
+def test_the_likelihood_of_labels_is_that_of_the_known_ones():
+    task = make_task(make_config())
+    label = np.full(len(task.class_names), np.nan)
+    label[:2] = 1, 0
+    prediction = np.full(len(label), 0.9)
+    prediction[:2] = 0.5, 0.2
+    assert task.likelihood(label, prediction) == pytest.approx(np.log(0.5 * 0.8))
