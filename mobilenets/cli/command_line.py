@@ -35,14 +35,19 @@ def examples(*commands: str) -> str:
     return "\n  ".join(["\b\nExamples:", *commands])
 
 
-def new_app(help_text: str | None = None) -> typer.Typer:
-    """An app that looks like all of ours."""
+def new_app(help_text: str | None = None, completion: bool = False) -> typer.Typer:
+    """An app that looks like all of ours.
+
+    Args:
+      help_text: of the app itself.
+      completion: whether it offers to install completion in a shell.
+    """
     # Plain help can be piped, and its paragraphs are wrapped.
     return typer.Typer(
         cls=_Commands,
         suggest_commands=False,
         help=help_text,
-        add_completion=False,
+        add_completion=completion,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )

@@ -42,7 +42,9 @@ COMMANDS = {
     "compare": compare,
 }
 
-app = command_line.new_app("Train, evaluate and use efficient vision networks.")
+app = command_line.new_app(
+    "Train, evaluate and use efficient vision networks.", completion=True
+)
 for _name, _module in COMMANDS.items():
     command_line.register(app, _name, _module)
 

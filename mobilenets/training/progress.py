@@ -10,7 +10,7 @@ import rich.table
 from mobilenets.evaluation.evaluator import Results
 from mobilenets.evaluation.tables import number, print_results, title
 from mobilenets.runs.workdir import Workdir
-from mobilenets.runtime.console import console
+from mobilenets.runtime.console import console, shows_bars
 
 
 class TrainingProgress:
@@ -31,7 +31,7 @@ class TrainingProgress:
             rich.progress.TextColumn("{task.fields[numbers]}"),
             rich.progress.TextColumn("{task.fields[left]}"),
             console=console,
-            disable=not console.is_terminal,
+            disable=not shows_bars(),
         )
         self._task = self._bar.add_task(
             "compiling", total=total_steps, completed=first_step, numbers="", left=""
@@ -56,7 +56,7 @@ class TrainingProgress:
         if "images_per_second" in metrics:
             numbers += f"  {metrics['images_per_second']:,.0f} images/s"
         self._bar.update(self._task, description="training", numbers=numbers)
-        if not console.is_terminal:
+        if not shows_bars():
             left = self._left(step)
             console.print(f"step {step}/{self._total_steps}  {numbers}  {left}")
 

@@ -372,6 +372,20 @@ def test_the_configs_are_listed_and_printed(run, run_json):
     assert (rows["seed"]["value"], rows["seed"]["default"]) == (7, 0)
 
 
+@pytest.mark.parametrize(
+    ("words", "completions"),
+    [
+        ("mobilenets pre", ["prepare", "pretrained", "predict"]),
+        ("mobilenets train --wor", ["--workdir"]),
+    ],
+)
+def test_a_shell_completes_commands_and_options(run, monkeypatch, words, completions):
+    monkeypatch.setenv("_MOBILENETS_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))
+    assert run().stdout.split() == completions
+
+
 def test_without_a_command_the_help_is_shown(run):
     result = run()
     assert result.exit_code == 0
