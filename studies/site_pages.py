@@ -20,6 +20,11 @@ FROM_OUTSIDE = {
     "notebooks/index.md": "notebooks/README.md",
 }
 
+# A script element that names another host, in its tag or in its text.
+_FOREIGN_SCRIPT = re.compile(
+    r"<script\b(?:(?!</script>).)*https?://(?:(?!</script>).)*</script>", re.DOTALL
+)
+
 
 @event_priority(100)  # before the plugin that turns notebooks into pages
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -42,9 +47,14 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_content(html: str, page: Page, **kwargs: object) -> str:
-    """Makes the links of a notebook to files of the repository links to pages."""
+    """Makes the links of a notebook to files of the repository links to pages.
+
+    Scripts of other hosts are removed: they draw formulas and diagrams, of which our
+    notebooks have none.
+    """
     if not page.file.src_uri.endswith(".ipynb"):
         return html
+    html = _FOREIGN_SCRIPT.sub("", html)
     html = html.replace('href="../README.md"', 'href="../../start/first_run/"')
     html = re.sub(r'href="\.\./docs/([\w/]+)\.md"', r'href="../../\1/"', html)
     return html.replace('href="../docs/', 'href="../../')

@@ -7,6 +7,7 @@ import inspect
 import pathlib
 import re
 import shlex
+import types
 
 import jax
 import numpy as np
@@ -30,7 +31,7 @@ from mobilenets.nn.initialization import init_variables
 from mobilenets.pretrained.importing import CATALOGUE
 from mobilenets.pretrained.state_dict import LIBRARIES
 from mobilenets.sweeps import definition
-from studies import make_tables, reference
+from studies import make_tables, reference, site_pages
 
 ROOT = pathlib.Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -333,3 +334,13 @@ def test_the_readme_is_short_and_has_the_two_commands():
     assert "```\npip install '.[dev]' && pytest\n```" in text
     families = [name for names in make_tables.FAMILIES.values() for name in names]
     assert sorted(families) == sorted(ARCHITECTURES)
+
+
+def test_a_notebook_s_page_loads_no_script_of_another_host():
+    page = types.SimpleNamespace(file=types.SimpleNamespace(src_uri="a.ipynb"))
+    own = "<p>https://a.org</p><script>draw()</script>"
+    foreign = (
+        '<script src="https://b.org/formulas.js"></script>'
+        '<script type="module">\nimport "https://b.org/d.mjs";\nstart();</script>'
+    )
+    assert site_pages.on_page_content(foreign + own + foreign, page) == own
