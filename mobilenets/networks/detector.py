@@ -150,6 +150,11 @@ class DetectorSpec:
         return self.backbone.resolution
 
     @property
+    def feature_channels(self) -> int:
+        """Channels of the backbone's last feature map."""
+        return self.maps[len(self.features) - 1][1]
+
+    @property
     def maps(self) -> list[tuple[int, int]]:
         """Height (and width) in pixels and channels of each feature map.
 

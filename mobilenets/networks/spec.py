@@ -344,13 +344,8 @@ class NetworkSpec(Protocol):
         ...
 
 
-class HasBackbone(Protocol):
+class HasBackbone(NetworkSpec, Protocol):
     """A network with a head for some task: a frozen dataclass."""
-
-    @property
-    def name(self) -> str:
-        """Of the architecture."""
-        ...
 
     @property
     def backbone(self) -> BackboneSpec:

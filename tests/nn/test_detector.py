@@ -9,7 +9,7 @@ import pytest
 
 from mobilenets import create_backbone, get_spec
 from mobilenets.networks import complexity
-from mobilenets.networks.architectures.ssd import DETECTORS, get_detector, ssd, ssdlite
+from mobilenets.networks.architectures.ssd import get_detector, ssd, ssdlite
 from mobilenets.networks.spec import with_backbone
 from mobilenets.nn.build import build
 from mobilenets.nn.initialization import init_variables
@@ -26,7 +26,9 @@ def shapes_of(spec, num_classes):
     return jax.eval_shape(model.init_with_output, jax.random.key(0), images)
 
 
-SPECS = {name: get_detector(name) for name in DETECTORS}
+# All kinds of predictors, extra layers and feature maps.
+NAMES = ("ssd_mobilenet_v1", "ssd_mobilenet_v2", "ssdlite_mobilenet_v3_large_halved")
+SPECS = {name: get_detector(name) for name in NAMES}
 SPECS["ssd on a resnet"] = ssd(get_spec("resnet50", resolution=320))
 
 
