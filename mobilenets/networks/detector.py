@@ -180,6 +180,14 @@ class DetectorSpec:
         per_map = zip(self.maps, self.anchors, strict=True)
         return sum(size**2 * len(anchors) for (size, _), anchors in per_map)
 
+    def num_classes(self, class_outputs: int) -> int:
+        """Classes of weights, without the background.
+
+        Args:
+          class_outputs: numbers that the first class predictor gives for a pixel.
+        """
+        return class_outputs // len(self.anchors[0]) - 1
+
     def layers(self, num_classes: int = 90) -> list[Layer]:
         """Every layer that has parameters, in the order of execution.
 

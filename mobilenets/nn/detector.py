@@ -164,29 +164,33 @@ class Predictor(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """[N, H, W, C] -> [N, H * W * anchors, numbers] float32."""
-        spec, init = (
-            self.spec,
-            {
-                "kernel_init": self.kernel_init,
-                "bias_init": self.bias_init,
-            },
-        )
+        spec, kernel_size = self.spec, self.spec.kernel_size
+        outputs = self.anchors * self.numbers
         if spec.separable:
             x = value(
                 self.conv_bn(
                     x.shape[-1],
-                    spec.kernel_size,
+                    kernel_size,
                     depthwise=True,
                     kernel_init=self.kernel_init,
                     name="depthwise",
                 )(x, train)
             )
-        outputs = self.anchors * self.numbers
-        if spec.separable or spec.kernel_size == 1:
+        if spec.separable or kernel_size == 1:
             # A 1x1 convolution: on a CPU a matrix product is faster.
-            output = nn.Dense(outputs, **init, name="output")
+            output = nn.Dense(
+                outputs,
+                kernel_init=self.kernel_init,
+                bias_init=self.bias_init,
+                name="output",
+            )
         else:
-            kernel_size = (spec.kernel_size, spec.kernel_size)
-            output = nn.Conv(outputs, kernel_size, **init, name="output")
+            output = nn.Conv(
+                outputs,
+                (kernel_size, kernel_size),
+                kernel_init=self.kernel_init,
+                bias_init=self.bias_init,
+                name="output",
+            )
         y = output(x.astype(jnp.float32))
         return y.reshape(y.shape[0], -1, self.numbers)
