@@ -17,6 +17,7 @@ ROOMS = (
     "networks",
     "runtime",
     "nn",
+    "detection",
     "data",
     "metrics",
     "runs",
@@ -34,6 +35,7 @@ ROOMS = (
 # module, and so is what it may import.
 ONLY = {
     "networks": {"config.own_function", "errors", "networks"},
+    "detection": {"detection", "networks"},
     "metrics": {"metrics"},
     "tasks.base": {"config", "metrics.base"},
     "training": {

@@ -17,7 +17,7 @@ from mobilenets.cli.command_line import (
 from mobilenets.errors import UserError
 from mobilenets.networks import complexity
 from mobilenets.networks.own_spec import is_own
-from mobilenets.networks.spec import BackboneSpec, ClassifierSpec
+from mobilenets.networks.spec import BackboneSpec, HasBackbone
 from mobilenets.profiling import profile_table
 
 EPILOG = examples(
@@ -126,7 +126,7 @@ def command(
 
 
 def _cost(
-    spec: ClassifierSpec | BackboneSpec,
+    spec: BackboneSpec | HasBackbone,
     num_classes: int,
     rows: Sequence[profile_table.Row],
 ) -> dict[str, Any]:

@@ -8,12 +8,15 @@ import pydantic
 from mobilenets.config.schema import Preprocessing
 from mobilenets.networks import complexity
 from mobilenets.networks.architectures import check
+from mobilenets.networks.detector import DetectorSpec
 from mobilenets.networks.spec import BackboneSpec, ClassifierSpec
 
 FORMAT_VERSION = 2
 
 # Each kind of network says which one it is in its field "kind".
-Network = Annotated[ClassifierSpec | BackboneSpec, pydantic.Field(discriminator="kind")]
+Network = Annotated[
+    ClassifierSpec | BackboneSpec | DetectorSpec, pydantic.Field(discriminator="kind")
+]
 
 
 class Description(pydantic.BaseModel):
@@ -29,7 +32,8 @@ class Description(pydantic.BaseModel):
     task: str = "classification"  # by its name in the config
     network: Network
     preprocessing: Preprocessing  # what the weights expect of an image
-    class_names: tuple[str, ...]  # of each output: a class or an attribute
+    # Of each output: a class or an attribute. A background has no name.
+    class_names: tuple[str, ...]
     # The probability from which an image has an attribute; None where it has one class.
     threshold: float | None = None
 

@@ -20,6 +20,7 @@ from mobilenets.data.preprocessing import prepare_image
 from mobilenets.data.sources.base import IMAGE_SUFFIXES
 from mobilenets.errors import UserError
 from mobilenets.inference.trained import TrainedNet
+from mobilenets.networks.detector import DetectorSpec
 from mobilenets.networks.spec import BackboneSpec
 from mobilenets.nn.normalization import normalize
 
@@ -106,6 +107,11 @@ def predict(
             "The weights are a backbone without classes: train them with init_from, or "
             "use `mobilenets features`."
         )
+    if isinstance(description.network, DetectorSpec):
+        raise UserError(
+            "The weights are a detector, which has no classes for a whole image: give "
+            "weights of a classifier."
+        )
     if description.threshold is None and threshold is not None:
         raise UserError(
             "--threshold is for weights that predict attributes, but these predict one "
@@ -166,14 +172,16 @@ def features(
     """Yields the path of each photograph and its feature vector, [C] float32.
 
     The vector is the input of the logits; for a backbone it is the mean of "features"
-    over height and width.
+    over height and width, for a detector that of its backbone's last map.
     """
-    is_backbone = isinstance(net.description.network, BackboneSpec)
+    network = net.description.network
 
     def vectors(outputs: Any) -> Any:
-        if is_backbone:
+        if isinstance(network, BackboneSpec):
             return (outputs["features"].mean((1, 2)),)
         _, endpoints = outputs
+        if isinstance(network, DetectorSpec):
+            return (endpoints[network.features[-1]].mean((1, 2)),)
         return (endpoints["pre_logits"],)
 
     for photo, (vector,) in _apply(net, photos, vectors):

@@ -20,6 +20,7 @@ from mobilenets.inference.description import Description, from_values
 from mobilenets.nn.backbone import Backbone
 from mobilenets.nn.build import build
 from mobilenets.nn.classifier import Classifier
+from mobilenets.nn.detector import Detector
 from mobilenets.nn.initialization import init_variables
 from mobilenets.runs.checkpoint import Checkpoints, abstract_like
 from mobilenets.runs.workdir import Workdir
@@ -33,7 +34,7 @@ class TrainedNet:
     variables: dict[str, Any]  # {"params", "batch_stats"} for `model.apply`
 
     @property
-    def model(self) -> Backbone | Classifier:
+    def model(self) -> Backbone | Classifier | Detector:
         """The Linen module of the variables."""
         return build(self.description.network, len(self.description.class_names))
 

@@ -68,6 +68,22 @@ def depthwise(
     return _conv("depthwise", name, output_size, 1, channels, kernel_size, stride)
 
 
+def biased_conv(
+    name: str, output_size: int, inputs: int, outputs: int, kernel_size: int = 1
+) -> Layer:
+    """A convolution with bias and without batch norm.
+
+    Args:
+      name: the path of its module.
+      output_size: height and width of its output in pixels.
+      inputs: channels.
+      outputs: channels.
+      kernel_size: height and width of its filters.
+    """
+    layer = conv(name, output_size, inputs, outputs, kernel_size)
+    return dataclasses.replace(layer, params=layer.params - outputs)
+
+
 def dense(name: str, inputs: int, outputs: int, bias: bool = True) -> Layer:
     """A dense layer on one vector an image.
 

@@ -344,10 +344,19 @@ class NetworkSpec(Protocol):
         ...
 
 
-Spec = TypeVar("Spec", BackboneSpec, ClassifierSpec)
+class HasBackbone(NetworkSpec, Protocol):
+    """A network with a head for some task: a frozen dataclass."""
+
+    @property
+    def backbone(self) -> BackboneSpec:
+        """Without the head."""
+        ...
 
 
-def backbone_of(spec: BackboneSpec | ClassifierSpec) -> BackboneSpec:
+Spec = TypeVar("Spec", bound=BackboneSpec | HasBackbone)
+
+
+def backbone_of(spec: BackboneSpec | HasBackbone) -> BackboneSpec:
     """The backbone of a network, or the backbone itself."""
     return spec if isinstance(spec, BackboneSpec) else spec.backbone
 
@@ -361,10 +370,11 @@ def with_backbone(spec: Spec, **changes: Any) -> Spec:
     >>> shorter.backbone.output_stride
     16
     """
+    network: Any = spec  # pyright does not know a protocol's implementation
     if isinstance(spec, BackboneSpec):
-        return dataclasses.replace(spec, **changes)
-    backbone = dataclasses.replace(spec.backbone, **changes)
-    return dataclasses.replace(spec, backbone=backbone)
+        return dataclasses.replace(network, **changes)
+    backbone = dataclasses.replace(backbone_of(spec), **changes)
+    return dataclasses.replace(network, backbone=backbone)
 
 
 def inverted_residual(

@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 
 from mobilenets.errors import UserError
 from mobilenets.networks.architectures import get_spec, replace
-from mobilenets.networks.spec import BackboneSpec, ClassifierSpec, backbone_of
+from mobilenets.networks.spec import BackboneSpec, HasBackbone, backbone_of
 from mobilenets.nn.batch_norm import value
 from mobilenets.nn.blocks import BLOCKS, ConvBN, Map, SqueezeExcite, max_pool
 from mobilenets.nn.initialization import KernelInit
@@ -141,7 +141,7 @@ def _check_images(images: jax.Array) -> None:
 
 
 def frozen_modules(
-    spec: BackboneSpec | ClassifierSpec, trainable_stages: int
+    spec: BackboneSpec | HasBackbone, trainable_stages: int
 ) -> tuple[str, ...]:
     """The modules in front of the stages that are trained.
 
@@ -175,7 +175,7 @@ def frozen_modules(
 
 
 def create_backbone(
-    architecture: str | BackboneSpec | ClassifierSpec,
+    architecture: str | BackboneSpec | HasBackbone,
     name: str | None = None,
     dtype: DTypeLike = jnp.float32,
     **overrides: Any,

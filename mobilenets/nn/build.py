@@ -2,21 +2,28 @@
 
 from typing import Any
 
+from mobilenets.networks.detector import DetectorSpec
 from mobilenets.networks.spec import BackboneSpec, ClassifierSpec
 from mobilenets.nn.backbone import Backbone
 from mobilenets.nn.classifier import Classifier
+from mobilenets.nn.detector import Detector
 
-Network = BackboneSpec | ClassifierSpec
+Network = BackboneSpec | ClassifierSpec | DetectorSpec
 
 
-def build(network: Network, outputs: int, **options: Any) -> Backbone | Classifier:
+def build(
+    network: Network, outputs: int, **options: Any
+) -> Backbone | Classifier | Detector:
     """The Linen module of a network.
 
     Args:
       network: its spec.
-      outputs: the number of classes or attributes; a backbone has none.
+      outputs: the number of classes or attributes, without a background; a backbone has
+        none.
       **options: fields of the module, such as `dtype` and `frozen`.
     """
     if isinstance(network, BackboneSpec):
         return Backbone(network, **options)
+    if isinstance(network, DetectorSpec):
+        return Detector(network, outputs, **options)
     return Classifier(network, outputs, **options)

@@ -27,10 +27,19 @@ SAMPLERS: dict[Distribution, Callable[[jax.Array, tuple[int, ...]], jax.Array]] 
 
 @dataclasses.dataclass(frozen=True)
 class Draw:
-    """A kernel is `scale` times a sample of the distribution."""
+    """The initialiser by which a kernel is `scale` times a sample."""
 
     distribution: Distribution
     scale: float
+
+    def draw(self, shape: tuple[int, ...]) -> "Draw":
+        """As `KernelInit.draw`: the same for every shape."""
+        del shape
+        return self
+
+    def __call__(self, rng, shape, dtype=jnp.float32) -> jax.Array:
+        """One kernel, as Linen asks for it."""
+        return (self.scale * SAMPLERS[self.distribution](rng, shape)).astype(dtype)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,8 +80,7 @@ class KernelInit:
 
     def __call__(self, rng, shape, dtype=jnp.float32) -> jax.Array:
         """One kernel, as Linen asks for it."""
-        draw = self.draw(shape)
-        return (draw.scale * SAMPLERS[draw.distribution](rng, shape)).astype(dtype)
+        return self.draw(shape)(rng, shape, dtype)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +104,7 @@ def init_variables(
 
     All kernels of one distribution are cut from one draw, since XLA compiles a random
     generator for every array that is drawn by itself. What the modules of this package
-    did not start (`KernelInit`, `Constant`) is what `model.init` gives.
+    did not start (`KernelInit`, `Draw`, `Constant`) is what `model.init` gives.
 
     Args:
       model: any module that is called with images alone.
@@ -112,7 +120,7 @@ def init_variables(
     kernels = {
         path: (initializer, wanted[path].shape)
         for path in wanted
-        if isinstance(initializer := initializers.get(path), KernelInit)
+        if isinstance(initializer := initializers.get(path), KernelInit | Draw)
     }
     values = _draw_kernels(kernels, rng)
     for path, leaf in wanted.items():
@@ -153,7 +161,7 @@ def _initializers(
 
 
 def _draw_kernels(
-    kernels: Mapping[Path, tuple[KernelInit, tuple[int, ...]]], rng: jax.Array
+    kernels: Mapping[Path, tuple[KernelInit | Draw, tuple[int, ...]]], rng: jax.Array
 ) -> dict[Path, jax.Array]:
     """A kernel for each initialiser and shape."""
     draws = {path: init.draw(shape) for path, (init, shape) in kernels.items()}

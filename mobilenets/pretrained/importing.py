@@ -19,6 +19,7 @@ from mobilenets.errors import UserError, unknown, unreachable
 from mobilenets.inference.description import Description
 from mobilenets.inference.trained import TrainedNet
 from mobilenets.networks.architectures import replace
+from mobilenets.networks.detector import DetectorSpec
 from mobilenets.networks.spec import ClassifierSpec
 from mobilenets.pretrained.formats import read_state, rename_keras_variables
 from mobilenets.pretrained.libraries import keras
@@ -102,7 +103,8 @@ def from_file(path: str, library: str, model: str) -> TrainedNet:
     if library == "keras":
         layer_names = keras.layer_names(LIBRARIES[library].models[model])
         state = rename_keras_variables(state, layer_names)
-    return _named(*from_state_dict(state, library, model))
+    class_names = LIBRARIES[library].models[model].class_names
+    return _named(*from_state_dict(state, library, model), class_names)
 
 
 def fetch(name: str) -> TrainedNet:
@@ -125,15 +127,23 @@ def fetch(name: str) -> TrainedNet:
 
 
 def _named(
-    spec: ClassifierSpec, variables: dict[str, Any], preprocessing: Preprocessing
+    spec: ClassifierSpec | DetectorSpec,
+    variables: dict[str, Any],
+    preprocessing: Preprocessing,
+    class_names: tuple[str, ...] = (),
 ) -> TrainedNet:
-    """With ImageNet's classes if there are a thousand, else with numbers."""
-    number = len(variables["params"]["logits"]["bias"])
-    names = tuple(imagenet.class_names())
+    """With these classes or ImageNet's if there are as many, else with numbers."""
+    params = variables["params"]
+    if isinstance(spec, DetectorSpec):
+        bias = params["class_predictor0"]["output"]["bias"]
+        task, number = "detection", spec.num_classes(len(bias))
+    else:
+        task, number = "classification", len(params["logits"]["bias"])
+    names = class_names or tuple(imagenet.class_names())
     if number != len(names):
         names = tuple(f"class {i}" for i in range(number))
     description = Description(
-        network=spec, preprocessing=preprocessing, class_names=names
+        task=task, network=spec, preprocessing=preprocessing, class_names=names
     )
     return TrainedNet(description, variables)
 

@@ -15,7 +15,8 @@ from mobilenets.config.schema import (
 from mobilenets.errors import UserError
 from mobilenets.networks import complexity
 from mobilenets.networks.architectures import get_spec
-from mobilenets.networks.spec import ClassifierSpec, Padding
+from mobilenets.networks.detector import DetectorSpec
+from mobilenets.networks.spec import ClassifierSpec, HasBackbone, Padding
 
 Interpolation = Literal["bilinear", "bicubic"]
 
@@ -99,13 +100,14 @@ class Weights:
 class Model:
     """One model of a library."""
 
-    spec: ClassifierSpec
-    names: Callable[[ClassifierSpec], Names]
+    spec: ClassifierSpec | DetectorSpec
+    names: Callable[[Any], Names]  # of the modules, from the spec
     preprocessing: Preprocessing
     conv_biases: bool = False  # whether a bias comes between convolution and batch norm
     channel_order: Literal["RGB", "BGR"] = "RGB"  # of the images it takes
     # Reads the mean and deviation of a layer of it that normalises the images.
     read_normalization: Callable[[Weights], Normalization] | None = None
+    class_names: tuple[str, ...] = ()  # of weights with that many; else ImageNet's
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,7 +139,7 @@ class Place:
         return list(dict.fromkeys(layer.split("/")[0] for layer in self.layers))
 
 
-def places(spec: ClassifierSpec) -> list[Place]:
+def places(spec: HasBackbone) -> list[Place]:
     """Where each block of the network stands.
 
     >>> from mobilenets import get_spec
@@ -155,7 +157,7 @@ def places(spec: ClassifierSpec) -> list[Place]:
     return result
 
 
-def block_names(spec: ClassifierSpec, names_at: Callable[[Place], Names]) -> Names:
+def block_names(spec: HasBackbone, names_at: Callable[[Place], Names]) -> Names:
     """The modules of all blocks, from a function that knows those of one.
 
     Args:

@@ -1,4 +1,4 @@
-"""From the weights of a library to a spec and the variables of its `Classifier`."""
+"""From the weights of a library to a spec and the variables of its module."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,11 +8,13 @@ import numpy as np
 
 from mobilenets.config.schema import Preprocessing
 from mobilenets.errors import unknown
+from mobilenets.networks.detector import DetectorSpec
 from mobilenets.networks.spec import ClassifierSpec
-from mobilenets.nn.classifier import Classifier
+from mobilenets.nn.build import build
 from mobilenets.pretrained.libraries import (
     efficientnet_lite_pytorch,
     keras,
+    tf_detection,
     tf_slim,
     timm,
     torchvision,
@@ -22,6 +24,7 @@ from mobilenets.pretrained.library import Library, Model, Weights
 LIBRARIES = {
     "efficientnet_lite_pytorch": efficientnet_lite_pytorch.LIBRARY,
     "keras": keras.LIBRARY,
+    "tf-detection": tf_detection.LIBRARY,
     "tf-slim": tf_slim.LIBRARY,
     "timm": timm.LIBRARY,
     "torchvision": torchvision.LIBRARY,
@@ -30,7 +33,7 @@ LIBRARIES = {
 
 def from_state_dict(
     state: Mapping[str, Any], library: str, model: str
-) -> tuple[ClassifierSpec, dict[str, Any], Preprocessing]:
+) -> tuple[ClassifierSpec | DetectorSpec, dict[str, Any], Preprocessing]:
     """The network with the weights of another library's model.
 
     Args:
@@ -43,7 +46,8 @@ def from_state_dict(
 
     Returns:
       spec: the network; the number of classes is that of the logits in the variables.
-      variables: {"params": ..., "batch_stats": ...} for `Classifier.apply`.
+      variables: {"params": ..., "batch_stats": ...} for `Classifier.apply` or
+        `Detector.apply`.
       preprocessing: what the weights expect, at `spec.resolution`, according to the
         library: for timm that of the default weights of the name
         (`resolve_data_config`), for torchvision that of its first weights,
@@ -77,9 +81,8 @@ class _Reader:
         self._names = model.names(model.spec)
 
     def variables(self) -> dict[str, Any]:
-        """All of them, as `Classifier.init` would return them."""
-        num_classes = self._weights.size(self._key("logits", "bias"))
-        network = Classifier(self._model.spec, num_classes)
+        """All of them, as `init` of the module would return them."""
+        network = build(self._model.spec, self._num_classes())
         image = jax.ShapeDtypeStruct((1, 32, 32, 3), np.float32)
         shapes = jax.eval_shape(network.init, jax.random.key(0), image)
 
@@ -88,6 +91,13 @@ class _Reader:
             return self._take(layer, variable, wanted.shape)
 
         return jax.tree.map_with_path(take, shapes)
+
+    def _num_classes(self) -> int:
+        spec = self._model.spec
+        if isinstance(spec, DetectorSpec):
+            key = self._key("class_predictor0/output", "bias")
+            return spec.num_classes(self._weights.size(key))
+        return self._weights.size(self._key("logits", "bias"))
 
     def _key(self, layer: str, variable: str) -> str:
         """The library's key of one of our variables."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from mobilenets.networks import complexity
 from mobilenets.networks.layers import Layer
-from mobilenets.networks.spec import BackboneSpec, ClassifierSpec, backbone_of
+from mobilenets.networks.spec import BackboneSpec, HasBackbone, backbone_of
 
 BYTES_OF_A_NUMBER = 4  # float32
 
@@ -30,7 +30,7 @@ class Row:
     activation_bytes: int  # of the outputs of all its layers: one image, float32
 
 
-def rows(spec: BackboneSpec | ClassifierSpec, num_classes: int = 1000) -> list[Row]:
+def rows(spec: BackboneSpec | HasBackbone, num_classes: int = 1000) -> list[Row]:
     """The network from input to logits: `complexity.layers`, block by block.
 
     Args:
@@ -66,17 +66,18 @@ def _row(spec: BackboneSpec, name: str, layers: Sequence[Layer]) -> Row:
             output=(size, size, block.out_channels),
             **cost,
         )
-    (layer,) = layers
-    is_dense = layer.operator == "dense"
+    *_, last = layers  # several in the head of a detector
+    is_dense = last.operator == "dense"
     pooled = name == "stem" and spec.stem_max_pool
-    size = -(-layer.output_size // 2) if pooled else layer.output_size
+    size = -(-last.output_size // 2) if pooled else last.output_size
+    operators = [layer.operator for layer in layers] + ["max pool"] * pooled
     return Row(
         name,
-        "conv, max pool" if pooled else layer.operator,
-        kernel_size=None if is_dense else layer.kernel_size,
-        stride=None if is_dense else layer.stride,
+        ", ".join(operators),
+        kernel_size=None if is_dense else max(layer.kernel_size for layer in layers),
+        stride=None if is_dense else max(layer.stride for layer in layers),
         expansion=None,
         se_channels=None,
-        output=(size, size, layer.channels),
+        output=(size, size, last.channels),
         **cost,
     )

@@ -22,6 +22,7 @@ from mobilenets.inference.description import Description
 from mobilenets.metrics.base import Batch
 from mobilenets.networks import complexity, own_spec
 from mobilenets.networks.architectures import replace
+from mobilenets.networks.detector import DetectorSpec
 from mobilenets.networks.spec import BackboneSpec, ClassifierSpec
 from mobilenets.nn.backbone import frozen_modules
 from mobilenets.nn.classifier import Classifier
@@ -296,10 +297,18 @@ def _network(
 
 
 def _classifier(weights: Description) -> ClassifierSpec:
-    """The network of weights; a backbone gets the simplest head."""
+    """The network of weights; a backbone gets the simplest head.
+
+    Raises:
+      UserError: it is a detector.
+    """
     network = weights.network
     if isinstance(network, BackboneSpec):
         return ClassifierSpec(network, dropout_rate=0.0)
+    if isinstance(network, DetectorSpec):
+        raise UserError(
+            "The weights in init_from are a detector: give a classifier or a backbone."
+        )
     return network
 
 

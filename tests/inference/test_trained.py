@@ -14,6 +14,7 @@ from mobilenets.config.schema import Preprocessing
 from mobilenets.inference import trained
 from mobilenets.inference.description import Description
 from mobilenets.inference.trained import TrainedNet
+from mobilenets.networks.architectures.ssd import get_detector
 from mobilenets.networks.spec import backbone_of, with_backbone
 from mobilenets.nn.build import build
 from mobilenets.nn.classifier import Classifier
@@ -52,6 +53,45 @@ def backbone_net():
         network=spec, preprocessing=net.description.preprocessing, class_names=()
     )
     return TrainedNet(description, jax.device_get(variables))
+
+
+def detector_net(name="ssdlite_mobilenet_v3_small"):
+    """A detector of a few blocks for two classes, with weights of random numbers."""
+    spec = get_detector(name)
+    spec = with_backbone(spec, resolution=32, blocks=spec.backbone.blocks[:2])
+    spec = dataclasses.replace(spec, features=("block1/expand", "head_conv"))
+    images = jax.ShapeDtypeStruct((1, 32, 32, 3), np.float32)
+    shapes = jax.eval_shape(build(spec, 2).init, jax.random.key(0), images)
+    rng = np.random.default_rng(0)
+    variables = jax.tree.map(lambda x: rng.random(x.shape, np.float32), shapes)
+    description = Description(
+        task="detection",
+        network=spec,
+        preprocessing=Preprocessing(resize="squash", crop_fraction=1.0),
+        class_names=("cat", "dog"),
+    )
+    return TrainedNet(description, variables)
+
+
+@pytest.mark.parametrize(
+    "name", ["ssdlite_mobilenet_v3_small", "ssdlite320_mobilenet_v3_large"]
+)
+def test_a_detector_that_is_saved_is_loaded(name, tmp_path):
+    net = detector_net(name)
+    trained.save(net, str(tmp_path / "weights"))
+    loaded = trained.load(str(tmp_path / "weights"))
+    assert loaded.description == net.description
+    assert loaded.description.network.anchors == net.description.network.anchors
+    jax.tree.map(np.testing.assert_array_equal, loaded.variables, net.variables)
+    assert loaded.model == build(net.description.network, 2)
+
+
+def test_a_detector_that_does_not_fit_together_is_one_clear_sentence(tmp_path):
+    trained.save(detector_net(), str(tmp_path / "weights"))
+    path = tmp_path / "weights/network.json"
+    path.write_text(path.read_text().replace('"block1/expand"', '"block7/expand"'))
+    with pytest.raises(UserError, match=r"has no feature map 'block7/expand'"):
+        trained.describe(str(tmp_path / "weights"))
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v3_small", "se_resnet50", "moga_a"])

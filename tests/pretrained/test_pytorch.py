@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import mobilenets
+from mobilenets.detection.anchors import anchor_boxes
+from mobilenets.nn.build import build
 from mobilenets.pretrained import from_state_dict
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "nn/golden"
@@ -99,3 +101,27 @@ def test_a_transposed_kernel_is_named_with_both_shapes():
 def test_unknown_names_are_met_with_the_closest(library, model, hint):
     with pytest.raises(mobilenets.UserError, match=f"did you mean '{hint}'"):
         from_state_dict({}, library, model)
+
+
+def test_the_outputs_of_a_detector_are_those_of_the_library():
+    reference = golden("detection/torchvision__ssdlite320_mobilenet_v3_large__320")
+    state = rebuilt_state(reference)
+    spec, variables, preprocessing = from_state_dict(
+        state, reference["library"], reference["model"]
+    )
+    assert preprocessing.resize == "squash"
+    raw, _ = jax.jit(build(spec, 90).apply)(
+        variables, rebuilt_images(reference["resolution"])
+    )
+    top, left, bottom, right = np.split(anchor_boxes(spec) * 320, 4, axis=1)
+    found = {
+        "bbox_regression": raw.box_codes,
+        "cls_logits": raw.class_logits,
+        "anchors_xyxy": np.concatenate([left, top, right, bottom], axis=1),
+    }
+    for name, expected in reference["outputs"].items():
+        ours = np.asarray(found[name])
+        assert list(ours.shape) == expected["shape"]
+        errors = np.abs(ours.ravel()[expected["index"]] - expected["values"])
+        assert errors.max() / expected["std"] < 1e-4, name
+        assert ours.mean() == pytest.approx(expected["mean"], abs=1e-4)

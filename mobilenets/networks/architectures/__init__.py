@@ -24,6 +24,7 @@ from mobilenets.networks.spec import (
     BlockSpec,
     BottleneckSpec,
     ClassifierSpec,
+    HasBackbone,
     Padding,
     Spec,
     backbone_of,
@@ -165,13 +166,15 @@ def replace(spec: Spec, **overrides: Any) -> Spec:
     _check(spec.name, overrides, _rules(spec))
     of_head = {k: v for k, v in overrides.items() if k not in _OF_BACKBONE}
     of_backbone = {k: v for k, v in overrides.items() if k in _OF_BACKBONE}
-    spec = with_backbone(dataclasses.replace(spec, **of_head), **of_backbone)
+    if isinstance(spec, ClassifierSpec):
+        spec = dataclasses.replace(spec, **of_head)
+    spec = with_backbone(spec, **of_backbone)
     _check_blocks(backbone_of(spec))
     _check_resolution(backbone_of(spec))
     return spec
 
 
-def check(spec: BackboneSpec | ClassifierSpec) -> None:
+def check(spec: BackboneSpec | HasBackbone) -> None:
     """Raises the UserError of `replace` if it would not give the network its values."""
     values = {f: getattr(backbone_of(spec), f) for f in _OF_BACKBONE}
     values |= {f: getattr(spec, f) for f in _rules(spec) if f not in _OF_BACKBONE}
@@ -180,7 +183,7 @@ def check(spec: BackboneSpec | ClassifierSpec) -> None:
     _check_resolution(backbone_of(spec))
 
 
-def _rules(spec: BackboneSpec | ClassifierSpec) -> dict[str, Any]:
+def _rules(spec: BackboneSpec | HasBackbone) -> dict[str, Any]:
     return _OF_BACKBONE | (_OF_HEAD if isinstance(spec, ClassifierSpec) else {})
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mobilenets.networks.spec import ClassifierSpec
+from mobilenets.networks.spec import ClassifierSpec, HasBackbone
 from mobilenets.pretrained.library import (
     MINUS_ONE_TO_ONE,
     Library,
@@ -25,7 +25,8 @@ from mobilenets.pretrained.library import (
 _LOGITS = "Logits/Conv2d_1c_1x1"
 
 
-def _conv_bn(there: str) -> tuple[str, str]:
+def conv_bn(there: str) -> tuple[str, str]:
+    """A convolution and its batch norm."""
     return there, f"{there}/BatchNorm"
 
 
@@ -33,24 +34,24 @@ def _mobilenet_v1(spec: ClassifierSpec) -> Names:
     def names_at(place: Place) -> Names:
         there = f"MobilenetV1/Conv2d_{place.number + 1}"
         return {
-            "depthwise": _conv_bn(f"{there}_depthwise"),
-            "project": _conv_bn(f"{there}_pointwise"),
+            "depthwise": conv_bn(f"{there}_depthwise"),
+            "project": conv_bn(f"{there}_pointwise"),
         }
 
     return {
-        "stem": _conv_bn("MobilenetV1/Conv2d_0"),
+        "stem": conv_bn("MobilenetV1/Conv2d_0"),
         "logits": (f"MobilenetV1/{_LOGITS}",),
         **block_names(spec, names_at),
     }
 
 
-def _later_mobilenet(scope: str) -> Callable[[ClassifierSpec], Names]:
+def later_mobilenet(scope: str) -> Callable[[HasBackbone], Names]:
     """The names of MobileNetV2 and V3, which differ in the scope alone."""
 
-    def names(spec: ClassifierSpec) -> Names:
+    def names(spec: HasBackbone) -> Names:
         return {
-            "stem": _conv_bn(f"{scope}/Conv"),
-            "head_conv": _conv_bn(f"{scope}/Conv_1"),
+            "stem": conv_bn(f"{scope}/Conv"),
+            "head_conv": conv_bn(f"{scope}/Conv_1"),
             "head_dense": (f"{scope}/Conv_2",),
             "logits": (f"{scope}/{_LOGITS}",),
             **block_names(spec, names_at),
@@ -60,7 +61,7 @@ def _later_mobilenet(scope: str) -> Callable[[ClassifierSpec], Names]:
         number = f"_{place.number}" if place.number else ""
         there = f"{scope}/expanded_conv{number}"
         return {
-            **{part: _conv_bn(f"{there}/{part}") for part in place.parts},
+            **{part: conv_bn(f"{there}/{part}") for part in place.parts},
             "se/reduce": (f"{there}/squeeze_excite/Conv",),
             "se/expand": (f"{there}/squeeze_excite/Conv_1",),
         }
@@ -130,13 +131,13 @@ LIBRARY = Library(
     )
     | models_of(
         _V2,
-        _later_mobilenet("MobilenetV2"),
+        later_mobilenet("MobilenetV2"),
         {"bn_momentum": 0.997, "bn_epsilon": 1e-3},
         "same",
     )
     | models_of(
         _V3,
-        _later_mobilenet("MobilenetV3"),
+        later_mobilenet("MobilenetV3"),
         {"bn_momentum": 0.997, "bn_epsilon": 1e-3},
         "same",
     ),

@@ -1,9 +1,14 @@
 """torchvision's models, as of 0.29: their specs, module names and preprocessing."""
 
+from mobilenets.config.schema import Preprocessing
+from mobilenets.networks.architectures.ssd import get_detector
+from mobilenets.networks.detector import DetectorSpec
 from mobilenets.networks.spec import ClassifierSpec
+from mobilenets.pretrained.libraries import coco
 from mobilenets.pretrained.libraries.pytorch import BATCH_NORM, pytorch_library, resnet
 from mobilenets.pretrained.library import (
     IMAGENET,
+    Model,
     Names,
     Place,
     Row,
@@ -73,6 +78,33 @@ def _mnasnet(spec: ClassifierSpec) -> Names:
     }
 
 
+def _ssdlite(spec: DetectorSpec) -> Names:
+    """The backbone is cut in two behind the expansion of C4's block."""
+    expand, _ = spec.features
+    cut = int(expand.removeprefix("block").removesuffix("/expand"))
+
+    def names_at(place: Place) -> Names:
+        if place.number < cut:
+            return _sequence(f"backbone.features.0.{place.number + 1}.block", place)
+        there = f"backbone.features.1.{place.number - cut}"
+        return _sequence(there if place.number == cut else f"{there}.block", place)
+
+    names = block_names(spec, names_at)
+    names[expand] = _conv_bn(f"backbone.features.0.{cut + 1}")
+    names["stem"] = _conv_bn("backbone.features.0.0")
+    last = len(spec.backbone.blocks) - cut
+    names["head_conv"] = _conv_bn(f"backbone.features.1.{last}")
+    for i in range(len(spec.extras)):
+        for j, layer in enumerate(("reduce", "depthwise", "project")):
+            names[f"extra{i}/{layer}"] = _conv_bn(f"backbone.extra.{i}.{j}")
+    for i in range(len(spec.anchors)):
+        for kind, module in (("box", "regression"), ("class", "classification")):
+            there = f"head.{module}_head.module_list.{i}"
+            names[f"{kind}_predictor{i}/depthwise"] = _conv_bn(f"{there}.0")
+            names[f"{kind}_predictor{i}/output"] = (f"{there}.1",)
+    return names
+
+
 def _sequence(there: str, place: Place) -> Names:
     """The modules of a block that is the sequence of its parts."""
     names: Names = {}
@@ -127,6 +159,14 @@ _RESNET: tuple[Row, ...] = (
 )
 # fmt: on
 
+_SSDLITE = Model(
+    get_detector("ssdlite320_mobilenet_v3_large"),
+    _ssdlite,
+    # The default mean and deviation make -1 to 1 of the pixels.
+    Preprocessing(resize="squash", crop_fraction=1.0),
+    class_names=coco.CLASS_NAMES,
+)
+
 LIBRARY = pytorch_library(
     models_of(_V2, _mobilenet_v2, BATCH_NORM, "symmetric")
     | models_of(_V3, _mobilenet_v3, _AS_TENSORFLOW, "symmetric")
@@ -134,4 +174,5 @@ LIBRARY = pytorch_library(
     | models_of(_B5_TO_B7, _efficientnet, _AS_TENSORFLOW, "symmetric")
     | models_of(_MNASNET, _mnasnet, _MNASNET_BATCH_NORM, "symmetric")
     | models_of(_RESNET, resnet, BATCH_NORM, "symmetric")
+    | {"ssdlite320_mobilenet_v3_large": _SSDLITE}
 )

@@ -1,0 +1,1 @@
+"""Anchors, boxes, matching, losses and detections of single-shot detectors."""
