@@ -11,6 +11,7 @@ from mobilenets.config.schema import (
 )
 from mobilenets.data.sources import collages, embedded, tfds
 from mobilenets.data.sources.base import Labels, Source, Undivided, UnknownSplit
+from mobilenets.data.sources.boxed_folder import BoxedFolderSource
 from mobilenets.data.sources.folder import FolderSource
 from mobilenets.data.sources.table import TableSource
 from mobilenets.errors import UserError
@@ -45,6 +46,10 @@ def open_source(
         raise UserError(f"{error}{_other_split(error, dataset, option)}") from None
     except Undivided as error:
         if isinstance(dataset, FolderEval):  # nothing of it is trained on
+            if error.only:
+                raise UserError(
+                    f"{error} Give --config.{option}={error.only}."
+                ) from None
             raise UserError(
                 f"{error} Move them into {dataset.folder}/{split}."
             ) from None
@@ -70,6 +75,8 @@ def _open(
     dataset: Dataset | EvalSet, split: str, labels: Labels, to_train: bool
 ) -> Source:
     match dataset:
+        case InTable() if labels == "boxes":
+            _check_labels(f"dataset.table {dataset.table}", "class", labels)
         case InTable():
             return TableSource(
                 dataset.table,
@@ -80,6 +87,8 @@ def _open(
                 dataset.eval_fraction,
                 to_train,
             )
+        case InFolder() if labels == "boxes":
+            return BoxedFolderSource(dataset.folder, split, dataset.eval_fraction)
         case InFolder():
             _check_labels(f"dataset.folder {dataset.folder}", "class", labels)
             return FolderSource(dataset.folder, split, dataset.eval_fraction, to_train)
@@ -110,6 +119,16 @@ def _named(dataset: Named, split: str, labels: Labels) -> Source:
 def _check_labels(what: str, has: Labels, needed: Labels) -> None:
     if has == needed:
         return
+    if needed == "boxes":
+        raise UserError(
+            f"{what} has no boxes, but the task needs them: give dataset.folder with "
+            "COCO, YOLO or Pascal VOC files, or another task.name."
+        )
+    if has == "boxes":
+        raise UserError(
+            f"{what} has boxes, but the task needs labels of whole images: give another"
+            " data set, or task.name=detection."
+        )
     if has == "class":
         raise UserError(
             f"{what} has one class per image, but the task needs attributes: give "
