@@ -208,9 +208,10 @@ class Preprocessing(Section):
     It belongs to the weights: training, evaluation and prediction read the same value.
     """
 
-    resize: Literal["crop", "squash"] = "crop"
+    resize: Literal["crop", "squash", "pad"] = "crop"
     """In evaluation, crop resizes the short side to resolution / crop_fraction and
-    takes the centre crop; squash resizes the whole image to a square."""
+    takes the centre crop; squash resizes the whole image to a square; pad resizes its
+    long side and fills the square up with the mean."""
     crop_fraction: Annotated[float, Gt(0), Le(1)] = 0.875
     """The part of the resized short side that is kept in evaluation."""
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
@@ -223,11 +224,11 @@ class Preprocessing(Section):
     """Red, green and blue are divided by it after that."""
 
     @pydantic.model_validator(mode="after")
-    def _check_squash(self) -> "Preprocessing":
-        if self.resize == "squash" and self.crop_fraction != 1:
+    def _check_whole(self) -> "Preprocessing":
+        if self.resize != "crop" and self.crop_fraction != 1:
             raise ValueError(
-                "resize is 'squash', which keeps the whole image, but crop_fraction is "
-                f"{self.crop_fraction}: give 1.0 for it"
+                f"resize is {self.resize!r}, which keeps the whole image, but "
+                f"crop_fraction is {self.crop_fraction}: give 1.0 for it"
             )
         return self
 

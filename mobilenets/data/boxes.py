@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 
+from mobilenets.data.geometry import Geometry
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Boxes:
@@ -97,6 +99,23 @@ def boxes_of(
         np.asarray(crowd, bool),
         np.asarray(area, np.float32),
     )
+
+
+def seen(boxes: Boxes, geometry: Geometry) -> Boxes:
+    """What a change of an image makes of its boxes: those of which it shows the centre.
+
+    They are clipped to what is shown, and fractions of the window: y_min, x_min, y_max,
+    x_max of 0 to 1, and areas as parts of its area. SSD, arXiv:1512.02325, Sec. 2.2:
+    "We keep the overlapped part of the ground truth box if the center of it is in the
+    sampled patch."
+    """
+    corners = geometry.move(boxes.corners)
+    start, stop = geometry.shown[:2], geometry.shown[2:]
+    centers = (corners[:, :2] + corners[:, 2:]) / 2
+    clipped = corners.reshape(-1, 2, 2).clip(start, stop).reshape(-1, 4)
+    window = geometry.to_image[0]  # height and width in pixels of the image
+    moved = Boxes(clipped, boxes.classes, boxes.crowd, boxes.area / window.prod())
+    return moved[((centers > start) & (centers < stop)).all(axis=1)]
 
 
 NO_BOXES = boxes_of([], [])
