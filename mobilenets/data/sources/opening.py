@@ -9,7 +9,7 @@ from mobilenets.config.schema import (
     Named,
     Prepared,
 )
-from mobilenets.data.sources import collages, embedded, tfds
+from mobilenets.data.sources import collages, embedded, scenes, tfds
 from mobilenets.data.sources.base import Labels, Source, Undivided, UnknownSplit
 from mobilenets.data.sources.boxed_folder import BoxedFolderSource
 from mobilenets.data.sources.folder import FolderSource
@@ -107,13 +107,21 @@ def _named(dataset: Named, split: str, labels: Labels) -> Source:
     """The split of a data set that is embedded or TFDS's."""
     if dataset.name == embedded.COLLAGES:
         _check_labels(f"The data set {dataset.name}", "attributes", labels)
-        clothes = tfds.embedded_builder("fashion_mnist_subset")
-        garments = {name: tfds.TfdsSource(clothes, name) for name in collages.SIZES}
-        return collages.CollageSource(garments, split)
+        return collages.CollageSource(_garments(), split)
+    if dataset.name == embedded.SCENES:
+        _check_labels(f"The data set {dataset.name}", "boxes", labels)
+        folder = scenes.folder_of_scenes(_garments(), dataset.data_dir)
+        return BoxedFolderSource(folder, split)
     _check_labels(f"The data set {dataset.name}", "class", labels)
     if dataset.name in embedded.PREPARED:
         return tfds.TfdsSource(tfds.embedded_builder(dataset.name), split)
     return tfds.TfdsSource(tfds.named_builder(dataset.name, dataset.data_dir), split)
+
+
+def _garments() -> dict[str, Source]:
+    """The splits of the embedded clothes, of which others are composed."""
+    clothes = tfds.embedded_builder("fashion_mnist_subset")
+    return {split: tfds.TfdsSource(clothes, split) for split in ("train", "validation")}
 
 
 def _check_labels(what: str, has: Labels, needed: Labels) -> None:
