@@ -208,9 +208,10 @@ class Preprocessing(Section):
     It belongs to the weights: training, evaluation and prediction read the same value.
     """
 
-    resize: Literal["crop", "squash"] = "crop"
+    resize: Literal["crop", "squash", "pad"] = "crop"
     """In evaluation, crop resizes the short side to resolution / crop_fraction and
-    takes the centre crop; squash resizes the whole image to a square."""
+    takes the centre crop; squash resizes the whole image to a square; pad resizes its
+    long side and fills the square up with the mean."""
     crop_fraction: Annotated[float, Gt(0), Le(1)] = 0.875
     """The part of the resized short side that is kept in evaluation."""
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
@@ -223,11 +224,11 @@ class Preprocessing(Section):
     """Red, green and blue are divided by it after that."""
 
     @pydantic.model_validator(mode="after")
-    def _check_squash(self) -> "Preprocessing":
-        if self.resize == "squash" and self.crop_fraction != 1:
+    def _check_whole(self) -> "Preprocessing":
+        if self.resize != "crop" and self.crop_fraction != 1:
             raise ValueError(
-                "resize is 'squash', which keeps the whole image, but crop_fraction is "
-                f"{self.crop_fraction}: give 1.0 for it"
+                f"resize is {self.resize!r}, which keeps the whole image, but "
+                f"crop_fraction is {self.crop_fraction}: give 1.0 for it"
             )
         return self
 
@@ -263,9 +264,36 @@ class ColorJitter(Section):
     """Its largest change, as a fraction."""
     hue: Annotated[float, Ge(0), Le(0.5)] = 0.0
     """Its largest change, as a fraction of the colour circle."""
+    probability: Annotated[float, Gt(0), Le(1)] = 1.0
+    """Of each of the changes. SSD's photometric distortion is one half, with a
+    brightness of 0.125, contrast and saturation of 0.5 and a hue of 0.05."""
 
 
-Operation = RandomCrop | Flip | ColorJitter
+class Expand(Section):
+    """A larger canvas around the image in half of all draws, SSD's "zoom out".
+
+    It has the mean colour. For images with boxes; before any crop.
+    """
+
+    name: Literal["expand"] = "expand"
+    """The operation."""
+    max_ratio: Annotated[float, Ge(1), Le(10)] = 4.0
+    """The largest ratio of the sides of the canvas to those of the image."""
+
+
+class SsdCrop(Section):
+    """The crop of "SSD: Single Shot MultiBox Detector", Sec. 2.2, which needs boxes."""
+
+    name: Literal["ssd_crop"] = "ssd_crop"
+    """The operation."""
+    min_area: Annotated[float, Gt(0), Le(1)] = 0.1
+    """The smallest area of the crop, as a fraction of the image."""
+    max_aspect_ratio: Annotated[float, Ge(1)] = 2.0
+    """The largest ratio of width to height, and of height to width, of the crop, where
+    1 is the shape of the image."""
+
+
+Operation = RandomCrop | Flip | ColorJitter | Expand | SsdCrop
 
 
 def _as_operations(values: Any) -> Any:
@@ -508,7 +536,18 @@ class Configuration(Section):
                 )
             if name in ("train", "val"):
                 raise ValueError(f"evals.{name}: the run's own data set has that name")
-        operations = [operation.name for operation in self.augmentation]
-        for name in operations:
-            if operations.count(name) > 1:
+        self._check_augmentation([operation.name for operation in self.augmentation])
+
+    def _check_augmentation(self, names: list[str]) -> None:
+        for place, name in enumerate(names):
+            if name in names[:place]:
                 raise ValueError(f"augmentation has {name} twice")
+            if name == "expand" and {"random_crop", "ssd_crop"} & {*names[:place]}:
+                raise ValueError("augmentation has expand after a crop: put it before")
+            if name in ("expand", "ssd_crop") and isinstance(
+                self.task, ClassificationTask | MultilabelTask
+            ):
+                raise ValueError(
+                    f"augmentation has {name}, which needs boxes, but task.name is "
+                    f"{self.task.name!r}: leave it out"
+                )

@@ -1,10 +1,13 @@
 """Where the pixels of an image go: a cut, a change of size, a mirror."""
 
 import dataclasses
+import math
 
+import numpy as np
 from PIL import Image
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom; the last two are outside
+Color = tuple[int, int, int]  # red, green, blue
 
 _INTERPOLATIONS = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -18,6 +21,7 @@ class Geometry:
 
     A point at x of the image goes to (x - box left) * width / box width - window left,
     and, mirrored, to the window's width less that; so with y, which is never mirrored.
+    Box and window may reach beyond the image: what is there has one colour.
     """
 
     box: Box  # in pixels of the image
@@ -25,24 +29,74 @@ class Geometry:
     window: Box  # in pixels of the resized box
     mirrored: bool = False  # left to right
 
-    def apply(self, image: Image.Image, interpolation: str) -> Image.Image:
+    def apply(
+        self, image: Image.Image, interpolation: str, fill: Color = (0, 0, 0)
+    ) -> Image.Image:
         """The window's pixels, resampled once.
 
         Args:
-          image: of the size that the box lies in.
+          image: to which the box belongs.
           interpolation: "bilinear" or "bicubic".
+          fill: the colour of what is not in the image.
         """
-        # `reducing_gap` would be faster and less exact.
-        image = image.resize(self.size, _INTERPOLATIONS[interpolation], box=self.box)
-        image = image.crop(self.window)
+        image = _resized(image, self.box, self.size, interpolation, fill)
+        image = _cut(image, self.window, fill)
         if self.mirrored:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         return image
+
+    def move(self, corners: np.ndarray) -> np.ndarray:
+        """Where boxes go; they may reach beyond the window.
+
+        Args:
+          corners: [n, 4]: y_min, x_min, y_max, x_max in pixels of the image.
+
+        Returns:
+          [n, 4] float32, as fractions of the window.
+        """
+        scale, offset = self.to_image
+        moved = (corners.reshape(-1, 2, 2) - offset) / scale
+        if self.mirrored:
+            moved[:, :, 1] = 1 - moved[::, ::-1, 1]
+        return moved.reshape(-1, 4).astype(np.float32)
+
+    @property
+    def shown(self) -> np.ndarray:
+        """The part of the window that the box takes up, as `move` gives boxes: [4]."""
+        left, top, right, bottom = self.box
+        return self.move(np.array([[top, left, bottom, right]], np.float32))[0].clip(
+            0, 1
+        )
+
+    @property
+    def to_image(self) -> np.ndarray:
+        """The way back, if not mirrored, from fractions of the window to pixels.
+
+        Returns:
+          [2, 2] float32: what y and x are multiplied by, and what is added to them.
+        """
+        left, top, right, bottom = self.box
+        box, starts = np.array([bottom - top, right - left]), np.array([top, left])
+        per_pixel = box / self.size[::-1]
+        left, top, right, bottom = self.window
+        window = np.array([bottom - top, right - left])
+        return np.stack(
+            [window * per_pixel, starts + np.array([top, left]) * per_pixel]
+        ).astype(np.float32)
 
 
 def to_square(box: Box, side: int) -> Geometry:
     """A box of the image, resized to a square."""
     return Geometry(box, (side, side), (0, 0, side, side))
+
+
+def padded_to_square(box: Box, side: int) -> Geometry:
+    """A box of the image in the middle of a square, its long side as long as that."""
+    left, top, right, bottom = box
+    scale = side / max(right - left, bottom - top)
+    w, h = (max(1, round(n * scale)) for n in (right - left, bottom - top))
+    left, top = -((side - w) // 2), -((side - h) // 2)
+    return Geometry(box, (w, h), (left, top, left + side, top + side))
 
 
 def center_crop(width: int, height: int, side: int, short: int) -> Geometry:
@@ -59,3 +113,62 @@ def center_crop(width: int, height: int, side: int, short: int) -> Geometry:
     w, h = (max(short, int(length * scale)) for length in (width, height))
     left, top = round((w - side) / 2), round((h - side) / 2)
     return Geometry((0, 0, width, height), (w, h), (left, top, left + side, top + side))
+
+
+def _resized(
+    image: Image.Image,
+    box: Box,
+    size: tuple[int, int],
+    interpolation: str,
+    fill: Color,
+) -> Image.Image:
+    """A box of the image with another size."""
+    resampling = _INTERPOLATIONS[interpolation]
+    if _lies_in(box, image.size):
+        # `reducing_gap` would be faster and less exact.
+        return image.resize(size, resampling, box=box)
+    (x, left), (y, top) = (
+        _whole_pixels(box[i], box[i + 2], image.size[i], size[i]) for i in (0, 1)
+    )
+    canvas = Image.new("RGB", size, fill)
+    if x.stop > x.start and y.stop > y.start:
+        part = image.resize(
+            (x.stop - x.start, y.stop - y.start),
+            resampling,
+            box=(left[0], top[0], left[1], top[1]),
+        )
+        canvas.paste(part, (x.start, y.start))
+    return canvas
+
+
+def _whole_pixels(
+    start: int, stop: int, image_size: int, size: int
+) -> tuple[slice, tuple[float, float]]:
+    """The pixels of a resized box that are wholly in the image, along one side.
+
+    A part of them keeps its place to the last digit, since pixels at the border of the
+    image that are only partly in it are left out.
+
+    Returns:
+      The pixels, and where they begin and end in the image.
+    """
+    per_pixel = (stop - start) / size
+    first = max(0, math.ceil(-start / per_pixel - 1e-9))
+    last = min(size, math.floor((image_size - start) / per_pixel + 1e-9))
+    ends = (start + first * per_pixel, start + last * per_pixel)
+    return slice(first, last), (max(ends[0], 0.0), min(ends[1], float(image_size)))
+
+
+def _cut(image: Image.Image, window: Box, fill: Color) -> Image.Image:
+    """A window of the image, which may reach beyond it."""
+    if _lies_in(window, image.size):
+        return image.crop(window)
+    left, top, right, bottom = window
+    canvas = Image.new("RGB", (right - left, bottom - top), fill)
+    canvas.paste(image, (-left, -top))
+    return canvas
+
+
+def _lies_in(box: Box, size: tuple[int, int]) -> bool:
+    left, top, right, bottom = box
+    return left >= 0 and top >= 0 and right <= size[0] and bottom <= size[1]

@@ -5,10 +5,13 @@ import dataclasses
 import numpy as np
 
 from mobilenets.config.schema import Operation, Preprocessing
+from mobilenets.data.boxes import NO_BOXES
 from mobilenets.data.decoding import decode
-from mobilenets.data.operations import augment
-from mobilenets.data.preprocessing import prepare_image
+from mobilenets.data.operations import augment, augment_with_boxes
+from mobilenets.data.preprocessing import fill_color, fit, prepare_image
 from mobilenets.data.sources.base import Record
+
+Example = dict[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,3 +39,68 @@ class ImageLoader:
     def black(self) -> np.ndarray:
         """What fills up the last batch of an evaluation."""
         return np.zeros((self.resolution, self.resolution, 3), np.uint8)
+
+
+@dataclasses.dataclass(frozen=True)
+class BoxedImageLoader:
+    """Gives a network the images of a source with their boxes, as arrays of fixed size.
+
+    For "classes", "crowd", "area" and "valid" see `Boxes.padded`.
+    """
+
+    resolution: int
+    preprocessing: Preprocessing
+    augmentation: tuple[Operation, ...]  # of the images to train
+    upright: bool  # see `Source`
+    most_boxes: int  # of an image, for which there is room
+
+    def augmented(self, record: Record, rng: np.random.Generator) -> Example:
+        """An image to train, randomly changed.
+
+        Returns:
+          "image" [resolution, resolution, 3] uint8; "boxes" [most_boxes, 4] as
+          fractions of the image: y_min, x_min, y_max, x_max; "classes" and so on.
+        """
+        image = decode(record.image, record.origin, self.upright)
+        pixels, boxes = augment_with_boxes(
+            image,
+            record.target,
+            rng,
+            self.resolution,
+            self.augmentation,
+            self.preprocessing,
+        )
+        return {"image": pixels, **boxes.padded(self.most_boxes)}
+
+    def prepared(self, record: Record) -> Example:
+        """An image to evaluate, with all its boxes.
+
+        Returns:
+          "image"; "pixel_boxes" [most_boxes, 4] in pixels of the source's image, for
+          which COCO's metrics are defined; "to_image" [2, 2], the way there from
+          fractions of "image", see `Geometry.to_image`; "classes" and so on.
+        """
+        image = decode(record.image, record.origin, self.upright)
+        preprocessing = self.preprocessing
+        geometry = fit(image.width, image.height, self.resolution, preprocessing)
+        shown = geometry.apply(
+            image, preprocessing.interpolation, fill_color(preprocessing)
+        )
+        arrays = record.target.padded(self.most_boxes)
+        return {
+            "image": np.asarray(shown),
+            "pixel_boxes": arrays.pop("boxes"),
+            "to_image": geometry.to_image,
+            **arrays,
+        }
+
+    @property
+    def padding(self) -> Example:
+        """What fills up the last batch of an evaluation."""
+        arrays = NO_BOXES.padded(self.most_boxes)
+        return {
+            "image": np.zeros((self.resolution, self.resolution, 3), np.uint8),
+            "pixel_boxes": arrays.pop("boxes"),
+            "to_image": np.zeros((2, 2), np.float32),
+            **arrays,
+        }

@@ -1,8 +1,9 @@
 """Random changes of the training images: crops, flips and colours.
 
 All are drawn first, in the order of the configuration: the geometric ones together make
-one `Geometry`, so that an image is resampled once, and colours are changed after that.
-Pixels stay uint8; the mean and deviation are applied on the accelerator.
+one `Geometry`, so that an image is resampled once and its boxes go where it goes, and
+colours are changed after that. Pixels stay uint8; the mean and deviation are applied on
+the accelerator.
 """
 
 import dataclasses
@@ -15,13 +16,17 @@ from PIL import Image, ImageEnhance
 
 from mobilenets.config.schema import (
     ColorJitter,
+    Expand,
     Flip,
     Operation,
     Preprocessing,
     RandomCrop,
+    SsdCrop,
 )
-from mobilenets.data.geometry import Box, Geometry, to_square
-from mobilenets.data.preprocessing import fit
+from mobilenets.data.boxes import NO_BOXES, Boxes, seen
+from mobilenets.data.geometry import Box, Geometry
+from mobilenets.data.preprocessing import fill_color, fit, fit_box
+from mobilenets.data.ssd_operations import draw_canvas, draw_ssd_crop
 
 ColorChange = Callable[[Image.Image], Image.Image]
 
@@ -38,20 +43,79 @@ def augment(
     Returns:
       [resolution, resolution, 3] uint8.
     """
+    change = _draw(image, NO_BOXES, rng, resolution, operations, preprocessing)
+    return change.apply(image, preprocessing)
+
+
+def augment_with_boxes(
+    image: Image.Image,
+    boxes: Boxes,
+    rng: np.random.Generator,
+    resolution: int,
+    operations: Sequence[Operation],
+    preprocessing: Preprocessing,
+) -> tuple[np.ndarray, Boxes]:
+    """As `augment`, and where the boxes are after that; see `boxes.seen`.
+
+    Args:
+      image: upright.
+      boxes: in its pixels.
+      rng: of what is drawn.
+      resolution: of the network.
+      operations: drawn in this order.
+      preprocessing: of the network.
+
+    Returns:
+      [resolution, resolution, 3] uint8, and boxes as fractions of it.
+    """
+    change = _draw(image, boxes, rng, resolution, operations, preprocessing)
+    return change.apply(image, preprocessing), seen(boxes, change.geometry)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Change:
+    """All that was drawn for one image."""
+
+    geometry: Geometry
+    color_changes: list[ColorChange]
+
+    def apply(self, image: Image.Image, preprocessing: Preprocessing) -> np.ndarray:
+        fill = fill_color(preprocessing)
+        image = self.geometry.apply(image, preprocessing.interpolation, fill)
+        for change in self.color_changes:
+            image = change(image)
+        return np.asarray(image)
+
+
+def _draw(
+    image: Image.Image,
+    boxes: Boxes,
+    rng: np.random.Generator,
+    resolution: int,
+    operations: Sequence[Operation],
+    preprocessing: Preprocessing,
+) -> _Change:
     geometry = fit(image.width, image.height, resolution, preprocessing)
     color_changes: list[ColorChange] = []
+
+    def show(box: Box) -> Geometry:
+        """Another box than what is shown in evaluation."""
+        shown = fit_box(box, resolution, preprocessing)
+        return dataclasses.replace(shown, mirrored=geometry.mirrored)
+
     for operation in operations:
         match operation:
             case RandomCrop():
-                geometry = _draw_crop(geometry, rng, operation)
+                geometry = show(_draw_crop(geometry.box, rng, operation))
+            case Expand():
+                geometry = show(draw_canvas(geometry.box, rng, operation))
+            case SsdCrop():
+                geometry = show(draw_ssd_crop(geometry.box, boxes, rng, operation))
             case Flip():
                 geometry = _draw_flip(geometry, rng)
             case ColorJitter():
                 color_changes += _draw_colors(rng, operation)
-    image = geometry.apply(image, preprocessing.interpolation)
-    for change in color_changes:
-        image = change(image)
-    return np.asarray(image)
+    return _Change(geometry, color_changes)
 
 
 def random_box(
@@ -76,14 +140,11 @@ def random_box(
     return left, top, left + w, top + h
 
 
-def _draw_crop(
-    geometry: Geometry, rng: np.random.Generator, crop: RandomCrop
-) -> Geometry:
-    """A random box of the image instead of what is cut out in evaluation."""
-    _, _, width, height = geometry.box  # of the whole image
-    left, _, right, _ = geometry.window
-    cropped = to_square(random_box(width, height, rng, crop), right - left)
-    return dataclasses.replace(cropped, mirrored=geometry.mirrored)
+def _draw_crop(box: Box, rng: np.random.Generator, crop: RandomCrop) -> Box:
+    """A random part of a box."""
+    left, top, right, bottom = box
+    part = random_box(right - left, bottom - top, rng, crop)
+    return left + part[0], top + part[1], left + part[2], top + part[3]
 
 
 def _draw_flip(geometry: Geometry, rng: np.random.Generator) -> Geometry:
@@ -108,7 +169,11 @@ def _draw_colors(rng: np.random.Generator, jitter: ColorJitter) -> list[ColorCha
         (jitter.hue, rotate_hue),
     )
     order = (draws[i] for i in rng.permutation(len(draws)))
-    return [draw(amount) for amount, draw in order if amount]
+    return [
+        draw(amount)
+        for amount, draw in order
+        if amount and (jitter.probability == 1 or rng.random() < jitter.probability)
+    ]
 
 
 def _enhance(image: Image.Image, kind: str, factor: float) -> Image.Image:

@@ -7,7 +7,14 @@ import numpy as np
 from PIL import Image
 
 from mobilenets.config.schema import Preprocessing
-from mobilenets.data.geometry import Geometry, center_crop, to_square
+from mobilenets.data.geometry import (
+    Box,
+    Color,
+    Geometry,
+    center_crop,
+    padded_to_square,
+    to_square,
+)
 
 
 def prepare_image(
@@ -19,7 +26,8 @@ def prepare_image(
       [resolution, resolution, 3] uint8.
     """
     geometry = fit(image.width, image.height, resolution, preprocessing)
-    return np.asarray(geometry.apply(image, preprocessing.interpolation))
+    fill = fill_color(preprocessing)
+    return np.asarray(geometry.apply(image, preprocessing.interpolation, fill))
 
 
 def fit(
@@ -33,7 +41,19 @@ def fit(
       resolution: of the network.
       preprocessing: says whether it is cropped.
     """
-    if preprocessing.resize == "squash":
-        return to_square((0, 0, width, height), resolution)
-    short = round(resolution / preprocessing.crop_fraction)
-    return center_crop(width, height, resolution, short)
+    if preprocessing.resize == "crop":
+        short = round(resolution / preprocessing.crop_fraction)
+        return center_crop(width, height, resolution, short)
+    return fit_box((0, 0, width, height), resolution, preprocessing)
+
+
+def fit_box(box: Box, resolution: int, preprocessing: Preprocessing) -> Geometry:
+    """How the whole of a box of an image is brought to the resolution."""
+    fitted = padded_to_square if preprocessing.resize == "pad" else to_square
+    return fitted(box, resolution)
+
+
+def fill_color(preprocessing: Preprocessing) -> Color:
+    """The colour around an image: the mean, which the network sees as 0."""
+    red, green, blue = (min(255, max(0, round(m))) for m in preprocessing.mean)
+    return red, green, blue

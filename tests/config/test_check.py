@@ -131,6 +131,11 @@ TOGETHER = [
     ({"preprocessing.resize": "squash"}, "crop_fraction is 0.875: give 1.0 for it"),
     ({"trainable_stages": 1}, "must come from init_from, which is empty"),
     ({"augmentation": ({"name": "flip"}, {"name": "flip"})}, "has flip twice"),
+    (
+        {"augmentation": {"random_crop": {}, "expand": {}}},
+        "has expand after a crop: put it before",
+    ),
+    ({"augmentation": {"ssd_crop": {}}}, "has ssd_crop, which needs boxes"),
     ({"augmentation.flip": 3}, "augmentation: flip is 3, but it is a section with"),
     ({"augmentation.flipp": {}}, "augmentation.flipp (did you mean augmentation.flip?"),
 ]

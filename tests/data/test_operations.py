@@ -247,3 +247,15 @@ def test_operations_draw_in_their_order():
         )
         step = -1 if mirrored else 1
         np.testing.assert_array_equal(out, np.asarray(expected)[:, ::step])
+
+
+def test_colours_are_changed_as_often_as_their_probability_says():
+    image = noise()
+    changed = [
+        (
+            augmented(image, seed, brightness=0.5, probability=0.25)
+            != np.asarray(image)
+        ).any()
+        for seed in range(200)
+    ]
+    assert 0.15 < np.mean(changed) < 0.35

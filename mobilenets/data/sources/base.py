@@ -1,7 +1,7 @@
 """What a source of images must offer, and what all sources check."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -9,9 +9,9 @@ import numpy as np
 from mobilenets.errors import UserError, closest, unknown
 from mobilenets.runtime.console import console
 
-# What is known of an image: the one class it is of, or for each of several attributes
-# whether it has it.
-Labels = Literal["class", "attributes"]
+# What is known of an image: the one class it is of, for each of several attributes
+# whether it has it, or the boxes of its objects.
+Labels = Literal["class", "attributes", "boxes"]
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
@@ -22,7 +22,8 @@ class Record:
 
     image: bytes | np.ndarray  # JPEG, PNG or WebP; or [H, W, 3] or [H, W] uint8
     # Of labels "class" the number of the class, an int; of "attributes" [A] float32, 1
-    # for one that the image has, 0 for one that it lacks, nan where that is unknown.
+    # for one that the image has, 0 for one that it lacks, nan where that is unknown. Of
+    # labels "boxes" `Boxes`.
     target: Any
     origin: str  # for messages: a file, or a record of a data set
 
@@ -57,11 +58,23 @@ class UnknownSplit(UserError):
 
 
 class Undivided(UserError):
-    """A data set has no such split, but its images can be divided by eval_fraction."""
+    """A data set has no such split, but its images can be divided by eval_fraction.
+
+    Args:
+      message: what there is instead.
+      only: the only split, where it can be opened by that name.
+    """
+
+    def __init__(self, message: str, only: str = ""):
+        super().__init__(message)
+        self.only = only
 
 
 class Source(Protocol):
-    """A split of a data set; an attribute does for what is a property here."""
+    """A split of a data set; an attribute does for what is a property here.
+
+    Those with boxes are `BoxedSource`.
+    """
 
     @property
     def names(self) -> Sequence[str]:
@@ -80,6 +93,25 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Record: ...
+
+
+class BoxedSource(Source, Protocol):
+    """A split of a data set whose records have `Boxes`."""
+
+    @property
+    def box_counts(self) -> np.ndarray:
+        """How many boxes each image has, [images] integers."""
+        ...
+
+    @property
+    def image_ids(self) -> Sequence[int | str]:
+        """The id of each image, for COCO's results."""
+        ...
+
+    @property
+    def category_ids(self) -> Mapping[str, int]:
+        """The id of each class by its name, for COCO's results."""
+        ...
 
 
 def check_classes(

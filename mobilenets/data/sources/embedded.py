@@ -8,4 +8,5 @@ PREPARED = {
     / "embedded/fashion_mnist_subset/1.0.0",
 }
 COLLAGES = "fashion_collages"  # composed of the former, see `collages`
-NAMES = (*PREPARED, COLLAGES)
+SCENES = "fashion_scenes"  # with boxes and masks, see `scenes`
+NAMES = (*PREPARED, COLLAGES, SCENES)

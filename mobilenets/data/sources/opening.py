@@ -9,8 +9,9 @@ from mobilenets.config.schema import (
     Named,
     Prepared,
 )
-from mobilenets.data.sources import collages, embedded, tfds
+from mobilenets.data.sources import collages, embedded, scenes, tfds
 from mobilenets.data.sources.base import Labels, Source, Undivided, UnknownSplit
+from mobilenets.data.sources.boxed_folder import BoxedFolderSource
 from mobilenets.data.sources.folder import FolderSource
 from mobilenets.data.sources.table import TableSource
 from mobilenets.errors import UserError
@@ -45,6 +46,10 @@ def open_source(
         raise UserError(f"{error}{_other_split(error, dataset, option)}") from None
     except Undivided as error:
         if isinstance(dataset, FolderEval):  # nothing of it is trained on
+            if error.only:
+                raise UserError(
+                    f"{error} Give --config.{option}={error.only}."
+                ) from None
             raise UserError(
                 f"{error} Move them into {dataset.folder}/{split}."
             ) from None
@@ -70,6 +75,8 @@ def _open(
     dataset: Dataset | EvalSet, split: str, labels: Labels, to_train: bool
 ) -> Source:
     match dataset:
+        case InTable() if labels == "boxes":
+            _check_labels(f"dataset.table {dataset.table}", "class", labels)
         case InTable():
             return TableSource(
                 dataset.table,
@@ -80,6 +87,8 @@ def _open(
                 dataset.eval_fraction,
                 to_train,
             )
+        case InFolder() if labels == "boxes":
+            return BoxedFolderSource(dataset.folder, split, dataset.eval_fraction)
         case InFolder():
             _check_labels(f"dataset.folder {dataset.folder}", "class", labels)
             return FolderSource(dataset.folder, split, dataset.eval_fraction, to_train)
@@ -98,18 +107,36 @@ def _named(dataset: Named, split: str, labels: Labels) -> Source:
     """The split of a data set that is embedded or TFDS's."""
     if dataset.name == embedded.COLLAGES:
         _check_labels(f"The data set {dataset.name}", "attributes", labels)
-        clothes = tfds.embedded_builder("fashion_mnist_subset")
-        garments = {name: tfds.TfdsSource(clothes, name) for name in collages.SIZES}
-        return collages.CollageSource(garments, split)
+        return collages.CollageSource(_garments(), split)
+    if dataset.name == embedded.SCENES:
+        _check_labels(f"The data set {dataset.name}", "boxes", labels)
+        folder = scenes.folder_of_scenes(_garments(), dataset.data_dir)
+        return BoxedFolderSource(folder, split)
     _check_labels(f"The data set {dataset.name}", "class", labels)
     if dataset.name in embedded.PREPARED:
         return tfds.TfdsSource(tfds.embedded_builder(dataset.name), split)
     return tfds.TfdsSource(tfds.named_builder(dataset.name, dataset.data_dir), split)
 
 
+def _garments() -> dict[str, Source]:
+    """The splits of the embedded clothes, of which others are composed."""
+    clothes = tfds.embedded_builder("fashion_mnist_subset")
+    return {split: tfds.TfdsSource(clothes, split) for split in ("train", "validation")}
+
+
 def _check_labels(what: str, has: Labels, needed: Labels) -> None:
     if has == needed:
         return
+    if needed == "boxes":
+        raise UserError(
+            f"{what} has no boxes, but the task needs them: give dataset.folder with "
+            "COCO, YOLO or Pascal VOC files, or another task.name."
+        )
+    if has == "boxes":
+        raise UserError(
+            f"{what} has boxes, but the task needs labels of whole images: give another"
+            " data set, or task.name=detection."
+        )
     if has == "class":
         raise UserError(
             f"{what} has one class per image, but the task needs attributes: give "

@@ -1,10 +1,12 @@
 """A source whose classes or attributes have the numbers of another one."""
 
+import dataclasses
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 
-from mobilenets.data.sources.base import Record, Source
+from mobilenets.data.sources.base import BoxedSource, Record, Source
 from mobilenets.errors import UserError
 
 
@@ -15,7 +17,7 @@ def with_names(source: Source, names: Sequence[str], what: str) -> Source:
     it lacks are unknown.
 
     Args:
-      source: of images with a class or attributes.
+      source: of images with a class, attributes or boxes.
       names: of the classes or attributes that a network tells apart.
       what: the source, for the message.
 
@@ -29,7 +31,11 @@ def with_names(source: Source, names: Sequence[str], what: str) -> Source:
             f"{what} has {shown}, which the network was not trained on: its classes "
             f"are {', '.join(names[:20])}{', …' if len(names) > 20 else ''}."
         )
-    return source if tuple(source.names) == tuple(names) else _Renamed(source, names)
+    if tuple(source.names) == tuple(names):
+        return source
+    if hasattr(source, "box_counts"):
+        return _RenamedBoxes(cast(BoxedSource, source), names)
+    return _Renamed(source, names)
 
 
 class _Renamed:
@@ -51,3 +57,18 @@ class _Renamed:
             target = np.full(len(self.names), np.nan, np.float32)
             target[self._numbers] = record.target
         return Record(record.image, target, record.origin)
+
+
+class _RenamedBoxes(_Renamed):
+    """See `with_names`."""
+
+    def __init__(self, source: BoxedSource, names: Sequence[str]):
+        super().__init__(source, names)
+        self.box_counts, self.image_ids = source.box_counts, source.image_ids
+        self.category_ids = source.category_ids
+
+    def __getitem__(self, index: int) -> Record:
+        record = self._source[index]
+        classes = self._numbers[record.target.classes].astype(np.int32)
+        target = dataclasses.replace(record.target, classes=classes)
+        return dataclasses.replace(record, target=target)

@@ -5,6 +5,7 @@ import pytest
 
 from mobilenets import UserError
 from mobilenets.data.sources.arrays import ArraySource
+from mobilenets.data.sources.boxed_folder import BoxedFolderSource
 from mobilenets.data.sources.renamed import with_names
 
 NAN = np.nan
@@ -53,3 +54,18 @@ def test_of_many_unknown_names_five_are_told():
     source = source_of([0] * 3, tuple("abcdefg"))
     with pytest.raises(UserError, match="has a, b, c, d, e and others, which"):
         with_names(source, ("x", "y"), "The set")
+
+
+def test_boxes_are_numbered_by_the_names_of_the_network(coco):
+    root = coco({"a.jpg": [(3, 0, 0, 9, 9), (5, 2, 3, 10, 4)], "b.jpg": []})
+    source = BoxedFolderSource(str(root), "train")
+    renamed = with_names(source, ("ant", "dog", "cat"), "The set")
+    boxes, before = renamed[0].target, source[0].target
+    assert [renamed.names[i] for i in boxes.classes] == ["cat", "dog"]
+    assert boxes.classes.dtype == np.int32
+    np.testing.assert_array_equal(boxes.corners, before.corners)
+    assert len(renamed[1].target) == 0
+    assert renamed.category_ids == {"cat": 3, "dog": 5}
+    assert (renamed.image_ids, renamed.box_counts.tolist()) == ([7, 8], [2, 0])
+    with pytest.raises(UserError, match="has dog, which the network was not trained"):
+        with_names(source, ("cat",), "The set")

@@ -1,0 +1,83 @@
+"""Boxes on photographs that a camera stored lying on their side."""
+
+import dataclasses
+import io
+
+import numpy as np
+from PIL import ExifTags, Image
+
+from mobilenets.data.boxes import Boxes
+from mobilenets.errors import BrokenImage
+
+Size = tuple[float, float]  # width and height
+
+FRACTIONS: Size = (1, 1)  # of boxes that are given as fractions of the image
+
+# Where a point of the stored image goes that is turned by an EXIF orientation which
+# swaps width and height, as (y, x) of (y, x, height, width).
+_TURNS = {
+    5: lambda y, x, height, width: (x, y),
+    6: lambda y, x, height, width: (x, height - y),
+    7: lambda y, x, height, width: (width - x, height - y),
+    8: lambda y, x, height, width: (width - x, y),
+}
+
+
+def on_upright_image(boxes: Boxes, size: Size, content: bytes, origin: str) -> Boxes:
+    """The boxes in pixels of the image that `decode` gives with `upright`.
+
+    The size for which boxes are given says which image was annotated: the one as it is
+    stored, or the one that its EXIF orientation turns upright, which viewers show. An
+    image that an orientation only mirrors has the same size both ways. It counts as
+    annotated upright. Where the image has another size of the same shape, it was
+    resized after that, and its boxes are, too.
+
+    Args:
+      boxes: of an image of that size.
+      size: width and height; or `FRACTIONS`.
+      content: the image's file.
+      origin: for messages.
+
+    Raises:
+      BrokenImage: the image has another shape than was annotated.
+    """
+    try:
+        image = Image.open(io.BytesIO(content))
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return boxes  # decoding says what is wrong with the image
+    if image.mode.startswith("I"):  # which `decode` does not turn
+        orientation = 1
+    upright = image.size[::-1] if orientation in _TURNS else image.size
+    if size == upright:
+        return boxes
+    if size != FRACTIONS:
+        if size == image.size:
+            return _turned(boxes, size, orientation)
+        if not _same_shape(size, upright):
+            raise BrokenImage(
+                f"The boxes of {origin} are for an image of {_shown(size)} pixels, but "
+                f"it has {_shown(upright)}: give the image that was annotated."
+            )
+    return boxes.scaled(upright[1] / size[1], upright[0] / size[0])
+
+
+def _turned(boxes: Boxes, size: Size, orientation: int) -> Boxes:
+    """The boxes of a stored image after the image is turned."""
+    width, height = size
+    y_min, x_min, y_max, x_max = boxes.corners.T
+    turn = _TURNS[orientation]
+    points = [turn(y, x, height, width) for y, x in ((y_min, x_min), (y_max, x_max))]
+    first, second = (np.stack(point, axis=1) for point in points)
+    corners = np.hstack([np.minimum(first, second), np.maximum(first, second)])
+    return dataclasses.replace(boxes, corners=corners.astype(np.float32))
+
+
+def _same_shape(size: Size, other: Size) -> bool:
+    """Whether one is the other resized, up to whole pixels."""
+    scale = other[0] / size[0]
+    return abs(size[1] * scale - other[1]) <= max(1.0, scale)
+
+
+def _shown(size: Size) -> str:
+    return f"{size[0]:g}x{size[1]:g}"

@@ -1,0 +1,125 @@
+"""What the files of boxes have in common, whatever their format."""
+
+import dataclasses
+import math
+import pathlib
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol
+
+from mobilenets.data.orientation import FRACTIONS, Size
+
+WHOLE = "all"  # the one split of a folder that has no splits
+
+Corners = tuple[float, float, float, float]  # y_min, x_min, y_max, x_max
+
+
+class ListedBox(NamedTuple):
+    """A box as a file has it."""
+
+    corners: Corners
+    name: str  # of its class
+    crowd: bool
+    area: float | None  # None: that of the box
+    where: str  # for messages
+
+
+@dataclasses.dataclass(frozen=True)
+class ListedImage:
+    """An image as a file has it."""
+
+    path: pathlib.Path
+    image_id: int | str  # in COCO's files and results; elsewhere counted from 1
+    size: Size  # for which the boxes are given
+    boxes: list[ListedBox]
+
+
+@dataclasses.dataclass(frozen=True)
+class Listing:
+    """All that a split's files say."""
+
+    category_ids: dict[str, int]  # of all classes by their names, in their order
+    images: list[ListedImage]
+
+
+@dataclasses.dataclass
+class Faults:
+    """What was dropped or changed: how many of each kind, and the first of them."""
+
+    _counts: dict[str, int] = dataclasses.field(default_factory=dict)
+    _firsts: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def add(self, kind: str, where: str) -> None:
+        """Counts one more.
+
+        Args:
+          kind: in the plural, as "boxes without area".
+          where: which one it is.
+        """
+        self._counts[kind] = self._counts.get(kind, 0) + 1
+        self._firsts.setdefault(kind, where)
+
+    def __str__(self) -> str:
+        """The kinds with their counts, "" if there are none."""
+        return ", ".join(
+            f"{kind} ({count:,}, the first: {self._firsts[kind]})"
+            for kind, count in self._counts.items()
+        )
+
+
+class Layout(Protocol):
+    """A folder whose images have boxes in some format."""
+
+    format: str  # for messages
+
+    @property
+    def splits(self) -> Sequence[str]:
+        """Those that the folder has; `WHOLE` alone if it is not divided."""
+        ...
+
+    def read(self, split: str, dropped: Faults) -> Listing:
+        """All images of a split, with their boxes.
+
+        Args:
+          split: one of `splits`.
+          dropped: gets what belongs to no image or class, or is no box.
+
+        Raises:
+          UserError: a file is not as it should be.
+        """
+        ...
+
+
+def cleaned(
+    box: ListedBox, size: Size, dropped: Faults, changed: Faults
+) -> Corners | None:
+    """The part of a box that is on the image; None if there is none.
+
+    Args:
+      box: any four numbers.
+      size: width and height of the image.
+      dropped: gets the box if it is dropped.
+      changed: gets the box if more of it is cut off than rounding explains.
+    """
+    y_min, x_min, y_max, x_max = box.corners
+    if not all(map(math.isfinite, box.corners)):
+        return dropped.add("boxes with numbers that are not finite", box.where)
+    if y_max <= y_min or x_max <= x_min:
+        return dropped.add("boxes without area", box.where)
+    width, height = size
+    clipped = max(y_min, 0.0), max(x_min, 0.0), min(y_max, height), min(x_max, width)
+    if clipped[2] <= clipped[0] or clipped[3] <= clipped[1]:
+        return dropped.add("boxes outside of their photograph", box.where)
+    rounding = 1 if size != FRACTIONS else 0.01
+    if max(abs(a - b) for a, b in zip(clipped, box.corners, strict=True)) > rounding:
+        changed.add("boxes that reach beyond their photograph", box.where)
+    return clipped
+
+
+def twice(paths: Iterable[pathlib.Path]) -> pathlib.Path | None:
+    """The first path that was there before; None if all differ."""
+    seen: set[pathlib.Path] = set()
+    for path in paths:
+        if path in seen:
+            return path
+        seen.add(path)
+    return None

@@ -1,0 +1,219 @@
+"""Boxes in COCO's JSON: cocodataset.org/#format-data, "Object Detection"."""
+
+import json
+import os
+import pathlib
+import urllib.parse
+from collections.abc import Iterator
+from typing import Any
+
+from PIL import Image
+
+from mobilenets.data.sources.annotations import (
+    WHOLE,
+    Faults,
+    ListedBox,
+    ListedImage,
+    Listing,
+)
+from mobilenets.errors import UserError
+
+ROBOFLOW, LABEL_STUDIO, PREFIX = "_annotations.coco.json", "result.json", "instances_"
+
+
+class CocoLayout:
+    """A folder with COCO's JSON, as COCO itself, CVAT, Roboflow or Label Studio has it.
+
+    Of each split: SPLIT/_annotations.coco.json beside the images; or
+    annotations/instances_SPLIT.json, with the images in SPLIT, images/SPLIT or images.
+    Without splits: _annotations.coco.json or result.json, whose paths begin anywhere.
+    """
+
+    format = "COCO JSON"
+
+    def __init__(self, root: pathlib.Path):
+        self._root = root
+        self._files: dict[str, tuple[pathlib.Path, list[pathlib.Path]]] = {}
+        for path in sorted(root.glob(f"*/{ROBOFLOW}")):
+            self._files[path.parent.name] = path, [path.parent]
+        for path in sorted(root.glob(f"annotations/{PREFIX}*.json")):
+            split = path.stem.removeprefix(PREFIX)
+            folders = [root / split, root / "images" / split, root / "images", root]
+            self._files.setdefault(split, (path, folders))
+        for name in (ROBOFLOW, LABEL_STUDIO):
+            if not self._files and (root / name).is_file():
+                self._files[WHOLE] = root / name, [root, root / "images"]
+
+    @property
+    def splits(self) -> list[str]:
+        """See `Layout`."""
+        return sorted(self._files)
+
+    def read(self, split: str, dropped: Faults) -> Listing:
+        """See `Layout`."""
+        path, folders = self._files[split]
+        content = _parsed(path)
+        names = _class_names(content["categories"], path)
+        boxes = _boxes_by_image(content["annotations"], names, dropped)
+        images, found = [], {}
+        for entry in content["images"]:
+            image_id, file_name = _image_entry(entry, path)
+            if image_id in found:
+                raise UserError(
+                    f"{path} has two images with the id {image_id!r}, "
+                    f"{found[image_id]} and {file_name}, so it is unknown whose its "
+                    "boxes are: give each its own id."
+                )
+            found[image_id] = file_name
+            located = _located(file_name, folders)
+            if located:
+                size = _size(entry, located)
+                own = boxes.pop(image_id, [])
+                images.append(ListedImage(located, image_id, size, own))
+            else:
+                dropped.add("photographs that are missing", file_name)
+                boxes.pop(image_id, None)
+        for orphans in boxes.values():
+            for box in orphans:
+                dropped.add("boxes of an image that the file does not list", box.where)
+        return Listing({name: number for number, name in names.items()}, images)
+
+
+def _parsed(path: pathlib.Path) -> dict[str, list]:
+    """The file's three lists."""
+
+    def without_outlines(value: dict[str, Any]) -> dict[str, Any]:
+        value.pop("segmentation", None)  # nine tenths of COCO's file
+        return value
+
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            content = json.load(file, object_hook=without_outlines)
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f"{path} is not valid JSON, or is cut short (line {error.lineno}, column "
+            f"{error.colno}): export or copy it again."
+        ) from None
+    except (OSError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"Cannot read {path}: {error}.") from None
+    lists = ("images", "annotations", "categories")
+    if isinstance(content, dict):
+        lacking = [key for key in lists if not isinstance(content.get(key), list)]
+    else:
+        lacking = [*lists]
+    if lacking:
+        raise UserError(
+            f"{path} has no list of {' and '.join(lacking)}, which COCO's format needs:"
+            " export it as COCO JSON with boxes."
+        )
+    return content
+
+
+def _class_names(categories: list, path: pathlib.Path) -> dict[Any, str]:
+    """The name of each category by its id, in the order of the ids."""
+    names: dict[Any, str] = {}
+    for category in categories:
+        match category:
+            case {"id": int() | str() as number, "name": str(name)} if name:
+                pass
+            case _:
+                raise UserError(
+                    f"{path} has a category without id or name: {_shown(category)}."
+                )
+        if number in names or name in names.values():
+            raise UserError(
+                f"{path} has two categories with the id {number!r} or the name "
+                f"{name!r}: give each its own."
+            )
+        names[number] = name
+    return dict(sorted(names.items(), key=lambda item: (str(type(item[0])), item[0])))
+
+
+def _image_entry(entry: Any, path: pathlib.Path) -> tuple[int | str, str]:
+    match entry:
+        case {"id": int() | str() as image_id, "file_name": str(name)} if name:
+            return image_id, name
+    raise UserError(f"{path} has an image without id or file_name: {_shown(entry)}.")
+
+
+def _shown(entry: Any) -> str:
+    text = json.dumps(entry)
+    return text if len(text) < 100 else text[:99] + "…"
+
+
+def _boxes_by_image(
+    annotations: list, names: dict[Any, str], dropped: Faults
+) -> dict[Any, list[ListedBox]]:
+    by_image: dict[Any, list[ListedBox]] = {}
+    for place, annotation in enumerate(annotations):
+        if not isinstance(annotation, dict):
+            dropped.add("annotations that are no boxes", f"number {place}")
+            continue
+        where = f"annotation {annotation.get('id', f'number {place}')}"
+        match annotation.get("bbox"):
+            case [int() | float(), int() | float(), int() | float(), int() | float()]:
+                x, y, width, height = map(float, annotation["bbox"])
+            case _:
+                dropped.add("annotations that are no boxes", where)
+                continue
+        category, image_id = annotation.get("category_id"), annotation.get("image_id")
+        if not isinstance(category, int | str) or category not in names:
+            dropped.add("boxes whose class the file does not list", where)
+            continue
+        box = ListedBox(
+            (y, x, y + height, x + width),
+            names[category],
+            bool(annotation.get("iscrowd", 0)),
+            _area(annotation.get("area")),
+            where,
+        )
+        key = image_id if isinstance(image_id, int | str) else None
+        by_image.setdefault(key, []).append(box)
+    return by_image
+
+
+def _area(value: Any) -> float | None:
+    """The area of the object; None where the file does not have it."""
+    return float(value) if isinstance(value, int | float) and value > 0 else None
+
+
+def _located(file_name: str, folders: list[pathlib.Path]) -> pathlib.Path | None:
+    """The file of an image, of which a path on another machine may be given.
+
+    Label Studio gives the path on its server, from which the first folders are left
+    out until there is such a file.
+    """
+    for parts in _endings(file_name):
+        for folder in folders:
+            path = folder.joinpath(*parts)
+            if os.path.isfile(path):
+                return path
+    return None
+
+
+def _endings(file_name: str) -> Iterator[list[str]]:
+    """The parts of a path, without the first, without the first two, and so on."""
+    spellings = [file_name]
+    if "?d=" in file_name or "%" in file_name:  # as Label Studio writes addresses
+        spellings.append(urllib.parse.unquote(file_name.partition("?d=")[2]))
+        spellings.append(urllib.parse.unquote(file_name))
+    for spelling in filter(None, spellings):
+        parts = [
+            part
+            for part in spelling.replace("\\", "/").split("/")
+            if part not in ("", ".", "..") and "\0" not in part
+        ]
+        yield from (parts[start:] for start in range(len(parts)))
+
+
+def _size(entry: dict[str, Any], path: pathlib.Path) -> tuple[float, float]:
+    """Width and height for which the boxes are given."""
+    match entry:
+        case {"width": int() | float() as width, "height": int() | float() as height}:
+            if width > 0 and height > 0:
+                return width, height
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return 1e9, 1e9  # decoding says what is wrong with the image
