@@ -36,7 +36,8 @@ class ClassificationTask(Section):
     """One class per image: softmax cross-entropy."""
 
     name: Literal["classification"] = "classification"
-    """One class per image (classification) or any number of attributes (multilabel)."""
+    """One class per image (classification), any number of attributes (multilabel), or
+    objects with boxes (detection)."""
     label_smoothing: Fraction = 0.0
     """The part of a label that is spread evenly over all classes."""
     weights: dict[str, NonNegative] = {}
@@ -56,14 +57,30 @@ class MultilabelTask(Section):
     """Any number of attributes per image: sigmoid cross-entropy of each."""
 
     name: Literal["multilabel"] = "multilabel"
-    """One class per image (classification) or any number of attributes (multilabel)."""
+    """One class per image (classification), any number of attributes (multilabel), or
+    objects with boxes (detection)."""
     threshold: Annotated[float, Gt(0), Lt(1)] = 0.5
     """The lowest probability at which an attribute is predicted."""
     weights: dict[str, NonNegative] = {}
     """The loss weight of each attribute, by name; 1 for those not named."""
 
 
-Task = ClassificationTask | MultilabelTask
+class DetectionTask(Section):
+    """Objects with boxes: SSD and SSDLite."""
+
+    name: Literal["detection"] = "detection"
+    """One class per image (classification), any number of attributes (multilabel), or
+    objects with boxes (detection)."""
+    loss: Literal["focal", "mined_sigmoid", "mined_softmax"] = "focal"
+    """The loss of the classes: focal loss as for MobileNetV3, or cross-entropy with
+    mined negatives, by sigmoids as for TensorFlow's MobileNetV1 and V2 or by a softmax
+    as for torchvision's models. That of the boxes is always smooth L1."""
+    min_negatives: Annotated[int, Ge(0), Le(100_000)] = 0
+    """With mined negatives, how many count in an image with few or no objects. 3 for
+    TensorFlow's MobileNetV2."""
+
+
+Task = ClassificationTask | MultilabelTask | DetectionTask
 
 
 class _Splits(Section):

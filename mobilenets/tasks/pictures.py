@@ -11,9 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure  # not pyplot, which has a notebook's own state
 from matplotlib.patches import Rectangle
 
-COLUMNS = 8
-_CELL, _SIDE = 1.6, 1.4  # inches for an image, and its longer side
-_RIGHT, _WRONG = "#1a7f37", "#c62828"
+_WIDTH = 12.8  # inches
+RIGHT, WRONG = "#1a7f37", "#c62828"
 
 Titled = tuple[np.ndarray, str, str]  # image [H, W, 3] uint8, its title and its colour
 
@@ -38,14 +37,14 @@ def draw_predictions(
         predicted = int(p.argmax())
         title = f"{class_names[predicted]} {p[predicted]:.0%}"
         if predicted == label:
-            titled.append((image, title, _RIGHT))
+            titled.append((image, title, RIGHT))
         else:
-            titled.append((image, f"{title}\ntrue: {class_names[label]}", _WRONG))
+            titled.append((image, f"{title}\ntrue: {class_names[label]}", WRONG))
     heading = (
         f"The {len(titled)} of {images:,} images whose true class is the least "
         "probable, worst first; mistakes in red"
     )
-    _draw_images(titled, heading, path)
+    draw_images(titled, heading, path)
 
 
 def draw_attributes(
@@ -80,12 +79,12 @@ def draw_attributes(
         ]
         is_wrong = lines["wrong: "].any() or lines["missed: "].any()
         title = "\n".join(words) or "nothing"
-        titled.append((image, title, _WRONG if is_wrong else _RIGHT))
+        titled.append((image, title, WRONG if is_wrong else RIGHT))
     heading = (
         f"The {len(titled)} of {images:,} images whose labels are the least probable, "
         "worst first; mistakes in red"
     )
-    _draw_images(titled, heading, path)
+    draw_images(titled, heading, path)
 
 
 def draw_attribute_table(
@@ -129,9 +128,9 @@ def draw_mistakes(
     for image, mistake in zip(images, mistakes, strict=True):
         said, confidence = class_names[mistake["predicted"]], mistake["confidence"]
         title = f"{said} {confidence:.0%}\ntrue: {class_names[mistake['label']]}"
-        titled.append((image, title, _WRONG))
+        titled.append((image, title, WRONG))
     heading = f"The {len(titled)} most confident mistakes" if titled else "No mistakes"
-    _draw_images(titled, heading, path)
+    draw_images(titled, heading, path)
 
 
 def draw_confusion(
@@ -166,33 +165,45 @@ def draw_confusion(
     figure.savefig(path, dpi=110)
 
 
-def _draw_images(titled: Sequence[Titled], heading: str, path: pathlib.Path) -> None:
-    """Draws framed images with their titles, `COLUMNS` in a row.
+def draw_images(
+    titled: Sequence[Titled], heading: str, path: pathlib.Path, columns: int = 8
+) -> None:
+    """Draws framed images with their titles.
 
     All are drawn into one pair of axes, whose unit is an inch: a pair for each image
     takes three times as long.
+
+    Args:
+      titled: images, titles and colours.
+      heading: above all.
+      path: the PNG file to write.
+      columns: images in a row.
     """
-    rows = [titled[i : i + COLUMNS] for i in range(0, len(titled), COLUMNS)]
+    cell = _WIDTH / columns
+    side = 0.875 * cell
+    rows = [titled[i : i + columns] for i in range(0, len(titled), columns)]
     lines = [max(1 + title.count("\n") for _, title, _ in row) for row in rows]
-    heights = [_SIDE + 0.14 * count + 0.2 for count in lines]
-    width, bottom = _CELL * COLUMNS, sum(heights) + 0.1
+    heights = [side + 0.14 * count + 0.2 for count in lines]
+    bottom = sum(heights) + 0.1
     height = bottom + 0.4
-    figure = Figure(figsize=(width, height))
+    figure = Figure(figsize=(_WIDTH, height))
     axis = figure.add_axes((0, 0, 1, 1), frameon=False)
     axis.set_axis_off()
     for row, row_height in zip(rows, heights, strict=True):
         bottom -= row_height
         for column, titled_image in enumerate(row):
-            _draw_image(axis, titled_image, _CELL * (column + 0.5), bottom)
-    axis.set(xlim=(0, width), ylim=(0, height), aspect="auto")
+            _draw_image(axis, titled_image, cell * (column + 0.5), bottom, side)
+    axis.set(xlim=(0, _WIDTH), ylim=(0, height), aspect="auto")
     figure.text(0.5, 1 - 0.12 / height, heading, fontsize=11, ha="center", va="top")
     figure.savefig(path, dpi=110)
 
 
-def _draw_image(axis: Axes, titled: Titled, center: float, bottom: float) -> None:
-    """Draws an image, its longer side `_SIDE`, with a frame and its title above."""
+def _draw_image(
+    axis: Axes, titled: Titled, center: float, bottom: float, side: float
+) -> None:
+    """Draws an image, its longer side as long as that, with a frame and its title."""
     image, title, color = titled
-    height, width = (_SIDE * n / max(image.shape[:2]) for n in image.shape[:2])
+    height, width = (side * n / max(image.shape[:2]) for n in image.shape[:2])
     left, top = center - width / 2, bottom + height
     axis.imshow(image, extent=(left, left + width, bottom, top))
     axis.add_patch(

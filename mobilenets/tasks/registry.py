@@ -7,9 +7,14 @@ from mobilenets.data.sources.base import Source
 from mobilenets.inference.description import Description
 from mobilenets.tasks.base import Task
 from mobilenets.tasks.classification import Classification
+from mobilenets.tasks.detection import Detection
 from mobilenets.tasks.multilabel import Multilabel
 
-TASKS = {"classification": Classification, "multilabel": Multilabel}
+TASKS = {
+    "classification": Classification,
+    "multilabel": Multilabel,
+    "detection": Detection,
+}
 
 
 def make_task(

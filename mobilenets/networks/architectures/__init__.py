@@ -5,7 +5,7 @@ import inspect
 import typing
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from mobilenets.errors import UserError, unknown
 from mobilenets.networks.architectures.efficientnet import (
@@ -164,10 +164,11 @@ def replace(spec: Spec, **overrides: Any) -> Spec:
         smaller than the output stride, or the blocks do not fit together.
     """
     _check(spec.name, overrides, _rules(spec))
-    of_head = {k: v for k, v in overrides.items() if k not in _OF_BACKBONE}
     of_backbone = {k: v for k, v in overrides.items() if k in _OF_BACKBONE}
-    if isinstance(spec, ClassifierSpec):
-        spec = dataclasses.replace(spec, **of_head)
+    if not isinstance(spec, BackboneSpec):  # a head may have such a field of its own
+        own = {field.name for field in dataclasses.fields(cast(Any, spec))}
+        of_head = {k: v for k, v in overrides.items() if k in own}
+        spec = dataclasses.replace(cast(Any, spec), **of_head)
     spec = with_backbone(spec, **of_backbone)
     _check_blocks(backbone_of(spec))
     _check_resolution(backbone_of(spec))

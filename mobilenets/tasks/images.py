@@ -1,0 +1,241 @@
+"""What the tasks on images share: network, data sets, and where a training starts."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mobilenets.config.schema import Configuration, OwnEval, Preprocessing
+from mobilenets.data.boxes import Boxes
+from mobilenets.data.sources.base import Labels, Source
+from mobilenets.data.sources.opening import open_source
+from mobilenets.data.sources.renamed import with_names
+from mobilenets.errors import UserError
+from mobilenets.inference import trained
+from mobilenets.inference.description import Description
+from mobilenets.metrics.base import Batch
+from mobilenets.networks import complexity, own_spec
+from mobilenets.networks.architectures import replace
+from mobilenets.networks.spec import HasBackbone
+from mobilenets.nn.backbone import frozen_modules
+from mobilenets.nn.build import Network, build
+from mobilenets.nn.initialization import init_variables
+from mobilenets.nn.normalization import normalize
+from mobilenets.runtime.tables import millions
+
+# What there is of each kind of labels, in words.
+_OUTPUTS = {"class": "classes", "attributes": "attributes", "boxes": "classes"}
+_NEEDED = {"class": "one class", "attributes": "attributes", "boxes": "boxes"}
+
+
+class ImageTask:
+    """The parts of `Task` that do not depend on what is known of an image.
+
+    Args:
+      config: of the run.
+      description: of the weights, to evaluate; None to train.
+      sources: "train", "val" and the names of `config.evals`, in place of the
+        configured data sets.
+
+    Raises:
+      UserError: the network, a data set or the weights to start from are not to be had,
+        or do not fit together.
+    """
+
+    labels: Labels  # what must be known of an image
+    kind: type[HasBackbone]  # of network
+    threshold: float | None = None  # see `Description`
+
+    def __init__(
+        self,
+        config: Configuration,
+        description: Description | None = None,
+        sources: Mapping[str, Source] | None = None,
+    ):
+        model = own_spec.resolved(config.model, self.kind)
+        config = config.model_copy(update={"model": model})
+        self.spec, preprocessing = self._network(config, description)
+        self.config = config.model_copy(update={"preprocessing": preprocessing})
+        if sources is None:
+            sources = _open_sources(config, self.labels, to_train=description is None)
+        else:
+            _check_targets(sources, self.labels)
+        self._train = sources.get("train")  # an evaluation opens none
+        names = description.class_names if description else sources["train"].names
+        self.class_names: tuple[str, ...] = tuple(names)
+        self._evals = {
+            name: with_names(source, self.class_names, f"The evaluation set {name}")
+            for name, source in sources.items()
+            if name != "train"
+        }
+        self.eval_sizes = {name: len(source) for name, source in self._evals.items()}
+        self.model: nn.Module = build(
+            self.spec,
+            len(self.class_names),
+            dtype=jnp.dtype(config.dtype),
+            frozen=frozen_modules(self.spec, config.trainable_stages),
+            remat=config.remat,
+        )
+
+    def _network(
+        self, config: Configuration, description: Description | None
+    ) -> tuple[Any, Preprocessing]:
+        """The network, and what is done to the images for it.
+
+        Raises:
+          UserError: the config asks for one that is not to be had.
+        """
+        if description:
+            return self.adapted(description.network, config), description.preprocessing
+        if not config.init_from:
+            return own_spec.of_model(config.model, self.kind), config.preprocessing
+        weights = trained.describe(config.init_from)
+        if config.preprocessing not in (Preprocessing(), weights.preprocessing):
+            raise UserError(
+                "preprocessing is given, but the weights in init_from define it: leave "
+                "it out."
+            )
+        spec = replace(self.adapted(weights.network, config), **config.model)
+        return spec, self.preprocessing_from(weights)
+
+    @staticmethod
+    def adapted(network: Network, config: Configuration) -> HasBackbone:
+        """The network of this task that starts from weights of another one.
+
+        Args:
+          network: of the weights.
+          config: of the run.
+
+        Raises:
+          UserError: there is none.
+        """
+        raise NotImplementedError
+
+    @staticmethod
+    def preprocessing_from(weights: Description) -> Preprocessing:
+        """What is done to the images for a network that starts from weights."""
+        return weights.preprocessing
+
+    def new_head(self, params: Any) -> Any:
+        """The parameters with which a module starts that the weights do not have.
+
+        Args:
+          params: as they were initialised.
+        """
+        return params
+
+    def keeps(self, module: str, weights: Description) -> bool:
+        """Whether a module of the head starts from these weights, too."""
+        raise NotImplementedError
+
+    @property
+    def train_size(self) -> int:
+        """Images to train."""
+        return len(self._train) if self._train else 0
+
+    @property
+    def summary(self) -> str:
+        """The network, its cost, and the images to train."""
+        outputs = len(self.class_names)
+        return (
+            f"{self.spec.name} at {self.spec.resolution} pixels "
+            f"({millions(complexity.params(self.spec, outputs))} M parameters, "
+            f"{millions(complexity.madds(self.spec, outputs))} M MAdds) on "
+            f"{self.train_size:,} images of {outputs:,} {_OUTPUTS[self.labels]}"
+        )
+
+    @property
+    def data_facts(self) -> dict[str, Any]:
+        """The names of the classes, and how many images there are to train."""
+        return {"class_names": list(self.class_names), "train_size": self.train_size}
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """See `inference.description.Description`."""
+        return Description(
+            task=self.config.task.name,
+            network=self.spec,
+            preprocessing=self.config.preprocessing,
+            class_names=self.class_names,
+            threshold=self.threshold,
+        ).model_dump(mode="json")
+
+    def init_variables(self, rng: jax.Array) -> dict[str, Any]:
+        """See `initialization.init_variables`."""
+        return init_variables(self.model, rng)
+
+    def with_pretrained(self, variables: dict[str, Any]) -> dict[str, Any]:
+        """With the weights of `init_from`; of the head only what `keeps` says."""
+        if not self.config.init_from:
+            return variables
+        weights = trained.load(self.config.init_from)
+        old = {
+            module
+            for module in variables["params"]
+            if self.model.role(module) == "backbone"
+            or self.keeps(module, weights.description)
+        }
+        params = {
+            module: weights.variables["params"][module]
+            if module in old
+            else self.new_head(new)
+            for module, new in variables["params"].items()
+        }
+        statistics = {
+            module: weights.variables["batch_stats"][module] if module in old else new
+            for module, new in variables["batch_stats"].items()
+        }
+        return {"params": params, "batch_stats": statistics}
+
+    def relative_rates(self, params: Any) -> Any:
+        """1 for the head, `optimizer.backbone_rate` for the others, 0 if frozen."""
+
+        def rate(module: str) -> float:
+            if module in self.model.frozen:
+                return 0.0
+            is_head = self.model.role(module) == "head"
+            return 1.0 if is_head else self.config.optimizer.backbone_rate
+
+        rates = {module: rate(module) for module in params}
+        return jax.tree.map_with_path(lambda path, _: rates[path[0].key], params)
+
+    def inputs(self, batch: Batch) -> jax.Array:
+        """The images normalised, [N, resolution, resolution, 3] float32."""
+        return normalize(batch["image"], self.config.preprocessing)
+
+
+def _check_targets(sources: Mapping[str, Source], labels: Labels) -> None:
+    """Raises UserError if what is known of an image is not what the task needs."""
+    for name, source in sources.items():
+        found = _labels_of(source)
+        if found != labels:
+            raise UserError(
+                f"The source {name!r} gives {_NEEDED[found]} for each image, but the "
+                f"task needs {_NEEDED[labels]}: give another source or task.name."
+            )
+
+
+def _labels_of(source: Source) -> Labels:
+    target = source[0].target
+    if isinstance(target, Boxes):
+        return "boxes"
+    return "attributes" if np.ndim(target) else "class"
+
+
+def _open_sources(
+    config: Configuration, labels: Labels, to_train: bool
+) -> dict[str, Source]:
+    """The configured sets: "train" if asked for, "val", and those of `config.evals`."""
+    dataset = config.dataset
+    sources = {}
+    if to_train:
+        sources["train"] = open_source(dataset, dataset.train_split, labels, to_train)
+    sources["val"] = open_source(dataset, dataset.eval_split, labels)
+    for name, chosen in config.evals.items():
+        source = dataset if isinstance(chosen, OwnEval) else chosen
+        option = f"evals.{name}.split"
+        sources[name] = open_source(source, chosen.split, labels, option=option)
+    return sources
