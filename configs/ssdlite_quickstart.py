@@ -43,7 +43,5 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     config.log_every_steps = 20
     config.evaluate_every_epochs = 3.0
     if arg.smoke:
-        recipes.smoke(config)
-        config.model.resolution = 64
-        config.dataset.name = "fashion_scenes"
+        recipes.smoke_detection(config)
     return config

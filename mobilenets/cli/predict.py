@@ -1,8 +1,8 @@
 """`mobilenets predict`."""
 
 import pathlib
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,13 +10,25 @@ from mobilenets.cli import networks, outputs, tables
 from mobilenets.cli.command_line import examples, fail_with, prepare_jax
 from mobilenets.errors import UserError
 
+if TYPE_CHECKING:  # they need JAX
+    from mobilenets.inference.prediction import Prediction
+    from mobilenets.inference.trained import TrainedNet
+
 _DEFAULT_PICTURE = pathlib.Path("predictions.png")
 
 EPILOG = examples(
     "mobilenets predict cat.jpg dog.png --weights efficientnet_lite0",
     "mobilenets predict photos --weights runs/photos --top 3 --csv predictions.csv",
     "mobilenets predict photos --weights runs/attributes --threshold 0.3",
+    "mobilenets predict street.jpg --weights runs/coco --score 0.5 --json found.json",
 )
+
+# The options that only some weights have, by what these predict.
+_ONLY = {
+    "one class per image": ("top", "csv"),
+    "attributes": ("threshold", "csv"),
+    "objects": ("score", "iou", "max-detections", "coco"),
+}
 
 
 def command(
@@ -38,6 +50,29 @@ def command(
             "of the weights.",
         ),
     ] = None,
+    score: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Lowest score of a detected object. Default: 0.3."
+        ),
+    ] = None,
+    iou: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Overlap (intersection over union) above which the lower of two "
+            "scores of a class is dropped. Default: that of the weights.",
+        ),
+    ] = None,
+    max_detections: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=1000,
+            help="Most objects in an image. Default: that of the weights.",
+        ),
+    ] = None,
     picture: Annotated[
         pathlib.Path, typer.Option(help="Picture of the predictions.", metavar="FILE")
     ] = _DEFAULT_PICTURE,
@@ -49,38 +84,109 @@ def command(
         pathlib.Path | None,
         typer.Option("--csv", help="Also write them as a table.", metavar="FILE"),
     ] = None,
+    as_coco: Annotated[
+        pathlib.Path | None,
+        typer.Option(
+            "--coco", help="Also write objects as COCO's results.", metavar="FILE"
+        ),
+    ] = None,
 ) -> None:
-    """Classify images and draw the predictions.
+    """Classify images, or find the objects in them, and draw the predictions.
 
-    Prints the most likely classes; for multi-label weights, the attributes. Files that
-    are not images are reported and skipped; the exit code is then 1.
+    Prints the most likely classes; for multi-label weights, the attributes; for
+    detectors, the objects. Files that are not images are reported and skipped; the exit
+    code is then 1.
     """
     prepare_jax()
-    from mobilenets.inference import prediction, trained
+    from mobilenets.inference import detections, prediction, trained
 
     if picture.suffix != ".png":
         raise UserError(f"The picture must be a .png file, but is {str(picture)!r}.")
     paths = prediction.photos_in(photos)
     _refuse_to_draw_on(paths, picture)
-    files = {"picture": picture, "json": as_json, "csv": as_csv}
+    files = {"picture": picture, "json": as_json, "csv": as_csv, "coco": as_coco}
     outputs.check(files, ours=_DEFAULT_PICTURE)
     net = trained.load(networks.weights(weights))
+    given = {"top": top, "threshold": threshold, "score": score, "iou": iou}
+    given |= {"max-detections": max_detections, "csv": as_csv, "coco": as_coco}
+    _refuse_others(given, net)
     broken: list[UserError] = []
-    readable = prediction.read_photos(paths, net, broken.append)
-    found = prediction.keep_few_pixels(
-        prediction.predict(net, readable, top, threshold)
-    )
-    if found:
-        tables.print_predictions(found)
-        prediction.draw_predictions(found, picture)
-        first = prediction.MOST_DRAWN
-        which = f" with the first {first} photographs" if found[first:] else ""
-        print(f"Wrote {picture}{which}.")
-        if as_json:
-            prediction.write_json(found, as_json)
-        if as_csv:
-            prediction.write_csv(found, as_csv)
+    if detections.is_detector(net):
+        options = (score, iou, max_detections)
+        _detect(net, paths, broken.append, options, picture, as_json, as_coco)
+    else:
+        readable = prediction.read_photos(paths, net, broken.append)
+        found = prediction.predict(net, readable, top, threshold)
+        _classify(prediction.keep_few_pixels(found), picture, as_json, as_csv)
     fail_with(broken)
+
+
+def _classify(
+    found: "list[Prediction]",
+    picture: pathlib.Path,
+    as_json: pathlib.Path | None,
+    as_csv: pathlib.Path | None,
+) -> None:
+    from mobilenets.inference import prediction
+
+    if not found:
+        return
+    tables.print_predictions(found)
+    prediction.draw_predictions(found, picture)
+    _print_written(picture, len(found), prediction.MOST_DRAWN)
+    if as_json:
+        prediction.write_json(found, as_json)
+    if as_csv:
+        prediction.write_csv(found, as_csv)
+
+
+def _detect(
+    net: "TrainedNet",
+    paths: Sequence[pathlib.Path],
+    on_broken: Callable[[UserError], None],
+    options: tuple[float | None, float | None, int | None],
+    picture: pathlib.Path,
+    as_json: pathlib.Path | None,
+    as_coco: pathlib.Path | None,
+) -> None:
+    from mobilenets.inference import detections
+
+    found = list(detections.detect_objects(net, paths, on_broken, *options))
+    if not found:
+        return
+    tables.print_detections(found)
+    detections.draw(found, picture)
+    _print_written(picture, len(found), detections.MOST_DRAWN)
+    if as_json:
+        detections.write_json(found, as_json)
+    if as_coco:
+        names = net.description.class_names
+        ids = {name: number for number, name in enumerate(names, start=1)}
+        detections.write_coco(found, ids, as_coco)
+
+
+def _print_written(picture: pathlib.Path, photos: int, most: int) -> None:
+    which = f" with the first {most} photographs" if photos > most else ""
+    print(f"Wrote {picture}{which}.")
+
+
+def _refuse_others(given: Mapping[str, Any], net: "TrainedNet") -> None:
+    """Raises UserError if an option is given that is for other weights."""
+    from mobilenets.inference import detections
+
+    predicted = "one class per image"
+    if detections.is_detector(net):
+        predicted = "objects"
+    elif net.description.threshold is not None:
+        predicted = "attributes"
+    for option, value in given.items():
+        if value is None or option in _ONLY[predicted]:
+            continue
+        fitting = " or ".join(kind for kind in _ONLY if option in _ONLY[kind])
+        raise UserError(
+            f"--{option} is for weights that predict {fitting}, but these predict "
+            f"{predicted}: leave it out."
+        )
 
 
 def _refuse_to_draw_on(photos: Sequence[pathlib.Path], picture: pathlib.Path) -> None:

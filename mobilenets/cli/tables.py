@@ -14,6 +14,7 @@ from mobilenets.profiling.profile_table import Row
 from mobilenets.runtime.tables import add_columns, millions, new, show
 
 if TYPE_CHECKING:
+    from mobilenets.inference.detections import DetectedPhoto
     from mobilenets.inference.prediction import Prediction
     from mobilenets.profiling.memory_profile import StepMemory
 
@@ -164,6 +165,29 @@ def print_predictions(predictions: "Sequence[Prediction]") -> None:
             table.add_row(name, "", " none")
         for i, (class_name, p) in enumerate(prediction.classes):
             table.add_row("" if i else name, f"{p:.1%}", f" {class_name}")
+    show(table)
+
+
+def print_detections(photos: "Sequence[DetectedPhoto]") -> None:
+    """Prints the objects in each photograph, the highest score first.
+
+    Args:
+      photos: at least one.
+    """
+    table = new("photograph", ">score", " class", ">left", ">top", ">right", ">bottom")
+    from mobilenets.inference.prediction import labels_of  # needs JAX
+
+    for name, photo in zip(labels_of([p.path for p in photos]), photos, strict=True):
+        if not photo.objects:
+            table.add_row(name, "", " none", "", "", "", "")
+        for i, found in enumerate(photo.objects):
+            corners = (found.left, found.top, found.right, found.bottom)
+            table.add_row(
+                "" if i else name,
+                f"{found.score:.0%}",
+                f" {found.class_name}",
+                *(f"{corner:.0f}" for corner in corners),
+            )
     show(table)
 
 

@@ -163,3 +163,10 @@ def smoke(config: Config) -> None:
     config.epochs = 2.0
     config.schedule.warmup_epochs = 0.0
     config.log_every_steps = 1
+
+
+def smoke_detection(config: Config) -> None:
+    """As `smoke`, with the embedded scenes, which have boxes."""
+    smoke(config)
+    config.model.resolution = 64
+    config.dataset.name = "fashion_scenes"

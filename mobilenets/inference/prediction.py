@@ -7,11 +7,12 @@ import itertools
 import json
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import jax
 import numpy as np
 from matplotlib.figure import Figure  # not pyplot, which has a notebook's own state
+from PIL import Image
 
 from mobilenets.config.schema import Preprocessing
 from mobilenets.data import imagenet
@@ -37,6 +38,14 @@ class Photo:
     pixels: np.ndarray  # [resolution, resolution, 3] uint8
 
 
+class _HasPixels(Protocol):
+    @property
+    def pixels(self) -> np.ndarray: ...
+
+
+AnyPhoto = TypeVar("AnyPhoto", bound=_HasPixels)
+
+
 @dataclasses.dataclass(frozen=True)
 class Prediction:
     """The prediction for a photograph: one class of several, or attributes.
@@ -60,12 +69,20 @@ def read_photo(
     Raises:
       UserError: there is no such file, or it is not an image.
     """
+    return Photo(path, prepare_image(read_image(path), resolution, preprocessing))
+
+
+def read_image(path: pathlib.Path) -> Image.Image:
+    """The image of a file, turned upright.
+
+    Raises:
+      UserError: there is no such file, or it is not an image.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise UserError(f"Cannot read the image {path}: {error.strerror}.") from None
-    image = decode(content, str(path), upright=True)
-    return Photo(path, prepare_image(image, resolution, preprocessing))
+    return decode(content, str(path), upright=True)
 
 
 def read_photos(
@@ -136,7 +153,7 @@ def _classes(
         logits, _ = outputs
         return jax.lax.top_k(jax.nn.softmax(logits), min(top, len(names)))
 
-    for photo, row in _apply(net, photos, likeliest):
+    for photo, row in apply(net, photos, likeliest):
         classes = tuple((names[int(i)], float(p)) for p, i in zip(*row, strict=True))
         yield Prediction(photo, classes)
 
@@ -148,7 +165,7 @@ def _attributes(
         logits, _ = outputs
         return (jax.nn.sigmoid(logits),)
 
-    for photo, (row,) in _apply(net, photos, probabilities):
+    for photo, (row,) in apply(net, photos, probabilities):
         order: list[int] = np.argsort(-row, stable=True).tolist()
         found = tuple((names[i], float(row[i])) for i in order if row[i] >= threshold)
         yield Prediction(photo, found, threshold)
@@ -184,7 +201,7 @@ def features(
             return (endpoints[network.features[-1]].mean((1, 2)),)
         return (endpoints["pre_logits"],)
 
-    for photo, (vector,) in _apply(net, photos, vectors):
+    for photo, (vector,) in apply(net, photos, vectors):
         yield photo.path, vector
 
 
@@ -199,7 +216,7 @@ def write_json(predictions: Sequence[Prediction], path: pathlib.Path) -> None:
     kind = _kind(predictions)
     keys = ("path", kind, "probability")
     objects = [dict(zip(keys, row, strict=True)) for row in _rows(predictions)]
-    _write(path, json.dumps(objects, indent=2) + "\n")
+    write(path, json.dumps(objects, indent=2) + "\n")
 
 
 def write_csv(predictions: Sequence[Prediction], path: pathlib.Path) -> None:
@@ -214,7 +231,7 @@ def write_csv(predictions: Sequence[Prediction], path: pathlib.Path) -> None:
     table = csv.writer(text, lineterminator="\n")
     table.writerow(["path", _kind(predictions), "probability"])
     table.writerows(_rows(predictions))
-    _write(path, text.getvalue())
+    write(path, text.getvalue())
 
 
 def _kind(predictions: Sequence[Prediction]) -> str:
@@ -232,7 +249,12 @@ def _rows(
             yield str(prediction.photo.path), name, probability
 
 
-def _write(path: pathlib.Path, text: str) -> None:
+def write(path: pathlib.Path, text: str) -> None:
+    """Writes a text file.
+
+    Raises:
+      UserError: it cannot be written.
+    """
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
@@ -322,8 +344,12 @@ def draw_predictions(predictions: Sequence[Prediction], path: pathlib.Path) -> N
 
 
 def labels(predictions: Sequence[Prediction]) -> list[str]:
+    """The `labels_of` the photographs."""
+    return labels_of([prediction.photo.path for prediction in predictions])
+
+
+def labels_of(paths: Sequence[pathlib.Path]) -> list[str]:
     """The names of the files; their paths where two files have one name."""
-    paths = [prediction.photo.path for prediction in predictions]
     names = [path.name for path in paths]
     return names if len({*names}) == len({*paths}) else [str(path) for path in paths]
 
@@ -346,10 +372,16 @@ def _draw_bars(
     axis.spines[:].set_visible(False)
 
 
-def _apply(
-    net: TrainedNet, photos: Iterable[Photo], result: Callable[[Any], Any]
-) -> Iterator[tuple[Photo, tuple]]:
-    """What `result` makes of the network's logits and endpoints for each photograph."""
+def apply(
+    net: TrainedNet, photos: Iterable[AnyPhoto], result: Callable[[Any], Any]
+) -> Iterator[tuple[AnyPhoto, tuple]]:
+    """What is made of the network's outputs for each photograph.
+
+    Args:
+      net: the network.
+      photos: with `pixels`, as `Photo` has them.
+      result: from the outputs for a batch to a tuple of arrays; it is compiled.
+    """
     preprocessing = net.description.preprocessing
 
     @jax.jit

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure  # not pyplot, which has a notebook's own s
 from PIL import Image
 
 from mobilenets.detection.drawing import Mark, draw_marks
-from mobilenets.tasks import pictures
+from mobilenets.inference.montage import RIGHT, WRONG, draw_images
 from mobilenets.tasks.base import HostBatch
 
 LEAST_SCORE = 0.3  # of a detection that is drawn
@@ -113,13 +113,13 @@ def draw_comparison(
     for image in worst:
         right, wrong = (image.found >= 0).sum(), (image.found < 0).sum()
         title = f"{right} right, {wrong} wrong, {len(image.missed)} missed"
-        color = pictures.WRONG if image.mistakes else pictures.RIGHT
+        color = WRONG if image.mistakes else RIGHT
         titled.append((_drawn(image, class_names), title, color))
     heading = (
         f"The {len(titled)} of {images:,} images with most mistakes at a score of "
         f"{LEAST_SCORE}: right in green, wrong in red, missed in blue"
     )
-    pictures.draw_images(titled, heading, path, _COLUMNS)
+    draw_images(titled, heading, path, _COLUMNS)
 
 
 def draw_precision_recall(

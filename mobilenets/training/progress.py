@@ -68,13 +68,12 @@ class TrainingProgress:
         self._bar.remove_task(task)
 
     def log_evaluation(self, step: int, results: Results) -> None:
-        """Prints the results in a line for each evaluation set."""
+        """Prints the first two results in a line for each evaluation set."""
         for set_name, of_set in results.items():
             numbers = "  ".join(
-                f"{weights}: {number(name, value)} {title(name)}"
+                f"{weights}: {number(name, metrics[name])} {title(name)}"
                 for weights, metrics in of_set.items()
-                for name, value in metrics.items()
-                if name not in ("loss", "count")
+                for name in [n for n in metrics if n not in ("loss", "count")][:2]
             )
             prefix = f"{set_name}  " if len(results) > 1 else ""
             console.print(f"step {step}/{self._total_steps}  {prefix}{numbers}")

@@ -7,8 +7,7 @@ import numpy as np
 from mobilenets.data import decoding
 from mobilenets.data.sources.base import Record, Source
 from mobilenets.data.sources.embedded import COLLAGES
-from mobilenets.data.sources.tfds import split_error
-from mobilenets.errors import UserError
+from mobilenets.data.sources.slices import places
 
 SIZES = {"train": 2000, "validation": 500}
 SIDE = 64  # pixels of a collage, 2 by 2 cells
@@ -36,7 +35,7 @@ class CollageSource:
     def __init__(self, garments: Mapping[str, Source], split: str):
         self.names = garments["train"].names
         self._garments = garments
-        self._places = _places(split)
+        self._places = places(COLLAGES, SIZES, split)
 
     def __len__(self) -> int:
         return len(self._places)
@@ -54,31 +53,6 @@ class CollageSource:
         if split == "train":
             target[rng.random(len(target)) < UNKNOWN_FRACTION] = np.nan
         return Record(image, target, f"record {number} of {COLLAGES}, split {split}")
-
-
-def _places(split: str) -> list[tuple[str, int]]:
-    """The split and number of each collage that TFDS's slice means."""
-    from tensorflow_datasets import core
-    from tensorflow_datasets.core import splits
-
-    infos = splits.SplitDict(
-        [
-            core.SplitInfo(name=name, shard_lengths=[size], num_bytes=0)
-            for name, size in SIZES.items()
-        ]
-    )
-    try:
-        parts = core.ReadInstruction.from_spec(split).to_absolute(infos)
-    except ValueError as error:
-        raise split_error(COLLAGES, split, SIZES, error) from None
-    places = [
-        (part.splitname, number)
-        for part in parts
-        for number in range(SIZES[part.splitname])[part.from_ : part.to]
-    ]
-    if not places:
-        raise UserError(f"The data set {COLLAGES}, split {split}, holds no images.")
-    return places
 
 
 def _paste(image: np.ndarray, garment: Record, cell: int) -> None:

@@ -9,7 +9,7 @@ from mobilenets.config.schema import (
     Named,
     Prepared,
 )
-from mobilenets.data.sources import collages, embedded, scenes, tfds
+from mobilenets.data.sources import collages, embedded, scenes, slices, tfds
 from mobilenets.data.sources.base import Labels, Source, Undivided, UnknownSplit
 from mobilenets.data.sources.boxed_folder import BoxedFolderSource
 from mobilenets.data.sources.folder import FolderSource
@@ -110,8 +110,16 @@ def _named(dataset: Named, split: str, labels: Labels) -> Source:
         return collages.CollageSource(_garments(), split)
     if dataset.name == embedded.SCENES:
         _check_labels(f"The data set {dataset.name}", "boxes", labels)
+        chosen = slices.places(dataset.name, scenes.SIZES, split)
         folder = scenes.folder_of_scenes(_garments(), dataset.data_dir)
-        return BoxedFolderSource(folder, split)
+        names = sorted({name for name, _ in chosen})
+        if len(names) > 1:
+            raise UserError(
+                f"The data set {dataset.name} has no split {split}: give a part of "
+                f"{' or '.join(names)} alone."
+            )
+        of_split = BoxedFolderSource(folder, names[0])
+        return slices.PartOfBoxed(of_split, [number for _, number in chosen])
     _check_labels(f"The data set {dataset.name}", "class", labels)
     if dataset.name in embedded.PREPARED:
         return tfds.TfdsSource(tfds.embedded_builder(dataset.name), split)

@@ -1,0 +1,67 @@
+"""Parts of splits of our own data sets, written as TFDS does: "train[:90%]"."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from mobilenets.data.sources.base import BoxedSource, Record
+from mobilenets.data.sources.tfds import split_error
+from mobilenets.errors import UserError
+
+
+def places(
+    data_set: str, sizes: Mapping[str, int], split: str
+) -> list[tuple[str, int]]:
+    """The split and number of each record that a slice means.
+
+    Args:
+      data_set: its name, for messages.
+      sizes: records in each split.
+      split: one of them, or a slice.
+
+    Raises:
+      UserError: there is no such split or slice, or it is empty.
+    """
+    from tensorflow_datasets import core
+    from tensorflow_datasets.core import splits
+
+    infos = splits.SplitDict(
+        [
+            core.SplitInfo(name=name, shard_lengths=[size], num_bytes=0)
+            for name, size in sizes.items()
+        ]
+    )
+    try:
+        parts = core.ReadInstruction.from_spec(split).to_absolute(infos)
+    except ValueError as error:
+        raise split_error(data_set, split, sizes, error) from None
+    found = [
+        (part.splitname, number)
+        for part in parts
+        for number in range(sizes[part.splitname])[part.from_ : part.to]
+    ]
+    if not found:
+        raise UserError(f"The data set {data_set}, split {split}, holds no images.")
+    return found
+
+
+class PartOfBoxed:
+    """Some of the images of a source with boxes; all its classes.
+
+    Args:
+      source: of all images.
+      numbers: of the images.
+    """
+
+    def __init__(self, source: BoxedSource, numbers: Sequence[int]):
+        self.names, self.upright = source.names, source.upright
+        self.category_ids = source.category_ids
+        self.box_counts = np.asarray(source.box_counts)[list(numbers)]
+        self.image_ids = [source.image_ids[number] for number in numbers]
+        self._source, self._numbers = source, numbers
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __getitem__(self, index: int) -> Record:
+        return self._source[self._numbers[index]]

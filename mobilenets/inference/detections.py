@@ -1,0 +1,253 @@
+"""What a detector finds in photographs, in their own pixels."""
+
+import colorsys
+import dataclasses
+import json
+import pathlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, cast
+
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+
+from mobilenets.data.preprocessing import fill_color, fit
+from mobilenets.detection.anchors import anchor_boxes
+from mobilenets.detection.drawing import Color, Mark, draw_marks
+from mobilenets.detection.postprocessing import NO_CLASS, detect
+from mobilenets.errors import UserError
+from mobilenets.inference import montage
+from mobilenets.inference.prediction import apply, labels_of, read_image, write
+from mobilenets.inference.trained import TrainedNet
+from mobilenets.networks.detector import DetectorSpec
+
+MOST_DRAWN = 30  # photographs in one picture
+DEFAULT_SCORE = 0.3  # of a detection that is reported
+_DRAWN_SIDE = 640  # pixels of each of several photographs
+_COLUMNS = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class DetectedObject:
+    """One detection: its box in pixels of the upright photograph."""
+
+    class_name: str
+    number: int  # of the class
+    score: float
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+@dataclasses.dataclass(frozen=True)
+class DetectedPhoto:
+    """What was found in a photograph, the highest score first."""
+
+    path: pathlib.Path
+    objects: tuple[DetectedObject, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Photo:
+    """A photograph as the network sees it."""
+
+    path: pathlib.Path
+    pixels: np.ndarray  # [resolution, resolution, 3] uint8
+    to_image: np.ndarray  # see `Geometry.to_image`
+    size: tuple[int, int]  # height and width of the photograph
+
+
+def detect_objects(
+    net: TrainedNet,
+    paths: Sequence[pathlib.Path],
+    on_broken: Callable[[UserError], None],
+    score: float | None = None,
+    iou: float | None = None,
+    most: int | None = None,
+) -> Iterator[DetectedPhoto]:
+    """Yields what is found in each photograph that can be read.
+
+    Args:
+      net: a detector.
+      paths: of the photographs.
+      on_broken: is given the errors of photographs that cannot be read.
+      score: the lowest score; `DEFAULT_SCORE` by default.
+      iou: the overlap from which the lower of two scores of one class is dropped; by
+        default that of the weights.
+      most: detections in a photograph; by default that of the weights.
+    """
+    names = net.description.class_names
+    chosen = {
+        "score_threshold": DEFAULT_SCORE if score is None else score,
+        "iou_threshold": iou,
+        "detections": most,
+    }
+    spec = _with_postprocessing(net, chosen)
+    anchors = jnp.asarray(anchor_boxes(spec))
+
+    def found(outputs: Any) -> Any:
+        raw, _ = outputs
+        return tuple(detect(*raw, anchors, spec))
+
+    photos = _read(paths, net, on_broken)
+    for photo, (boxes, scores, numbers) in apply(net, photos, found):
+        kept = numbers != NO_CLASS
+        corners = _in_pixels(boxes[kept], photo).tolist()
+        rows = zip(corners, scores[kept].tolist(), numbers[kept].tolist(), strict=True)
+        objects = tuple(
+            DetectedObject(names[number], number, score, left, top, right, bottom)
+            for (top, left, bottom, right), score, number in rows
+        )
+        yield DetectedPhoto(photo.path, objects)
+
+
+def _with_postprocessing(net: TrainedNet, chosen: Mapping[str, Any]) -> DetectorSpec:
+    """The network with other values where there are some."""
+    spec = cast(DetectorSpec, net.description.network)
+    changes = {key: value for key, value in chosen.items() if value is not None}
+    rule = dataclasses.replace(spec.postprocessing, **changes)
+    return dataclasses.replace(spec, postprocessing=rule)
+
+
+def _read(
+    paths: Sequence[pathlib.Path],
+    net: TrainedNet,
+    on_broken: Callable[[UserError], None],
+) -> Iterator[_Photo]:
+    spec, preprocessing = net.description.network, net.description.preprocessing
+    for path in paths:
+        try:
+            image = read_image(path)
+        except UserError as error:
+            on_broken(error)
+            continue
+        geometry = fit(image.width, image.height, spec.resolution, preprocessing)
+        shown = geometry.apply(
+            image, preprocessing.interpolation, fill_color(preprocessing)
+        )
+        size = (image.height, image.width)
+        yield _Photo(path, np.asarray(shown), geometry.to_image, size)
+
+
+def _in_pixels(boxes: np.ndarray, photo: _Photo) -> np.ndarray:
+    """[n, 4] from fractions of what the network sees to pixels of the photograph."""
+    scale, offset = photo.to_image
+    corners = boxes.reshape(-1, 2, 2) * scale + offset
+    return corners.clip(0, photo.size).reshape(-1, 4)
+
+
+def write_json(photos: Sequence[DetectedPhoto], path: pathlib.Path) -> None:
+    """Writes a list with an object for each detection.
+
+    With "path", "class", "score" and "box": left, top, right and bottom in pixels.
+
+    Raises:
+      UserError: the file cannot be written.
+    """
+    objects = [
+        {
+            "path": str(photo.path),
+            "class": found.class_name,
+            "score": found.score,
+            "box": [found.left, found.top, found.right, found.bottom],
+        }
+        for photo in photos
+        for found in photo.objects
+    ]
+    write(path, json.dumps(objects, indent=2) + "\n")
+
+
+def write_coco(
+    photos: Sequence[DetectedPhoto],
+    category_ids: Mapping[str, int],
+    path: pathlib.Path,
+) -> None:
+    """Writes COCO's format of results, as its servers and pycocotools read it.
+
+    The id of an image is the number that its file is named by, or its name.
+
+    Args:
+      photos: what was found.
+      category_ids: of the classes by their names.
+      path: the file.
+
+    Raises:
+      UserError: the file cannot be written.
+    """
+    results = [
+        {
+            "image_id": int(stem) if (stem := photo.path.stem).isdecimal() else stem,
+            "category_id": category_ids[found.class_name],
+            "bbox": [
+                found.left,
+                found.top,
+                found.right - found.left,
+                found.bottom - found.top,
+            ],
+            "score": found.score,
+        }
+        for photo in photos
+        for found in photo.objects
+    ]
+    write(path, json.dumps(results) + "\n")
+
+
+def draw(photos: Sequence[DetectedPhoto], path: pathlib.Path) -> None:
+    """Draws the boxes: one photograph as large as it is, or the first `MOST_DRAWN`.
+
+    Args:
+      photos: at least one; they are read again.
+      path: the PNG file to write.
+
+    Raises:
+      UserError: the file cannot be written, or a photograph was removed.
+    """
+    try:
+        if len(photos) == 1:
+            _drawn(photos[0], None).save(path, format="PNG")
+            return
+        shown = photos[:MOST_DRAWN]
+        titles = labels_of([photo.path for photo in shown])
+        titled = [
+            (np.asarray(_drawn(photo, _DRAWN_SIDE)), title, montage.NEITHER)
+            for photo, title in zip(shown, titles, strict=True)
+        ]
+        count = sum(len(photo.objects) for photo in shown)
+        heading = f"{count} detections in {len(shown)} photographs"
+        montage.draw_images(titled, heading, path, _COLUMNS)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}.") from None
+
+
+def _drawn(photo: DetectedPhoto, side: int | None) -> Image.Image:
+    """The photograph with its boxes, made smaller if it has a longer side than that."""
+    image = read_image(photo.path)
+    size = np.array([image.height, image.width, image.height, image.width])
+    marks = [
+        Mark(
+            np.array([found.top, found.left, found.bottom, found.right]) / size,
+            f"{found.class_name} {found.score:.0%}",
+            color_of(found.number),
+        )
+        for found in photo.objects
+    ]
+    if side is not None:
+        image.thumbnail((side, side))
+    return draw_marks(image, marks)
+
+
+def color_of(number: int) -> Color:
+    """A colour for each class: neighbours differ most.
+
+    >>> color_of(0), color_of(1)
+    ((230, 57, 46), (46, 97, 230))
+    """
+    hue = (0.01 + number * 0.61803) % 1  # the golden section spreads them evenly
+    red, green, blue = (round(255 * v) for v in colorsys.hsv_to_rgb(hue, 0.8, 0.9))
+    return red, green, blue
+
+
+def is_detector(net: TrainedNet) -> bool:
+    """Whether a network finds objects."""
+    return isinstance(net.description.network, DetectorSpec)
