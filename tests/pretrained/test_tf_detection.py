@@ -1,5 +1,9 @@
 """A real detector of TensorFlow's gives here what TensorFlow computes with it."""
 
+import shutil
+import subprocess
+import tarfile
+
 import jax
 import numpy as np
 import PIL.Image
@@ -77,3 +81,47 @@ def test_the_detections_are_those_of_tensorflows_graph(graph, street):
     assert len(persons) == 7
     assert len(set(overlaps.argmax(axis=1).tolist())) == len(best) == 6
     assert overlaps.max(axis=1).min() > 0.75
+
+
+@pytest.fixture(scope="module")
+def tflite(tmp_path_factory):
+    """SSD on MobileNetV2 for 23 classes in float16, from a package of npm."""
+    if not shutil.which("npm"):
+        pytest.skip("npm is not installed")
+    folder = tmp_path_factory.mktemp("tflite")
+    package = "@mediapipe/objectron@0.4.1675468480"
+    subprocess.run(["npm", "pack", package], cwd=folder, check=True)
+    (archive,) = folder.glob("*.tgz")
+    with tarfile.open(archive) as members:
+        file = "package/objectron_solution_packed_assets.data"
+        assets = members.extractfile(file).read()
+    path = folder / "detector.tflite"
+    path.write_bytes(assets[184:])  # behind the labels
+    return path
+
+
+@pytest.mark.slow
+def test_the_outputs_are_those_of_a_tflite_file(tflite):
+    net = importing.from_file(str(tflite), "tf-detection", "ssd_mobilenet_v2_oid_v4")
+    sizes = [np.size(leaf) for leaf in jax.tree.leaves(net.variables["params"])]
+    assert sum(sizes) == 4_970_780
+    resolver = tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    interpreter = tf.lite.Interpreter(
+        str(tflite), experimental_op_resolver_type=resolver
+    )
+    interpreter.allocate_tensors()
+    rng = np.random.default_rng(0)
+    images = rng.uniform(-1, 1, (1, 10, 10, 3)).repeat(30, 1).repeat(30, 2)
+    images = images.astype("f")
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], images)
+    interpreter.invoke()
+    raw, _ = jax.jit(net.model.apply)(net.variables, images)
+    theirs = {
+        details["name"]: interpreter.get_tensor(details["index"])
+        for details in interpreter.get_output_details()
+    }
+    for ours, name in (
+        (raw.box_codes, "raw_outputs/box_encodings"),
+        (raw.class_logits, "raw_outputs/class_predictions"),
+    ):
+        assert np.abs(ours - theirs[name]).max() < 1e-4 * theirs[name].std()
