@@ -2,9 +2,12 @@
 
 import dataclasses
 import math
+import os
 import pathlib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
+
+from PIL import Image
 
 from mobilenets.data.orientation import FRACTIONS, Size
 
@@ -113,6 +116,45 @@ def cleaned(
     if max(abs(a - b) for a, b in zip(clipped, box.corners, strict=True)) > rounding:
         changed.add("boxes that reach beyond their photograph", box.where)
     return clipped
+
+
+def located(
+    name: str, folders: Sequence[pathlib.Path], is_folder: bool = False
+) -> pathlib.Path | None:
+    """A file or folder of which a path is given that may be one of another machine.
+
+    The first parts of the path are left out until there is such a file in one of the
+    folders, as those of Label Studio's server or another user's home.
+
+    Args:
+      name: the path.
+      folders: where it may begin.
+      is_folder: whether a folder is meant.
+    """
+    exists = os.path.isdir if is_folder else os.path.isfile
+    parts = [
+        part
+        for part in name.replace("\\", "/").split("/")
+        if part not in ("", ".", "..") and "\0" not in part
+    ]
+    for start in range(len(parts)):
+        for folder in folders:
+            path = folder.joinpath(*parts[start:])
+            if exists(path):
+                return path
+    return None
+
+
+def size_of(path: pathlib.Path) -> Size:
+    """Width and height of an image as it is stored; huge if it cannot be read.
+
+    Decoding says what is wrong with it.
+    """
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return 1e9, 1e9
 
 
 def twice(paths: Iterable[pathlib.Path]) -> pathlib.Path | None:

@@ -20,11 +20,17 @@ from mobilenets.data.sources.annotations import (
 )
 from mobilenets.data.sources.base import Record, Undivided, UnknownSplit
 from mobilenets.data.sources.coco_json import CocoLayout
+from mobilenets.data.sources.pascal_voc import PascalVocLayout
+from mobilenets.data.sources.yolo import YoloLayout
 from mobilenets.errors import UserError
 from mobilenets.runtime.console import console
 
 # The first one of which a folder has files is its format.
-_LAYOUTS: tuple[Callable[[pathlib.Path], Layout], ...] = (CocoLayout,)
+_LAYOUTS: tuple[Callable[[pathlib.Path], Layout], ...] = (
+    CocoLayout,
+    YoloLayout,
+    PascalVocLayout,
+)
 
 
 class BoxedFolderSource:

@@ -1,13 +1,11 @@
 """Boxes in COCO's JSON: cocodataset.org/#format-data, "Object Detection"."""
 
+import itertools
 import json
-import os
 import pathlib
 import urllib.parse
 from collections.abc import Iterator
 from typing import Any
-
-from PIL import Image
 
 from mobilenets.data.sources.annotations import (
     WHOLE,
@@ -15,6 +13,8 @@ from mobilenets.data.sources.annotations import (
     ListedBox,
     ListedImage,
     Listing,
+    located,
+    size_of,
 )
 from mobilenets.errors import UserError
 
@@ -55,27 +55,16 @@ class CocoLayout:
         content = _parsed(path)
         names = _class_names(content["categories"], path)
         boxes = _boxes_by_image(content["annotations"], names, dropped)
-        images, found = [], {}
-        for entry in content["images"]:
-            image_id, file_name = _image_entry(entry, path)
-            if image_id in found:
-                raise UserError(
-                    f"{path} has two images with the id {image_id!r}, "
-                    f"{found[image_id]} and {file_name}, so it is unknown whose its "
-                    "boxes are: give each its own id."
-                )
-            found[image_id] = file_name
-            located = _located(file_name, folders)
-            if located:
-                size = _size(entry, located)
-                own = boxes.pop(image_id, [])
-                images.append(ListedImage(located, image_id, size, own))
+        images = []
+        for image_id, entry in _entries(content["images"], path).items():
+            own = boxes.pop(image_id, [])
+            image = _found(entry["file_name"], folders)
+            if image:
+                images.append(ListedImage(image, image_id, _size(entry, image), own))
             else:
-                dropped.add("photographs that are missing", file_name)
-                boxes.pop(image_id, None)
-        for orphans in boxes.values():
-            for box in orphans:
-                dropped.add("boxes of an image that the file does not list", box.where)
+                dropped.add("photographs that are missing", entry["file_name"])
+        for box in itertools.chain.from_iterable(boxes.values()):
+            dropped.add("boxes of an image that the file does not list", box.where)
         return Listing({name: number for number, name in names.items()}, images)
 
 
@@ -129,11 +118,25 @@ def _class_names(categories: list, path: pathlib.Path) -> dict[Any, str]:
     return dict(sorted(names.items(), key=lambda item: (str(type(item[0])), item[0])))
 
 
-def _image_entry(entry: Any, path: pathlib.Path) -> tuple[int | str, str]:
-    match entry:
-        case {"id": int() | str() as image_id, "file_name": str(name)} if name:
-            return image_id, name
-    raise UserError(f"{path} has an image without id or file_name: {_shown(entry)}.")
+def _entries(images: list, path: pathlib.Path) -> dict[int | str, dict[str, Any]]:
+    """What the file says of each image, by its id."""
+    entries: dict[int | str, dict[str, Any]] = {}
+    for entry in images:
+        match entry:
+            case {"id": int() | str() as image_id, "file_name": str(name)} if name:
+                pass
+            case _:
+                raise UserError(
+                    f"{path} has an image without id or file_name: {_shown(entry)}."
+                )
+        if image_id in entries:
+            raise UserError(
+                f"{path} has two images with the id {image_id!r}, "
+                f"{entries[image_id]['file_name']} and {name}, so it is unknown whose "
+                "its boxes are: give each its own id."
+            )
+        entries[image_id] = entry
+    return entries
 
 
 def _shown(entry: Any) -> str:
@@ -177,33 +180,17 @@ def _area(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and value > 0 else None
 
 
-def _located(file_name: str, folders: list[pathlib.Path]) -> pathlib.Path | None:
-    """The file of an image, of which a path on another machine may be given.
-
-    Label Studio gives the path on its server, from which the first folders are left
-    out until there is such a file.
-    """
-    for parts in _endings(file_name):
-        for folder in folders:
-            path = folder.joinpath(*parts)
-            if os.path.isfile(path):
-                return path
-    return None
+def _found(file_name: str, folders: list[pathlib.Path]) -> pathlib.Path | None:
+    paths = (located(spelling, folders) for spelling in _spellings(file_name))
+    return next(filter(None, paths), None)
 
 
-def _endings(file_name: str) -> Iterator[list[str]]:
-    """The parts of a path, without the first, without the first two, and so on."""
-    spellings = [file_name]
-    if "?d=" in file_name or "%" in file_name:  # as Label Studio writes addresses
-        spellings.append(urllib.parse.unquote(file_name.partition("?d=")[2]))
-        spellings.append(urllib.parse.unquote(file_name))
-    for spelling in filter(None, spellings):
-        parts = [
-            part
-            for part in spelling.replace("\\", "/").split("/")
-            if part not in ("", ".", "..") and "\0" not in part
-        ]
-        yield from (parts[start:] for start in range(len(parts)))
+def _spellings(file_name: str) -> Iterator[str]:
+    """The name, and what it means if it is an address as Label Studio writes them."""
+    yield file_name
+    if "?d=" in file_name or "%" in file_name:
+        yield urllib.parse.unquote(file_name.partition("?d=")[2])
+        yield urllib.parse.unquote(file_name)
 
 
 def _size(entry: dict[str, Any], path: pathlib.Path) -> tuple[float, float]:
@@ -212,8 +199,4 @@ def _size(entry: dict[str, Any], path: pathlib.Path) -> tuple[float, float]:
         case {"width": int() | float() as width, "height": int() | float() as height}:
             if width > 0 and height > 0:
                 return width, height
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return 1e9, 1e9  # decoding says what is wrong with the image
+    return size_of(path)

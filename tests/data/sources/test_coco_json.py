@@ -25,12 +25,6 @@ def edited(root, change, split="train"):
     return root
 
 
-@pytest.fixture
-def line(capsys):
-    """What is printed at opening, in one line."""
-    return lambda: " ".join(capsys.readouterr().out.split())
-
-
 def test_boxes_become_corners_of_classes_in_the_order_of_the_category_ids(coco, line):
     root = coco({"a.jpg": [(5, 2, 3, 10, 4), (3, 0, 0, 40, 30)], "b.jpg": []})
     source = opened(root)
