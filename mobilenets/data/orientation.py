@@ -48,7 +48,8 @@ def on_upright_image(boxes: Boxes, size: Size, content: bytes, origin: str) -> B
         return boxes  # decoding says what is wrong with the image
     if image.mode.startswith("I"):  # which `decode` does not turn
         orientation = 1
-    upright = image.size[::-1] if orientation in _TURNS else image.size
+    width, height = image.size
+    upright = (height, width) if orientation in _TURNS else (width, height)
     if size == upright:
         return boxes
     if size != FRACTIONS:

@@ -227,7 +227,7 @@ def _coco(image_ids: list[int], category_ids: list[int], annotations: Any) -> An
     """The object that pycocotools makes of annotations, each of which gets an id."""
     from pycocotools.coco import COCO
 
-    coco = COCO()
+    coco: Any = COCO()
     coco.dataset = {
         "images": [{"id": number} for number in image_ids],
         "categories": [{"id": number} for number in category_ids],

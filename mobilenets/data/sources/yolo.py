@@ -92,7 +92,7 @@ class YoloLayout:
             given = content.get(split)
             places = given if isinstance(given, list) else [given]
             if given and all(isinstance(place, str) for place in places):
-                self._places[split] = places
+                self._places[split] = [str(place) for place in places]
         if not self._places:
             raise UserError(
                 f"{path} has no splits: say where the photographs are, as train: "
