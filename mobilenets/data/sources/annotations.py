@@ -13,6 +13,8 @@ from mobilenets.data.orientation import FRACTIONS, Size
 
 WHOLE = "all"  # the one split of a folder that has no splits
 
+HUGE = 1e9  # beyond the pixels of any image
+
 Corners = tuple[float, float, float, float]  # y_min, x_min, y_max, x_max
 
 
@@ -154,7 +156,7 @@ def size_of(path: pathlib.Path) -> Size:
         with Image.open(path) as image:
             return image.size
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return 1e9, 1e9
+        return HUGE, HUGE
 
 
 def twice(paths: Iterable[pathlib.Path]) -> pathlib.Path | None:

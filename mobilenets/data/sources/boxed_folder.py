@@ -1,5 +1,6 @@
 """Photographs with boxes, in any of the formats that annotation tools write."""
 
+import os
 import pathlib
 from collections.abc import Callable, Sequence
 
@@ -157,7 +158,7 @@ def _divided(
     """The photographs on the split's side; all of them without a fraction."""
     if not eval_fraction or not images:
         return images
-    names = [image.path.relative_to(root).as_posix() for image in images]
+    names = [os.path.relpath(image.path, root) for image in images]
     sides = [division.side(name, eval_fraction) for name in names]
     division.check(folder, split, sides)
     return [image for image, s in zip(images, sides, strict=True) if s == split]

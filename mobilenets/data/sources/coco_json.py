@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from mobilenets.data.sources.annotations import (
+    HUGE,
     WHOLE,
+    Corners,
     Faults,
     ListedBox,
     ListedImage,
@@ -153,18 +155,16 @@ def _boxes_by_image(
             dropped.add("annotations that are no boxes", f"number {place}")
             continue
         where = f"annotation {annotation.get('id', f'number {place}')}"
-        match annotation.get("bbox"):
-            case [int() | float(), int() | float(), int() | float(), int() | float()]:
-                x, y, width, height = map(float, annotation["bbox"])
-            case _:
-                dropped.add("annotations that are no boxes", where)
-                continue
+        corners = _corners(annotation.get("bbox"))
+        if corners is None:
+            dropped.add("annotations that are no boxes", where)
+            continue
         category, image_id = annotation.get("category_id"), annotation.get("image_id")
         if not isinstance(category, int | str) or category not in names:
             dropped.add("boxes whose class the file does not list", where)
             continue
         box = ListedBox(
-            (y, x, y + height, x + width),
+            corners,
             names[category],
             bool(annotation.get("iscrowd", 0)),
             _area(annotation.get("area")),
@@ -175,9 +175,23 @@ def _boxes_by_image(
     return by_image
 
 
+def _corners(bbox: Any) -> Corners | None:
+    """Of x, y, width and height; None if these are no numbers."""
+    if not isinstance(bbox, list) or len(bbox) != 4:
+        return None
+    if not all(isinstance(value, int | float) for value in bbox):
+        return None
+    try:
+        x, y, width, height = map(float, bbox)
+    except OverflowError:
+        return None
+    return y, x, y + height, x + width
+
+
 def _area(value: Any) -> float | None:
     """The area of the object; None where the file does not have it."""
-    return float(value) if isinstance(value, int | float) and value > 0 else None
+    known = isinstance(value, int | float) and 0 < value < HUGE
+    return float(value) if known else None
 
 
 def _found(file_name: str, folders: list[pathlib.Path]) -> pathlib.Path | None:
@@ -197,6 +211,6 @@ def _size(entry: dict[str, Any], path: pathlib.Path) -> tuple[float, float]:
     """Width and height for which the boxes are given."""
     match entry:
         case {"width": int() | float() as width, "height": int() | float() as height}:
-            if width > 0 and height > 0:
+            if 0 < width < HUGE and 0 < height < HUGE:
                 return width, height
     return size_of(path)

@@ -1,5 +1,6 @@
 """Boxes in YOLO's text files: docs.ultralytics.com/datasets/detect."""
 
+import math
 import pathlib
 from typing import Any
 
@@ -104,8 +105,12 @@ class YoloLayout:
     def _images(self, place: str, dropped: Faults) -> list[pathlib.Path]:
         """The photographs of a folder, or those that a text file lists."""
         if folder := located(place, self._bases, is_folder=True):
-            found = (p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-            return sorted(found)
+            return sorted(
+                path
+                for path in folder.rglob("*")
+                if path.suffix.lower() in IMAGE_SUFFIXES
+                and not path.name.startswith(".")
+            )
         listed = located(place, self._bases)
         if not listed or listed.suffix != ".txt":
             raise UserError(
@@ -179,5 +184,7 @@ def _corners(values: list[str]) -> Corners | None:
         return y - height / 2, x - width / 2, y + height / 2, x + width / 2
     if len(numbers) < 6 or len(numbers) % 2:
         return None
+    if not all(map(math.isfinite, numbers)):
+        return math.nan, math.nan, math.nan, math.nan
     xs, ys = numbers[::2], numbers[1::2]
     return min(ys), min(xs), max(ys), max(xs)

@@ -68,6 +68,7 @@ def test_a_crowd_and_the_area_of_an_object_are_kept(coco):
         ((3, 0, 0, float("inf"), 5), "boxes with numbers that are not finite (1, "),
         ((9, 2, 3, 5, 5), "boxes whose class the file does not list (1, "),
         ((3, 2, 3, 5), "annotations that are no boxes (1, the first: annotation 2)"),
+        ((3, 2, 3, 10**400, 5), "annotations that are no boxes (1, "),
         ((3, 2, 3, "5", 5), "annotations that are no boxes (1, "),
     ],
 )

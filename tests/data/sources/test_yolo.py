@@ -75,6 +75,7 @@ def test_boxes_are_of_the_upright_photograph(yolo, painted):
         ("0 a b c d", "lines that are no boxes (1, "),
         ("0 0.5 0.5 0 0.1", "boxes without area (1, "),
         ("0 nan 0.5 0.1 0.1", "boxes with numbers that are not finite (1, "),
+        ("0 0.1 nan 0.5 0.1 0.2 0.2", "boxes with numbers that are not finite (1, "),
         ("0 200 150 40 40", "boxes outside of their photograph (1, "),
     ],
 )
