@@ -106,11 +106,13 @@ def cleaned(
       changed: gets the box if more of it is cut off than rounding explains.
     """
     y_min, x_min, y_max, x_max = box.corners
+    width, height = size
+    if 0 <= y_min < y_max <= height and 0 <= x_min < x_max <= width:
+        return box.corners  # as nearly all
     if not all(map(math.isfinite, box.corners)):
         return dropped.add("boxes with numbers that are not finite", box.where)
     if y_max <= y_min or x_max <= x_min:
         return dropped.add("boxes without area", box.where)
-    width, height = size
     clipped = max(y_min, 0.0), max(x_min, 0.0), min(y_max, height), min(x_max, width)
     if clipped[2] <= clipped[0] or clipped[3] <= clipped[1]:
         return dropped.add("boxes outside of their photograph", box.where)
