@@ -292,3 +292,11 @@ def test_without_a_size_in_the_file_boxes_are_clipped_to_the_photograph(coco):
         del content["images"][0]["width"]
 
     assert opened(edited(root, change))[0].target.corners.tolist() == [[20, 30, 30, 40]]
+
+
+def test_a_photograph_that_vanishes_later_is_named(coco):
+    root = coco({"a.jpg": [(3, 0, 0, 9, 9)]})
+    source = opened(root)
+    (root / "train/a.jpg").unlink()
+    with pytest.raises(UserError, match=r"Cannot read the image .*a.jpg: No such file"):
+        source[0]
