@@ -9,9 +9,10 @@ from collections.abc import Sequence
 
 from mobilenets.networks import complexity
 from mobilenets.networks.architectures import ARCHITECTURES
+from mobilenets.networks.architectures.ssd import DETECTORS, get_detector
 from mobilenets.networks.published import ROWS, Row
 from mobilenets.networks.scaling import Multipliers, scaled_spec
-from mobilenets.networks.spec import with_backbone
+from mobilenets.networks.spec import ClassifierSpec, with_backbone
 from mobilenets.pretrained.importing import CATALOGUE
 from mobilenets.pretrained.state_dict import LIBRARIES
 from studies.pages import DOCS, ROOT, with_tables
@@ -274,6 +275,28 @@ def networks() -> str:
     return "\n".join(lines)
 
 
+COCO_NUMBERS = 90  # to which its classes are numbered
+
+
+def detectors() -> str:
+    """A row for each detector: the table of the page about detectors."""
+    lines = [
+        "| name | parameters | MAdds (M) | pixels | anchors |",
+        "|---|--:|--:|--:|--:|",
+    ]
+    for name in DETECTORS:
+        spec = get_detector(name)
+        cells = [
+            f"`{name}`",
+            f"{complexity.params(spec, COCO_NUMBERS):,}",
+            _million(complexity.madds(spec, COCO_NUMBERS)),
+            spec.resolution,
+            f"{spec.num_anchors:,}",
+        ]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
+
+
 def _names(names: Sequence[str]) -> str:
     if len(names) > 3:
         return f"`{names[0]}` … `{names[-1]}`"
@@ -291,7 +314,10 @@ def _weights(names: Sequence[str]) -> str:
     libraries = [
         library
         for library, entry in LIBRARIES.items()
-        if any(model.spec.backbone.name in names for model in entry.models.values())
+        if any(
+            isinstance(model.spec, ClassifierSpec) and model.spec.name in names
+            for model in entry.models.values()
+        )
     ]
     packaged = ["PyPI"] * any(name in CATALOGUE for name in names)
     return ", ".join([*packaged, *libraries]) or "none"
@@ -307,6 +333,7 @@ PAGES = {
 TABLES = {
     ROOT / "README.md": ("families", families),
     DOCS / "networks/index.md": ("networks", networks),
+    DOCS / "networks/detectors.md": ("detectors", detectors),
 }
 
 

@@ -22,8 +22,8 @@ def command(
     library: Annotated[
         str,
         typer.Option(
-            help="Where it is from: timm, torchvision, keras, tf-slim or "
-            "efficientnet_lite_pytorch."
+            help="Where it is from: timm, torchvision, keras, tf-slim, tf-detection "
+            "or efficientnet_lite_pytorch."
         ),
     ],
     model: Annotated[str, typer.Option(help="The model's name in that library.")],

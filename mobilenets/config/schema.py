@@ -123,7 +123,8 @@ class InFolder(_Divided):
     """Images in a folder for each class."""
 
     folder: Filled
-    """Images as SPLIT/CLASS/*.jpg (or png, webp)."""
+    """Images as SPLIT/CLASS/*.jpg (or png, webp); with boxes, the folder of COCO's,
+    YOLO's or Pascal VOC's files."""
 
 
 class InTable(_Divided):

@@ -115,7 +115,7 @@ def seen(boxes: Boxes, geometry: Geometry) -> Boxes:
     clipped = corners.reshape(-1, 2, 2).clip(start, stop).reshape(-1, 4)
     window = geometry.to_image[0]  # height and width in pixels of the image
     moved = Boxes(clipped, boxes.classes, boxes.crowd, boxes.area / window.prod())
-    return moved[((centers > start) & (centers < stop)).all(axis=1)]
+    return moved[np.all((centers > start) & (centers < stop), axis=1)]
 
 
 NO_BOXES = boxes_of([], [])

@@ -43,12 +43,11 @@ def on_upright_image(boxes: Boxes, size: Size, content: bytes, origin: str) -> B
     """
     try:
         image = Image.open(io.BytesIO(content))
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return boxes  # decoding says what is wrong with the image
-    if image.mode.startswith("I"):  # which `decode` does not turn
-        orientation = 1
-    upright = image.size[::-1] if orientation in _TURNS else image.size
+    except Exception:  # Pillow raises any; decoding says what is wrong with the image
+        return boxes
+    orientation = _orientation(image)
+    width, height = image.size
+    upright = (height, width) if orientation in _TURNS else (width, height)
     if size == upright:
         return boxes
     if size != FRACTIONS:
@@ -60,6 +59,16 @@ def on_upright_image(boxes: Boxes, size: Size, content: bytes, origin: str) -> B
                 f"it has {_shown(upright)}: give the image that was annotated."
             )
     return boxes.scaled(upright[1] / size[1], upright[0] / size[0])
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation by which `decode` turns an image; 1 if it does not."""
+    if image.mode.startswith("I"):  # 16 bits of grey, which it leaves as they are
+        return 1
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # whatever is wrong with it, viewers show the image all the same
+        return 1
 
 
 def _turned(boxes: Boxes, size: Size, orientation: int) -> Boxes:

@@ -44,7 +44,7 @@ def detect(
       D = `spec.postprocessing.detections` rows for each image.
     """
     rule = spec.postprocessing
-    boxes = box.clip(box.decode(box_codes, anchors, spec.box_coder))
+    boxes = box.decode(box_codes, anchors, spec.box_coder)
     scores = class_scores(class_logits, rule)
     return jax.vmap(lambda boxes, scores: _of_image(boxes, scores, rule))(boxes, scores)
 
@@ -59,30 +59,36 @@ def _of_image(
     boxes: jax.Array, scores: jax.Array, rule: PostprocessingSpec
 ) -> Detections:
     """[A, 4] and [A, classes] -> the same without the axis of images."""
-    counts = (scores > rule.score_threshold) & (box.area(boxes) > 0)[:, None]
-    scores = jnp.where(counts, scores, NONE).T  # [classes, A]
+    scores = jnp.where(scores > rule.score_threshold, scores, NONE).T  # [classes, A]
+    compared = box.clip(boxes) if rule.clip_first else boxes
     candidates = min(rule.candidates_per_class or len(boxes), len(boxes))
     most = min(rule.detections_per_class, candidates)
 
     def of_class(scores):
         if candidates == len(boxes):
-            return suppress(boxes, scores, rule.iou_threshold, most)
+            return suppress(compared, scores, rule.iou_threshold, most)
         scores, numbers = jax.lax.top_k(scores, candidates)
-        taken, scores = suppress(boxes[numbers], scores, rule.iou_threshold, most)
+        taken, scores = suppress(compared[numbers], scores, rule.iou_threshold, most)
         return numbers[taken], scores
 
     numbers, scores = jax.vmap(of_class)(scores)  # [classes, most]
     kept = min(rule.detections, scores.size)
     scores, places = jax.lax.top_k(scores.reshape(-1), kept)
+    boxes = box.clip(boxes[numbers.reshape(-1)[places]])
+    classes = (places // most).astype(jnp.int32)
+    # Of those outside the image nothing is left; the others move up.
+    scores = jnp.where(box.area(boxes) > 0, scores, NONE)
+    scores, order = jax.lax.top_k(scores, kept)
     is_detection = scores > NONE
-    rows = Detections(
-        boxes=jnp.where(is_detection[:, None], boxes[numbers.reshape(-1)[places]], 0.0),
-        scores=jnp.where(is_detection, scores, 0.0),
-        classes=jnp.where(is_detection, places // most, NO_CLASS).astype(jnp.int32),
-    )
     missing = rule.detections - kept
     return Detections(
-        boxes=jnp.pad(rows.boxes, ((0, missing), (0, 0))),
-        scores=jnp.pad(rows.scores, (0, missing)),
-        classes=jnp.pad(rows.classes, (0, missing), constant_values=NO_CLASS),
+        boxes=jnp.pad(
+            jnp.where(is_detection[:, None], boxes[order], 0.0), ((0, missing), (0, 0))
+        ),
+        scores=jnp.pad(jnp.where(is_detection, scores, 0.0), (0, missing)),
+        classes=jnp.pad(
+            jnp.where(is_detection, classes[order], NO_CLASS),
+            (0, missing),
+            constant_values=NO_CLASS,
+        ),
     )

@@ -6,8 +6,8 @@ pycocotools finds them. It is imported where it is needed.
 import contextlib
 import dataclasses
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
 
 import jax
 import numpy as np
@@ -22,6 +22,25 @@ _ALL_SIZES, _100_DETECTIONS = 0, 2
 _IOU_50, _IOU_75 = 0, 5
 
 _TRUE = ("pixel_boxes", "classes", "crowd", "area")
+
+
+class Detections(Protocol):
+    """What a detector finds in the images of a batch, at most D boxes in each."""
+
+    @property
+    def boxes(self) -> jax.Array:
+        """Fractions of the network's input: y_min, x_min, y_max, x_max; [N, D, 4]."""
+        ...
+
+    @property
+    def scores(self) -> jax.Array:
+        """More means more likely an object; [N, D] float32."""
+        ...
+
+    @property
+    def classes(self) -> jax.Array:
+        """From 0, and below 0 where there is no detection; [N, D] int32."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,13 +70,11 @@ class CocoAveragePrecision:
     The total is a list of `ImageRow`.
 
     Args:
-      detect: from the outputs of the model to the detections of a batch: "boxes" [N, D,
-        4] as fractions of the network's input, "scores" [N, D], "classes" [N, D] int32
-        and "valid" [N, D], whether there is such a detection.
+      detect: from the outputs of the model to the detections of a batch.
       num_classes: all that the network tells apart.
     """
 
-    detect: Callable[[Any], Mapping[str, jax.Array]]
+    detect: Callable[[Any], Detections]
     num_classes: int
 
     names = (
@@ -84,14 +101,13 @@ class CocoAveragePrecision:
         """
         detections = self.detect(outputs)
         scale, offset = batch["to_image"][:, None, :1], batch["to_image"][:, None, 1:]
-        boxes = detections["boxes"]
+        boxes = detections.boxes
         in_pixels = boxes.reshape(*boxes.shape[:2], 2, 2) * scale + offset
         rows = {key: batch[key] for key in (*_TRUE, "valid", "index", "mask")}
         return rows | {
             "detected_boxes": in_pixels.reshape(boxes.shape),
-            "detected_classes": detections["classes"],
-            "scores": detections["scores"],
-            "detected": detections["valid"],
+            "detected_classes": detections.classes,
+            "scores": detections.scores,
         }
 
     def merge(
@@ -99,7 +115,7 @@ class CocoAveragePrecision:
     ) -> list[ImageRow]:
         """Appends the rows of real examples, without what only fills them up."""
         for i in np.flatnonzero(np.asarray(update["mask"]) > 0):
-            valid, detected = update["valid"][i] > 0, update["detected"][i] > 0
+            valid, detected = update["valid"][i] > 0, update["detected_classes"][i] >= 0
             true = [np.asarray(update[key])[i][valid] for key in _TRUE]
             found = [
                 np.asarray(update[key])[i][detected]
@@ -227,7 +243,7 @@ def _coco(image_ids: list[int], category_ids: list[int], annotations: Any) -> An
     """The object that pycocotools makes of annotations, each of which gets an id."""
     from pycocotools.coco import COCO
 
-    coco = COCO()
+    coco: Any = COCO()
     coco.dataset = {
         "images": [{"id": number} for number in image_ids],
         "categories": [{"id": number} for number in category_ids],

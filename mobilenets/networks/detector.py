@@ -114,6 +114,9 @@ class PostprocessingSpec:
     scores: Literal["sigmoid", "softmax"]
     score_threshold: float  # only higher ones count
     iou_threshold: float  # above which the box with the lower score is dropped
+    # Whether boxes are cut at the borders of the image before they are compared. They
+    # are in any case cut in the end.
+    clip_first: bool
     # Boxes of a class that are compared, the highest scores; None for all.
     candidates_per_class: int | None
     detections_per_class: int

@@ -33,6 +33,12 @@ def painted_box():
 
 
 @pytest.fixture
+def line(capsys):
+    """What is printed at opening, in one line."""
+    return lambda: " ".join(capsys.readouterr().out.split())
+
+
+@pytest.fixture
 def coco(tmp_path, painted):
     """Writes SPLIT/_annotations.coco.json and its photographs; gives the root.
 

@@ -1,5 +1,7 @@
 """What a network gets of a photograph with boxes: pixels and boxes that agree."""
 
+import types
+
 import numpy as np
 import pytest
 
@@ -12,8 +14,13 @@ from mobilenets.config.schema import (
     SsdCrop,
 )
 from mobilenets.data.boxes import NO_BOXES, boxes_of
+from mobilenets.data.geometry import Geometry
 from mobilenets.data.loading import BoxedImageLoader
+from mobilenets.data.pipeline import eval_batches, train_batches
+from mobilenets.data.preprocessing import fit
 from mobilenets.data.sources.base import Record
+from mobilenets.data.sources.boxed_folder import BoxedFolderSource
+from mobilenets.metrics.coco import CocoAveragePrecision
 
 MARKED = (30, 40, 90, 150)  # of an image of 240 x 160
 SQUASH = Preprocessing(resize="squash", crop_fraction=1.0)
@@ -99,3 +106,46 @@ def test_an_image_without_boxes_is_an_example_like_any_other(painted):
     example = loader(augmentation=ALL).augmented(record, np.random.default_rng(0))
     assert not example["valid"].any()
     assert not loader().prepared(record)["valid"].any()
+
+
+@pytest.fixture
+def source(coco):
+    boxes = [(3, 2, 3, 10, 4), (5, 20, 8, 15, 20), (5, 1, 1, 30, 28)]
+    root = coco({f"{i}.png": boxes[: i % 4] for i in range(7)})
+    return BoxedFolderSource(str(root), "train")
+
+
+def test_a_batch_depends_on_seed_and_step_alone(source):
+    load = loader(augmentation=ALL, resolution=24).augmented
+    batches = train_batches(source, load, 4, seed=1)
+    first = [next(batches) for _ in range(5)]
+    assert first[0]["boxes"].shape == (4, 3, 4)
+    later = train_batches(source, load, 4, seed=1, first_step=3)
+    for key, array in next(later).items():
+        np.testing.assert_array_equal(array, first[3][key])
+    other = next(train_batches(source, load, 4, seed=2))
+    assert (other["image"] != first[0]["image"]).any()
+
+
+@pytest.mark.parametrize("preprocessing", [SQUASH, PAD, Preprocessing()])
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_who_detects_just_the_boxes_has_all_of_the_average_precision(
+    source, preprocessing, batch_size
+):
+    """The detections are fractions of the network's input, whatever it shows."""
+    load = loader(preprocessing, resolution=32)
+    geometry: Geometry = fit(40, 30, 32, preprocessing)
+    metric = CocoAveragePrecision(lambda outputs: outputs, num_classes=2)
+    total = metric.empty()
+    for batch in eval_batches(source, load.prepared, load.padding, batch_size):
+        corners = batch["pixel_boxes"].reshape(-1, 4)
+        outputs = types.SimpleNamespace(
+            boxes=geometry.move(corners).reshape(batch["pixel_boxes"].shape),
+            classes=np.where(batch["valid"], batch["classes"], -1),
+            scores=np.full(batch["classes"].shape, 0.5, np.float32),
+        )
+        total = metric.merge(total, metric.update(outputs, batch))
+    assert sorted(row.index for row in total) == list(range(7))
+    assert sum(len(row.boxes) for row in total) == source.box_counts.sum() == 9
+    numbers = metric.compute(total)
+    assert (numbers["AP"], numbers["AP75"]) == (pytest.approx(1), pytest.approx(1))

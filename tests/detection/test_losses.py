@@ -167,6 +167,18 @@ def test_an_image_without_objects_adds_nothing_where_negatives_follow_positives(
     assert parts["class_loss"] == pytest.approx((2 + 3) * 3 * math.log(2))
 
 
+def test_the_box_of_an_anchor_that_mining_drops_does_not_count():
+    # Both anchors are predicted at the same place, and the second has a higher loss.
+    matches, slots = np.array([[0, BACKGROUND]]), np.array([[1, 0]])
+    targets = Targets(matches, slots, np.ones((1, 2, 4), "f"))
+    logits = np.array([[[-5.0, 5.0], [-5.0, 5.0]]], "f")
+    codes, anchors = np.zeros((1, 2, 4), "f"), APART[[0, 0]]
+    compiled = jax.jit(detection_loss, static_argnums=(4, 5))
+    for rule, expected in ((SIGMOID, 4 * 0.5), (TENSORFLOW_MINED, 0.0)):
+        _, parts = compiled(codes, logits, targets, anchors, TENSORFLOW_CODER, rule)
+        assert parts["box_loss"] == pytest.approx(expected)
+
+
 def test_a_batch_without_objects_has_a_finite_loss():
     nothing = Targets(
         jnp.full((2, 3), BACKGROUND), jnp.zeros((2, 3), int), jnp.zeros((2, 3, 4))

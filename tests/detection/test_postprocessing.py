@@ -121,6 +121,18 @@ def test_low_scores_and_boxes_outside_are_dropped_and_others_cut_at_the_borders(
     assert not found.boxes[0, 1:].any()
 
 
+@pytest.mark.parametrize(("clip_first", "number"), [(True, 1), (False, 2)])
+def test_boxes_are_compared_before_or_after_they_are_cut(clip_first, number):
+    # The same within the image, but the second is three times as wide.
+    boxes = np.array([[[0, 0, 1, 1], [0, 0, 1, 3], [1.1, 0, 1.5, 1]]], "f")
+    scores = np.array([[[0.9], [0.7], [0.8]]])
+    found = detections(boxes, scores, clip_first=clip_first)
+    assert (found.scores[0] > 0).sum() == number
+    np.testing.assert_allclose(
+        found.boxes[0][:number], [[0, 0, 1, 1]] * number, atol=1e-6
+    )
+
+
 def test_scores_are_sigmoids_or_a_softmax_without_the_background():
     logits = jnp.array([1.0, 2.0, 3.0])
     found = class_scores(logits, rule().postprocessing)

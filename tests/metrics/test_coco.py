@@ -4,6 +4,7 @@ import contextlib
 import copy
 import io
 import json
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -59,8 +60,14 @@ def some_images():
     return true, found
 
 
-def filled(arrays, shape, dtype):
-    out = np.zeros((len(arrays), MOST, *shape), dtype)
+class Detections(NamedTuple):
+    boxes: Any
+    scores: Any
+    classes: Any
+
+
+def filled(arrays, shape, dtype, rest=0):
+    out = np.full((len(arrays), MOST, *shape), rest, dtype)
     for row, array in zip(out, arrays, strict=True):
         row[: len(array)] = array
     return jnp.asarray(out)
@@ -74,7 +81,6 @@ def batches(true, found, size):
         t = [true[place] for place in np.where(real, places, 1)]
         f = [found[place] for place in np.where(real, places, 1)]
         counts = np.array([[len(x["classes"])] for x in t])
-        found_counts = np.array([[len(x["classes"])] for x in f])
         batch = {
             "pixel_boxes": filled([x["corners"] for x in t], (4,), np.float32),
             "classes": filled([x["classes"] for x in t], (), np.int32),
@@ -85,12 +91,11 @@ def batches(true, found, size):
             "index": jnp.asarray(np.where(real, places, -1)),
             "mask": jnp.asarray(real.astype(np.float32)),
         }
-        outputs = {
-            "boxes": filled([x["boxes"] for x in f], (4,), np.float32),
-            "classes": filled([x["classes"] for x in f], (), np.int32),
-            "scores": filled([x["scores"] for x in f], (), np.float32),
-            "valid": jnp.asarray(np.arange(MOST) < found_counts),
-        }
+        outputs = Detections(
+            filled([x["boxes"] for x in f], (4,), np.float32),
+            filled([x["scores"] for x in f], (), np.float32),
+            filled([x["classes"] for x in f], (), np.int32, rest=-1),
+        )
         yield outputs, batch
 
 
@@ -236,6 +241,7 @@ def test_detections_are_brought_back_to_the_pixels_of_their_image():
     """A fraction f becomes y = 60 f - 10 and x = 40 f + 5."""
     ((outputs, batch),) = batches(*some_images(), IMAGES)
     to_image = np.stack([np.array([[60, 40], [-10, 5]], np.float32)] * IMAGES)
-    outputs["boxes"] = jnp.asarray([[[0.5, 0.25, 1, 0.75]] * MOST] * IMAGES)
+    boxes = jnp.asarray([[[0.5, 0.25, 1, 0.75]] * MOST] * IMAGES)
+    outputs = outputs._replace(boxes=boxes)
     update = METRIC.update(outputs, {**batch, "to_image": jnp.asarray(to_image)})
     np.testing.assert_allclose(update["detected_boxes"][3, 7], [20, 15, 50, 35])

@@ -2,13 +2,18 @@
 
 import dataclasses
 import math
+import os
 import pathlib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
+from PIL import Image
+
 from mobilenets.data.orientation import FRACTIONS, Size
 
 WHOLE = "all"  # the one split of a folder that has no splits
+
+HUGE = 1e9  # beyond the pixels of any image
 
 Corners = tuple[float, float, float, float]  # y_min, x_min, y_max, x_max
 
@@ -101,11 +106,13 @@ def cleaned(
       changed: gets the box if more of it is cut off than rounding explains.
     """
     y_min, x_min, y_max, x_max = box.corners
+    width, height = size
+    if 0 <= y_min < y_max <= height and 0 <= x_min < x_max <= width:
+        return box.corners  # as nearly all
     if not all(map(math.isfinite, box.corners)):
         return dropped.add("boxes with numbers that are not finite", box.where)
     if y_max <= y_min or x_max <= x_min:
         return dropped.add("boxes without area", box.where)
-    width, height = size
     clipped = max(y_min, 0.0), max(x_min, 0.0), min(y_max, height), min(x_max, width)
     if clipped[2] <= clipped[0] or clipped[3] <= clipped[1]:
         return dropped.add("boxes outside of their photograph", box.where)
@@ -113,6 +120,45 @@ def cleaned(
     if max(abs(a - b) for a, b in zip(clipped, box.corners, strict=True)) > rounding:
         changed.add("boxes that reach beyond their photograph", box.where)
     return clipped
+
+
+def located(
+    name: str, folders: Sequence[pathlib.Path], is_folder: bool = False
+) -> pathlib.Path | None:
+    """A file or folder of which a path is given that may be one of another machine.
+
+    The first parts of the path are left out until there is such a file in one of the
+    folders, as those of Label Studio's server or another user's home.
+
+    Args:
+      name: the path.
+      folders: where it may begin.
+      is_folder: whether a folder is meant.
+    """
+    exists = os.path.isdir if is_folder else os.path.isfile
+    parts = [
+        part
+        for part in name.replace("\\", "/").split("/")
+        if part not in ("", ".", "..") and "\0" not in part
+    ]
+    for start in range(len(parts)):
+        for folder in folders:
+            path = folder.joinpath(*parts[start:])
+            if exists(path):
+                return path
+    return None
+
+
+def size_of(path: pathlib.Path) -> Size:
+    """Width and height of an image as it is stored; huge if it cannot be read.
+
+    Decoding says what is wrong with it.
+    """
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except Exception:  # Pillow raises any
+        return HUGE, HUGE
 
 
 def twice(paths: Iterable[pathlib.Path]) -> pathlib.Path | None:

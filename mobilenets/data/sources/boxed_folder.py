@@ -1,5 +1,6 @@
 """Photographs with boxes, in any of the formats that annotation tools write."""
 
+import os
 import pathlib
 from collections.abc import Callable, Sequence
 
@@ -20,11 +21,17 @@ from mobilenets.data.sources.annotations import (
 )
 from mobilenets.data.sources.base import Record, Undivided, UnknownSplit
 from mobilenets.data.sources.coco_json import CocoLayout
-from mobilenets.errors import UserError
+from mobilenets.data.sources.pascal_voc import PascalVocLayout
+from mobilenets.data.sources.yolo import YoloLayout
+from mobilenets.errors import BrokenImage, UserError
 from mobilenets.runtime.console import console
 
 # The first one of which a folder has files is its format.
-_LAYOUTS: tuple[Callable[[pathlib.Path], Layout], ...] = (CocoLayout,)
+_LAYOUTS: tuple[Callable[[pathlib.Path], Layout], ...] = (
+    CocoLayout,
+    YoloLayout,
+    PascalVocLayout,
+)
 
 
 class BoxedFolderSource:
@@ -88,7 +95,12 @@ class BoxedFolderSource:
 
     def __getitem__(self, index: int) -> Record:
         path = self._paths[index]
-        content = pathlib.Path(path).read_bytes()
+        try:
+            content = pathlib.Path(path).read_bytes()
+        except OSError as error:
+            raise BrokenImage(
+                f"Cannot read the image {path}: {error.strerror}."
+            ) from None
         boxes = on_upright_image(
             self._boxes_at(index), self._sizes[index], content, path
         )
@@ -151,7 +163,7 @@ def _divided(
     """The photographs on the split's side; all of them without a fraction."""
     if not eval_fraction or not images:
         return images
-    names = [image.path.relative_to(root).as_posix() for image in images]
+    names = [os.path.relpath(image.path, root) for image in images]
     sides = [division.side(name, eval_fraction) for name in names]
     division.check(folder, split, sides)
     return [image for image, s in zip(images, sides, strict=True) if s == split]

@@ -1,20 +1,22 @@
 """Boxes in COCO's JSON: cocodataset.org/#format-data, "Object Detection"."""
 
+import itertools
 import json
-import os
 import pathlib
 import urllib.parse
 from collections.abc import Iterator
 from typing import Any
 
-from PIL import Image
-
 from mobilenets.data.sources.annotations import (
+    HUGE,
     WHOLE,
+    Corners,
     Faults,
     ListedBox,
     ListedImage,
     Listing,
+    located,
+    size_of,
 )
 from mobilenets.errors import UserError
 
@@ -55,27 +57,16 @@ class CocoLayout:
         content = _parsed(path)
         names = _class_names(content["categories"], path)
         boxes = _boxes_by_image(content["annotations"], names, dropped)
-        images, found = [], {}
-        for entry in content["images"]:
-            image_id, file_name = _image_entry(entry, path)
-            if image_id in found:
-                raise UserError(
-                    f"{path} has two images with the id {image_id!r}, "
-                    f"{found[image_id]} and {file_name}, so it is unknown whose its "
-                    "boxes are: give each its own id."
-                )
-            found[image_id] = file_name
-            located = _located(file_name, folders)
-            if located:
-                size = _size(entry, located)
-                own = boxes.pop(image_id, [])
-                images.append(ListedImage(located, image_id, size, own))
+        images = []
+        for image_id, entry in _entries(content["images"], path).items():
+            own = boxes.pop(image_id, [])
+            image = _found(entry["file_name"], folders)
+            if image:
+                images.append(ListedImage(image, image_id, _size(entry, image), own))
             else:
-                dropped.add("photographs that are missing", file_name)
-                boxes.pop(image_id, None)
-        for orphans in boxes.values():
-            for box in orphans:
-                dropped.add("boxes of an image that the file does not list", box.where)
+                dropped.add("photographs that are missing", entry["file_name"])
+        for box in itertools.chain.from_iterable(boxes.values()):
+            dropped.add("boxes of an image that the file does not list", box.where)
         return Listing({name: number for number, name in names.items()}, images)
 
 
@@ -129,11 +120,25 @@ def _class_names(categories: list, path: pathlib.Path) -> dict[Any, str]:
     return dict(sorted(names.items(), key=lambda item: (str(type(item[0])), item[0])))
 
 
-def _image_entry(entry: Any, path: pathlib.Path) -> tuple[int | str, str]:
-    match entry:
-        case {"id": int() | str() as image_id, "file_name": str(name)} if name:
-            return image_id, name
-    raise UserError(f"{path} has an image without id or file_name: {_shown(entry)}.")
+def _entries(images: list, path: pathlib.Path) -> dict[int | str, dict[str, Any]]:
+    """What the file says of each image, by its id."""
+    entries: dict[int | str, dict[str, Any]] = {}
+    for entry in images:
+        match entry:
+            case {"id": int() | str() as image_id, "file_name": str(name)} if name:
+                pass
+            case _:
+                raise UserError(
+                    f"{path} has an image without id or file_name: {_shown(entry)}."
+                )
+        if image_id in entries:
+            raise UserError(
+                f"{path} has two images with the id {image_id!r}, "
+                f"{entries[image_id]['file_name']} and {name}, so it is unknown whose "
+                "its boxes are: give each its own id."
+            )
+        entries[image_id] = entry
+    return entries
 
 
 def _shown(entry: Any) -> str:
@@ -150,18 +155,16 @@ def _boxes_by_image(
             dropped.add("annotations that are no boxes", f"number {place}")
             continue
         where = f"annotation {annotation.get('id', f'number {place}')}"
-        match annotation.get("bbox"):
-            case [int() | float(), int() | float(), int() | float(), int() | float()]:
-                x, y, width, height = map(float, annotation["bbox"])
-            case _:
-                dropped.add("annotations that are no boxes", where)
-                continue
+        corners = _corners(annotation.get("bbox"))
+        if corners is None:
+            dropped.add("annotations that are no boxes", where)
+            continue
         category, image_id = annotation.get("category_id"), annotation.get("image_id")
         if not isinstance(category, int | str) or category not in names:
             dropped.add("boxes whose class the file does not list", where)
             continue
         box = ListedBox(
-            (y, x, y + height, x + width),
+            corners,
             names[category],
             bool(annotation.get("iscrowd", 0)),
             _area(annotation.get("area")),
@@ -172,48 +175,42 @@ def _boxes_by_image(
     return by_image
 
 
+def _corners(bbox: Any) -> Corners | None:
+    """Of x, y, width and height; None if these are no numbers."""
+    if not isinstance(bbox, list) or len(bbox) != 4:
+        return None
+    if not all(isinstance(value, int | float) for value in bbox):
+        return None
+    try:
+        x, y, width, height = map(float, bbox)
+    except OverflowError:
+        return None
+    return y, x, y + height, x + width
+
+
 def _area(value: Any) -> float | None:
     """The area of the object; None where the file does not have it."""
-    return float(value) if isinstance(value, int | float) and value > 0 else None
+    known = isinstance(value, int | float) and 0 < value < HUGE
+    return float(value) if known else None
 
 
-def _located(file_name: str, folders: list[pathlib.Path]) -> pathlib.Path | None:
-    """The file of an image, of which a path on another machine may be given.
-
-    Label Studio gives the path on its server, from which the first folders are left
-    out until there is such a file.
-    """
-    for parts in _endings(file_name):
-        for folder in folders:
-            path = folder.joinpath(*parts)
-            if os.path.isfile(path):
-                return path
-    return None
+def _found(file_name: str, folders: list[pathlib.Path]) -> pathlib.Path | None:
+    paths = (located(spelling, folders) for spelling in _spellings(file_name))
+    return next(filter(None, paths), None)
 
 
-def _endings(file_name: str) -> Iterator[list[str]]:
-    """The parts of a path, without the first, without the first two, and so on."""
-    spellings = [file_name]
-    if "?d=" in file_name or "%" in file_name:  # as Label Studio writes addresses
-        spellings.append(urllib.parse.unquote(file_name.partition("?d=")[2]))
-        spellings.append(urllib.parse.unquote(file_name))
-    for spelling in filter(None, spellings):
-        parts = [
-            part
-            for part in spelling.replace("\\", "/").split("/")
-            if part not in ("", ".", "..") and "\0" not in part
-        ]
-        yield from (parts[start:] for start in range(len(parts)))
+def _spellings(file_name: str) -> Iterator[str]:
+    """The name, and what it means if it is an address as Label Studio writes them."""
+    yield file_name
+    if "?d=" in file_name or "%" in file_name:
+        yield urllib.parse.unquote(file_name.partition("?d=")[2])
+        yield urllib.parse.unquote(file_name)
 
 
 def _size(entry: dict[str, Any], path: pathlib.Path) -> tuple[float, float]:
     """Width and height for which the boxes are given."""
     match entry:
         case {"width": int() | float() as width, "height": int() | float() as height}:
-            if width > 0 and height > 0:
+            if 0 < width < HUGE and 0 < height < HUGE:
                 return width, height
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return 1e9, 1e9  # decoding says what is wrong with the image
+    return size_of(path)

@@ -9,7 +9,14 @@ from mobilenets.config.schema import (
     Named,
     Prepared,
 )
-from mobilenets.data.sources import collages, embedded, scenes, slices, tfds
+from mobilenets.data.sources import (
+    collages,
+    embedded,
+    scenes,
+    slices,
+    tfds,
+    tfds_boxes,
+)
 from mobilenets.data.sources.base import Labels, Source, Undivided, UnknownSplit
 from mobilenets.data.sources.boxed_folder import BoxedFolderSource
 from mobilenets.data.sources.folder import FolderSource
@@ -92,6 +99,9 @@ def _open(
         case InFolder():
             _check_labels(f"dataset.folder {dataset.folder}", "class", labels)
             return FolderSource(dataset.folder, split, dataset.eval_fraction, to_train)
+        case Prepared() if labels == "boxes":
+            builder = tfds.prepared_builder(dataset.directory)
+            return tfds_boxes.TfdsBoxedSource(builder, split)
         case Prepared():
             _check_labels(f"dataset.directory {dataset.directory}", "class", labels)
             return tfds.TfdsSource(tfds.prepared_builder(dataset.directory), split)
@@ -120,10 +130,14 @@ def _named(dataset: Named, split: str, labels: Labels) -> Source:
             )
         of_split = BoxedFolderSource(folder, names[0])
         return slices.PartOfBoxed(of_split, [number for _, number in chosen])
-    _check_labels(f"The data set {dataset.name}", "class", labels)
+    if labels == "attributes" or dataset.name in embedded.PREPARED:
+        _check_labels(f"The data set {dataset.name}", "class", labels)
     if dataset.name in embedded.PREPARED:
         return tfds.TfdsSource(tfds.embedded_builder(dataset.name), split)
-    return tfds.TfdsSource(tfds.named_builder(dataset.name, dataset.data_dir), split)
+    builder = tfds.named_builder(dataset.name, dataset.data_dir)
+    if labels == "boxes":
+        return tfds_boxes.TfdsBoxedSource(builder, split)
+    return tfds.TfdsSource(builder, split)
 
 
 def _garments() -> dict[str, Source]:

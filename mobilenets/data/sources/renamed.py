@@ -33,7 +33,7 @@ def with_names(source: Source, names: Sequence[str], what: str) -> Source:
         )
     if tuple(source.names) == tuple(names):
         return source
-    if hasattr(source, "box_counts"):
+    if hasattr(source, "category_ids"):
         return _RenamedBoxes(cast(BoxedSource, source), names)
     return _Renamed(source, names)
 
@@ -64,8 +64,16 @@ class _RenamedBoxes(_Renamed):
 
     def __init__(self, source: BoxedSource, names: Sequence[str]):
         super().__init__(source, names)
-        self.box_counts, self.image_ids = source.box_counts, source.image_ids
         self.category_ids = source.category_ids
+        self._boxed = source
+
+    @property
+    def box_counts(self) -> np.ndarray:
+        return self._boxed.box_counts
+
+    @property
+    def image_ids(self) -> Sequence[int | str]:
+        return self._boxed.image_ids
 
     def __getitem__(self, index: int) -> Record:
         record = self._source[index]

@@ -220,7 +220,7 @@ def _annotations(scene: Scene) -> list[dict[str, Any]]:
         seen = np.asfortranarray(scene.owners == owner)
         rows, columns = (np.flatnonzero(seen.any(axis=axis)) for axis in (1, 0))
         top, left = int(rows[0]), int(columns[0])
-        encoded = coco_mask.encode(seen.astype(np.uint8))
+        encoded: Any = coco_mask.encode(seen.astype(np.uint8))
         annotations.append(
             {
                 "category_id": number + 1,

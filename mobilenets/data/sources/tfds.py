@@ -5,7 +5,7 @@ TFDS costs half a second to import; it is imported where it is needed.
 
 import difflib
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mobilenets.data.sources import embedded
@@ -30,16 +30,7 @@ class TfdsSource:
                 f"features image and label, but has {', '.join(sorted(features))}."
             )
         self.names = tuple(features["label"].names)
-        try:
-            self._records = builder.as_data_source(
-                split, decoders={"image": tfds.decode.SkipDecoding()}
-            )
-        except NotImplementedError:
-            raise needs_conversion(builder) from None
-        except ValueError as error:
-            raise split_error(builder.name, split, builder.info.splits, error) from None
-        if not len(self._records):
-            raise UserError(f"The data set {self._name} holds no images.")
+        self._records = records(builder, split)
 
     def __len__(self) -> int:
         return len(self._records)
@@ -48,6 +39,32 @@ class TfdsSource:
         record = self._records[index]
         origin = f"record {index} of {self._name}"
         return Record(record["image"], int(record["label"]), origin)
+
+
+def records(builder: Any, split: str) -> Sequence[Any]:
+    """The records of a split, their images as they are stored.
+
+    Args:
+      builder: of a prepared data set.
+      split: of it, or a slice.
+
+    Raises:
+      UserError: there is no such split or slice, or it is empty, or the data set has no
+        random access.
+    """
+    import tensorflow_datasets as tfds
+
+    try:
+        found = builder.as_data_source(
+            split, decoders={"image": tfds.decode.SkipDecoding()}
+        )
+    except NotImplementedError:
+        raise needs_conversion(builder) from None
+    except ValueError as error:
+        raise split_error(builder.name, split, builder.info.splits, error) from None
+    if not len(found):
+        raise UserError(f"The data set {builder.name}, split {split}, holds no images.")
+    return found
 
 
 def embedded_builder(name: str) -> Any:

@@ -8,7 +8,13 @@ from collections.abc import Callable
 import numpy as np
 
 from mobilenets.errors import UserError
-from mobilenets.pretrained.formats import keras, pytorch, safetensors, tensorflow
+from mobilenets.pretrained.formats import (
+    keras,
+    pytorch,
+    safetensors,
+    tensorflow,
+    tflite,
+)
 
 State = dict[str, np.ndarray]
 
@@ -34,8 +40,9 @@ def read_state(path: str | os.PathLike[str]) -> State:
 
     What the file is, is told by its content and, where that is no sign, by its suffix:
     PyTorch (.pth, .pt, .bin), safetensors, Keras (.keras, .weights.h5, .h5, .hdf5) or
-    TensorFlow (a checkpoint, by its prefix or one of its files, or a frozen graph,
-    .pb). No file can make this run code, and none needs its library but TensorFlow's.
+    TensorFlow (a checkpoint, by its prefix or one of its files, a frozen graph, .pb, or
+    TFLite, .tflite). No file can make this run code, and none needs its library but
+    TensorFlow's.
 
     Args:
       path: of the file; `~` is the home folder.
@@ -85,6 +92,8 @@ def _reader(path: pathlib.Path) -> Callable[[pathlib.Path], State]:
         return keras.read_hdf5
     if _is_safetensors(path, start):
         return safetensors.read
+    if start[4:].startswith(tflite.MAGIC):
+        return tflite.read
     if start.startswith(_PICKLE):
         return pytorch.read_legacy
     suffix = path.suffix.lower()
@@ -93,7 +102,7 @@ def _reader(path: pathlib.Path) -> Callable[[pathlib.Path], State]:
     raise UserError(
         f"{path} is not a supported file of weights: PyTorch (.pth, .pt, .bin), "
         "safetensors, Keras (.keras, .weights.h5, .h5, .hdf5) or TensorFlow (the "
-        "prefix of a checkpoint, .pb)."
+        "prefix of a checkpoint, .pb, .tflite)."
     )
 
 

@@ -44,7 +44,7 @@ def read_checkpoint(path: pathlib.Path) -> dict[str, np.ndarray]:
     Raises:
       UserError: TensorFlow is not installed, or two variables have the same name.
     """
-    tf = _import_tensorflow(path)
+    tf = import_tensorflow(path)
     reader = tf.train.load_checkpoint(str(_prefix(path)))
     dtypes = reader.get_variable_to_dtype_map()
     keys = [key for key, dtype in dtypes.items() if _is_numeric(dtype)]
@@ -71,7 +71,7 @@ def read_frozen_graph(path: pathlib.Path) -> dict[str, np.ndarray]:
     Raises:
       UserError: TensorFlow is not installed, or the file is no graph.
     """
-    tf = _import_tensorflow(path)
+    tf = import_tensorflow(path)
     content = path.read_bytes()
     if content.startswith(b"\x08\x01"):  # the version, with which a SavedModel begins
         raise UserError(
@@ -156,7 +156,15 @@ def _prefix(path: pathlib.Path) -> pathlib.Path:
     return path.parent / re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", path.name)
 
 
-def _import_tensorflow(path: pathlib.Path) -> Any:
+def import_tensorflow(path: pathlib.Path) -> Any:
+    """TensorFlow, silenced.
+
+    Args:
+      path: of the file that needs it.
+
+    Raises:
+      UserError: it is not installed.
+    """
     if importlib.util.find_spec("tensorflow") is None:
         raise UserError(
             f"Reading {path} needs TensorFlow: pip install 'mobilenets[prepare]'."

@@ -25,12 +25,6 @@ def edited(root, change, split="train"):
     return root
 
 
-@pytest.fixture
-def line(capsys):
-    """What is printed at opening, in one line."""
-    return lambda: " ".join(capsys.readouterr().out.split())
-
-
 def test_boxes_become_corners_of_classes_in_the_order_of_the_category_ids(coco, line):
     root = coco({"a.jpg": [(5, 2, 3, 10, 4), (3, 0, 0, 40, 30)], "b.jpg": []})
     source = opened(root)
@@ -74,6 +68,7 @@ def test_a_crowd_and_the_area_of_an_object_are_kept(coco):
         ((3, 0, 0, float("inf"), 5), "boxes with numbers that are not finite (1, "),
         ((9, 2, 3, 5, 5), "boxes whose class the file does not list (1, "),
         ((3, 2, 3, 5), "annotations that are no boxes (1, the first: annotation 2)"),
+        ((3, 2, 3, 10**400, 5), "annotations that are no boxes (1, "),
         ((3, 2, 3, "5", 5), "annotations that are no boxes (1, "),
     ],
 )
@@ -297,3 +292,11 @@ def test_without_a_size_in_the_file_boxes_are_clipped_to_the_photograph(coco):
         del content["images"][0]["width"]
 
     assert opened(edited(root, change))[0].target.corners.tolist() == [[20, 30, 30, 40]]
+
+
+def test_a_photograph_that_vanishes_later_is_named(coco):
+    root = coco({"a.jpg": [(3, 0, 0, 9, 9)]})
+    source = opened(root)
+    (root / "train/a.jpg").unlink()
+    with pytest.raises(UserError, match=r"Cannot read the image .*a.jpg: No such file"):
+        source[0]

@@ -1,0 +1,101 @@
+"""TFLite files made by hand from TensorFlow's schema."""
+
+import flatbuffers
+import numpy as np
+import pytest
+from tensorflow.lite.python import schema_py_generated as schema
+
+from mobilenets import UserError
+from mobilenets.pretrained.formats import read_state
+
+KERNEL = np.arange(2 * 1 * 1 * 3).reshape(2, 1, 1, 3)  # outputs, k, k, inputs
+DEPTHWISE = np.arange(1 * 3 * 3 * 2).reshape(1, 3, 3, 2)  # 1, k, k, channels
+BIAS = np.array([0.5, -2.0])
+
+
+class File:
+    """A graph to which tensors and operators are added."""
+
+    def __init__(self):
+        self.model, self.graph = schema.ModelT(), schema.SubGraphT()
+        self.model.version, self.model.subgraphs = 3, [self.graph]
+        self.model.buffers = [schema.BufferT()]
+        self.model.operatorCodes = []
+        self.graph.tensors, self.graph.operators = [], []
+
+    def tensor(self, name, array=None):
+        tensor, buffer = schema.TensorT(), schema.BufferT()
+        tensor.name, tensor.buffer = name, len(self.model.buffers)
+        if array is not None:
+            types = {"f": schema.TensorType.FLOAT32, "e": schema.TensorType.FLOAT16}
+            tensor.type = types.get(array.dtype.char, schema.TensorType.INT8)
+            tensor.shape = list(array.shape)
+            buffer.data = np.frombuffer(array.tobytes(), np.uint8)
+        self.model.buffers.append(buffer)
+        self.graph.tensors.append(tensor)
+        return len(self.graph.tensors) - 1
+
+    def operator(self, code, inputs, outputs):
+        entry, operator = schema.OperatorCodeT(), schema.OperatorT()
+        entry.builtinCode = entry.deprecatedBuiltinCode = code
+        operator.opcodeIndex = len(self.model.operatorCodes)
+        operator.inputs, operator.outputs = inputs, outputs
+        self.model.operatorCodes.append(entry)
+        self.graph.operators.append(operator)
+
+    def convolution(self, code, output, kernel, bias):
+        inputs = [self.tensor("x"), *(self.constant(a) for a in (kernel, bias))]
+        self.operator(code, inputs, [self.tensor(output)])
+
+    def constant(self, array):
+        number = self.tensor("constant", array)
+        if array.dtype.char != "e":
+            return number
+        wide = self.tensor("wide")
+        self.operator(schema.BuiltinOperator.DEQUANTIZE, [number], [wide])
+        return wide
+
+    def write(self, path):
+        builder = flatbuffers.Builder()
+        builder.Finish(self.model.Pack(builder), b"TFL3")
+        path.write_bytes(bytes(builder.Output()))
+        return path
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_kernels_and_biases_have_the_names_of_their_variables(tmp_path, dtype):
+    file, operator = File(), schema.BuiltinOperator
+    kernel, depthwise, bias = (a.astype(dtype) for a in (KERNEL, DEPTHWISE, BIAS))
+    file.convolution(operator.CONV_2D, "net/a/Relu6;net/b/Conv2D", kernel, bias)
+    file.convolution(
+        operator.DEPTHWISE_CONV_2D, "net/b/BatchNorm/FusedBatchNormV3", depthwise, bias
+    )
+    file.convolution(operator.CONV_2D, "net/c/BiasAdd", kernel, bias)
+    state = read_state(file.write(tmp_path / "net.tflite"))
+    scopes = ("net/a", "net/b", "net/c")
+    assert set(state) == {f"{s}/{v}" for s in scopes for v in ("weights", "biases")}
+    assert {array.dtype for array in state.values()} == {np.dtype("float32")}
+    np.testing.assert_array_equal(state["net/a/biases"], BIAS)
+    # By hand: input 1 of output 0 is 1, of output 1 it is 4.
+    np.testing.assert_array_equal(state["net/c/weights"][0, 0, 1], [1, 4])
+    assert state["net/b/weights"].shape == (3, 3, 2, 1)
+    np.testing.assert_array_equal(state["net/b/weights"][0, 2, :, 0], [4, 5])
+
+
+def test_quantised_weights_are_one_clear_sentence(tmp_path):
+    file = File()
+    kernel = KERNEL.astype(np.int8)
+    file.convolution(schema.BuiltinOperator.CONV_2D, "a/Relu6", kernel, BIAS)
+    path = file.write(tmp_path / "net.tflite")
+    with pytest.raises(UserError, match="quantised weights: give the file of float16"):
+        read_state(path)
+
+
+def test_half_a_file_is_one_clear_sentence(tmp_path):
+    file = File()
+    kernel, bias = KERNEL.astype("f"), BIAS.astype("f")
+    file.convolution(schema.BuiltinOperator.CONV_2D, "a/Relu6", kernel, bias)
+    path = file.write(tmp_path / "net.tflite")
+    path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(UserError, match="damaged or incomplete"):
+        read_state(path)

