@@ -25,7 +25,7 @@ from mobilenets.detection.losses import (
 )
 from mobilenets.detection.matching import TENSORFLOW, assign
 from mobilenets.detection.matching import TORCHVISION as TORCHVISION_MATCHER
-from mobilenets.detection.postprocessing import NO_CLASS, detect
+from mobilenets.detection.postprocessing import Detections, detect
 from mobilenets.errors import UserError
 from mobilenets.inference.description import Description
 from mobilenets.metrics.base import Batch
@@ -157,18 +157,17 @@ class Detection(ImageTask):
         )
         return loss, {"loss": loss, **parts}
 
-    def _detections(self, outputs: Any) -> dict[str, jax.Array]:
-        """See `CocoAveragePrecision.detect`."""
+    def _detections(self, outputs: Any) -> Detections:
+        """See `postprocessing.detect`."""
         raw, _ = outputs
-        found = detect(*raw, jnp.asarray(self._anchors), self.spec)
-        return {**found._asdict(), "valid": found.classes != NO_CLASS}
+        return detect(*raw, jnp.asarray(self._anchors), self.spec)
 
     def predictions(self, outputs: Any) -> jax.Array:
         """The detections: y_min, x_min, y_max, x_max, score and class, [N, D, 6]."""
         found = self._detections(outputs)
-        columns = (found["scores"], found["classes"].astype(jnp.float32))
+        columns = (found.scores, found.classes.astype(jnp.float32))
         columns = [column[..., None] for column in columns]
-        return jnp.concatenate([found["boxes"], *columns], axis=-1)
+        return jnp.concatenate([found.boxes, *columns], axis=-1)
 
     def draw_predictions(
         self, predict: Callable[[HostBatch], np.ndarray], path: pathlib.Path
