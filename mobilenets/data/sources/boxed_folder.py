@@ -43,8 +43,8 @@ class BoxedFolderSource:
 
     What is wrong is dropped: photographs that are missing; boxes without area, outside
     of their photograph, with numbers that are not finite, of no listed class or image.
-    Boxes that reach beyond their photograph are clipped. A line says all that.
-    Photographs without boxes stay: the network learns from them what is nothing.
+    Boxes that reach beyond their photograph are clipped. One line says all that.
+    Photographs without boxes stay: the network learns from them what is background.
 
     Args:
       folder: the root.
