@@ -74,8 +74,8 @@ def _draw_patches(box: Box, rng: np.random.Generator, crop: SsdCrop) -> np.ndarr
     largest_log = np.minimum(math.log(crop.max_aspect_ratio), -2 * np.log(side))
     stretch = np.exp(rng.uniform(-largest_log, largest_log) / 2)
     fractions = np.stack([side * stretch, side / stretch], axis=1).clip(max=1.0)
-    sizes = np.maximum(1, np.round(whole * fractions)).astype(int)
-    places = start + rng.integers(whole - sizes + 1)
+    sizes = np.maximum(1, np.round(whole * fractions)).astype(np.int64)
+    places = start + rng.integers(np.asarray(whole - sizes + 1, np.int64))
     return np.hstack([places, places + sizes])
 
 
@@ -94,4 +94,4 @@ def _have_center(patches: np.ndarray, corners: np.ndarray) -> np.ndarray:
     """Whether each patch has the centre of a box, [patches]."""
     centers, ends = (corners[:, :2] + corners[:, 2:]) / 2, patches[:, None]
     inside = (centers > ends[..., [1, 0]]) & (centers < ends[..., [3, 2]])
-    return inside.all(axis=-1).any(axis=1)
+    return np.any(np.all(inside, axis=-1), axis=1)
