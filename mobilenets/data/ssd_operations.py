@@ -53,39 +53,45 @@ def draw_ssd_crop(
     objects = boxes.corners[~boxes.crowd].astype(np.float64)
     if least is None or not len(objects):
         return box
-    for _ in range(TRIES):
-        patch = _draw_patch(box, rng, crop)
-        overlaps = _overlaps(patch, objects)
-        if _has_center(patch, objects) and overlaps.max() >= least:
-            return patch
-    return box
+    patches = _draw_patches(box, rng, crop)
+    good = _have_center(patches, objects) & (
+        _overlaps(patches, objects).max(axis=1) >= least
+    )
+    if not good.any():
+        return box
+    left, top, right, bottom = patches[good.argmax()].tolist()  # of the first
+    return left, top, right, bottom
 
 
-def _draw_patch(box: Box, rng: np.random.Generator, crop: SsdCrop) -> Box:
-    """A random part of a box, whose width and height are fractions of the box's."""
-    left, top, right, bottom = box
-    side = rng.uniform(math.sqrt(crop.min_area), 1.0)  # root of the area
-    largest_log = min(math.log(crop.max_aspect_ratio), -2 * math.log(side))
-    stretch = math.exp(rng.uniform(-largest_log, largest_log) / 2)
-    w = max(1, round((right - left) * min(1.0, side * stretch)))
-    h = max(1, round((bottom - top) * min(1.0, side / stretch)))
-    left += int(rng.integers(right - left - w + 1))
-    top += int(rng.integers(bottom - top - h + 1))
-    return left, top, left + w, top + h
+def _draw_patches(box: Box, rng: np.random.Generator, crop: SsdCrop) -> np.ndarray:
+    """Random parts of a box, whose widths and heights are fractions of the box's.
+
+    Returns:
+      [TRIES, 4] integers: left, top, right, bottom.
+    """
+    start, whole = np.array(box[:2]), np.array(box[2:]) - box[:2]
+    side = rng.uniform(math.sqrt(crop.min_area), 1.0, TRIES)  # root of the area
+    largest_log = np.minimum(math.log(crop.max_aspect_ratio), -2 * np.log(side))
+    stretch = np.exp(rng.uniform(-largest_log, largest_log) / 2)
+    fractions = np.stack([side * stretch, side / stretch], axis=1).clip(max=1.0)
+    sizes = np.maximum(1, np.round(whole * fractions)).astype(np.int64)
+    places = start + rng.integers(np.asarray(whole - sizes + 1, np.int64))
+    return np.hstack([places, places + sizes])
 
 
-def _overlaps(patch: Box, corners: np.ndarray) -> np.ndarray:
-    """Intersection over union of a patch with boxes, [n]."""
-    left, top, right, bottom = patch
-    start = np.maximum(corners[:, :2], (top, left))
-    stop = np.minimum(corners[:, 2:], (bottom, right))
-    shared = np.prod((stop - start).clip(0), axis=1)
+def _overlaps(patches: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    """Intersection over union of each patch with each box, [patches, n]."""
+    ends = patches[:, None]
+    first = np.maximum(corners[:, :2], ends[..., [1, 0]])
+    last = np.minimum(corners[:, 2:], ends[..., [3, 2]])
+    shared = np.prod((last - first).clip(0), axis=-1)
     areas = np.prod(corners[:, 2:] - corners[:, :2], axis=1)
-    return shared / (areas + (right - left) * (bottom - top) - shared)
+    of_patches = np.prod(patches[:, 2:] - patches[:, :2], axis=1)
+    return shared / (areas + of_patches[:, None] - shared)
 
 
-def _has_center(patch: Box, corners: np.ndarray) -> bool:
-    left, top, right, bottom = patch
-    centers = (corners[:, :2] + corners[:, 2:]) / 2
-    inside = (centers > (top, left)) & (centers < (bottom, right))
-    return bool(inside.all(axis=1).any())
+def _have_center(patches: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    """Whether each patch has the centre of a box, [patches]."""
+    centers, ends = (corners[:, :2] + corners[:, 2:]) / 2, patches[:, None]
+    inside = (centers > ends[..., [1, 0]]) & (centers < ends[..., [3, 2]])
+    return np.any(np.all(inside, axis=-1), axis=1)

@@ -43,8 +43,8 @@ class BoxedFolderSource:
 
     What is wrong is dropped: photographs that are missing; boxes without area, outside
     of their photograph, with numbers that are not finite, of no listed class or image.
-    Boxes that reach beyond their photograph are clipped. A line says all that.
-    Photographs without boxes stay: the network learns from them what is nothing.
+    Boxes that reach beyond their photograph are clipped. One line says all that.
+    Photographs without boxes stay: the network learns from them what is background.
 
     Args:
       folder: the root.
@@ -77,10 +77,9 @@ class BoxedFolderSource:
             )
         used = {box.name for of_image in boxes for box, _ in of_image}
         self.names = tuple(name for name in listing.category_ids if name in used)
+        # Both are those of COCO's file; of other formats counted from 1.
         self.category_ids = {name: listing.category_ids[name] for name in self.names}
-        """COCO's category id of each class by its name; else counted from 1."""
         self.image_ids = [image.image_id for image in images]
-        """COCO's id of each photograph; else counted from 1."""
         self._paths = [str(image.path) for image in images]
         self._sizes = [image.size for image in images]
         self._starts = np.cumsum([0, *map(len, boxes)])

@@ -108,7 +108,7 @@ def test_a_killed_write_leaves_nothing_that_looks_complete(tmp_path, few, monkey
     assert left - {f"{scenes.VERSION}.lock"} == {scenes.VERSION}
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path, few):
+def test_a_folder_that_cannot_be_written_is_an_error(tmp_path, few):
     (tmp_path / "fashion_scenes").write_text("a file")
     with pytest.raises(
         UserError, match=r"cannot be written: .*dataset.data_dir=FOLDER"

@@ -8,6 +8,9 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from mobilenets import UserError
+from mobilenets.config.schema import NamedDataset
+from mobilenets.data.sources import tfds as tfds_sources
+from mobilenets.data.sources.opening import open_source
 from mobilenets.data.sources.tfds_boxes import TfdsBoxedSource
 
 LABEL = tfds.features.ClassLabel(names=["cat", "dog"])
@@ -92,3 +95,12 @@ def test_a_data_set_without_boxes_or_split_is_refused():
         TfdsBoxedSource(Builder(features(), []), "train")
     with pytest.raises(UserError, match="Unknown split of tiny"):
         TfdsBoxedSource(Builder(features(), []), "trian")
+
+
+def test_a_name_opens_boxes_for_a_task_that_needs_them(monkeypatch):
+    builder = Builder(features(), [record([[0, 0, 0.5, 0.5]], [1])])
+    monkeypatch.setattr(tfds_sources, "named_builder", lambda name, data_dir: builder)
+    dataset = NamedDataset(name="coco/2017")
+    assert open_source(dataset, "train", "boxes").box_counts.tolist() == [1]
+    with pytest.raises(UserError, match="tiny is not for classification"):
+        open_source(dataset, "train")
