@@ -5,23 +5,29 @@ Such a folder is what imported weights become; the workdir of a run holds the sa
 
 import contextlib
 import dataclasses
+import functools
 import json
 import pathlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 import pydantic
 
+from mobilenets.detection.anchors import anchor_boxes
+from mobilenets.detection.postprocessing import Detections, detect
 from mobilenets.errors import UserError
 from mobilenets.inference.description import Description, from_values
+from mobilenets.networks.detector import DetectorSpec
 from mobilenets.nn.backbone import Backbone
 from mobilenets.nn.build import build
 from mobilenets.nn.classifier import Classifier
 from mobilenets.nn.detector import Detector
 from mobilenets.nn.initialization import init_variables
+from mobilenets.nn.normalization import normalize
 from mobilenets.runs.checkpoint import Checkpoints, abstract_like
 from mobilenets.runs.workdir import Workdir
 
@@ -37,6 +43,41 @@ class TrainedNet:
     def model(self) -> Backbone | Classifier | Detector:
         """The Linen module of the variables."""
         return build(self.description.network, len(self.description.class_names))
+
+    def detect(self, images: np.ndarray | jax.Array) -> Detections:
+        """What a detector finds in images; compiled for each number of them.
+
+        Args:
+          images: [N, resolution, resolution, 3] uint8.
+
+        Returns:
+          Boxes as fractions of the images: top, left, bottom and right.
+
+        Raises:
+          UserError: the network is no detector, or the images have another shape.
+        """
+        network = self.description.network
+        if not isinstance(network, DetectorSpec):
+            raise UserError(
+                f"The weights are those of {network.name}, which is no detector."
+            )
+        wanted = (network.resolution, network.resolution, 3)
+        if np.ndim(images) != 4 or np.shape(images)[1:] != wanted:
+            raise UserError(
+                f"The images must have the shape [N, {', '.join(map(str, wanted))}], "
+                f"but have {list(np.shape(images))}."
+            )
+        return _detect(self.variables, images, self.description)
+
+
+@functools.partial(jax.jit, static_argnames="description")
+def _detect(
+    variables: dict[str, Any], images: jax.Array, description: Description
+) -> Detections:
+    spec = cast(DetectorSpec, description.network)
+    model = build(spec, len(description.class_names))
+    raw, _ = model.apply(variables, normalize(images, description.preprocessing))
+    return detect(*raw, jnp.asarray(anchor_boxes(spec)), spec)
 
 
 def save(net: TrainedNet, directory: str) -> None:

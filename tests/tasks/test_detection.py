@@ -16,6 +16,7 @@ from PIL import Image
 import mobilenets
 from mobilenets import UserError, get_spec
 from mobilenets.config import check, values
+from mobilenets.config.schema import Preprocessing
 from mobilenets.data.sources.boxed_folder import BoxedFolderSource
 from mobilenets.evaluation.evaluator import Evaluator
 from mobilenets.inference import trained
@@ -42,9 +43,10 @@ def small_backbone():
 
 
 def small_detector():
-    """Compiled in seconds: it ends at stride 8, with extra layers of 16 channels."""
+    """Compiled in seconds: it ends at stride 8, with one extra layer of 16 channels."""
+    spec = ssdlite(small_backbone(), width_multiplier=0.01)
     return dataclasses.replace(
-        ssdlite(small_backbone(), width_multiplier=0.01), predictor=LITE_V3
+        spec, predictor=LITE_V3, extras=spec.extras[:1], anchors=spec.anchors[:3]
     )
 
 
@@ -91,10 +93,11 @@ def make_config(photographs, **changes):
     """Three steps an epoch, each evaluated."""
     config = values.defaults()
     config.task = dict(name="detection")
-    config.model = dict(spec=small_detector())
+    config.model = {} if "init_from" in changes else dict(spec=small_detector())
     config.dataset = dict(folder=str(photographs), eval_split="valid")
-    config.preprocessing.resize = "squash"
-    config.preprocessing.crop_fraction = 1.0
+    if "init_from" not in changes:
+        config.preprocessing.resize = "squash"
+        config.preprocessing.crop_fraction = 1.0
     config.augmentation = dict(ssd_crop={}, flip={})
     config.batch_size = 8
     config.epochs = 2.0
@@ -166,11 +169,10 @@ def test_the_numbers_are_those_of_any_devices_and_batches(run_folder, photograph
             jax.tree.map(jnp.asarray, net.variables),
             devices,
         )
-        for size, devices in ((8, 1), (8, 4), (4, 2))
+        for size, devices in ((8, 1), (4, 4))
     ]
     assert 0 <= results[0]["AP"] <= 1
-    for other in results[1:]:
-        assert other == pytest.approx(results[0], abs=1e-6, nan_ok=True)
+    assert results[1] == pytest.approx(results[0], abs=1e-6, nan_ok=True)
 
 
 def test_eval_writes_a_report(run, run_folder, tmp_path):
@@ -229,6 +231,20 @@ def test_options_for_other_weights_are_refused(
     assert message in ended.stderr and "these predict objects" in ended.stderr
 
 
+def test_detect_finds_in_arrays_what_predict_finds_in_files(run_folder):
+    net = trained.load(str(run_folder))
+    images = np.zeros((2, 64, 64, 3), np.uint8)
+    found = net.detect(images)
+    rows = net.description.network.postprocessing.detections
+    assert found.boxes.shape == (2, rows, 4)
+    assert np.all((found.boxes >= 0) & (found.boxes <= 1))
+    np.testing.assert_array_equal(*found.scores)  # two equal images
+    with pytest.raises(
+        UserError, match=r"shape \[N, 64, 64, 3\], but have \[64, 64, 3"
+    ):
+        net.detect(images[0])
+
+
 # Where a training starts.
 
 
@@ -237,9 +253,13 @@ def saved_weights(network, classes, folder):
     variables = init_variables(model, jax.random.key(7))
     # Other values than those that a training starts with.
     variables = jax.tree.map(lambda leaf: np.asarray(leaf) + 0.01, variables)
-    description = Description(network=network, class_names=classes)
+    description = Description(
+        network=network,
+        preprocessing=Preprocessing(resize="squash", crop_fraction=1.0),
+        class_names=classes,
+    )
     trained.save(TrainedNet(description, variables), str(folder))
-    return variables["params"]
+    return variables
 
 
 def started(photographs, weights):
@@ -247,7 +267,7 @@ def started(photographs, weights):
     config = make_config(photographs, init_from=str(weights), model=model)
     task = make_task(config)
     fresh = task.init_variables(jax.random.key(0))
-    return task, fresh["params"], task.with_pretrained(fresh)
+    return task, fresh, task.with_pretrained(fresh)
 
 
 def same(a, b):
@@ -261,11 +281,10 @@ def test_a_backbone_gets_a_new_detector(photographs, tmp_path):
     old = saved_weights(small_backbone(), (), tmp_path / "w")
     task, fresh, variables = started(photographs, tmp_path / "w")
     assert task.spec.predictor == LITE_V3  # as the loss is focal
-    for module, values_ in variables["params"].items():
-        assert same(values_, old.get(module, fresh[module])), module
-    assert variables["batch_stats"].keys() == fresh.keys() - {
-        module for module in fresh if not variables["batch_stats"].get(module)
-    }
+    for kind in ("params", "batch_stats"):
+        assert variables[kind].keys() == fresh[kind].keys()
+        for module, found in variables[kind].items():
+            assert same(found, old[kind].get(module, fresh[kind][module])), module
 
 
 @pytest.mark.parametrize(
@@ -278,9 +297,10 @@ def test_a_detector_keeps_what_does_not_depend_on_other_classes(
     old = saved_weights(small_detector(), classes, tmp_path / "w")
     task, fresh, variables = started(photographs, tmp_path / "w")
     assert task.spec == small_detector()
-    for module, found in variables["params"].items():
-        is_new = module.rstrip("0123456789") in new
-        assert same(found, fresh[module] if is_new else old[module]), module
+    for kind in ("params", "batch_stats"):
+        for module, found in variables[kind].items():
+            is_new = module.rstrip("0123456789") in new
+            assert same(found, (fresh if is_new else old)[kind][module]), module
 
 
 def test_a_momentum_is_that_of_the_head_too():
