@@ -32,7 +32,8 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
     tensorflow.import_tensorflow(path)
     from tensorflow.lite.python import schema_py_generated as schema
 
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(path.read_bytes(), 0))
+    content = schema.Model.GetRootAs(path.read_bytes(), 0)
+    model: Any = schema.ModelT.InitFromObj(content)
     graph, operator = model.subgraphs[0], schema.BuiltinOperator
     codes = [max(c.builtinCode, c.deprecatedBuiltinCode) for c in model.operatorCodes]
     widening = {
