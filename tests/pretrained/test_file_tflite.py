@@ -1,5 +1,7 @@
 """TFLite files made by hand from TensorFlow's schema."""
 
+import random
+
 import flatbuffers
 import numpy as np
 import pytest
@@ -82,20 +84,35 @@ def test_kernels_and_biases_have_the_names_of_their_variables(tmp_path, dtype):
     np.testing.assert_array_equal(state["net/b/weights"][0, 2, :, 0], [4, 5])
 
 
-def test_quantised_weights_are_one_clear_sentence(tmp_path):
+def written(path, kernel=KERNEL, bias=BIAS):
     file = File()
-    kernel = KERNEL.astype(np.int8)
-    file.convolution(schema.BuiltinOperator.CONV_2D, "a/Relu6", kernel, BIAS)
-    path = file.write(tmp_path / "net.tflite")
+    file.convolution(schema.BuiltinOperator.CONV_2D, "a/Relu6", kernel, bias)
+    return file.write(path)
+
+
+def test_quantised_weights_are_one_clear_sentence(tmp_path):
+    path = written(tmp_path / "net.tflite", KERNEL.astype(np.int8))
     with pytest.raises(UserError, match="quantised weights: give the file of float16"):
         read_state(path)
 
 
-def test_half_a_file_is_one_clear_sentence(tmp_path):
-    file = File()
-    kernel, bias = KERNEL.astype("f"), BIAS.astype("f")
-    file.convolution(schema.BuiltinOperator.CONV_2D, "a/Relu6", kernel, bias)
-    path = file.write(tmp_path / "net.tflite")
-    path.write_bytes(path.read_bytes()[:60])
-    with pytest.raises(UserError, match="damaged or incomplete"):
-        read_state(path)
+def test_a_file_without_convolutions_is_one_clear_sentence(tmp_path):
+    with pytest.raises(UserError, match="has no convolutions: it is no network"):
+        read_state(File().write(tmp_path / "net.tflite"))
+
+
+def test_a_damaged_file_is_read_or_refused(tmp_path):
+    path = written(tmp_path / "net.tflite", KERNEL.astype("f"), BIAS.astype("f"))
+    content, rng = path.read_bytes(), random.Random(0)
+    refused = 0
+    for _ in range(300):
+        damaged = bytearray(content[: rng.choice([len(content), rng.randrange(100)])])
+        for _ in range(rng.choice([1, 3, 10]) if damaged else 0):
+            damaged[rng.randrange(len(damaged))] = rng.choice([0, 255, 1])
+        path.write_bytes(damaged)
+        try:
+            arrays = read_state(path).values()
+            assert all(array.size <= KERNEL.size for array in arrays)
+        except UserError:
+            refused += 1
+    assert 30 < refused < 300

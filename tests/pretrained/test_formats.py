@@ -227,5 +227,5 @@ def test_every_reader_is_tried():
     folder = pathlib.Path(read_state.__code__.co_filename).parent
     assert {file.stem for file in folder.glob("*.py")} == {
         *("__init__", "read", "arrays", "hdf5"),  # what the formats share
-        *("keras", "pytorch", "safetensors", "tensorflow"),
+        *("keras", "pytorch", "safetensors", "tensorflow", "tflite"),
     }

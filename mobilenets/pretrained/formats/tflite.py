@@ -27,12 +27,13 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
       convolution, [k, k, channels, 1].
 
     Raises:
-      UserError: TensorFlow is not installed, or weights are quantised.
+      UserError: TensorFlow is not installed, weights are quantised, or there are none.
     """
     tensorflow.import_tensorflow(path)
     from tensorflow.lite.python import schema_py_generated as schema
 
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(path.read_bytes(), 0))
+    content = schema.Model.GetRootAs(path.read_bytes(), 0)
+    model: Any = schema.ModelT.InitFromObj(content)
     graph, operator = model.subgraphs[0], schema.BuiltinOperator
     codes = [max(c.builtinCode, c.deprecatedBuiltinCode) for c in model.operatorCodes]
     widening = {
@@ -53,6 +54,8 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
         # From [outputs, k, k, inputs] and, depthwise, from [1, k, k, channels].
         kernel = kernel.transpose((1, 2, 3, 0))
         state |= {f"{scope}/weights": kernel, f"{scope}/biases": bias}
+    if not state:
+        raise UserError(f"{path} has no convolutions: it is no network for images.")
     return state
 
 
