@@ -8,6 +8,11 @@ from typing import TYPE_CHECKING, Any
 from mobilenets.cli.command_line import prepare_jax
 from mobilenets.errors import UserError, suggestions
 from mobilenets.networks.architectures import ARCHITECTURES, replace
+from mobilenets.networks.architectures.ssd import (
+    COCO_NUMBERS,
+    DETECTORS,
+    get_detector,
+)
 from mobilenets.networks.own_spec import is_own, named_or_own
 from mobilenets.networks.spec import BackboneSpec
 
@@ -29,7 +34,8 @@ class Given:
     Args:
       name: as the user gave it.
       spec: of the network.
-      num_classes: of the weights, 0 for a backbone; 1000 for an architecture.
+      num_classes: of the weights, 0 for a backbone; 1000 for an architecture, and 90
+        for a detector.
       folder: where it was found, "" for an architecture.
     """
 
@@ -43,15 +49,19 @@ def network(text: str, **overrides: Any) -> Given:
     """The network of a run, of a folder of weights, or of that name.
 
     Args:
-      text: a folder, a name of `ARCHITECTURES`, or what `own_spec` takes.
-      **overrides: see `get_spec`; of a folder, see `replace`.
+      text: a folder, a name of `ARCHITECTURES` or `DETECTORS`, or what `own_spec`
+        takes.
+      **overrides: see `get_spec` and `get_detector`; of a folder, see `replace`.
 
     Raises:
       UserError: there is no such network, the folder holds no weights, or an override
         is wrong.
     """
     listed_by = "mobilenets list"
-    if is_own(text) or not _is_folder(text, "architecture", ARCHITECTURES, listed_by):
+    if text in DETECTORS and not _has_network(text):
+        return Given(text, get_detector(text, **overrides), COCO_NUMBERS, "")
+    names = [*ARCHITECTURES, *DETECTORS]
+    if is_own(text) or not _is_folder(text, "architecture", names, listed_by):
         return Given(text, named_or_own(text, **overrides), _IMAGENET, "")
     if {"width_multiplier", "depth_multiplier"} & set(overrides):
         raise UserError(
@@ -112,11 +122,9 @@ def _is_folder(text: str, kind: str, names: Iterable[str], listed_by: str) -> bo
     Raises:
       UserError: it is neither.
     """
-    folder = pathlib.Path(text).expanduser()
-    has_network = any((folder / f).exists() for f in ("network.json", "config.json"))
-    if text in names and not has_network:
+    if text in names and not _has_network(text):
         return False
-    if folder.is_dir():
+    if pathlib.Path(text).expanduser().is_dir():
         return True
     if "/" in text:  # a path, not the mistyped name of a network
         raise UserError(f"There is no folder {text}.")
@@ -124,3 +132,9 @@ def _is_folder(text: str, kind: str, names: Iterable[str], listed_by: str) -> bo
         f"There is no folder {text}, and no {kind} {text!r}"
         f"{suggestions(text, names, listed_by)}"
     )
+
+
+def _has_network(text: str) -> bool:
+    """Whether it is a folder with a network in it."""
+    folder = pathlib.Path(text).expanduser()
+    return any((folder / f).exists() for f in ("network.json", "config.json"))

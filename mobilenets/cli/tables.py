@@ -23,17 +23,20 @@ def print_list(networks: Sequence[dict[str, Any]]) -> None:
     """Prints the networks that `mobilenets list` knows.
 
     Args:
-      networks: of each its name, parameters, madds, resolution, top1 and source.
+      networks: of each its name, parameters, madds, resolution, source, and top1 or ap.
     """
-    table = new("name", ">parameters", ">MAdds\n(M)", ">pixels", ">top-1\n(%)")
-    table.add_column("source of top-1", overflow="fold")
+    score = {"top1": "top-1", "ap": "AP"}
+    key = next(key for key in score if key in networks[0])
+    heading = score[key]
+    table = new("name", ">parameters", ">MAdds\n(M)", ">pixels", f">{heading}\n(%)")
+    table.add_column(f"source of {heading}", overflow="fold")
     for net in networks:
         table.add_row(
             net["name"],
             f"{net['parameters']:,}",
             millions(net["madds"]),
             str(net["resolution"]),
-            str(net["top1"]),
+            "" if net[key] is None else str(net[key]),
             net["source"],
         )
     show(table)

@@ -64,6 +64,24 @@ def test_list_tells_every_networks_exact_cost_and_published_accuracy(run, run_js
     assert row[5:] == ["1801.04381,", "Table", "4"]
 
 
+def test_list_tells_the_cost_of_detectors_and_their_published_accuracy(run, run_json):
+    detectors = {net["name"]: net for net in run_json("list", "--task", "detection")}
+    # torchvision prints these for its own; the paper's Table 6.
+    assert detectors["ssdlite320_mobilenet_v3_large"]["parameters"] == 3_440_060
+    assert detectors["ssdlite_mobilenet_v3_small_halved"]["ap"] == 16.1
+    lines = run("list", "--task", "detection").stdout.splitlines()
+    row = next(line.split() for line in lines if line.startswith("ssdlite_mnasnet_a1"))
+    assert row[3:] == ["320", "23.0", "1807.11626"]
+
+
+def test_profile_takes_a_detector_by_its_name(run_json):
+    report = run_json("profile", "ssdlite_mobilenet_v2", "--width", 0.5)
+    assert report["num_classes"] == 90
+    # 1.562 M of TensorFlow's model with its batch norm, as counted by hand.
+    assert report["parameters"] == pytest.approx(1.562e6, abs=500)
+    assert report["layers"][-1]["name"] == "class_predictor5"
+
+
 def test_profile_is_the_papers_table_with_costs(run_json):
     report = run_json("profile", "mobilenet_v2")
     layers = report.pop("layers")

@@ -234,6 +234,21 @@ DETECTORS: dict[str, Callable[..., DetectorSpec]] = {
     "ssdlite320_mobilenet_v3_large": _torchvision,
 }
 
+COCO_NUMBERS = 90  # up to which COCO numbers its 80 classes
+
+# Average precision on COCO in percent, and whose it is.
+PUBLISHED_AP: dict[str, tuple[float, str]] = {
+    "ssd_mobilenet_v1": (19.3, "1704.04861, Table 13"),
+    "ssdlite_mobilenet_v1": (22.2, "1801.04381, Table 6"),
+    "ssdlite_mobilenet_v2": (22.1, "1801.04381, Table 6"),
+    "ssdlite_mobilenet_v3_large": (22.0, "1905.02244, Table 6"),
+    "ssdlite_mobilenet_v3_large_halved": (22.0, "1905.02244, Table 6"),
+    "ssdlite_mobilenet_v3_small": (16.0, "1905.02244, Table 6"),
+    "ssdlite_mobilenet_v3_small_halved": (16.1, "1905.02244, Table 6"),
+    "ssdlite_mnasnet_a1": (23.0, "1807.11626"),
+    "ssdlite320_mobilenet_v3_large": (21.3, "torchvision"),
+}
+
 
 def get_detector(name: str, **overrides: Any) -> DetectorSpec:
     """The detector of that name. Without overrides it is the published one.
