@@ -7,8 +7,7 @@ import numpy as np
 from mobilenets.data import decoding
 from mobilenets.data.sources.base import Record, Source
 from mobilenets.data.sources.embedded import COLLAGES
-from mobilenets.data.sources.tfds import split_error
-from mobilenets.errors import UserError
+from mobilenets.data.sources.tfds import parts_of_split
 
 SIZES = {"train": 2000, "validation": 500}
 SIDE = 64  # pixels of a collage, 2 by 2 cells
@@ -67,18 +66,11 @@ def _places(split: str) -> list[tuple[str, int]]:
             for name, size in SIZES.items()
         ]
     )
-    try:
-        parts = core.ReadInstruction.from_spec(split).to_absolute(infos)
-    except ValueError as error:
-        raise split_error(COLLAGES, split, SIZES, error) from None
-    places = [
+    return [
         (part.splitname, number)
-        for part in parts
+        for part in parts_of_split(COLLAGES, split, infos)
         for number in range(SIZES[part.splitname])[part.from_ : part.to]
     ]
-    if not places:
-        raise UserError(f"The data set {COLLAGES}, split {split}, holds no images.")
-    return places
 
 
 def _paste(image: np.ndarray, garment: Record, cell: int) -> None:
