@@ -1,6 +1,7 @@
 """Where the pixels of an image go: a cut, a change of size, a mirror."""
 
 import dataclasses
+import math
 
 from PIL import Image
 
@@ -10,6 +11,12 @@ _INTERPOLATIONS = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
 }
+
+
+_SUPPORT = 2  # pixels on each side that bicubic interpolation reads; bilinear reads 1
+# Of a resized image, of which the window alone is resized if there are more. Images as
+# long as that are strips, of which millions of columns would be computed in vain.
+_MOST_PIXELS = 2**24
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,11 +40,36 @@ class Geometry:
           interpolation: "bilinear" or "bicubic".
         """
         # `reducing_gap` would be faster and less exact.
-        image = image.resize(self.size, _INTERPOLATIONS[interpolation], box=self.box)
-        image = image.crop(self.window)
+        filter_ = _INTERPOLATIONS[interpolation]
+        if self.size[0] * self.size[1] > _MOST_PIXELS:
+            image = self._resize_window(image, filter_)
+        else:
+            image = image.resize(self.size, filter_, box=self.box).crop(self.window)
         if self.mirrored:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         return image
+
+    def _resize_window(
+        self, image: Image.Image, filter_: Image.Resampling
+    ) -> Image.Image:
+        """The window alone: the part of the image that it shows is cut out and resized.
+
+        The pixels are the same, but for the rounding of the place in float32.
+        """
+        window = self.window
+        scales = [
+            (self.box[i + 2] - self.box[i]) / self.size[i] for i in range(2)
+        ]  # pixels of the image for one of the window
+        shown = [self.box[i % 2] + window[i] * scales[i % 2] for i in range(4)]
+        margins = [math.ceil(_SUPPORT * max(1.0, scale)) for scale in scales]
+        left, top = (max(0, int(shown[i]) - margins[i]) for i in range(2))
+        right, bottom = (
+            min(image.size[i], math.ceil(shown[i + 2]) + margins[i]) for i in range(2)
+        )
+        ends = min(shown[2], right) - left, min(shown[3], bottom) - top
+        box = (shown[0] - left, shown[1] - top, *ends)
+        size = (window[2] - window[0], window[3] - window[1])
+        return image.crop((left, top, right, bottom)).resize(size, filter_, box=box)
 
 
 def to_square(box: Box, side: int) -> Geometry:
