@@ -17,7 +17,7 @@ from mobilenets.config.schema import Preprocessing
 from mobilenets.data import imagenet
 from mobilenets.data.decoding import decode
 from mobilenets.data.preprocessing import prepare_image
-from mobilenets.data.sources.base import IMAGE_SUFFIXES
+from mobilenets.data.sources import photographs
 from mobilenets.errors import UserError
 from mobilenets.inference.trained import TrainedNet
 from mobilenets.networks.spec import BackboneSpec
@@ -59,11 +59,7 @@ def read_photo(
     Raises:
       UserError: there is no such file, or it is not an image.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"Cannot read the image {path}: {error.strerror}.") from None
-    image = decode(content, str(path), upright=True)
+    image = decode(photographs.read(path), str(path), upright=True)
     return Photo(path, prepare_image(image, resolution, preprocessing))
 
 
@@ -250,7 +246,9 @@ def save_features(
 
 
 def images_in(folder: str) -> list[pathlib.Path]:
-    """The image files in a folder and the folders in it, in the order of their names.
+    """The photographs in a folder and the folders in it, in the order of their names.
+
+    They are those of training, see `photographs`; what else is there is told.
 
     Raises:
       UserError: there is no such folder, or no image in it.
@@ -258,9 +256,11 @@ def images_in(folder: str) -> list[pathlib.Path]:
     root = pathlib.Path(folder).expanduser()
     if not root.is_dir():
         raise UserError(f"{folder} is not a folder.")
-    paths = [p for p in sorted(root.rglob("*")) if p.suffix.lower() in IMAGE_SUFFIXES]
+    ignored = photographs.Ignored()
+    paths = photographs.find(root, ignored)
+    photographs.tell_ignored(folder, ignored)
     if not paths:
-        kinds = ", ".join(IMAGE_SUFFIXES)
+        kinds = ", ".join(photographs.SUFFIXES)
         raise UserError(f"{folder} holds no images: expected are files {kinds}.")
     return paths
 

@@ -308,11 +308,17 @@ def _open_sources(
     """The configured sets: "train" if asked for, "val", and those of `config.evals`."""
     dataset = config.dataset
     sources = {}
+    in_use = [dataset.eval_split]
     if to_train:
-        sources["train"] = open_source(dataset, dataset.train_split, labels, to_train)
-    sources["val"] = open_source(dataset, dataset.eval_split, labels)
+        in_use.append(dataset.train_split)
+        sources["train"] = open_source(
+            dataset, dataset.train_split, labels, to_train, in_use=in_use
+        )
+    sources["val"] = open_source(dataset, dataset.eval_split, labels, in_use=in_use)
     for name, chosen in config.evals.items():
         source = dataset if isinstance(chosen, OwnEval) else chosen
         option = f"evals.{name}.split"
-        sources[name] = open_source(source, chosen.split, labels, option=option)
+        sources[name] = open_source(
+            source, chosen.split, labels, option=option, in_use=[chosen.split]
+        )
     return sources

@@ -1,5 +1,7 @@
 """Opens the configured data set."""
 
+from collections.abc import Sequence
+
 from mobilenets.config.schema import (
     Dataset,
     EvalSet,
@@ -22,6 +24,7 @@ def open_source(
     labels: Labels = "class",
     to_train: bool = False,
     option: str = "",
+    in_use: Sequence[str] = (),
 ) -> Source:
     """Opens one split of a data set; reads no image yet.
 
@@ -33,6 +36,8 @@ def open_source(
         cannot be learned.
       option: the key of the config that chooses the split, for messages; "": that of
         `dataset`.
+      in_use: all splits of one's own images that are opened, whose classes are numbered
+        together. A split that is the only one needs no other to be there.
 
     Raises:
       UserError: there is no such data set or split, it is not prepared (the message has
@@ -40,11 +45,12 @@ def open_source(
     """
     option = option or ("dataset.train_split" if to_train else "dataset.eval_split")
     try:
-        return _open(dataset, split, labels, to_train)
+        return _open(dataset, split, labels, to_train, in_use)
     except UnknownSplit as error:
         raise UserError(f"{error}{_other_split(error, dataset, option)}") from None
     except Undivided as error:
-        if isinstance(dataset, FolderEval):  # nothing of it is trained on
+        to_evaluate = isinstance(dataset, FolderEval) or {*in_use} == {split}
+        if isinstance(dataset, InFolder) and to_evaluate:
             raise UserError(
                 f"{error} Move them into {dataset.folder}/{split}."
             ) from None
@@ -67,7 +73,11 @@ def _other_split(error: UnknownSplit, dataset: Dataset | EvalSet, option: str) -
 
 
 def _open(
-    dataset: Dataset | EvalSet, split: str, labels: Labels, to_train: bool
+    dataset: Dataset | EvalSet,
+    split: str,
+    labels: Labels,
+    to_train: bool,
+    in_use: Sequence[str],
 ) -> Source:
     match dataset:
         case InTable():
@@ -79,10 +89,13 @@ def _open(
                 dataset.separator,
                 dataset.eval_fraction,
                 to_train,
+                in_use,
             )
         case InFolder():
             _check_labels(f"dataset.folder {dataset.folder}", "class", labels)
-            return FolderSource(dataset.folder, split, dataset.eval_fraction, to_train)
+            return FolderSource(
+                dataset.folder, split, dataset.eval_fraction, to_train, in_use
+            )
         case Prepared():
             _check_labels(f"dataset.directory {dataset.directory}", "class", labels)
             return tfds.TfdsSource(tfds.prepared_builder(dataset.directory), split)

@@ -4,15 +4,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mobilenets.data.sources.base import Record, Source
+from mobilenets.data.sources.base import Record, Source, some
 from mobilenets.errors import UserError
+from mobilenets.runtime.console import console
 
 
 def with_names(source: Source, names: Sequence[str], what: str) -> Source:
     """The source with its targets numbered by these names.
 
-    A source may lack some of the names, as a small evaluation set does. Attributes that
-    it lacks are unknown.
+    A source may lack some of the names, as a small evaluation set does, which is told.
+    Attributes that it lacks are unknown.
 
     Args:
       source: of images with a class or attributes.
@@ -29,7 +30,14 @@ def with_names(source: Source, names: Sequence[str], what: str) -> Source:
             f"{what} has {shown}, which the network was not trained on: its classes "
             f"are {', '.join(names[:20])}{', …' if len(names) > 20 else ''}."
         )
-    return source if tuple(source.names) == tuple(names) else _Renamed(source, names)
+    if tuple(source.names) == tuple(names):
+        return source
+    lacking = [name for name in names if name not in source.names]
+    if lacking:
+        console.print(
+            f"{what} has nothing of {some(lacking)} to evaluate.", markup=False
+        )
+    return _Renamed(source, names)
 
 
 class _Renamed:
