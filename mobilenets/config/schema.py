@@ -104,6 +104,9 @@ class _Splits(Section):
     """The split for evaluation, called "val" in the metrics."""
     num_workers: Annotated[int, Ge(0), Le(1024)] = 0
     """Processes that decode images; 0 uses threads, enough for small images."""
+    max_bad_images: Count = 0
+    """Broken images that are passed over: in training another image stands in for each,
+    in an evaluation it is left out. One more stops the run, after a checkpoint."""
 
 
 class _EvalSplit(Section):

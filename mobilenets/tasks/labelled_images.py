@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import grain
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -149,7 +148,7 @@ class LabelledImages:
         rates = {module: rate(module) for module in params}
         return jax.tree.map_with_path(lambda path, _: rates[path[0].key], params)
 
-    def train_batches(self, first_step: int = 0) -> grain.DatasetIterator:
+    def train_batches(self, first_step: int = 0) -> pipeline.Batches:
         """Endless batches of "image", uint8, and "label"; see `Task`."""
         source = self._train
         assert source is not None, "a task for an evaluation has no images to train"
@@ -169,9 +168,10 @@ class LabelledImages:
             config.seed,
             config.dataset.num_workers,
             first_step,
+            config.dataset.max_bad_images,
         )
 
-    def eval_batches(self, name: str) -> grain.DatasetIterator:
+    def eval_batches(self, name: str) -> pipeline.Batches:
         """As `train_batches`, every image once; see `pipeline.eval_batches`."""
         source = self._evals[name]
         images, as_label = self._image_loader(source), self.as_label
@@ -185,7 +185,12 @@ class LabelledImages:
         padding = {"image": images.black, "label": self.no_label}
         config = self.config
         return pipeline.eval_batches(
-            source, load, padding, config.batch_size, config.dataset.num_workers
+            source,
+            load,
+            padding,
+            config.batch_size,
+            config.dataset.num_workers,
+            config.dataset.max_bad_images,
         )
 
     @staticmethod  # so that worker processes get it alone, not the whole task
