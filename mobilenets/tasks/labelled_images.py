@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mobilenets.config.schema import Configuration, OwnEval, Preprocessing
+from mobilenets.config.schema import Configuration, Preprocessing
 from mobilenets.data import pipeline
 from mobilenets.data.loading import ImageLoader
 from mobilenets.data.sources.base import Labels, Record, Source
-from mobilenets.data.sources.opening import open_source
+from mobilenets.data.sources.opening import open_sources
 from mobilenets.data.sources.renamed import with_names
 from mobilenets.errors import UserError, unknown
 from mobilenets.inference import trained
@@ -57,7 +57,7 @@ class LabelledImages:
         self.spec, preprocessing = _network(config, description)
         self.config = config.model_copy(update={"preprocessing": preprocessing})
         if sources is None:
-            sources = _open_sources(config, self.labels, to_train=description is None)
+            sources = open_sources(config, self.labels, to_train=description is None)
         else:
             _check_targets(sources, self.labels)
         self._train = sources.get("train")  # an evaluation opens none
@@ -305,25 +305,3 @@ def _check_targets(sources: Mapping[str, Source], labels: Labels) -> None:
                 f"The source {name!r} gives {needed[found]} for each image, but the "
                 f"task needs {needed[labels]}: give another source or task.name."
             )
-
-
-def _open_sources(
-    config: Configuration, labels: Labels, to_train: bool
-) -> dict[str, Source]:
-    """The configured sets: "train" if asked for, "val", and those of `config.evals`."""
-    dataset = config.dataset
-    sources = {}
-    in_use = [dataset.eval_split]
-    if to_train:
-        in_use.append(dataset.train_split)
-        sources["train"] = open_source(
-            dataset, dataset.train_split, labels, to_train, in_use=in_use
-        )
-    sources["val"] = open_source(dataset, dataset.eval_split, labels, in_use=in_use)
-    for name, chosen in config.evals.items():
-        source = dataset if isinstance(chosen, OwnEval) else chosen
-        option = f"evals.{name}.split"
-        sources[name] = open_source(
-            source, chosen.split, labels, option=option, in_use=[chosen.split]
-        )
-    return sources

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 
 from mobilenets.config.schema import (
+    Configuration,
     Dataset,
     EvalSet,
     FolderEval,
     InFolder,
     InTable,
     Named,
+    OwnEval,
     Prepared,
 )
 from mobilenets.data.sources import collages, embedded, tfds
@@ -58,6 +60,37 @@ def open_source(
             f"{error} Give --config.dataset.eval_fraction=0.2 to evaluate a fifth of "
             "the images and train on the others."
         ) from None
+
+
+def open_sources(
+    config: Configuration, labels: Labels, to_train: bool
+) -> dict[str, Source]:
+    """Opens the configured sets: "train", "val", and those of `config.evals`.
+
+    Args:
+      config: of the run.
+      labels: see `open_source`.
+      to_train: whether "train" is opened, and its classes count.
+
+    Raises:
+      UserError: see `open_source`.
+    """
+    dataset = config.dataset
+    sources = {}
+    in_use = [dataset.eval_split]
+    if to_train:
+        in_use.append(dataset.train_split)
+        sources["train"] = open_source(
+            dataset, dataset.train_split, labels, to_train, in_use=in_use
+        )
+    sources["val"] = open_source(dataset, dataset.eval_split, labels, in_use=in_use)
+    for name, chosen in config.evals.items():
+        source = dataset if isinstance(chosen, OwnEval) else chosen
+        option = f"evals.{name}.split"
+        sources[name] = open_source(
+            source, chosen.split, labels, option=option, in_use=[chosen.split]
+        )
+    return sources
 
 
 def _other_split(error: UnknownSplit, dataset: Dataset | EvalSet, option: str) -> str:
