@@ -74,8 +74,7 @@ def decode(
         raise
     except Exception as error:  # Pillow's decoders raise any, where a file is damaged
         raise BrokenImage(
-            f"Cannot decode the image {origin}: {_reason(content, error)}. "
-            "Remove or replace it."
+            f"Cannot decode the image {origin}: {_reason(content, error)}."
         ) from None
 
 

@@ -81,8 +81,9 @@ class Batches:
     def _too_many(self, error: BrokenImage) -> BrokenImage:
         """The error with what else can be done."""
         return BrokenImage(
-            f"{error} Or give --config.dataset.max_bad_images, now {self._most}, to "
-            "pass over broken images; `mobilenets check` finds them all."
+            f"{error} Replace it, or give --config.dataset.max_bad_images, now "
+            f"{self._most}, to pass over broken images; `mobilenets check` finds them "
+            "all."
         )
 
 

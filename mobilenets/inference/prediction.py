@@ -59,7 +59,7 @@ def read_photo(
     Raises:
       UserError: there is no such file, or it is not an image.
     """
-    image = decode(photographs.read(path), str(path), upright=True)
+    image = decode(photographs.read(path), photographs.shown(path), upright=True)
     return Photo(path, prepare_image(image, resolution, preprocessing))
 
 
@@ -217,7 +217,7 @@ def _rows(
     """A row for each class; one without a name for a photograph that has none."""
     for prediction in predictions:
         for name, probability in prediction.classes or [("", None)]:
-            yield str(prediction.photo.path), name, probability
+            yield photographs.shown(prediction.photo.path), name, probability
 
 
 def _write(path: pathlib.Path, text: str) -> None:
@@ -316,8 +316,9 @@ def draw_predictions(predictions: Sequence[Prediction], path: pathlib.Path) -> N
 def labels(predictions: Sequence[Prediction]) -> list[str]:
     """The names of the files; their paths where two files have one name."""
     paths = [prediction.photo.path for prediction in predictions]
-    names = [path.name for path in paths]
-    return names if len({*names}) == len({*paths}) else [str(path) for path in paths]
+    names = [photographs.shown(pathlib.Path(path.name)) for path in paths]
+    is_clear = len({*names}) == len({*paths})
+    return names if is_clear else [*map(photographs.shown, paths)]
 
 
 def _draw_bars(

@@ -45,6 +45,7 @@ def class_folder(tmp_path):
     return cat
 
 
+SIDES = ("train", "validation")
 PHOTOGRAPHS = ["1.jpg", "2.PNG", "2023/summer/3.jpeg", "x.jpg/4.webp"]
 IGNORED = (
     "1 .txt file, 1 @eaDir folder, 1 __MACOSX folder, 2 broken links, 1 circular link, "
@@ -99,6 +100,19 @@ def test_a_file_that_vanishes_is_named(class_folder):
     (class_folder / "1.jpg").unlink()
     with pytest.raises(BrokenImage, match=r"Cannot read the image .*cat/1\.jpg: No su"):
         source[0]
+
+
+def test_names_that_are_not_in_utf_8_are_read_and_shown(tmp_path):
+    for name in ("cat", "dog"):
+        for i in range(10):
+            file = os.fsdecode(b"caf\xe9%d.png" % i)
+            save_image(tmp_path / "train" / name / file)
+    assert paths(opened(tmp_path), tmp_path)[0] == "train/cat/caf�0.png"
+    halves = [opened(tmp_path / "train", s, eval_fraction=0.5) for s in SIDES]
+    assert sum(map(len, halves)) == 20
+    (tmp_path / "train" / os.fsdecode(b"\xe9")).mkdir()
+    with pytest.raises(UserError, match=r"class � in .* has a name that is not in UTF"):
+        opened(tmp_path)
 
 
 def test_a_pipe_is_not_waited_for(class_folder):

@@ -54,6 +54,10 @@ class UnknownSplit(UserError):
         return next(filter(self.known.__contains__, TO_EVALUATE), None)
 
 
+class WrongSplit(UserError):
+    """What is asked for is no split, or one without images."""
+
+
 class Undivided(UserError):
     """A data set has no such split, but its images can be divided by eval_fraction."""
 

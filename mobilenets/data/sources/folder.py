@@ -61,6 +61,7 @@ class FolderSource:
             place = str(root / split)
             classes, files = _of_split(root, folder, split, in_use)
         self.names = tuple(classes)
+        _check_names(root, classes)
         numbers = {name: number for number, name in enumerate(self.names)}
         self._files = [(path, numbers[name]) for path, name in files]
         check = check_classes if to_train else tell_lacking_classes
@@ -71,7 +72,17 @@ class FolderSource:
 
     def __getitem__(self, index: int) -> Record:
         path, label = self._files[index]
-        return Record(photographs.read(path), label, str(path))
+        return Record(photographs.read(path), label, photographs.shown(path))
+
+
+def _check_names(root: pathlib.Path, classes: list[str]) -> None:
+    """Raises UserError unless all can be saved with the weights."""
+    for name in classes:
+        if name != photographs.shown(pathlib.Path(name)):
+            raise UserError(
+                f"The class {photographs.shown(pathlib.Path(name))} in {root} has a "
+                "name that is not in UTF-8: rename its folder."
+            )
 
 
 def _of_split(

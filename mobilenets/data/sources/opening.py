@@ -14,7 +14,13 @@ from mobilenets.config.schema import (
     Prepared,
 )
 from mobilenets.data.sources import collages, embedded, tfds
-from mobilenets.data.sources.base import Labels, Source, Undivided, UnknownSplit
+from mobilenets.data.sources.base import (
+    Labels,
+    Source,
+    Undivided,
+    UnknownSplit,
+    WrongSplit,
+)
 from mobilenets.data.sources.folder import FolderSource
 from mobilenets.data.sources.table import TableSource
 from mobilenets.errors import UserError
@@ -50,6 +56,8 @@ def open_source(
         return _open(dataset, split, labels, to_train, in_use)
     except UnknownSplit as error:
         raise UserError(f"{error}{_other_split(error, dataset, option)}") from None
+    except WrongSplit as error:
+        raise UserError(f"{error} Give another one by --config.{option}.") from None
     except Undivided as error:
         to_evaluate = isinstance(dataset, FolderEval) or {*in_use} == {split}
         if isinstance(dataset, InFolder) and to_evaluate:

@@ -73,6 +73,11 @@ def tell_ignored(place: str, ignored: Ignored) -> None:
     console.print(f"In {place}, {listed} {were} ignored.", markup=False)
 
 
+def shown(path: pathlib.Path) -> str:
+    """The path for messages and tables: bytes of its name that are no UTF-8 as "�"."""
+    return os.fsencode(path).decode(errors="replace")
+
+
 def read(path: pathlib.Path) -> bytes:
     """The content of a photograph's file.
 
@@ -81,10 +86,12 @@ def read(path: pathlib.Path) -> bytes:
     """
     try:
         if path.exists() and not path.is_file():  # a pipe would be waited for
-            raise BrokenImage(f"Cannot read the image {path}: it is not a file.")
+            raise BrokenImage(f"Cannot read the image {shown(path)}: it is not a file.")
         return path.read_bytes()
     except OSError as error:
-        raise BrokenImage(f"Cannot read the image {path}: {error.strerror}.") from None
+        raise BrokenImage(
+            f"Cannot read the image {shown(path)}: {error.strerror}."
+        ) from None
 
 
 def _walk(

@@ -102,7 +102,7 @@ class TableSource:
         path, target = self._files[index], self._targets[index]
         if target.ndim == 0:
             target = int(target)
-        return Record(photographs.read(path), target, str(path))
+        return Record(photographs.read(path), target, photographs.shown(path))
 
 
 def _read(file: pathlib.Path, table: str) -> tuple[list[str], list[Row]]:

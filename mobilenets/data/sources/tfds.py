@@ -8,7 +8,7 @@ import pathlib
 from typing import Any
 
 from mobilenets.data.sources import embedded
-from mobilenets.data.sources.base import Record, UnknownSplit
+from mobilenets.data.sources.base import Record, UnknownSplit, WrongSplit
 from mobilenets.errors import UserError
 
 
@@ -140,13 +140,16 @@ def parts_of_split(name: str, split: str, splits: Any) -> list[Any]:
     except ValueError as error:
         if "unknown split" in str(error).lower():
             raise UnknownSplit(name, split, splits) from None
-        reason = str(error).splitlines()[-1]
-        raise UserError(f"The split {split!r} is wrong: {reason}") from None
+        reason = str(error).splitlines()[-1].rstrip(".")
+        raise WrongSplit(
+            f"The split {split!r} is wrong: {reason}. The splits of {name} are "
+            f"{', '.join(sorted(splits))}."
+        ) from None
     for part in parts:
         size = splits[part.splitname].num_examples
         begin, end, _ = slice(part.from_, part.to).indices(size)
         if end <= begin:
-            raise UserError(
+            raise WrongSplit(
                 f"The split {split!r} of {name} holds no images: its slice of "
                 f"{part.splitname} goes from image {begin} to {end}."
             )
