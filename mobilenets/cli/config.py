@@ -8,7 +8,6 @@ import typer
 from mobilenets.cli import tables
 from mobilenets.cli.command_line import Json, configuration, examples, print_json
 from mobilenets.config import describe, files
-from mobilenets.networks import own_spec
 
 EPILOG = examples(
     "mobilenets config",
@@ -37,10 +36,7 @@ def command(
         else:
             print("\n".join(names))
         return
-    config = configuration(file, context.args, OPTIONS)
-    if not config.init_from:
-        own_spec.of_model(config.model)  # refuses options that the network lacks
-    rows = describe.rows(config)
+    rows = describe.rows(configuration(file, context.args, OPTIONS))
     if as_json:
         print_json([dataclasses.asdict(row) for row in rows])
     else:

@@ -33,16 +33,16 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# How files begin, by the name of their format; of those in capitals it is Pillow's.
+# How files begin, and what they are; a single word is the name of a Pillow reader.
 _SIGNATURES = (
     (b"\xff\xd8\xff", "JPEG"),
     (b"\x89PNG\r\n\x1a\n", "PNG"),
     (b"RIFF....WEBP", "WEBP"),
     (b"....ftypavif", "AVIF"),
-    (b"....ftyphei", "HEIC file"),
-    (b"....ftypmif1", "HEIC file"),
-    (b"....ftyp", "video"),
-    (b"%PDF", "PDF"),
+    (b"....ftyphei", "a HEIC file"),
+    (b"....ftypmif1", "a HEIC file"),
+    (b"....ftyp", "a video"),
+    (b"%PDF", "a PDF"),
     (b"<", "text with tags, such as a page of a web site"),
 )
 
@@ -126,8 +126,8 @@ def _reason(content: bytes, error: Exception) -> str:
         return "the file is empty"
     kind = next((kind for begin, kind in _SIGNATURES if _begins(content, begin)), None)
     if kind not in Image.OPEN:
-        found = f"a {kind}, no" if kind else "no"
-        return f"it is {found} JPEG, PNG or WebP"
+        found = f"{kind}, " if kind else ""
+        return f"it is {found}not a JPEG, PNG or WebP"
     try:  # `Image.open` does not say why the one reader that fits has failed
         Image.OPEN[kind][0](io.BytesIO(content), "")
     except Exception as reason:

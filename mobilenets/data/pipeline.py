@@ -34,6 +34,7 @@ class Batches:
         -1, unless `max_bad_images` is 0.
       max_bad_images: broken images that are passed over and told; one more ends the
         batches.
+      bad: the numbers of those found so far; others are added.
       try_record: loads a record again, for the reason why it is broken.
 
     Raises:
@@ -44,11 +45,12 @@ class Batches:
         self,
         batches: grain.DatasetIterator,
         max_bad_images: int,
+        bad: set[int],
         try_record: Callable[[int], Any],
     ):
         self._batches, self._try_record = batches, try_record
         self._most = max_bad_images
-        self._bad: set[int] = set()
+        self._bad = bad
 
     def __iter__(self) -> Self:
         return self
@@ -95,6 +97,7 @@ def train_batches(
     num_workers: int = 0,
     first_step: int = 0,
     max_bad_images: int = 0,
+    bad: set[int] | None = None,
 ) -> Batches:
     """Endless batches, reshuffled every epoch; this process's part of each.
 
@@ -106,6 +109,7 @@ def train_batches(
       num_workers: processes that load; with 0 threads do.
       first_step: batches that are left out at the start, without loading them.
       max_bad_images: broken images that others stand in for.
+      bad: the numbers of those found so far; others are added.
 
     Yields:
       What `load` gives, with a first dimension of batch_size / processes.
@@ -130,7 +134,8 @@ def train_batches(
     epochs = grain.MapDataset.range(len(source)).seed(seed).shuffle()
     examples = epochs.repeat(2**30).random_map(load_at)
     batches = _local_batches(examples, batch_size, num_workers, first_step)
-    return Batches(batches, max_bad_images, try_record)
+    bad = set() if bad is None else bad
+    return Batches(batches, max_bad_images, bad, try_record)
 
 
 def eval_batches(
@@ -140,6 +145,7 @@ def eval_batches(
     batch_size: int,
     num_workers: int = 0,
     max_bad_images: int = 0,
+    bad: set[int] | None = None,
 ) -> Batches:
     """Every record once; this process's part of each batch.
 
@@ -150,6 +156,7 @@ def eval_batches(
       batch_size: examples in the batch of all processes.
       num_workers: processes that load; with 0 threads do.
       max_bad_images: broken images that are left out, as `padding` is.
+      bad: see `train_batches`.
 
     Yields:
       As `train_batches`, and "mask", [batch_size / processes] float32, 1 for a record
@@ -173,7 +180,8 @@ def eval_batches(
     padded_size = -(-len(source) // batch_size) * batch_size
     examples = grain.MapDataset.range(padded_size).map(load_at)
     batches = _local_batches(examples, batch_size, num_workers)
-    return Batches(batches, max_bad_images, lambda number: load(source[number]))
+    bad = set() if bad is None else bad
+    return Batches(batches, max_bad_images, bad, lambda number: load(source[number]))
 
 
 def _local_batches(

@@ -1,5 +1,6 @@
 """What the tasks that label whole images share: network, data, and where they start."""
 
+import collections
 import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -68,6 +69,8 @@ class LabelledImages:
             for name, source in sources.items()
             if name != "train"
         }
+        # The broken images that were passed over, by set: each is told once.
+        self._bad_images: dict[str, set[int]] = collections.defaultdict(set)
         self.eval_sizes = {name: len(source) for name, source in self._evals.items()}
         self.model = Classifier(
             self.spec,
@@ -169,6 +172,7 @@ class LabelledImages:
             config.dataset.num_workers,
             first_step,
             config.dataset.max_bad_images,
+            self._bad_images["train"],
         )
 
     def eval_batches(self, name: str) -> pipeline.Batches:
@@ -191,6 +195,7 @@ class LabelledImages:
             config.batch_size,
             config.dataset.num_workers,
             config.dataset.max_bad_images,
+            self._bad_images[name],
         )
 
     @staticmethod  # so that worker processes get it alone, not the whole task

@@ -190,10 +190,10 @@ def test_the_reason_is_the_true_one(monkeypatch):
     assert "the JPEG cannot be read: cannot handle 12-bit" in told
     assert "the file is empty" in reason(b"")
     heic = b"\0\0\0\x18ftypheic" + bytes(50)
-    assert "it is a HEIC file, no JPEG, PNG or WebP" in reason(heic)
-    assert "it is a video, no JPEG" in reason(b"\0\0\0\x18ftypmp42" + bytes(50))
+    assert "it is a HEIC file, not a JPEG, PNG or WebP" in reason(heic)
+    assert "it is a video, not a JPEG" in reason(b"\0\0\0\x18ftypmp42" + bytes(50))
     assert "such as a page of a web site" in reason(b"<!DOCTYPE html>")
-    assert "it is no JPEG, PNG or WebP" in reason(bytes(range(200)))
+    assert "it is not a JPEG, PNG or WebP" in reason(bytes(range(200)))
     for cut_off in (jpeg[: len(jpeg) // 2], as_file(Image.new("L", (9, 9)))[:20]):
         assert re.search("truncated", reason(cut_off), re.IGNORECASE)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
