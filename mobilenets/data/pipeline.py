@@ -125,7 +125,7 @@ def train_batches(
                 return {**load(source[number], rng), "bad": np.int64(bad)}
             except BrokenImage:
                 number, bad = int(stand_ins.integers(len(source))), index
-        return load(source[number], rng)
+        return {**load(source[number], rng), "bad": np.int64(index)}
 
     def try_record(number: int) -> None:
         load(source[number], np.random.default_rng(0))
