@@ -15,7 +15,7 @@ from typer.exceptions import TyperException
 from mobilenets.config import check, files, overrides
 from mobilenets.config.schema import Configuration
 from mobilenets.errors import UserError, alternatives, close
-from mobilenets.networks import own_spec
+from mobilenets.networks.architectures import get_spec
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, with exact numbers.")]
 
@@ -134,8 +134,8 @@ def configuration(
         config = files.read(file)
     overrides.apply(config, values)
     checked = check.check(config)
-    if not checked.init_from:
-        own_spec.of_model(checked.model)  # the network knows its own options
+    if "name" in checked.model:
+        get_spec(**checked.model)  # the network knows its own options
     return checked
 
 

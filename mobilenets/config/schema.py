@@ -25,7 +25,7 @@ Ratio = Annotated[float, Ge(1e-6), Le(1)]
 NonNegative = Annotated[float, Ge(0), Le(_MOST)]
 Epochs = Annotated[float, Ge(1e-6), Le(_MOST)]
 # Of a learning rate, or of what a root or a division needs above 0.
-Small = Annotated[float, Ge(1e-12), Le(_MOST)]
+Small = Annotated[float, Ge(1e-12), Le(1e30)]
 Jitter = Annotated[float, Ge(0), Le(10)]
 Filled = Annotated[str, pydantic.StringConstraints(min_length=1)]
 Mean = Annotated[float, Ge(-_MOST), Le(_MOST)]
@@ -323,9 +323,9 @@ def _with_plain_spec(model: Any) -> Any:
 
 
 def _check_options(model: dict[str, Any]) -> dict[str, Any]:
-    """Refuses an option that no network has; which it has, and their range, it knows.
+    """Refuses a key that is no name, and a value that JSON does not have.
 
-    Their values are those of JSON: a whole spec, or numbers and texts.
+    Which options a network has, and their ranges, is checked where it is built.
     """
     for key, value in model.items():
         if not key.isidentifier():

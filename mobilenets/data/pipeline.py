@@ -118,14 +118,14 @@ def train_batches(
     def load_at(index: int, rng: np.random.Generator) -> Example:
         if not max_bad_images:
             return load(source[index], rng)
-        number, bad = index, -1
+        number, replaced = index, -1
         stand_ins = np.random.default_rng([seed, index])
         for _ in range(_MOST_STAND_INS):
             try:
-                return {**load(source[number], rng), "bad": np.int64(bad)}
+                return {**load(source[number], rng), "bad": np.int64(replaced)}
             except BrokenImage:
-                number, bad = int(stand_ins.integers(len(source))), index
-        return {**load(source[number], rng), "bad": np.int64(index)}
+                number, replaced = int(stand_ins.integers(len(source))), index
+        return {**load(source[number], rng), "bad": np.int64(replaced)}
 
     def try_record(number: int) -> None:
         load(source[number], np.random.default_rng(0))
