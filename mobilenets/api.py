@@ -142,7 +142,10 @@ def _config_of_run(workdir: str, values: Mapping[str, Any]) -> Configuration:
 
 def _without_data(config: Configuration) -> Configuration:
     """The configuration of a run whose data are given from Python."""
-    dataset = NoDataset(num_workers=config.dataset.num_workers)
+    dataset = NoDataset(
+        num_workers=config.dataset.num_workers,
+        max_bad_images=config.dataset.max_bad_images,
+    )
     return config.model_copy(update={"dataset": dataset, "evals": {}})
 
 

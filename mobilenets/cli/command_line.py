@@ -15,6 +15,7 @@ from typer.exceptions import TyperException
 from mobilenets.config import check, files, overrides
 from mobilenets.config.schema import Configuration
 from mobilenets.errors import UserError, alternatives, close
+from mobilenets.networks.architectures import get_spec
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, with exact numbers.")]
 
@@ -137,7 +138,10 @@ def configuration(
         values = overrides.parse(words, options)
         config = files.read(file)
     overrides.apply(config, values)
-    return check.check(config)
+    checked = check.check(config)
+    if "name" in checked.model:
+        get_spec(**checked.model)  # the network knows its own options
+    return checked
 
 
 def prepare_jax() -> None:

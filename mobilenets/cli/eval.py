@@ -18,6 +18,7 @@ from mobilenets.runtime.compilation_cache import HELP
 
 if TYPE_CHECKING:
     from mobilenets.inference.description import Description
+    from mobilenets.tasks.base import Task
 
 EPILOG = f"{HELP}\n\n" + examples(
     "mobilenets eval --workdir runs/quickstart",
@@ -112,7 +113,6 @@ def command(
     from mobilenets.evaluation import tables
     from mobilenets.evaluation.run import evaluate_run, evaluate_weights
     from mobilenets.inference import trained
-    from mobilenets.tasks.registry import make_task
 
     folder = networks.weights(workdir)
     of_run = not (pathlib.Path(folder).expanduser() / "network.json").exists()
@@ -127,7 +127,7 @@ def command(
     whole = (
         _of_run(folder, built) if of_run else _for_weights(folder, description, built)
     )
-    task = make_task(_checked(whole, given, split, description), description)
+    task = _made(_checked(whole, given, split, description), description, split)
     if of_run:
         ema, best = weights == Weights.EMA, checkpoint == Checkpoint.BEST
         found = evaluate_run(task, folder, ema, best, per_class, report)
@@ -158,6 +158,25 @@ def _checked(
     config = check.check(built)
     _refuse_others(config, description)
     return config
+
+
+def _made(
+    config: Configuration, description: "Description", split: str | None
+) -> "Task":
+    """The task, to evaluate.
+
+    Raises:
+      UserError: see `make_task`; it names the option by which the split was given.
+    """
+    from mobilenets.tasks.registry import make_task
+
+    try:
+        return make_task(config, description)
+    except UserError as error:
+        if split is None:
+            raise
+        told = str(error).replace("--config.dataset.eval_split", "--split")
+        raise UserError(told) from None
 
 
 def _of_run(

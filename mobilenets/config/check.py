@@ -11,6 +11,8 @@ from mobilenets.config.schema import Configuration
 from mobilenets.config.values import resolve
 from mobilenets.errors import UserError, closest
 
+_LONGEST = 100  # letters of a value in a sentence
+
 
 def check(config: ml_collections.ConfigDict) -> Configuration:
     """The configuration, if every key and value is allowed.
@@ -47,6 +49,19 @@ def in_words(what: str, error: pydantic.ValidationError) -> UserError:
     return UserError(f"{what} is wrong: {clauses}.")
 
 
+def shown(value: Any) -> str:
+    """A value for a sentence: in one line, and not too long.
+
+    >>> shown("sgd"), shown("a" * 200)[-5:]
+    ("'sgd'", 'aaa …')
+    """
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:  # Python does not print numbers of thousands of digits
+        return f"a very large {type(value).__name__}"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
+
+
 def check_key(key: str) -> None:
     """Raises UserError, with the closest name, unless `key` is that of a value."""
     if not keys.find(key):
@@ -72,12 +87,12 @@ def _clause(error: Any) -> str:
     if kind == "union_tag_invalid":
         return _unknown_kind(key, error["ctx"]["tag"])
     if kind in ("model_type", "model_attributes_type"):
-        return f"{key} is {value!r}, but it is a section with values of its own"
+        return f"{key} is {shown(value)}, but it is a section with values of its own"
     reason = error["msg"].removeprefix("Value error, ")
     reason = reason[0].lower() + reason[1:]
     if kind == "value_error":
         return f"{key}: {reason}" if key else reason
-    return f"{key} is {value!r}, but {reason}" if key else reason
+    return f"{key} is {shown(value)}, but {reason}" if key else reason
 
 
 def _key(loc: tuple[int | str, ...]) -> str:
@@ -116,7 +131,7 @@ def _not_of_this_kind(loc: tuple[int | str, ...], key: str) -> str | None:
 def _no_kind(key: str, value: Any) -> str:
     if isinstance(value, dict):
         return f"{key}.name is missing"
-    return f"{key} is {value!r}, but it is a section with values of its own"
+    return f"{key} is {shown(value)}, but it is a section with values of its own"
 
 
 def _unknown_kind(key: str, given: str) -> str:
@@ -129,4 +144,4 @@ def _unknown_kind(key: str, given: str) -> str:
     listed = " or ".join(
         filter(None, [", ".join(map(repr, names[:-1])), repr(names[-1])])
     )
-    return f"{key}.name is {given!r}, but input should be {listed}{hint}"
+    return f"{key}.name is {shown(given)}, but input should be {listed}{hint}"

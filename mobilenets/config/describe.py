@@ -118,5 +118,5 @@ def _range(limits: tuple[Any, ...]) -> str:
             words.append("not empty")
         for kind, (name, word) in _LIMITS.items():
             if type(limit) is kind:
-                words.append(f"{word} {getattr(limit, name)}")
+                words.append(f"{word} {getattr(limit, name):,}")
     return ", ".join(words)

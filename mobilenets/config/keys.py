@@ -65,7 +65,7 @@ class Place:
 
     def below(self, name: str) -> Iterator["Place"]:
         """What may stand under a name in here."""
-        if self.entries is not None:
+        if self.entries is not None and name:
             yield Place(self.entries)
         for kind in self.sections:
             if self.is_list:
@@ -156,7 +156,7 @@ def kind_for(above: str, name: str, value: Any) -> type[Section] | None:
     """The kind of section that a value of `is_tag` says; None if there is no such."""
     for kind in (k for place in find(above) for k in place.sections):
         if above in Configuration.TAGGED:
-            if tag(kind) == value:
+            if isinstance(value, str) and tag(kind) == value:
                 return kind
         elif name in kind.model_fields:
             return kind

@@ -17,6 +17,7 @@ PREFIX = "--config."
 # What pydantic calls a value of the right type that is not allowed all the same: the
 # check of the whole configuration tells it, together with all others.
 _OUT_OF_RANGE = {
+    "finite_number",
     "greater_than",
     "greater_than_equal",
     "less_than",
@@ -75,7 +76,10 @@ def value_of(key: str, text: str) -> Any:
             found = _as_type(place.annotation, candidate)
             if found is not None:
                 return found
-    raise UserError(f"{PREFIX}{key}={text} is wrong: the value must be {_wanted(key)}.")
+    given = text if len(text) < 100 else f"{text[:100]} …"
+    raise UserError(
+        f"{PREFIX}{key}={given} is wrong: the value must be {_wanted(key)}."
+    )
 
 
 def apply(config: ml_collections.ConfigDict, values: Mapping[str, Any]) -> None:
@@ -137,7 +141,7 @@ def _wanted(key: str) -> str:
         example = example.get(part) if hasattr(example, "get") else None
     if example is None:
         return f"of type {name}"
-    return f"of type {name}, like {example!r}"
+    return f"of type {name}, like {check.shown(example)}"
 
 
 def _unknown_word(word: str, options: Iterable[str]) -> UserError:
@@ -152,6 +156,7 @@ def _unknown_word(word: str, options: Iterable[str]) -> UserError:
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
     """The values by dotted key, those of a section one by one."""
+    _check_names(values, prefix.removesuffix("."))
     for name, value in values.items():
         key = prefix + name
         places = keys.find(key)
@@ -159,7 +164,24 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, An
         if inner and isinstance(value, Mapping) and value:
             yield from _flat(value, f"{key}.")
         else:
+            if isinstance(value, Mapping):
+                _check_names(value, key)
             yield key, value
+
+
+def _check_names(values: Mapping[Any, Any], key: str) -> None:
+    """Raises UserError unless all keys of a dict, and of those in it, can be keys.
+
+    Those at the top, where `key` is "", are dotted.
+    """
+    for name, value in values.items():
+        if not isinstance(name, str) or (key and "." in name):
+            raise UserError(
+                f"{key or 'The config'} has the key {check.shown(name)}, but a key is "
+                "a name without dots."
+            )
+        if isinstance(value, Mapping):
+            _check_names(value, f"{key}.{name}")
 
 
 def _refuse_two_sources(tags: list[str]) -> None:
@@ -182,7 +204,8 @@ def _change_network(config: ml_collections.ConfigDict, flat: dict[str, Any]) -> 
     for given, other in (("name", "spec"), ("spec", "name")):
         if flat.get(f"model.{given}") is not None and other in model:
             config["model"] = Values()
-    if flat.get("init_from") and ("name" in model or "spec" in model):
+    starts = isinstance(flat.get("init_from"), str) and flat["init_from"]
+    if starts and ("name" in model or "spec" in model):
         config["model"] = Values()
         config["preprocessing"] = defaults().preprocessing
 
@@ -217,10 +240,15 @@ def _set(config: ml_collections.ConfigDict, key: str, value: Any) -> None:
             if name in section:
                 del section[name]
         else:
-            if value == {} and name in section:
+            if isinstance(value, Mapping) and not value and name in section:
                 return
             # JSON has lists for tuples.
-            section[name] = tuple(value) if isinstance(value, list) else value
+            try:
+                section[name] = tuple(value) if isinstance(value, list) else value
+            except OverflowError:  # in place of a float it becomes one
+                raise UserError(
+                    f"{key} is {check.shown(value)}, which is too large."
+                ) from None
 
 
 def _section(config: ml_collections.ConfigDict, key: str) -> ml_collections.ConfigDict:

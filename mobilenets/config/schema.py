@@ -6,17 +6,30 @@ prints the values with these descriptions.
 """
 
 import dataclasses
+import math
 import re
+import reprlib
 from typing import Annotated, Any, ClassVar, Literal
 
 import pydantic
 import pydantic_core
 from annotated_types import Ge, Gt, Le, Lt
 
-Positive = Annotated[int, Ge(1)]
+# Every number has bounds, so that what is computed from it is finite, in float32 and
+# int32 too. They are far beyond any use.
+_MOST = 1_000_000
+Count = Annotated[int, Ge(0), Le(_MOST)]
+Positive = Annotated[int, Ge(1), Le(_MOST)]
 Fraction = Annotated[float, Ge(0), Lt(1)]
-NonNegative = Annotated[float, Ge(0)]
+Ratio = Annotated[float, Ge(1e-6), Le(1)]
+NonNegative = Annotated[float, Ge(0), Le(_MOST)]
+Epochs = Annotated[float, Ge(1e-6), Le(_MOST)]
+# Of a learning rate, or of what a root or a division needs above 0.
+Small = Annotated[float, Ge(1e-12), Le(1e30)]
+Jitter = Annotated[float, Ge(0), Le(10)]
 Filled = Annotated[str, pydantic.StringConstraints(min_length=1)]
+Mean = Annotated[float, Ge(-_MOST), Le(_MOST)]
+Deviation = Annotated[float, Ge(1e-6), Le(_MOST)]
 Channels = tuple[float, float, float]  # red, green, blue
 
 # Of ImageNet's pixels, 0 to 255. The TPU models and PyTorch's normalise by them.
@@ -25,11 +38,29 @@ IMAGENET_STD: Channels = (58.395, 57.12, 57.375)
 
 
 class Section(pydantic.BaseModel):
-    """A part of the configuration: typed, without unknown keys, immutable."""
+    """A part of the configuration: typed, finite, without unknown keys, immutable."""
 
     model_config = pydantic.ConfigDict(
-        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
     )
+
+    @pydantic.field_validator("*")
+    @classmethod
+    def _check_text(cls, value: Any) -> Any:
+        """Refuses a text that cannot be saved, or be a path."""
+        for text in value if isinstance(value, dict) else [value]:
+            if isinstance(text, str) and _is_no_text(text):
+                raise ValueError("it has characters that are not valid in UTF-8")
+        return value
+
+
+def _is_no_text(value: str) -> bool:
+    """Whether it has the halves of characters that stand for broken bytes, or NUL."""
+    return "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
 class ClassificationTask(Section):
@@ -88,8 +119,11 @@ class _Splits(Section):
     """The split for training. TensorFlow Datasets can be sliced: "train[:90%]"."""
     eval_split: Filled = "validation"
     """The split for evaluation, called "val" in the metrics."""
-    num_workers: Annotated[int, Ge(0)] = 0
+    num_workers: Annotated[int, Ge(0), Le(1024)] = 0
     """Processes that decode images; 0 uses threads, enough for small images."""
+    max_bad_images: Count = 0
+    """Broken images that are passed over: in training another image stands in for each,
+    in an evaluation it is left out. One more stops the run, after a checkpoint."""
 
 
 class _EvalSplit(Section):
@@ -230,15 +264,15 @@ class Preprocessing(Section):
     """In evaluation, crop resizes the short side to resolution / crop_fraction and
     takes the centre crop; squash resizes the whole image to a square; pad resizes its
     long side and fills the square up with the mean."""
-    crop_fraction: Annotated[float, Gt(0), Le(1)] = 0.875
+    crop_fraction: Annotated[float, Ge(0.1), Le(1)] = 0.875
     """The part of the resized short side that is kept in evaluation."""
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     """The interpolation for resizing."""
     # The defaults are slim's, and so the papers' for MobileNetV1 and V2: the range
     # becomes -1 to 1.
-    mean: Channels = (127.5, 127.5, 127.5)
+    mean: tuple[Mean, Mean, Mean] = (127.5, 127.5, 127.5)
     """Subtracted from red, green and blue, which range from 0 to 255."""
-    std: Channels = (127.5, 127.5, 127.5)
+    std: tuple[Deviation, Deviation, Deviation] = (127.5, 127.5, 127.5)
     """Red, green and blue are divided by it after that."""
 
     @pydantic.model_validator(mode="after")
@@ -256,9 +290,9 @@ class RandomCrop(Section):
 
     name: Literal["random_crop"] = "random_crop"
     """The operation."""
-    min_area: Annotated[float, Gt(0), Le(1)] = 0.08
+    min_area: Ratio = 0.08
     """The smallest area of the crop, as a fraction of the image."""
-    max_aspect_ratio: Annotated[float, Ge(1)] = 4 / 3
+    max_aspect_ratio: Annotated[float, Ge(1), Le(100)] = 4 / 3
     """The largest ratio of width to height, and of height to width, of the crop."""
 
 
@@ -274,11 +308,11 @@ class ColorJitter(Section):
 
     name: Literal["color_jitter"] = "color_jitter"
     """The operation."""
-    brightness: NonNegative = 0.0
+    brightness: Jitter = 0.0
     """Its largest change, as a fraction."""
-    contrast: NonNegative = 0.0
+    contrast: Jitter = 0.0
     """Its largest change, as a fraction."""
-    saturation: NonNegative = 0.0
+    saturation: Jitter = 0.0
     """Its largest change, as a fraction."""
     hue: Annotated[float, Ge(0), Le(0.5)] = 0.0
     """Its largest change, as a fraction of the colour circle."""
@@ -334,8 +368,46 @@ def _with_plain_spec(model: Any) -> Any:
     return model
 
 
+def _check_options(model: dict[str, Any]) -> dict[str, Any]:
+    """Refuses a key that is no name, and a value that JSON does not have.
+
+    Which options a network has, and their ranges, is checked where it is built.
+    """
+    for key, value in model.items():
+        if not key.isidentifier():
+            raise ValueError(f"{key!r} is no name of an option")
+        if key == "spec" and not isinstance(value, str):
+            _check_json(value, "spec")
+        elif isinstance(value, bool | int | float | str):
+            _check_json(value, key)
+        else:
+            raise ValueError(
+                f"{key} is {reprlib.repr(value)}, but should be a number or a string"
+            )
+    return model
+
+
+def _check_json(value: Any, key: str) -> None:
+    """Raises ValueError unless JSON can hold the value, finite as all numbers are."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            _check_json(name, key)
+            _check_json(inner, f"{key}.{name}")
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            _check_json(inner, key)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{key} is {value}, but should be a finite number")
+    elif isinstance(value, int) and abs(value) > 2**31:
+        raise ValueError(f"{key} is too large a number")
+    elif isinstance(value, str) and _is_no_text(value):
+        raise ValueError(f"{key} has characters that are not valid in UTF-8")
+    elif not isinstance(value, bool | int | float | str | None):
+        raise ValueError(f"{key} is a {type(value).__name__}, which JSON does not have")
+
+
 class _Optimizer(Section):
-    learning_rate: Annotated[float, Gt(0)] = 0.01
+    learning_rate: Small = 0.01
     """The peak learning rate, for the whole batch."""
     # In the papers' code the gradient gets weight_decay * weight.
     weight_decay: NonNegative = 0.0
@@ -346,7 +418,7 @@ class _Optimizer(Section):
     """Whether weight decay includes the kernels of depthwise convolutions."""
     clip_norm: NonNegative = 0.0
     """Scales a gradient with a larger norm down to this norm; 0: never."""
-    backbone_rate: Annotated[float, Gt(0), Le(1)] = 1.0
+    backbone_rate: Ratio = 1.0
     """The learning rate of all layers except the output layer, as a fraction of
     learning_rate. For fine-tuning, where those layers are already trained."""
 
@@ -360,7 +432,7 @@ class RMSProp(_Optimizer):
     """The decay of the mean of squares."""
     momentum: Fraction = 0.9
     """The momentum."""
-    epsilon: Annotated[float, Gt(0)] = 1e-3
+    epsilon: Small = 1e-3
     """Added to the mean of squares, inside the root."""
 
 
@@ -384,7 +456,7 @@ class AdamW(_Optimizer):
     """The decay of the mean."""
     b2: Fraction = 0.999
     """The decay of the mean of squares."""
-    epsilon: Annotated[float, Gt(0)] = 1e-8
+    epsilon: Small = 1e-8
     """Added to the root of the mean of squares."""
 
 
@@ -401,9 +473,9 @@ class Exponential(_Schedule):
 
     name: Literal["exponential"] = "exponential"
     """The decay of the learning rate."""
-    decay_rate: Annotated[float, Gt(0), Le(1)] = 0.97
+    decay_rate: Ratio = 0.97
     """The factor."""
-    decay_epochs: Annotated[float, Gt(0)] = 2.4
+    decay_epochs: Epochs = 2.4
     """Epochs between two decays."""
 
 
@@ -412,9 +484,9 @@ class Piecewise(_Schedule):
 
     name: Literal["piecewise"] = "piecewise"
     """The decay of the learning rate."""
-    boundaries: tuple[Annotated[float, Gt(0)], ...] = (30.0, 60.0, 80.0)
+    boundaries: tuple[Epochs, ...] = (30.0, 60.0, 80.0)
     """The epochs at which the rate is multiplied."""
-    factor: Annotated[float, Gt(0), Le(1)] = 0.1
+    factor: Ratio = 0.1
     """The factor."""
 
 
@@ -441,10 +513,14 @@ class Configuration(Section):
     init_from: str = ""
     """A folder of weights to start from: imported weights or the workdir of a run. They
     define the network and its preprocessing."""
-    trainable_stages: Annotated[int, Ge(-1)] = -1
+    trainable_stages: Annotated[int, Ge(-1), Le(_MOST)] = -1
     """How many of the last stages are trained; each stride begins a stage. 0 trains
     only the output layer, -1 everything. Frozen weights stay exactly as they are."""
-    model: Annotated[dict[str, Any], pydantic.BeforeValidator(_with_plain_spec)] = {}
+    model: Annotated[
+        dict[str, Any],
+        pydantic.BeforeValidator(_with_plain_spec),
+        pydantic.AfterValidator(_check_options),
+    ] = {}
     """The network: `name` is one that `mobilenets list` prints, `spec` is one of your
     own (FILE.py:FUNCTION, PACKAGE.MODULE:FUNCTION or FILE.json; in Python also a
     ClassifierSpec). Other keys are its options: width_multiplier, resolution, ... With
@@ -470,7 +546,7 @@ class Configuration(Section):
     """Recomputes each block for the gradient instead of keeping its activations. Saves
     memory on GPUs and TPUs, but not on CPUs. It changes only rounding, so a run can
     resume with the other value."""
-    epochs: Annotated[float, Gt(0), Le(1_000_000)] = 1.0
+    epochs: Epochs = 1.0
     """How many times each image is used for training."""
     optimizer: Annotated[Optimizer, pydantic.Field(discriminator="name")] = RMSProp()
     """The update rule."""
@@ -486,9 +562,9 @@ class Configuration(Section):
     """The seed of all random numbers."""
     log_every_steps: Positive = 100
     """Steps between two lines of the log."""
-    evaluate_every_epochs: Annotated[float, Gt(0)] = 1.0
+    evaluate_every_epochs: Epochs = 1.0
     """Epochs between two evaluations; a checkpoint is saved after each."""
-    early_stopping_evaluations: Annotated[int, Ge(0)] = 0
+    early_stopping_evaluations: Count = 0
     """Stops the run when best_metric has not improved for this many evaluations; 0:
     never."""
     tracker: str = ""

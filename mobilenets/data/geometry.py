@@ -15,6 +15,12 @@ _INTERPOLATIONS = {
 }
 
 
+_SUPPORT = 2  # pixels on each side that bicubic interpolation reads; bilinear reads 1
+# Of a resized image, of which the window alone is resized if there are more. Images as
+# long as that are strips, of which millions of columns would be computed in vain.
+_MOST_PIXELS = 2**24
+
+
 @dataclasses.dataclass(frozen=True)
 class Geometry:
     """A box is cut out and resized, a window cut out of that and perhaps mirrored.
@@ -39,8 +45,12 @@ class Geometry:
           interpolation: "bilinear" or "bicubic".
           fill: the colour of what is not in the image.
         """
-        image = _resized(image, self.box, self.size, interpolation, fill)
-        image = _cut(image, self.window, fill)
+        lies_in = _lies_in(self.box, image.size) and _lies_in(self.window, self.size)
+        if lies_in and self.size[0] * self.size[1] > _MOST_PIXELS:
+            image = self._resize_window(image, _INTERPOLATIONS[interpolation])
+        else:
+            image = _resized(image, self.box, self.size, interpolation, fill)
+            image = _cut(image, self.window, fill)
         if self.mirrored:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         return image
@@ -83,6 +93,28 @@ class Geometry:
         return np.stack(
             [window * per_pixel, starts + np.array([top, left]) * per_pixel]
         ).astype(np.float32)
+
+    def _resize_window(
+        self, image: Image.Image, filter_: Image.Resampling
+    ) -> Image.Image:
+        """The window alone: the part of the image that it shows is cut out and resized.
+
+        The pixels are the same, but for the rounding of the place in float32.
+        """
+        window = self.window
+        scales = [
+            (self.box[i + 2] - self.box[i]) / self.size[i] for i in range(2)
+        ]  # pixels of the image for one of the window
+        shown = [self.box[i % 2] + window[i] * scales[i % 2] for i in range(4)]
+        margins = [math.ceil(_SUPPORT * max(1.0, scale)) for scale in scales]
+        left, top = (max(0, int(shown[i]) - margins[i]) for i in range(2))
+        right, bottom = (
+            min(image.size[i], math.ceil(shown[i + 2]) + margins[i]) for i in range(2)
+        )
+        ends = min(shown[2], right) - left, min(shown[3], bottom) - top
+        box = (shown[0] - left, shown[1] - top, *ends)
+        size = (window[2] - window[0], window[3] - window[1])
+        return image.crop((left, top, right, bottom)).resize(size, filter_, box=box)
 
 
 def to_square(box: Box, side: int) -> Geometry:

@@ -4,9 +4,10 @@ import dataclasses
 import io
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import Image
 
 from mobilenets.data.boxes import Boxes
+from mobilenets.data.decoding import orientation
 from mobilenets.errors import BrokenImage
 
 Size = tuple[float, float]  # width and height
@@ -45,14 +46,14 @@ def on_upright_image(boxes: Boxes, size: Size, content: bytes, origin: str) -> B
         image = Image.open(io.BytesIO(content))
     except Exception:  # Pillow raises any; decoding says what is wrong with the image
         return boxes
-    orientation = _orientation(image)
+    turned = orientation(image)
     width, height = image.size
-    upright = (height, width) if orientation in _TURNS else (width, height)
+    upright = (height, width) if turned in _TURNS else (width, height)
     if size == upright:
         return boxes
     if size != FRACTIONS:
         if size == image.size:
-            return _turned(boxes, size, orientation)
+            return _turned(boxes, size, turned)
         if not _same_shape(size, upright):
             raise BrokenImage(
                 f"The boxes of {origin} are for an image of {_shown(size)} pixels, but "
@@ -61,21 +62,11 @@ def on_upright_image(boxes: Boxes, size: Size, content: bytes, origin: str) -> B
     return boxes.scaled(upright[1] / size[1], upright[0] / size[0])
 
 
-def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation by which `decode` turns an image; 1 if it does not."""
-    if image.mode.startswith("I"):  # 16 bits of grey, which it leaves as they are
-        return 1
-    try:
-        return image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # whatever is wrong with it, viewers show the image all the same
-        return 1
-
-
-def _turned(boxes: Boxes, size: Size, orientation: int) -> Boxes:
+def _turned(boxes: Boxes, size: Size, turned: int) -> Boxes:
     """The boxes of a stored image after the image is turned."""
     width, height = size
     y_min, x_min, y_max, x_max = boxes.corners.T
-    turn = _TURNS[orientation]
+    turn = _TURNS[turned]
     points = [turn(y, x, height, width) for y, x in ((y_min, x_min), (y_max, x_max))]
     first, second = (np.stack(point, axis=1) for point in points)
     corners = np.hstack([np.minimum(first, second), np.maximum(first, second)])

@@ -1,11 +1,13 @@
 """Batches of examples: endless and shuffled to train, each record once to evaluate.
 
 Which examples a batch holds and how they are augmented depends on the seed and the step
-alone, not on the number of workers or processes.
+alone, not on the number of workers or processes. A broken image ends the batches, or,
+up to a number of them, is passed over: in training another image stands in for it,
+which the seed and the broken one choose; in an evaluation it is left out.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import grain
 import jax
@@ -13,11 +15,78 @@ import numpy as np
 from absl import flags
 
 from mobilenets.data.sources.base import Record, Source
+from mobilenets.errors import BrokenImage
+from mobilenets.runtime.console import console
 
 Example = dict[str, Any]  # as a batch, without the first dimension
 
 # Batches are whole units of work, so this many are ready or being made in threads.
 _READ_OPTIONS = grain.ReadOptions(num_threads=4, prefetch_buffer_size=4)
+
+_MOST_STAND_INS = 100  # images drawn in place of one, if all of them are broken
+
+
+class Batches:
+    """The batches of one process, made ahead of time.
+
+    Args:
+      batches: of examples; in each "bad" is the number of a record that is broken, or
+        -1, unless `max_bad_images` is 0.
+      max_bad_images: broken images that are passed over and told; one more ends the
+        batches.
+      bad: the numbers of those found so far; others are added.
+      try_record: loads a record again, for the reason why it is broken.
+
+    Raises:
+      BrokenImage: from `next`, when there are more.
+    """
+
+    def __init__(
+        self,
+        batches: grain.DatasetIterator,
+        max_bad_images: int,
+        bad: set[int],
+        try_record: Callable[[int], Any],
+    ):
+        self._batches, self._try_record = batches, try_record
+        self._most = max_bad_images
+        self._bad = bad
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Example:
+        try:
+            batch = next(self._batches)
+        except BrokenImage as error:
+            raise self._too_many(error) from None
+        for number in batch.pop("bad", ()):
+            if number >= 0 and int(number) not in self._bad:
+                self._pass_over(int(number))
+        return batch
+
+    def close(self) -> None:
+        """Ends the threads or processes that make them."""
+        self._batches.close()
+
+    def _pass_over(self, number: int) -> None:
+        """Counts and tells a broken image; raises BrokenImage if it is one too many."""
+        self._bad.add(number)
+        try:
+            self._try_record(number)
+        except BrokenImage as error:
+            if len(self._bad) > self._most:
+                raise self._too_many(error) from None
+            passed = f"Passed over {len(self._bad)} of at most {self._most}."
+            console.print(f"{error} {passed}", markup=False)
+
+    def _too_many(self, error: BrokenImage) -> BrokenImage:
+        """The error with what else can be done."""
+        return BrokenImage(
+            f"{error} Replace it, or give --config.dataset.max_bad_images, now "
+            f"{self._most}, to pass over broken images; `mobilenets check` finds them "
+            "all."
+        )
 
 
 def train_batches(
@@ -27,7 +96,9 @@ def train_batches(
     seed: int,
     num_workers: int = 0,
     first_step: int = 0,
-) -> grain.DatasetIterator:
+    max_bad_images: int = 0,
+    bad: set[int] | None = None,
+) -> Batches:
     """Endless batches, reshuffled every epoch; this process's part of each.
 
     Args:
@@ -37,18 +108,34 @@ def train_batches(
       seed: of the order and of the generators.
       num_workers: processes that load; with 0 threads do.
       first_step: batches that are left out at the start, without loading them.
+      max_bad_images: broken images that others stand in for.
+      bad: the numbers of those found so far; others are added.
 
     Yields:
       What `load` gives, with a first dimension of batch_size / processes.
     """
 
     def load_at(index: int, rng: np.random.Generator) -> Example:
-        return load(source[index], rng)
+        if not max_bad_images:
+            return load(source[index], rng)
+        number, replaced = index, -1
+        stand_ins = np.random.default_rng([seed, index])
+        for _ in range(_MOST_STAND_INS):
+            try:
+                return {**load(source[number], rng), "bad": np.int64(replaced)}
+            except BrokenImage:
+                number, replaced = int(stand_ins.integers(len(source))), index
+        return {**load(source[number], rng), "bad": np.int64(replaced)}
+
+    def try_record(number: int) -> None:
+        load(source[number], np.random.default_rng(0))
 
     # A finite number of epochs: grain's endless repeat overflows in batches of 1.
     epochs = grain.MapDataset.range(len(source)).seed(seed).shuffle()
     examples = epochs.repeat(2**30).random_map(load_at)
-    return _local_batches(examples, batch_size, num_workers, first_step)
+    batches = _local_batches(examples, batch_size, num_workers, first_step)
+    bad = set() if bad is None else bad
+    return Batches(batches, max_bad_images, bad, try_record)
 
 
 def eval_batches(
@@ -57,7 +144,9 @@ def eval_batches(
     padding: Example,
     batch_size: int,
     num_workers: int = 0,
-) -> grain.DatasetIterator:
+    max_bad_images: int = 0,
+    bad: set[int] | None = None,
+) -> Batches:
     """Every record once; this process's part of each batch.
 
     Args:
@@ -66,6 +155,8 @@ def eval_batches(
       padding: the example that fills up the last batch.
       batch_size: examples in the batch of all processes.
       num_workers: processes that load; with 0 threads do.
+      max_bad_images: broken images that are left out, as `padding` is.
+      bad: see `train_batches`.
 
     Yields:
       As `train_batches`, and "mask", [batch_size / processes] float32, 1 for a record
@@ -73,14 +164,24 @@ def eval_batches(
     """
 
     def load_at(index: int) -> Example:
+        nothing = {**padding, "mask": np.float32(0), "index": np.int32(-1)}
+        nobody = {"bad": np.int64(-1)} if max_bad_images else {}
         if index >= len(source):
-            return {**padding, "mask": np.float32(0), "index": np.int32(-1)}
-        example = load(source[index])
-        return {**example, "mask": np.float32(1), "index": np.int32(index)}
+            return nothing | nobody
+        try:
+            example = load(source[index])
+        except BrokenImage:
+            if not max_bad_images:
+                raise
+            return nothing | {"bad": np.int64(index)}
+        place = {"mask": np.float32(1), "index": np.int32(index)}
+        return {**example, **place, **nobody}
 
     padded_size = -(-len(source) // batch_size) * batch_size
     examples = grain.MapDataset.range(padded_size).map(load_at)
-    return _local_batches(examples, batch_size, num_workers)
+    batches = _local_batches(examples, batch_size, num_workers)
+    bad = set() if bad is None else bad
+    return Batches(batches, max_bad_images, bad, lambda number: load(source[number]))
 
 
 def _local_batches(

@@ -18,7 +18,7 @@ from mobilenets.config.schema import Preprocessing
 from mobilenets.data import imagenet
 from mobilenets.data.decoding import decode
 from mobilenets.data.preprocessing import prepare_image
-from mobilenets.data.sources.base import IMAGE_SUFFIXES
+from mobilenets.data.sources import photographs
 from mobilenets.errors import UserError
 from mobilenets.inference.trained import TrainedNet
 from mobilenets.networks.detector import DetectorSpec
@@ -78,11 +78,7 @@ def read_image(path: pathlib.Path) -> Image.Image:
     Raises:
       UserError: there is no such file, or it is not an image.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"Cannot read the image {path}: {error.strerror}.") from None
-    return decode(content, str(path), upright=True)
+    return decode(photographs.read(path), photographs.shown(path), upright=True)
 
 
 def read_photos(
@@ -246,7 +242,7 @@ def _rows(
     """A row for each class; one without a name for a photograph that has none."""
     for prediction in predictions:
         for name, probability in prediction.classes or [("", None)]:
-            yield str(prediction.photo.path), name, probability
+            yield photographs.shown(prediction.photo.path), name, probability
 
 
 def write(path: pathlib.Path, text: str) -> None:
@@ -280,7 +276,9 @@ def save_features(
 
 
 def images_in(folder: str) -> list[pathlib.Path]:
-    """The image files in a folder and the folders in it, in the order of their names.
+    """The photographs in a folder and the folders in it, in the order of their names.
+
+    They are those of training, see `photographs`; what else is there is told.
 
     Raises:
       UserError: there is no such folder, or no image in it.
@@ -288,9 +286,11 @@ def images_in(folder: str) -> list[pathlib.Path]:
     root = pathlib.Path(folder).expanduser()
     if not root.is_dir():
         raise UserError(f"{folder} is not a folder.")
-    paths = [p for p in sorted(root.rglob("*")) if p.suffix.lower() in IMAGE_SUFFIXES]
+    ignored = photographs.Ignored()
+    paths = photographs.find(root, ignored)
+    photographs.tell_ignored(folder, ignored)
     if not paths:
-        kinds = ", ".join(IMAGE_SUFFIXES)
+        kinds = ", ".join(photographs.SUFFIXES)
         raise UserError(f"{folder} holds no images: expected are files {kinds}.")
     return paths
 
@@ -350,8 +350,9 @@ def labels(predictions: Sequence[Prediction]) -> list[str]:
 
 def labels_of(paths: Sequence[pathlib.Path]) -> list[str]:
     """The names of the files; their paths where two files have one name."""
-    names = [path.name for path in paths]
-    return names if len({*names}) == len({*paths}) else [str(path) for path in paths]
+    names = [photographs.shown(pathlib.Path(path.name)) for path in paths]
+    is_clear = len({*names}) == len({*paths})
+    return names if is_clear else [*map(photographs.shown, paths)]
 
 
 def _draw_bars(

@@ -17,6 +17,7 @@ _FREE = {
     "evaluate_every_epochs",
     "dataset.num_workers",
     "dataset.data_dir",
+    "dataset.max_bad_images",
     "tracker",
 }
 # What a warm restart may change: the state and the data stay what they are.

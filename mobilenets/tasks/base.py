@@ -1,11 +1,10 @@
 """What a task must offer. The training and evaluation loops know nothing else of it."""
 
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import flax.linen as nn
-import grain
 import jax
 import numpy as np
 
@@ -14,6 +13,18 @@ from mobilenets.metrics.base import Batch, Metric
 
 HostBatch = dict[str, np.ndarray]  # this process's part of a batch
 Metrics = dict[str, jax.Array]
+
+
+class Batches(Protocol):
+    """Batches that are made ahead of time, until they are closed."""
+
+    def __iter__(self) -> Iterator[HostBatch]: ...
+
+    def __next__(self) -> HostBatch: ...
+
+    def close(self) -> None:
+        """Ends what makes them."""
+        ...
 
 
 class Task(Protocol):
@@ -74,7 +85,7 @@ class Task(Protocol):
         """For each parameter a factor of its learning rate; 0 where it is frozen."""
         ...
 
-    def train_batches(self, first_step: int = 0) -> grain.DatasetIterator:
+    def train_batches(self, first_step: int = 0) -> Batches:
         """Endless batches of "image" and what the loss needs.
 
         Which examples a batch holds, and how they are augmented, follows from the seed
@@ -82,10 +93,13 @@ class Task(Protocol):
 
         Args:
           first_step: the steps whose batches are left out at the start.
+
+        Raises:
+          BrokenImage: from `next`, at the step that would see a broken image.
         """
         ...
 
-    def eval_batches(self, name: str) -> grain.DatasetIterator:
+    def eval_batches(self, name: str) -> Batches:
         """Every example of a set once; "mask" is 0 for what only fills the last batch.
 
         Args:

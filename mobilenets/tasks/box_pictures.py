@@ -7,14 +7,13 @@ import operator
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 
-import grain
 import numpy as np
 from matplotlib.figure import Figure  # not pyplot, which has a notebook's own state
 from PIL import Image
 
 from mobilenets.detection.drawing import Mark, draw_marks
 from mobilenets.inference.montage import RIGHT, WRONG, draw_images
-from mobilenets.tasks.base import HostBatch
+from mobilenets.tasks.base import Batches, HostBatch
 
 LEAST_SCORE = 0.3  # of a detection that is drawn
 RIGHT_OVERLAP = 0.5  # the intersection over union from which a box is right
@@ -70,7 +69,7 @@ def compared(example: Mapping[str, np.ndarray], detected: np.ndarray) -> Compare
 
 
 def worst(
-    batches: grain.DatasetIterator,
+    batches: Batches,
     predict: Callable[[HostBatch], np.ndarray],
     most: int,
 ) -> tuple[list[Compared], int]:

@@ -6,7 +6,6 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
-import grain
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -100,36 +99,22 @@ class Detection(ImageTask):
         has_same_classes = weights.class_names == self.class_names
         return has_same_classes or not module.startswith("class_predictor")
 
-    def train_batches(self, first_step: int = 0) -> grain.DatasetIterator:
+    def train_batches(self, first_step: int = 0) -> pipeline.Batches:
         """Endless batches of "image", uint8, and boxes; see `Task`."""
         source = self._train
         assert source is not None, "a task for an evaluation has no images to train"
-        most = min(MOST_BOXES, _most_boxes(source))
-        images, config = self._image_loader(source, most), self.config
+        images = self._image_loader(source, min(MOST_BOXES, _most_boxes(source)))
 
         def load(record: Record, rng: np.random.Generator) -> dict[str, Any]:
             return images.augmented(record, rng)
 
-        return pipeline.train_batches(
-            source,
-            load,
-            config.batch_size,
-            config.seed,
-            config.dataset.num_workers,
-            first_step,
-        )
+        return self.batches_to_train(load, first_step)
 
-    def eval_batches(self, name: str) -> grain.DatasetIterator:
+    def eval_batches(self, name: str) -> pipeline.Batches:
         """Every image once, with all its boxes; see `pipeline.eval_batches`."""
-        source, config = self._evals[name], self.config
+        source = self._evals[name]
         images = self._image_loader(source, _most_boxes(source))
-        return pipeline.eval_batches(
-            source,
-            images.prepared,
-            images.padding,
-            config.batch_size,
-            config.dataset.num_workers,
-        )
+        return self.batches_to_evaluate(name, images.prepared, images.padding)
 
     def _image_loader(self, source: Source, most_boxes: int) -> BoxedImageLoader:
         return BoxedImageLoader(

@@ -1,6 +1,7 @@
 """What the tasks on images share: network, data sets, and where a training starts."""
 
-from collections.abc import Mapping
+import collections
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -8,10 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mobilenets.config.schema import Configuration, OwnEval, Preprocessing
+from mobilenets.config.schema import Configuration, Preprocessing
+from mobilenets.data import pipeline
 from mobilenets.data.boxes import Boxes
-from mobilenets.data.sources.base import Labels, Source
-from mobilenets.data.sources.opening import open_source
+from mobilenets.data.sources.base import Labels, Record, Source
+from mobilenets.data.sources.opening import open_sources
 from mobilenets.data.sources.renamed import with_names
 from mobilenets.errors import UserError
 from mobilenets.inference import trained
@@ -60,7 +62,7 @@ class ImageTask:
         self.spec, preprocessing = self._network(config, description)
         self.config = config.model_copy(update={"preprocessing": preprocessing})
         if sources is None:
-            sources = _open_sources(config, self.labels, to_train=description is None)
+            sources = open_sources(config, self.labels, to_train=description is None)
         else:
             _check_targets(sources, self.labels)
         self._train = sources.get("train")  # an evaluation opens none
@@ -71,6 +73,8 @@ class ImageTask:
             for name, source in sources.items()
             if name != "train"
         }
+        # The broken images that were passed over, by set: each is told once.
+        self._bad_images: dict[str, set[int]] = collections.defaultdict(set)
         self.eval_sizes = {name: len(source) for name, source in self._evals.items()}
         self.model: nn.Module = build(
             self.spec,
@@ -202,6 +206,43 @@ class ImageTask:
         rates = {module: rate(module) for module in params}
         return jax.tree.map_with_path(lambda path, _: rates[path[0].key], params)
 
+    def batches_to_train(
+        self,
+        load: Callable[[Record, np.random.Generator], dict[str, Any]],
+        first_step: int,
+    ) -> pipeline.Batches:
+        """The batches of the images to train, see `pipeline.train_batches`."""
+        assert self._train is not None, "a task for an evaluation has none"
+        config = self.config
+        return pipeline.train_batches(
+            self._train,
+            load,
+            config.batch_size,
+            config.seed,
+            config.dataset.num_workers,
+            first_step,
+            config.dataset.max_bad_images,
+            self._bad_images["train"],
+        )
+
+    def batches_to_evaluate(
+        self,
+        name: str,
+        load: Callable[[Record], dict[str, Any]],
+        padding: dict[str, Any],
+    ) -> pipeline.Batches:
+        """The batches of an evaluation set, see `pipeline.eval_batches`."""
+        config = self.config
+        return pipeline.eval_batches(
+            self._evals[name],
+            load,
+            padding,
+            config.batch_size,
+            config.dataset.num_workers,
+            config.dataset.max_bad_images,
+            self._bad_images[name],
+        )
+
     def inputs(self, batch: Batch) -> jax.Array:
         """The images normalised, [N, resolution, resolution, 3] float32."""
         return normalize(batch["image"], self.config.preprocessing)
@@ -223,19 +264,3 @@ def _labels_of(source: Source) -> Labels:
     if isinstance(target, Boxes):
         return "boxes"
     return "attributes" if np.ndim(target) else "class"
-
-
-def _open_sources(
-    config: Configuration, labels: Labels, to_train: bool
-) -> dict[str, Source]:
-    """The configured sets: "train" if asked for, "val", and those of `config.evals`."""
-    dataset = config.dataset
-    sources = {}
-    if to_train:
-        sources["train"] = open_source(dataset, dataset.train_split, labels, to_train)
-    sources["val"] = open_source(dataset, dataset.eval_split, labels)
-    for name, chosen in config.evals.items():
-        source = dataset if isinstance(chosen, OwnEval) else chosen
-        option = f"evals.{name}.split"
-        sources[name] = open_source(source, chosen.split, labels, option=option)
-    return sources

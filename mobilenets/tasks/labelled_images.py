@@ -5,7 +5,6 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import grain
 import jax
 import numpy as np
 
@@ -56,7 +55,7 @@ class LabelledImages(ImageTask):
             and weights.class_names == self.class_names
         )
 
-    def train_batches(self, first_step: int = 0) -> grain.DatasetIterator:
+    def train_batches(self, first_step: int = 0) -> pipeline.Batches:
         """Endless batches of "image", uint8, and "label"; see `Task`."""
         source = self._train
         assert source is not None, "a task for an evaluation has no images to train"
@@ -68,20 +67,11 @@ class LabelledImages(ImageTask):
                 "label": as_label(record.target),
             }
 
-        config = self.config
-        return pipeline.train_batches(
-            source,
-            load,
-            config.batch_size,
-            config.seed,
-            config.dataset.num_workers,
-            first_step,
-        )
+        return self.batches_to_train(load, first_step)
 
-    def eval_batches(self, name: str) -> grain.DatasetIterator:
+    def eval_batches(self, name: str) -> pipeline.Batches:
         """As `train_batches`, every image once; see `pipeline.eval_batches`."""
-        source = self._evals[name]
-        images, as_label = self._image_loader(source), self.as_label
+        images, as_label = self._image_loader(self._evals[name]), self.as_label
 
         def load(record: Record) -> dict[str, Any]:
             return {
@@ -90,10 +80,7 @@ class LabelledImages(ImageTask):
             }
 
         padding = {"image": images.black, "label": self.no_label}
-        config = self.config
-        return pipeline.eval_batches(
-            source, load, padding, config.batch_size, config.dataset.num_workers
-        )
+        return self.batches_to_evaluate(name, load, padding)
 
     @staticmethod  # so that worker processes get it alone, not the whole task
     def as_label(target: Any) -> Any:

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import grain
 import jax
 from jax.sharding import Mesh
 
@@ -27,7 +26,7 @@ from mobilenets.runs.metric_log import (
 from mobilenets.runs.workdir import Workdir
 from mobilenets.runtime import host_memory, sharding
 from mobilenets.runtime.console import console
-from mobilenets.tasks.base import Metrics, Task
+from mobilenets.tasks.base import Batches, HostBatch, Metrics, Task
 from mobilenets.training.curves import draw_training_curves
 from mobilenets.training.interrupt import StopRequest
 from mobilenets.training.optimizers import make_optimizer, make_schedule
@@ -246,7 +245,7 @@ class _Training:
         mesh: Mesh,
         files: Workdir,
         checkpoints: Checkpoints,
-        batches: grain.DatasetIterator,
+        batches: Batches,
         schedule_start: int,
     ):
         self.results: Results = {}  # of the latest evaluation
@@ -331,7 +330,7 @@ class _Training:
 
     def _update(self, step: int) -> None:
         """Trains on the next batch."""
-        batch = sharding.to_devices(self._mesh, next(self._batches))
+        batch = sharding.to_devices(self._mesh, self._next_batch(step))
         before = self._metrics
         with jax.profiler.StepTraceAnnotation("train", step_num=step):
             self._state, self._metrics = self._train_step(self._state, batch, self._rng)
@@ -340,6 +339,18 @@ class _Training:
         if step == self._first_step + 2:  # the first one has compiled and ended
             host_memory.give_back()
         self._throughput.count_step()
+
+    def _next_batch(self, step: int) -> HostBatch:
+        """The batch of this step; without one, what was trained before it is saved."""
+        try:
+            return next(self._batches)
+        except BrokenImage:
+            last = step - 1
+            # Of several processes, one cannot save alone.
+            if jax.process_count() == 1 and last > (self._checkpoints.latest_step or 0):
+                self._save(last, None)
+                console.print(f"Saved at step {last} of {self._total_steps}.")
+            raise
 
     def _log(self, step: int, log: MetricLog, progress: TrainingProgress) -> None:
         """Logs the metrics of the update, and the throughput."""

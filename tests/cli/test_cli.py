@@ -385,7 +385,11 @@ def test_the_configs_are_listed_and_printed(run, run_json):
     assert {"quickstart", "efficientnet_b7", "sweeps/learning_rate"} <= set(names)
     assert run_json("config") == names
     shown = run("config", "quickstart:smoke", "--config.seed", "-0").stdout
-    assert re.search(r"batch_size +16 +int from 1 +128 +Images in one update", shown)
+    assert re.search(
+        r"batch_size +16 +int from 1, to 1,000,000 +128 +Images in one update", shown
+    )
+    result = run("config", "quickstart", "--config.model.foo=1")
+    assert "Unknown option of mobilenet_v3_small 'foo'" in result.stderr
     rows = {r["key"]: r for r in run_json("config", "quickstart", "--config.seed=7")}
     assert (rows["seed"]["value"], rows["seed"]["default"]) == (7, 0)
 

@@ -106,7 +106,7 @@ def test_mistakes_are_sentences(run, workdir, weights, tmp_path):
             ["--workdir", "mobilenet_v22"],
             "'mobilenet_v22': did you mean 'mobilenet_v2'",
         ),
-        (["--workdir", workdir, "--split", "tests"], "Unknown split of fashion_mnist"),
+        (["--workdir", workdir, "--split", "tests"], "Give one of them by --split."),
         (
             ["--workdir", workdir, "--report", tmp_path / "file"],
             "Cannot write to --rep",

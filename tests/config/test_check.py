@@ -1,6 +1,7 @@
 """The config is checked before anything is built; each mistake is one sentence."""
 
 import json
+import math
 
 import pytest
 
@@ -57,8 +58,8 @@ def test_an_unknown_key_is_met_with_the_closest():
 
 def test_several_mistakes_are_told_at_once():
     assert message(epochs=0.0, seed=-1) == (
-        "The config is wrong: epochs is 0.0, but input should be greater than 0; "
-        "seed is -1, but input should be greater than or equal to 0."
+        "The config is wrong: epochs is 0.0, but input should be greater than or equal "
+        "to 0.000001; seed is -1, but input should be greater than or equal to 0."
     )
 
 
@@ -69,12 +70,17 @@ OUT_OF_RANGE = [
     ("task.label_smoothing", 1.0, "less than 1"),
     ("ema_decay", -0.1, "greater than or equal to 0"),
     ("optimizer.name", "adam", "should be 'rmsprop', 'sgd' or 'adamw'"),
-    ("optimizer.learning_rate", 0.0, "greater than 0"),
+    ("optimizer.learning_rate", 0.0, "greater than or equal to 0.000000000001"),
+    ("optimizer.learning_rate", math.inf, "should be a finite number"),
+    ("evaluate_every_epochs", 1e-320, "greater than or equal to 0.000001"),
+    ("preprocessing.crop_fraction", 1e-9, "greater than or equal to 0.1"),
+    ("augmentation.random_crop.max_aspect_ratio", math.inf, "a finite number"),
+    ("batch_size", 10**30, "less than or equal to 1000000"),
     ("schedule.name", "linear", "should be 'exponential', 'piecewise' or 'cosine'"),
     ("task.name", "detection", "should be 'classification' or 'multilabel'"),
     ("preprocessing.crop_fraction", 1.5, "less than or equal to 1"),
     ("preprocessing.interpolation", "cubic", "should be 'bilinear' or 'bicubic'"),
-    ("augmentation.random_crop.min_area", 0.0, "greater than 0"),
+    ("augmentation.random_crop.min_area", 0.0, "or equal to 0.000001"),
     ("dataset.name", "", "at least 1 character"),
     ("batch_size", "many", "input should be a valid integer"),
     ("batch_size", True, "input should be a valid integer"),
@@ -125,6 +131,10 @@ TOGETHER = [
     ({"dataset.folder": "photos"}, "dataset: name and folder are given, but the im"),
     ({"model": {}}, "the network is missing: give init_from"),
     ({"model": {"spec": "a:b", "name": "x"}}, "model.name and model.spec are both gi"),
+    ({"model": {"name": "a", "b c": 1}}, "model: 'b c' is no name of an option"),
+    ({"model": {"name": "a", "x": [1]}}, "x is [1], but should be a number or a stri"),
+    ({"model": {"name": "a", "x": math.nan}}, "x is nan, but should be a finite numb"),
+    ({"tracker": "a\ud800"}, "characters that are not valid in UTF-8"),
     ({"model": {"name": 3}}, "model.name is 3, but should be a string"),
     ({"evals": {"val": {}}}, "evals.val: the run's own data set has that name"),
     ({"evals": {"by-night": {}}}, "evals.by-night: a name may have letters"),

@@ -26,5 +26,6 @@ def test_value_range_and_default_are_told():
     assert (name.value, name.default) == ("adamw", "rmsprop")
     assert name.allowed == "rmsprop or sgd or adamw"
     assert (
-        rows("resnet")["schedule.boundaries"].allowed == "any number of: float above 0"
+        rows("resnet")["schedule.boundaries"].allowed
+        == "any number of: float from 1e-06, to 1,000,000"
     )

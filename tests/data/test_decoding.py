@@ -59,7 +59,7 @@ def test_a_truncated_image_is_named(kind):
 
 @pytest.mark.parametrize("content", [b"", b"<html>404 not found</html>"])
 def test_what_is_no_image_is_named(content):
-    with pytest.raises(UserError, match=r"record 5 of birds.*Remove or replace it"):
+    with pytest.raises(UserError, match=r"the image record 5 of birds: "):
         decode(content, "record 5 of birds")
 
 

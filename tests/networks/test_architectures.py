@@ -1,6 +1,7 @@
 """Specs and their complexity against the figures of the papers and released models."""
 
 import dataclasses
+import math
 
 import pytest
 
@@ -264,6 +265,9 @@ def test_a_spec_takes_the_same_replacements_as_a_name():
         ({"resolution": 224.0}, "resolution must be a positive integer"),
         ({"dropout_rate": 1.0}, "dropout_rate must be at least 0 and below 1"),
         ({"stem_stride": True}, "stem_stride must be 1 or 2"),
+        ({"stem_stride": 1.0}, "stem_stride must be 1 or 2, but is 1.0"),
+        ({"resolution": 10**9}, "a positive integer of at most 16384"),
+        ({"bn_epsilon": math.inf}, "bn_epsilon must be at least 1e-16 and at most 1"),
         ({"padding": "valid"}, "padding must be 'same' or 'symmetric'"),
         ({"name": "moga_a", "layout": "paper"}, "layout must be 'code' or 'figure'"),
         ({"name": "moga_b", "layout": "code"}, "Unknown option of moga_b 'layout'"),

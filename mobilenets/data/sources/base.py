@@ -13,8 +13,6 @@ from mobilenets.runtime.console import console
 # whether it has it, or the boxes of its objects.
 Labels = Literal["class", "attributes", "boxes"]
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-
 
 @dataclasses.dataclass(frozen=True)
 class Record:
@@ -29,7 +27,7 @@ class Record:
 
 
 # What a split to evaluate is called elsewhere, in the order in which it is suggested.
-_TO_EVALUATE = ("validation", "val", "valid", "dev", "eval", "test")
+TO_EVALUATE = ("validation", "val", "valid", "dev", "eval", "test")
 
 
 class UnknownSplit(UserError):
@@ -52,9 +50,13 @@ class UnknownSplit(UserError):
     def meant(self) -> str | None:
         """The split that is likely to be the one, if there is such."""
         close = closest(self.split, self.known)
-        if close or self.split not in _TO_EVALUATE:
+        if close or self.split not in TO_EVALUATE:
             return close
-        return next(filter(self.known.__contains__, _TO_EVALUATE), None)
+        return next(filter(self.known.__contains__, TO_EVALUATE), None)
+
+
+class WrongSplit(UserError):
+    """What is asked for is no split, or one without images."""
 
 
 class Undivided(UserError):
@@ -136,7 +138,7 @@ def check_classes(
     lacking = [name for i, name in enumerate(names) if i not in seen]
     if lacking:
         raise UserError(
-            f"{place} has no images of {_some(lacking)}, which are classes of its other"
+            f"{place} has no images of {some(lacking)}, which are classes of its other"
             " splits, or empty folders: add some, or remove those."
         )
 
@@ -148,7 +150,7 @@ def tell_lacking_classes(
     seen = {int(label) for label in labels}
     lacking = [name for i, name in enumerate(names) if i not in seen]
     if lacking:
-        _tell(f"{place} has no images of {_some(lacking)} to evaluate.")
+        _tell(f"{place} has no images of {some(lacking)} to evaluate.")
 
 
 def tell_unknown_attributes(
@@ -157,14 +159,14 @@ def tell_unknown_attributes(
     """Prints which attributes cannot be evaluated, as nothing is known of them."""
     lacking = _without_known(names, targets)
     if lacking:
-        _tell(f"{place} has no known value for {_some(lacking)}: none is evaluated.")
+        _tell(f"{place} has no known value for {some(lacking)}: none is evaluated.")
 
 
 def _tell(line: str) -> None:
     console.print(line, markup=False)
 
 
-def _some(names: Sequence[str]) -> str:
+def some(names: Sequence[str]) -> str:
     """Up to ten of the names, for a sentence."""
     more = f" and {len(names) - 10} others" if len(names) > 10 else ""
     return ", ".join(names[:10]) + more
@@ -203,7 +205,7 @@ def check_attributes(place: str, names: Sequence[str], targets: np.ndarray) -> N
     lacking = _without_known(names, targets)
     if lacking:
         raise UserError(
-            f"{place} has no known value for {_some(lacking)}: fill in some, or remove "
+            f"{place} has no known value for {some(lacking)}: fill in some, or remove "
             "the column."
         )
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from mobilenets.data.boxes import Boxes
 from mobilenets.data.orientation import on_upright_image
-from mobilenets.data.sources import division
+from mobilenets.data.sources import division, photographs
 from mobilenets.data.sources.annotations import (
     Corners,
     Faults,
@@ -23,7 +23,7 @@ from mobilenets.data.sources.base import Record, Undivided, UnknownSplit
 from mobilenets.data.sources.coco_json import CocoLayout
 from mobilenets.data.sources.pascal_voc import PascalVocLayout
 from mobilenets.data.sources.yolo import YoloLayout
-from mobilenets.errors import BrokenImage, UserError
+from mobilenets.errors import UserError
 from mobilenets.runtime.console import console
 
 # The first one of which a folder has files is its format.
@@ -94,12 +94,7 @@ class BoxedFolderSource:
 
     def __getitem__(self, index: int) -> Record:
         path = self._paths[index]
-        try:
-            content = pathlib.Path(path).read_bytes()
-        except OSError as error:
-            raise BrokenImage(
-                f"Cannot read the image {path}: {error.strerror}."
-            ) from None
+        content = photographs.read(pathlib.Path(path))
         boxes = on_upright_image(
             self._boxes_at(index), self._sizes[index], content, path
         )

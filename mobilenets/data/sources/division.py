@@ -24,7 +24,8 @@ def side(name: str, eval_fraction: float) -> str:
     """
     # Some file systems take accents apart.
     text = unicodedata.normalize("NFC", name.replace("\\", "/"))
-    digest = hashlib.sha256(text.encode()).digest()
+    # A name of broken bytes has letters that UTF-8 lacks.
+    digest = hashlib.sha256(text.encode(errors="surrogateescape")).digest()
     place = int.from_bytes(digest[:8], "big") / 2**64
     return VALIDATION if place < eval_fraction else TRAIN
 

@@ -1,34 +1,41 @@
 """Images of a class in a folder of its name."""
 
 import pathlib
+from collections.abc import Sequence
 
-from mobilenets.data.sources import division
+from mobilenets.data.sources import division, photographs
 from mobilenets.data.sources.base import (
-    IMAGE_SUFFIXES,
+    TO_EVALUATE,
     Record,
     Undivided,
     UnknownSplit,
     check_classes,
     tell_lacking_classes,
 )
+from mobilenets.data.sources.photographs import Ignored
 from mobilenets.errors import UserError
 
 _File = tuple[pathlib.Path, str]  # and its class
 
+# Folders of these names hold splits, never the images of a class.
+_SPLITS = ("train", "training", *TO_EVALUATE)
+
 
 class FolderSource:
-    """The images FOLDER/SPLIT/CLASS/*.jpg (or png, webp), in the order of their names.
+    """The photographs FOLDER/SPLIT/CLASS/*, in the order of their names.
 
-    The classes are those of all splits together, so that every split numbers them
-    alike. The images are turned as their EXIF orientation says.
+    `photographs` says which files those are; what else is there is counted and told.
+    The classes are those of the splits in use, so that these number them alike. The
+    images are turned as their EXIF orientation says.
 
     Args:
       folder: the root.
       split: a folder in it.
-      eval_fraction: above 0 the images are FOLDER/CLASS/*.jpg instead, or the folder
-        has a single split, and this part of them is "validation", the others "train";
-        see `division.side`.
+      eval_fraction: above 0 the images are FOLDER/CLASS/* instead, or the folder has a
+        single split, and this part of them is "validation", the others "train"; see
+        `division.side`.
       to_train: refuse a split without an image of some class.
+      in_use: the splits whose classes count, beside those of `split`.
 
     Raises:
       UserError: the folder is not as it should be, or has no such split.
@@ -42,6 +49,7 @@ class FolderSource:
         split: str,
         eval_fraction: float = 0.0,
         to_train: bool = False,
+        in_use: Sequence[str] = (),
     ):
         root = pathlib.Path(folder).expanduser()
         if not root.is_dir():
@@ -51,8 +59,9 @@ class FolderSource:
             classes, files = _divided(root, folder, split, eval_fraction)
         else:
             place = str(root / split)
-            classes, files = _of_split(root, folder, split)
+            classes, files = _of_split(root, folder, split, in_use)
         self.names = tuple(classes)
+        _check_names(root, classes)
         numbers = {name: number for number, name in enumerate(self.names)}
         self._files = [(path, numbers[name]) for path, name in files]
         check = check_classes if to_train else tell_lacking_classes
@@ -63,35 +72,50 @@ class FolderSource:
 
     def __getitem__(self, index: int) -> Record:
         path, label = self._files[index]
-        return Record(path.read_bytes(), label, str(path))
+        return Record(photographs.read(path), label, photographs.shown(path))
+
+
+def _check_names(root: pathlib.Path, classes: list[str]) -> None:
+    """Raises UserError unless all can be saved with the weights."""
+    for name in classes:
+        if name != photographs.shown(pathlib.Path(name)):
+            raise UserError(
+                f"The class {photographs.shown(pathlib.Path(name))} in {root} has a "
+                "name that is not in UTF-8: rename its folder."
+            )
 
 
 def _of_split(
-    root: pathlib.Path, folder: str, split: str
+    root: pathlib.Path, folder: str, split: str, in_use: Sequence[str]
 ) -> tuple[list[str], list[_File]]:
-    """All classes, and the images in FOLDER/SPLIT."""
+    """The classes of the splits in use, and the images in FOLDER/SPLIT."""
     splits = _folders(root)
     if split not in splits:
-        raise _no_split(root, folder, split, splits)
-    classes = sorted({name for s in splits for name in _folders(root / s)})
-    return classes, _images(root / split, classes)
+        raise _no_split(root, folder, split, splits, in_use)
+    used = {split, *in_use} & {*splits}
+    classes = sorted({name for s in used for name in _folders(root / s)})
+    return classes, _images(root / split)
 
 
 def _no_split(
-    root: pathlib.Path, folder: str, split: str, inner: list[str]
+    root: pathlib.Path,
+    folder: str,
+    split: str,
+    inner: list[str],
+    in_use: Sequence[str],
 ) -> UserError:
     """The error for a folder without that split, by what else is in it."""
     layout = f"Images are expected as {split}/CLASS/*.jpg in it."
     if not inner:
         return UserError(f"dataset.folder {folder} has no folders. {layout}")
-    with_folders = [name for name in inner if _folders(root / name)]
-    if not with_folders:
+    if not any(_seems_split(root / name) for name in inner):
         shown = ", ".join(inner[:5]) + (", …" if inner[5:] else "")
         return Undivided(
             f"dataset.folder {folder} has no folder {split}. Its folders {shown} have "
             "none in them, so that they seem to be the classes."
         )
-    if len(inner) == 1:
+    is_only_one = {*in_use} == {split}  # an evaluation needs no other
+    if len(inner) == 1 and not is_only_one:
         return Undivided(
             f"dataset.folder {folder} has no split {split}, only {inner[0]}."
         )
@@ -103,39 +127,42 @@ def _divided(
 ) -> tuple[list[str], list[_File]]:
     """All classes, and the images of FOLDER/CLASS that are on the split's side."""
     inner = _folders(root)
-    nested = [name for name in inner if _folders(root / name)]
-    if len(inner) == 1 and nested:
+    seeming = [name for name in inner if _seems_split(root / name)]
+    if len(inner) == 1 and seeming:
         root = root / inner[0]
-    elif nested:
+    elif seeming and (seeming == inner or {*seeming} & {*_SPLITS}):
         raise UserError(
             f"dataset.eval_fraction divides the images of FOLDER/CLASS/*.jpg, but "
-            f"{folder} has folders in {', '.join(nested)}: leave it out where those are"
-            f" splits, or give one of them, as dataset.folder={root / nested[0]}."
+            f"{folder} has folders in {', '.join(seeming)}: leave it out where those "
+            f"are splits, or give one of them, as dataset.folder={root / seeming[0]}."
         )
-    classes = _folders(root)
-    files = _images(root, classes)
+    files = _images(root)
     names = [path.relative_to(root).as_posix() for path, _ in files]
     sides = [division.side(name, eval_fraction) for name in names]
     division.check(folder, split, sides)
-    return classes, [f for f, side in zip(files, sides, strict=True) if side == split]
+    mine = [file for file, side in zip(files, sides, strict=True) if side == split]
+    return _folders(root), mine
 
 
-def _images(folder: pathlib.Path, classes: list[str]) -> list[_File]:
+def _seems_split(folder: pathlib.Path) -> bool:
+    """Whether it has folders and no photographs beside them, as that of a split."""
+    return not photographs.are_in(folder) and bool(_folders(folder))
+
+
+def _images(folder: pathlib.Path) -> list[_File]:
+    """The images in FOLDER/CLASS/*, and in the folders below."""
+    ignored = Ignored()
     files = [
         (path, name)
-        for name in classes
-        for path in sorted((folder / name).glob("*"))
-        if path.suffix.lower() in IMAGE_SUFFIXES
+        for name in photographs.folders(folder, ignored)
+        for path in photographs.find(folder / name, ignored)
     ]
+    photographs.tell_ignored(str(folder), ignored)
     if not files:
-        raise UserError(
-            f"{folder} holds no images: expected are files "
-            f"CLASS/*{', CLASS/*'.join(IMAGE_SUFFIXES)}."
-        )
+        kinds = ", CLASS/*".join(photographs.SUFFIXES)
+        raise UserError(f"{folder} holds no images: expected are files CLASS/*{kinds}.")
     return files
 
 
 def _folders(path: pathlib.Path) -> list[str]:
-    return sorted(
-        p.name for p in path.iterdir() if p.is_dir() and not p.name.startswith(".")
-    )
+    return photographs.folders(path, Ignored())

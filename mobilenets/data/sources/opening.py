@@ -1,12 +1,16 @@
 """Opens the configured data set."""
 
+from collections.abc import Sequence
+
 from mobilenets.config.schema import (
+    Configuration,
     Dataset,
     EvalSet,
     FolderEval,
     InFolder,
     InTable,
     Named,
+    OwnEval,
     Prepared,
 )
 from mobilenets.data.sources import (
@@ -17,7 +21,13 @@ from mobilenets.data.sources import (
     tfds,
     tfds_boxes,
 )
-from mobilenets.data.sources.base import Labels, Source, Undivided, UnknownSplit
+from mobilenets.data.sources.base import (
+    Labels,
+    Source,
+    Undivided,
+    UnknownSplit,
+    WrongSplit,
+)
 from mobilenets.data.sources.boxed_folder import BoxedFolderSource
 from mobilenets.data.sources.folder import FolderSource
 from mobilenets.data.sources.table import TableSource
@@ -30,6 +40,7 @@ def open_source(
     labels: Labels = "class",
     to_train: bool = False,
     option: str = "",
+    in_use: Sequence[str] = (),
 ) -> Source:
     """Opens one split of a data set; reads no image yet.
 
@@ -41,6 +52,8 @@ def open_source(
         cannot be learned.
       option: the key of the config that chooses the split, for messages; "": that of
         `dataset`.
+      in_use: all splits of one's own images that are opened, whose classes are numbered
+        together. A split that is the only one needs no other to be there.
 
     Raises:
       UserError: there is no such data set or split, it is not prepared (the message has
@@ -48,11 +61,14 @@ def open_source(
     """
     option = option or ("dataset.train_split" if to_train else "dataset.eval_split")
     try:
-        return _open(dataset, split, labels, to_train)
+        return _open(dataset, split, labels, to_train, in_use)
     except UnknownSplit as error:
         raise UserError(f"{error}{_other_split(error, dataset, option)}") from None
+    except WrongSplit as error:
+        raise UserError(f"{error} Give another one by --config.{option}.") from None
     except Undivided as error:
-        if isinstance(dataset, FolderEval):  # nothing of it is trained on
+        to_evaluate = isinstance(dataset, FolderEval) or {*in_use} == {split}
+        if isinstance(dataset, InFolder) and to_evaluate:
             if error.only:
                 raise UserError(
                     f"{error} Give --config.{option}={error.only}."
@@ -64,6 +80,37 @@ def open_source(
             f"{error} Give --config.dataset.eval_fraction=0.2 to evaluate a fifth of "
             "the images and train on the others."
         ) from None
+
+
+def open_sources(
+    config: Configuration, labels: Labels, to_train: bool
+) -> dict[str, Source]:
+    """Opens the configured sets: "train", "val", and those of `config.evals`.
+
+    Args:
+      config: of the run.
+      labels: see `open_source`.
+      to_train: whether "train" is opened, and its classes count.
+
+    Raises:
+      UserError: see `open_source`.
+    """
+    dataset = config.dataset
+    sources = {}
+    in_use = [dataset.eval_split]
+    if to_train:
+        in_use.append(dataset.train_split)
+        sources["train"] = open_source(
+            dataset, dataset.train_split, labels, to_train, in_use=in_use
+        )
+    sources["val"] = open_source(dataset, dataset.eval_split, labels, in_use=in_use)
+    for name, chosen in config.evals.items():
+        source = dataset if isinstance(chosen, OwnEval) else chosen
+        option = f"evals.{name}.split"
+        sources[name] = open_source(
+            source, chosen.split, labels, option=option, in_use=[chosen.split]
+        )
+    return sources
 
 
 def _other_split(error: UnknownSplit, dataset: Dataset | EvalSet, option: str) -> str:
@@ -79,7 +126,11 @@ def _other_split(error: UnknownSplit, dataset: Dataset | EvalSet, option: str) -
 
 
 def _open(
-    dataset: Dataset | EvalSet, split: str, labels: Labels, to_train: bool
+    dataset: Dataset | EvalSet,
+    split: str,
+    labels: Labels,
+    to_train: bool,
+    in_use: Sequence[str],
 ) -> Source:
     match dataset:
         case InTable() if labels == "boxes":
@@ -93,12 +144,15 @@ def _open(
                 dataset.separator,
                 dataset.eval_fraction,
                 to_train,
+                in_use,
             )
         case InFolder() if labels == "boxes":
             return BoxedFolderSource(dataset.folder, split, dataset.eval_fraction)
         case InFolder():
             _check_labels(f"dataset.folder {dataset.folder}", "class", labels)
-            return FolderSource(dataset.folder, split, dataset.eval_fraction, to_train)
+            return FolderSource(
+                dataset.folder, split, dataset.eval_fraction, to_train, in_use
+            )
         case Prepared() if labels == "boxes":
             builder = tfds.prepared_builder(dataset.directory)
             return tfds_boxes.TfdsBoxedSource(builder, split)

@@ -4,6 +4,7 @@ import pathlib
 import xml.etree.ElementTree as ElementTree
 
 from mobilenets.data.orientation import Size
+from mobilenets.data.sources import photographs
 from mobilenets.data.sources.annotations import (
     WHOLE,
     Corners,
@@ -14,7 +15,6 @@ from mobilenets.data.sources.annotations import (
     located,
     size_of,
 )
-from mobilenets.data.sources.base import IMAGE_SUFFIXES
 from mobilenets.errors import UserError
 
 _FOLDER, _SETS = "Annotations", "ImageSets/Main"
@@ -80,9 +80,9 @@ class PascalVocLayout:
         self, path: pathlib.Path, root: ElementTree.Element
     ) -> pathlib.Path | None:
         """The photograph of the file's own name, or the one that it names."""
-        names = [path.stem + suffix for suffix in IMAGE_SUFFIXES]
+        names = [path.stem + suffix for suffix in photographs.SUFFIXES]
         given = (root.findtext("filename") or "").strip()
-        if pathlib.PurePath(given).suffix.lower() in IMAGE_SUFFIXES:
+        if pathlib.PurePath(given).suffix.lower() in photographs.SUFFIXES:
             names.append(given)
         folders = [*self._folders, path.parent]
         return next(filter(None, (located(name, folders) for name in names)), None)

@@ -6,15 +6,16 @@ from typing import cast
 
 import numpy as np
 
-from mobilenets.data.sources.base import BoxedSource, Record, Source
+from mobilenets.data.sources.base import BoxedSource, Record, Source, some
 from mobilenets.errors import UserError
+from mobilenets.runtime.console import console
 
 
 def with_names(source: Source, names: Sequence[str], what: str) -> Source:
     """The source with its targets numbered by these names.
 
-    A source may lack some of the names, as a small evaluation set does. Attributes that
-    it lacks are unknown.
+    A source may lack some of the names, as a small evaluation set does, which is told.
+    Attributes that it lacks are unknown.
 
     Args:
       source: of images with a class, attributes or boxes.
@@ -33,6 +34,11 @@ def with_names(source: Source, names: Sequence[str], what: str) -> Source:
         )
     if tuple(source.names) == tuple(names):
         return source
+    lacking = [name for name in names if name not in source.names]
+    if lacking:
+        console.print(
+            f"{what} has nothing of {some(lacking)} to evaluate.", markup=False
+        )
     if hasattr(source, "category_ids"):
         return _RenamedBoxes(cast(BoxedSource, source), names)
     return _Renamed(source, names)

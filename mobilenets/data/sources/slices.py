@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mobilenets.data.sources.base import BoxedSource, Record
-from mobilenets.data.sources.tfds import split_error
-from mobilenets.errors import UserError
+from mobilenets.data.sources.tfds import parts_of_split
 
 
 def places(
@@ -31,18 +30,11 @@ def places(
             for name, size in sizes.items()
         ]
     )
-    try:
-        parts = core.ReadInstruction.from_spec(split).to_absolute(infos)
-    except ValueError as error:
-        raise split_error(data_set, split, sizes, error) from None
-    found = [
+    return [
         (part.splitname, number)
-        for part in parts
+        for part in parts_of_split(data_set, split, infos)
         for number in range(sizes[part.splitname])[part.from_ : part.to]
     ]
-    if not found:
-        raise UserError(f"The data set {data_set}, split {split}, holds no images.")
-    return found
 
 
 class PartOfBoxed:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mobilenets.data.sources import division
+from mobilenets.data.sources import division, photographs
 from mobilenets.data.sources.base import (
     Labels,
     Record,
@@ -40,8 +40,8 @@ class TableSource:
 
     The columns: "path"; "label", the class, or "labels", several names, or one column
     for each attribute with 1, 0 or nothing where it is unknown; perhaps "split". Names
-    are sorted, and those of all splits together. The images are turned as their EXIF
-    orientation says.
+    are sorted, and are those of the splits in use. Rows of others need no labels. The
+    images are turned as their EXIF orientation says.
 
     Args:
       table: a .csv or .parquet file.
@@ -52,6 +52,7 @@ class TableSource:
       separator: between the names in "labels".
       eval_fraction: this part of the images is "validation"; see `division.side`.
       to_train: refuse a split from which a class or an attribute cannot be learned.
+      in_use: the splits whose classes count, beside those of `split`.
 
     Raises:
       UserError: the table is not as it should be; the message names the line.
@@ -68,11 +69,16 @@ class TableSource:
         separator: str = ";",
         eval_fraction: float = 0.0,
         to_train: bool = False,
+        in_use: Sequence[str] = (),
     ):
         file = pathlib.Path(table).expanduser()
         columns, rows = _read(file, table)
         _check_paths(table, columns, rows)
-        in_split = _in_split(table, columns, rows, split, eval_fraction)
+        splits = _splits(table, columns, rows, split, eval_fraction)
+        used = {*splits} if eval_fraction else {split, *in_use}
+        rows = [row for row, name in zip(rows, splits, strict=True) if name in used]
+        splits = [name for name in splits if name in used]
+        in_split = [i for i, name in enumerate(splits) if name == split]
         if labels == "class":
             names, targets = _classes(table, columns, rows)
         elif LABELS in columns:
@@ -96,7 +102,7 @@ class TableSource:
         path, target = self._files[index], self._targets[index]
         if target.ndim == 0:
             target = int(target)
-        return Record(path.read_bytes(), target, str(path))
+        return Record(photographs.read(path), target, photographs.shown(path))
 
 
 def _read(file: pathlib.Path, table: str) -> tuple[list[str], list[Row]]:
@@ -227,10 +233,10 @@ def _text(table: str, row: Row, column: str) -> str:
     return value
 
 
-def _in_split(
+def _splits(
     table: str, columns: list[str], rows: list[Row], split: str, eval_fraction: float
-) -> list[int]:
-    """Which rows are in the split."""
+) -> list[str]:
+    """The split of each row; that which is opened is one of them."""
     if SPLIT in columns:
         if eval_fraction:
             raise UserError(
@@ -247,12 +253,14 @@ def _in_split(
     else:
         splits = [WHOLE] * len(rows)
         if split != WHOLE:
-            raise UserError(
-                f"{table} has no split {split!r}, as it has no column split: add one, "
-                "or set dataset.eval_fraction, such as 0.2 (or use its only split, "
-                f"{WHOLE!r})."
+            raise UnknownSplit(
+                table,
+                split,
+                [WHOLE],
+                "It has no column split: add one, or set dataset.eval_fraction, such as"
+                " 0.2.",
             )
-    return [i for i, name in enumerate(splits) if name == split]
+    return splits
 
 
 def _classes(

@@ -5,11 +5,11 @@ TFDS costs half a second to import; it is imported where it is needed.
 
 import difflib
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from mobilenets.data.sources import embedded
-from mobilenets.data.sources.base import Record, UnknownSplit
+from mobilenets.data.sources.base import Record, UnknownSplit, WrongSplit
 from mobilenets.errors import UserError
 
 
@@ -54,17 +54,13 @@ def records(builder: Any, split: str) -> Sequence[Any]:
     """
     import tensorflow_datasets as tfds
 
+    parts_of_split(builder.name, split, builder.info.splits)
     try:
-        found = builder.as_data_source(
+        return builder.as_data_source(
             split, decoders={"image": tfds.decode.SkipDecoding()}
         )
     except NotImplementedError:
         raise needs_conversion(builder) from None
-    except ValueError as error:
-        raise split_error(builder.name, split, builder.info.splits, error) from None
-    if not len(found):
-        raise UserError(f"The data set {builder.name}, split {split}, holds no images.")
-    return found
 
 
 def embedded_builder(name: str) -> Any:
@@ -140,20 +136,41 @@ def tfds_builder(name: str, data_dir: str, **options: Any) -> Any:
         raise UserError(f"There is no data set {name!r}: {reason}") from None
 
 
-def split_error(
-    name: str, split: str, known: Iterable[str], error: ValueError
-) -> UserError:
-    """The error for a split, or a slice of one, that a data set does not have.
+def parts_of_split(name: str, split: str, splits: Any) -> list[Any]:
+    """The slices that a split consists of, as TFDS reads "train[:90%]+test".
+
+    Each has `splitname`, `from_` and `to`, of which None is the end of its split.
 
     Args:
       name: of the data set.
       split: the one asked for.
-      known: its splits.
-      error: what TFDS says.
+      splits: TFDS's `SplitDict`.
+
+    Raises:
+      UserError: there is no such split, or a slice of it is empty. (TFDS subtracts one
+        that ends before it begins from the others.)
     """
-    if "unknown split" in str(error).lower():
-        return UnknownSplit(name, split, known)
-    return UserError(f"The split {split!r} is wrong: {str(error).splitlines()[-1]}")
+    from tensorflow_datasets import core
+
+    try:
+        parts = core.ReadInstruction.from_spec(split).to_absolute(splits)
+    except ValueError as error:
+        if "unknown split" in str(error).lower():
+            raise UnknownSplit(name, split, splits) from None
+        reason = str(error).splitlines()[-1].rstrip(".")
+        raise WrongSplit(
+            f"The split {split!r} is wrong: {reason}. The splits of {name} are "
+            f"{', '.join(sorted(splits))}."
+        ) from None
+    for part in parts:
+        size = splits[part.splitname].num_examples
+        begin, end, _ = slice(part.from_, part.to).indices(size)
+        if end <= begin:
+            raise WrongSplit(
+                f"The split {split!r} of {name} holds no images: its slice of "
+                f"{part.splitname} goes from image {begin} to {end}."
+            )
+    return list(parts)
 
 
 def needs_conversion(builder: Any) -> UserError:

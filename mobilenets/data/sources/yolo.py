@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from mobilenets.data.orientation import FRACTIONS
+from mobilenets.data.sources import photographs
 from mobilenets.data.sources.annotations import (
     WHOLE,
     Corners,
@@ -16,7 +17,6 @@ from mobilenets.data.sources.annotations import (
     Listing,
     located,
 )
-from mobilenets.data.sources.base import IMAGE_SUFFIXES
 from mobilenets.errors import UserError
 
 _SPLITS = ("train", "val", "test")
@@ -105,12 +105,7 @@ class YoloLayout:
     def _images(self, place: str, dropped: Faults) -> list[pathlib.Path]:
         """The photographs of a folder, or those that a text file lists."""
         if folder := located(place, self._bases, is_folder=True):
-            return sorted(
-                path
-                for path in folder.rglob("*")
-                if path.suffix.lower() in IMAGE_SUFFIXES
-                and not path.name.startswith(".")
-            )
+            return photographs.find(folder, photographs.Ignored())
         listed = located(place, self._bases)
         if not listed or listed.suffix != ".txt":
             raise UserError(

@@ -96,11 +96,17 @@ ARCHITECTURES = {
 
 _FRACTION = (lambda v: 0 <= v < 1, "at least 0 and below 1")
 _MULTIPLIER = (lambda v: 0 < v <= 1024, "above 0 and at most 1024")
-_POSITIVE = (lambda v: isinstance(v, int) and v > 0, "a positive integer")
+_POSITIVE = (
+    lambda v: isinstance(v, int) and 0 < v <= 2**14,
+    "a positive integer of at most 16384",
+)
+# Below, float32 cannot tell the variance of a dead channel from 0.
+_EPSILON = (lambda v: 1e-16 <= v <= 1, "at least 1e-16 and at most 1")
 
 
 def _one_of(values: tuple) -> tuple[Callable[[Any], bool], str]:
-    return (lambda v: v in values), " or ".join(map(repr, values))
+    allowed = [(type(value), value) for value in values]  # 1.0 and 1 are equal
+    return (lambda v: (type(v), v) in allowed), " or ".join(map(repr, values))
 
 
 # The fields of a finished spec that a caller may replace, and what each may be. The
@@ -109,7 +115,7 @@ _OF_BACKBONE = {
     "resolution": _POSITIVE,
     "stem_stride": _one_of((1, 2)),
     "bn_momentum": _FRACTION,
-    "bn_epsilon": (lambda v: v > 0, "above 0"),
+    "bn_epsilon": _EPSILON,
     "padding": _one_of(typing.get_args(Padding)),
 }
 _OF_HEAD = {"dropout_rate": _FRACTION}

@@ -30,6 +30,11 @@ def test_classes_are_numbered_by_the_names_of_the_network():
         np.testing.assert_array_equal(renamed[i].image, source[i].image)
 
 
+def test_names_that_a_source_lacks_are_told(capsys):
+    with_names(source_of([0, 0], ("dog",)), ("ant", "bee", "dog"), "The set")
+    assert capsys.readouterr().out == "The set has nothing of ant, bee to evaluate.\n"
+
+
 def test_attributes_that_a_source_lacks_are_unknown():
     source = source_of([[1, 0], [NAN, 1], [0, 0]], ("c", "a"))
     renamed = with_names(source, ("a", "b", "c"), "The set")

@@ -30,7 +30,8 @@ def write(folder, text, name="t.csv"):
 
 def opened(table, split="all", labels="class", to_train=False, **options):
     dataset = TableDataset(table=str(table), **options)
-    return open_source(dataset, split, labels, to_train)
+    in_use = ("fit", "test")
+    return open_source(dataset, split, labels, to_train, in_use=in_use)
 
 
 def files(source):
@@ -222,7 +223,7 @@ def test_a_mistake_of_attributes_is_told(folder, text, message):
         (SPLITS, "tests", {}, r"Unknown split .*did you mean 'test'\?.*: fit, test"),
         (SPLITS, "fit", {"eval_fraction": 0.1}, "has a column split: leave dataset.ev"),
         ("path,label,split\na.jpg,x,\n", "fit", {}, "line 2: split is empty"),
-        (CLASSES, "train", {}, "no split 'train', as it has no column split: add one"),
+        (CLASSES, "train", {}, "Known are: all. It has no column split: add one"),
         (CLASSES, "test", {"eval_fraction": 0.5}, "Known are: train, validation"),
         (CLASSES, "validation", {"eval_fraction": 1e-9}, "without any of the 3 images"),
     ],

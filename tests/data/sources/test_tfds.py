@@ -126,3 +126,13 @@ def test_tfrecords_are_refused_with_the_command_that_converts_them(tmp_path):
     assert f"tfds convert_format --dataset_version_dir={tmp_path / 'set'} " in str(
         caught.value
     )
+
+
+@pytest.mark.parametrize("name", [SUBSET, "fashion_collages"])
+@pytest.mark.parametrize(
+    "split", ["train[5:2]", "train[5:5]", "train[:0%]", "validation+train[-5:-10]"]
+)
+def test_a_slice_without_images_is_refused(name, split):
+    labels = "class" if name == SUBSET else "attributes"
+    with pytest.raises(UserError, match=r"holds no images: its slice of train goes"):
+        open_source(NamedDataset(name=name), split, labels)
