@@ -12,7 +12,7 @@ import safetensors.numpy
 
 from mobilenets import UserError
 from mobilenets.pretrained.formats import read_state
-from tests.pretrained import test_file_pytorch as torch_files
+from tests import torch_files
 from tests.pretrained.test_file_keras import keras_2
 
 ARRAYS = {"a.weight": np.arange(6, dtype=np.float32).reshape(2, 3)}
