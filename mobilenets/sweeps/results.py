@@ -3,6 +3,7 @@
     FOLDER/sweep.json               the sweep, and its name in the storage
     FOLDER/trials.db                Optuna's storage, unless another is given
     FOLDER/points/007/              the workdir of a run, as train.py leaves one
+    FOLDER/points/007/plan.json     its network and its number of steps: see `Plan`
     FOLDER/points/007/point.json    the values of the point, from when it is begun
     FOLDER/points/007/outcome.json  how it ended: see `Outcome`
     FOLDER/by_itself/007/           where the report's command trains the point again
@@ -10,8 +11,11 @@
     FOLDER/report/                  what `mobilenets report` writes
 
 Everything but the queue of trials is read from these files, by whoever wants to know.
+The config file that sweep.json names is code. Only who names the sweep runs it: `claim`
+and the workers. A report reads, and runs nothing.
 """
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -134,6 +138,26 @@ class SweepFolder:
             file.parent.mkdir(parents=True, exist_ok=True)
             write(file, json.dumps(dict(values)))
 
+    def plan(self, number: int) -> "Plan | None":
+        """What is run at a point; None if that is not known yet.
+
+        Raises:
+          UserError: the file of the plan is damaged.
+        """
+        file = self.point(number) / "plan.json"
+        if not file.exists():
+            return None
+        advice = "delete it and run the same `mobilenets sweep` again, which writes it"
+        stored = _load(file, _StoredPlan, advice)
+        return Plan(**{f: getattr(stored, f) for f in _StoredPlan.model_fields})
+
+    def save_plan(self, number: int, plan: "Plan") -> None:
+        """Writes down what is run at a point."""
+        values = {f: getattr(plan, f) for f in _StoredPlan.model_fields}
+        file = self.point(number) / "plan.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write(file, _StoredPlan(**values).model_dump_json())
+
     def values(self, number: int) -> Values | None:
         """Of a point; None if a Bayesian search has not chosen them yet."""
         file = self.point(number) / "point.json"
@@ -218,28 +242,43 @@ class Result:
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
+class Plan:
     """What is known of a point's run before it is trained.
 
     Args:
-      values: of the point.
-      config: of the run.
       spec: its network.
       num_classes: of its data set.
-      parameters: of the network with these classes.
-      madds: of the same, for one image.
       total_steps: of the training.
       headline: the metric that is called accuracy here.
     """
 
-    values: Values
-    config: Configuration
     spec: Network
     num_classes: int
-    parameters: int
-    madds: int
     total_steps: int
     headline: str
+
+    @property
+    def parameters(self) -> int:
+        """Of the network with these classes."""
+        return complexity.params(self.spec, self.num_classes)
+
+    @property
+    def madds(self) -> int:
+        """Multiply-adds of the same, for one image."""
+        return complexity.madds(self.spec, self.num_classes)
+
+
+@dataclasses.dataclass(frozen=True)
+class Run(Plan):
+    """A plan, and the config that it was made from.
+
+    Args:
+      values: of the point.
+      config: of the run.
+    """
+
+    values: Values
+    config: Configuration
 
 
 def claim(path: str, sweep: Sweep) -> SweepFolder:

@@ -8,10 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure  # not pyplot, which has a notebook's own state
-from matplotlib.patches import Rectangle
 
 COLUMNS = 8
-_CELL, _SIDE = 1.6, 1.4  # inches for an image, and its longer side
 _RIGHT, _WRONG = "#1a7f37", "#c62828"
 
 Titled = tuple[np.ndarray, str, str]  # image [H, W, 3] uint8, its title and its colour
@@ -162,29 +160,19 @@ def _draw_images(
     path: pathlib.Path,
     row_height: float = 2.0,
 ) -> None:
-    """Draws framed images with their titles, `COLUMNS` in a row.
-
-    All are drawn into one pair of axes, whose unit is an inch: a pair for each image
-    takes ten times as long.
-    """
+    """Draws framed images with their titles, `COLUMNS` in a row."""
     rows = max(1, math.ceil(len(titled) / COLUMNS))
-    width, height = _CELL * COLUMNS, row_height * rows + 0.5
-    figure = Figure(figsize=(width, height))
-    axis = figure.add_axes((0, 0, 1, 1), frameon=False)
-    axis.set_axis_off()
-    for cell, (image, title, color) in enumerate(titled):
-        row, column = divmod(cell, COLUMNS)
-        scale = _SIDE / max(image.shape[:2])
-        h, w = scale * image.shape[0], scale * image.shape[1]
-        left, bottom = (
-            _CELL * (column + 0.5) - w / 2,
-            height - 0.4 - row_height * (row + 1),
-        )
-        axis.imshow(image, extent=(left, left + w, bottom, bottom + h))
-        frame = Rectangle((left, bottom), w, h, fill=False, color=color, linewidth=2.5)
-        axis.add_patch(frame)
-        center, top = left + w / 2, bottom + h + 0.06
-        axis.text(center, top, title, fontsize=8, color=color, ha="center")
-    axis.set(xlim=(0, width), ylim=(0, height), aspect="auto")
-    figure.text(0.5, 1 - 0.1 / height, heading, fontsize=11, ha="center", va="top")
+    figure = Figure(figsize=(1.6 * COLUMNS, row_height * rows + 0.6))
+    axes = figure.subplots(rows, COLUMNS, squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for axis, (image, title, color) in zip(axes.flat, titled, strict=False):
+        axis.imshow(image)
+        axis.set_axis_on()
+        axis.set(xticks=[], yticks=[])
+        axis.set_title(title, fontsize=8, color=color)
+        for spine in axis.spines.values():
+            spine.set(color=color, linewidth=2.5)
+    figure.suptitle(heading, fontsize=11)
+    figure.tight_layout()
     figure.savefig(path, dpi=110)

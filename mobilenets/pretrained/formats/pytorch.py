@@ -2,13 +2,14 @@
 
 The file is a pickle, a program that can call any function, beside the raw bytes of the
 tensors. Here it may only name what tensors are made of, and that is not PyTorch's but
-the small stand-ins of this file. Both formats are read: since PyTorch 1.6 a zip archive
+the small stand-ins of this file. A pickle can also set attributes of objects that it
+was given. So the stand-ins have none that can be set, and a view is checked against the
+bytes that are there, immediately before they are read (`_view`). Both formats are read: since PyTorch 1.6 a zip archive
 of "data.pkl" and a file for each storage, before it a row of pickles followed by the
 storages. Source: torch/serialization.py and torch/_utils.py of PyTorch 2.
 """
 
 import collections
-import dataclasses
 import functools
 import io
 import math
@@ -18,7 +19,7 @@ import pickletools
 import types
 import zipfile
 from collections.abc import Callable
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 
@@ -47,8 +48,7 @@ _DTYPES = {
 _NESTED = ("state_dict_ema", "model_ema", "state_dict", "model")
 
 
-@dataclasses.dataclass(frozen=True)
-class _Storage:
+class _Storage(NamedTuple):
     """A row of numbers of the file, of which tensors are views."""
 
     key: str  # its name in the file
@@ -56,8 +56,7 @@ class _Storage:
     size: int  # in elements
 
 
-@dataclasses.dataclass(frozen=True)
-class _Tensor:
+class _Tensor(NamedTuple):
     """A view of a storage; offset and strides are in elements."""
 
     storage: _Storage
@@ -211,8 +210,7 @@ class _Unpickler(pickle.Unpickler):
         if wanted in _CONTAINERS:
             return _CONTAINERS[wanted]
         if wanted in _FUNCTIONS:
-            # A new object each time, since a pickle may set attributes of what it gets.
-            return functools.partial(_FUNCTIONS[wanted])
+            return _Function(_FUNCTIONS[wanted])
         raise _refused(wanted, self._path)
 
     def persistent_load(self, pid: Any) -> _Storage:
@@ -229,17 +227,31 @@ class _Unpickler(pickle.Unpickler):
         return storage
 
 
+class _Function(NamedTuple):
+    """A function that the pickle may call, and of which it can set no attribute."""
+
+    function: Callable[..., Any]
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Calls it."""
+        return self.function(*arguments)
+
+
+def _integers(values: Any) -> tuple[int, ...]:
+    """A tuple of no other tuples: see `_TupleDepths`."""
+    result = tuple(values)
+    if not all(isinstance(value, int) for value in result):
+        raise ValueError("a shape or strides are no integers")
+    return result
+
+
 def _rebuild_tensor(
     storage: Any, offset: Any, shape: Any, strides: Any, *_: Any
 ) -> _Tensor:
     if not isinstance(storage, _Storage):
         raise ValueError("a tensor has no storage")
-    if not all(isinstance(n, int) and n >= 0 for n in (offset, *shape, *strides)):
-        raise ValueError("a tensor has no shape or strides")
-    last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
-    if math.prod(shape) and last >= storage.size:
-        raise ValueError(f"a tensor reaches out of storage {storage.key}")
-    return _Tensor(storage, offset, tuple(shape), tuple(strides))
+    (offset,) = _integers([offset])
+    return _Tensor(storage, offset, _integers(shape), _integers(strides))
 
 
 def _rebuild_parameter(data: Any, *_: Any) -> Any:
@@ -248,7 +260,6 @@ def _rebuild_parameter(data: Any, *_: Any) -> Any:
 
 _CONTAINERS = {
     "collections.OrderedDict": collections.OrderedDict,
-    "torch.Size": tuple,
     # The options in training checkpoints of timm and torchvision.
     "argparse.Namespace": types.SimpleNamespace,
 }
@@ -257,6 +268,7 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
     "torch._utils._rebuild_parameter": _rebuild_parameter,
     "torch._utils._rebuild_parameter_with_state": _rebuild_parameter,
+    "torch.Size": _integers,
 }
 _OTHER_TENSORS = {
     "torch.Complex": "complex",
@@ -334,13 +346,36 @@ def _arrays(
             return from_bfloat16(values)
         return widened(values.astype(dtype, copy=False))
 
-    def array(tensor: _Tensor) -> np.ndarray:
-        values = elements(tensor.storage)
-        return np.lib.stride_tricks.as_strided(
-            values[tensor.offset :],
-            tensor.shape,
-            [stride * values.itemsize for stride in tensor.strides],
-            writeable=False,
-        )
+    return {
+        name: _view(elements(tensor.storage), tensor)
+        for name, tensor in tensors.items()
+    }
 
-    return {name: array(tensor) for name, tensor in tensors.items()}
+
+def _view(values: np.ndarray, tensor: _Tensor) -> np.ndarray:
+    """The numbers of a tensor.
+
+    This is the one place that looks at memory by what a file says. So everything that
+    the file says is checked here, against the numbers that are there.
+
+    Args:
+      values: [size] all numbers of the storage.
+      tensor: what the file says of the view.
+
+    Raises:
+      ValueError: the view is none, or reaches out of the storage.
+    """
+    _, offset, shape, strides = tensor
+    if min((offset, *shape, *strides), default=0) < 0:
+        raise ValueError("a tensor has negative numbers in its shape or strides")
+    last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
+    if math.prod(shape) == 0:
+        return np.zeros(shape, values.dtype)
+    if last >= len(values):
+        raise ValueError(f"a tensor reaches out of storage {tensor.storage.key}")
+    return np.lib.stride_tricks.as_strided(
+        values[offset:],
+        shape,
+        [stride * values.itemsize for stride in strides],
+        writeable=False,
+    )
