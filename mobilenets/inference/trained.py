@@ -5,7 +5,6 @@ Such a folder is what imported weights become; the workdir of a run holds the sa
 
 import contextlib
 import dataclasses
-import json
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pydantic
 
+from mobilenets.config import json_files
 from mobilenets.errors import UserError
 from mobilenets.inference.description import Description, from_values
 from mobilenets.nn.backbone import Backbone
@@ -70,7 +70,7 @@ def describe(directory: str) -> Description:
     path = _existing(directory)
     if (path / "network.json").exists():
         file = path / "network.json"
-        return _read_description(lambda: json.loads(file.read_text()), directory)
+        return _read_description(lambda: json_files.load(file), directory)
     with _checkpoints_of_run(path, directory) as (checkpoints, step):
         description = checkpoints.description(step)
         return _read_description(lambda: description, directory)
@@ -156,5 +156,5 @@ def _shapes(description: Description) -> Any:
 
 
 def _damaged(directory: str, error: Exception | str) -> UserError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    reason = (str(error).splitlines() or [type(error).__name__])[0].removesuffix(".")
     return UserError(f"The weights in {directory} cannot be read: {reason}.")

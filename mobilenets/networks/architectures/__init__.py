@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from mobilenets.errors import UserError, unknown
+from mobilenets.networks import limits
 from mobilenets.networks.architectures.efficientnet import (
     RELEASED,
     RELEASED_LITE,
@@ -166,6 +167,7 @@ def replace(spec: Spec, **overrides: Any) -> Spec:
     of_head = {k: v for k, v in overrides.items() if k not in _OF_BACKBONE}
     of_backbone = {k: v for k, v in overrides.items() if k in _OF_BACKBONE}
     spec = with_backbone(dataclasses.replace(spec, **of_head), **of_backbone)
+    limits.check(spec)
     _check_blocks(backbone_of(spec))
     _check_resolution(backbone_of(spec))
     return spec
@@ -173,6 +175,7 @@ def replace(spec: Spec, **overrides: Any) -> Spec:
 
 def check(spec: BackboneSpec | ClassifierSpec) -> None:
     """Raises the UserError of `replace` if it would not give the network its values."""
+    limits.check(spec)
     values = {f: getattr(backbone_of(spec), f) for f in _OF_BACKBONE}
     values |= {f: getattr(spec, f) for f in _rules(spec) if f not in _OF_BACKBONE}
     _check(spec.name, values, _rules(spec))

@@ -4,9 +4,11 @@ The file is a pickle, a program that can call any function, beside the raw bytes
 tensors. Here it may only name what tensors are made of, and that is not PyTorch's but
 the small stand-ins of this file. A pickle can also set attributes of objects that it
 was given. So the stand-ins have none that can be set, and a view is checked against the
-bytes that are there, immediately before they are read (`_view`). Both formats are read: since PyTorch 1.6 a zip archive
-of "data.pkl" and a file for each storage, before it a row of pickles followed by the
-storages. Source: torch/serialization.py and torch/_utils.py of PyTorch 2.
+bytes that are there, immediately before they are read (`_view`).
+
+Both formats are read: since PyTorch 1.6 a zip archive of "data.pkl" and a file for each
+storage, before it a row of pickles followed by the storages. Source:
+torch/serialization.py and torch/_utils.py of PyTorch 2.
 """
 
 import collections
