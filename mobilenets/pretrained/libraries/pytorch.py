@@ -53,8 +53,9 @@ def resnet(spec: ClassifierSpec) -> Names:
 
 
 def _without_counters(state: Mapping[str, Any]) -> dict[str, Any]:
-    """The state without the number of batches that each batch norm has seen."""
-    return {k: v for k, v in state.items() if not k.endswith(".num_batches_tracked")}
+    """The state without the numbers of batches that batch norms and averages saw."""
+    counters = ("num_batches_tracked", "n_averaged")
+    return {k: v for k, v in state.items() if k.rpartition(".")[2] not in counters}
 
 
 def _kernel_layout(kernel: np.ndarray, is_depthwise: bool) -> np.ndarray:
