@@ -1,4 +1,4 @@
-"""What follows the features in a file of weights: the library's head, another, or none."""
+"""What follows the features in a file of weights: a head, another one, or none."""
 
 import dataclasses
 from collections.abc import Collection
@@ -24,11 +24,13 @@ class Dense:
 
 def dense_on(weights: Weights, library: Library, features: int) -> Dense | None:
     """The dense layer that is all that is left, if it takes that many features."""
-    kernels = [k for k in weights.left if len(_shape(weights, k, library)) == 2]
+    kernels = [
+        k for k in weights.left if len(shape_in_our_layout(weights, k, library)) == 2
+    ]
     biases = [k for k in weights.left if np.ndim(weights.left[k]) == 1]
     if len(kernels) != 1 or len(biases) > 1 or len(weights.left) > 2:
         return None
-    inputs, outputs = _shape(weights, kernels[0], library)
+    inputs, outputs = shape_in_our_layout(weights, kernels[0], library)
     sizes = {np.size(weights.left[bias]) for bias in biases}
     if inputs != features or sizes - {outputs} or len(weights.left) != 1 + len(biases):
         return None
@@ -37,7 +39,7 @@ def dense_on(weights: Weights, library: Library, features: int) -> Dense | None:
 
 def take(weights: Weights, library: Library, dense: Dense) -> dict[str, Any]:
     """The variables of a dense layer; a bias that is not there is 0."""
-    shape = _shape(weights, dense.kernel, library)
+    shape = shape_in_our_layout(weights, dense.kernel, library)
 
     def to_our_layout(kernel: np.ndarray) -> np.ndarray:
         return library.kernel_layout(kernel, False).reshape(shape)
@@ -60,13 +62,15 @@ def are_of_a_head(weights: Weights, library: Library, modules: Collection[str]) 
     own = {module.split(library.separator)[0] for module in modules}
     return all(
         key.split(library.separator)[0] not in own
-        and len(_shape(weights, key, library)) <= 2
+        and len(shape_in_our_layout(weights, key, library)) <= 2
         for key in weights.left
     )
 
 
-def _shape(weights: Weights, key: str, library: Library) -> tuple[int, ...]:
-    """In our layout; a 1x1 convolution is a dense layer."""
+def shape_in_our_layout(
+    weights: Weights, key: str, library: Library
+) -> tuple[int, ...]:
+    """Of an array that is left; a 1x1 convolution is a dense layer here."""
     array = np.asarray(weights.left[key])
     if array.ndim < 2:
         return array.shape

@@ -102,7 +102,8 @@ def from_file(
     _, entry = find_model(library, model)  # before a large file is read
     state = read_state(path, choice)
     if library == "keras":
-        state = rename_keras_variables(state, keras.layer_names(entry))
+        names, head = keras.layer_names(entry), keras.head_names(entry)
+        state = rename_keras_variables(state, names, head)
     return _named(*from_state_dict(state, library, model, choice))
 
 

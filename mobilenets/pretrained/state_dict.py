@@ -1,6 +1,7 @@
 """From the weights of a library to a spec and the variables of its `Classifier`."""
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -107,9 +108,7 @@ class _Reader:
         self._model, self._library = model, library
         self._tell = choice.tell
         self._names = model.names(model.spec)
-        network = Backbone(model.spec.backbone)
-        image = jax.ShapeDtypeStruct((1, 32, 32, 3), np.float32)
-        self._shapes = jax.eval_shape(network.init, jax.random.key(0), image)
+        self._shapes = _shapes(model.spec.backbone)
         paths, _ = zip(*jax.tree.leaves_with_path(self._shapes), strict=True)
         keys = [self._key(*_layer_and_variable(path)) for path in paths]
         keys.sort(key=lambda key: not key.startswith(self._names["stem"][0]))
@@ -144,8 +143,8 @@ class _Reader:
                 params["head_dense"] = self._take_head_dense()
             else:
                 spec = dataclasses.replace(spec, head_dense_channels=0)
-        if self._key("logits", "kernel") in self._weights.left:
-            kernel = self._take("logits", "kernel", (features, self._outputs()))
+        if shape := self._shape("logits"):
+            kernel = self._take("logits", "kernel", (features, shape[-1]))
             bias = self._take("logits", "bias", kernel.shape[1:])
             self._weights.check_all_taken()
             return spec, params | {"logits": {"kernel": kernel, "bias": bias}}
@@ -179,15 +178,10 @@ class _Reader:
 
         A head of the user's own on the features may be in its place.
         """
-        wanted = (features, self._model.spec.head_dense_channels)
-        for layer, shape in (("head_dense", wanted), ("logits", wanted[1:])):
-            array = self._weights.left.get(self._key(layer, "kernel"))
-            if array is not None:
-                found = np.squeeze(
-                    self._library.kernel_layout(np.asarray(array), False)
-                )
-                return found.shape[: len(shape)] == shape
-        return False
+        dense = self._model.spec.head_dense_channels
+        if shape := self._shape("head_dense"):
+            return shape == (features, dense)
+        return (self._shape("logits") or (0,))[0] == dense
 
     def _take_head_dense(self) -> dict[str, Any]:
         spec = self._model.spec
@@ -197,9 +191,12 @@ class _Reader:
             params["bias"] = self._take("head_dense", "bias", shape[1:])
         return params
 
-    def _outputs(self) -> int:
-        bias = self._key("logits", "bias")
-        return np.size(self._weights.left.get(bias, 0))
+    def _shape(self, layer: str) -> tuple[int, ...]:
+        """Of the kernel of a dense layer; () if it is not there."""
+        key = self._key(layer, "kernel")
+        if key not in self._weights.left:
+            return ()
+        return heads.shape_in_our_layout(self._weights, key, self._library)
 
     def _key(self, layer: str, variable: str) -> str:
         """The library's key of one of our variables."""
@@ -230,6 +227,13 @@ class _Reader:
         kernel = self._weights.take(self._key(layer, variable), shape, to_our_layout)
         takes_bgr = self._model.channel_order == "BGR"
         return kernel[:, :, ::-1] if takes_bgr and layer == "stem" else kernel
+
+
+@functools.lru_cache(maxsize=8)
+def _shapes(spec: BackboneSpec) -> dict[str, Any]:
+    """Of the variables of a backbone; Linen takes a second to say them."""
+    image = jax.ShapeDtypeStruct((1, 32, 32, 3), np.float32)
+    return jax.eval_shape(Backbone(spec).init, jax.random.key(0), image)
 
 
 def _layer_and_variable(path: Iterable[Any]) -> tuple[str, str]:
