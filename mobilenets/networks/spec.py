@@ -242,7 +242,7 @@ class BackboneSpec:
     padding: Padding = "same"  # "same" as TensorFlow pads, "symmetric" as PyTorch
     stem_kernel_size: int = 3
     stem_stride: int = 2
-    stem_max_pool: bool = False
+    stem_max_pool: bool | Literal["same"] = False  # "same": whatever `padding` is
     head_conv_channels: int = 0
     kind: Literal["backbone"] = "backbone"  # of network, in files
 

@@ -17,7 +17,9 @@ from mobilenets.pretrained.formats.containers import Choice
 from mobilenets.pretrained.formats.read import AVERAGED
 from mobilenets.pretrained.libraries import (
     efficientnet_lite_pytorch,
+    efficientnet_pytorch,
     keras,
+    pretrainedmodels,
     tf_slim,
     timm,
     torchvision,
@@ -26,7 +28,9 @@ from mobilenets.pretrained.library import Library, Model, Weights
 
 LIBRARIES = {
     "efficientnet_lite_pytorch": efficientnet_lite_pytorch.LIBRARY,
+    "efficientnet_pytorch": efficientnet_pytorch.LIBRARY,
     "keras": keras.LIBRARY,
+    "pretrainedmodels": pretrainedmodels.LIBRARY,
     "tf-slim": tf_slim.LIBRARY,
     "timm": timm.LIBRARY,
     "torchvision": torchvision.LIBRARY,
