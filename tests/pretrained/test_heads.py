@@ -293,3 +293,54 @@ def test_the_weights_are_found_in_a_checkpoint(tmp_path, tree, averaged, raw):
     path = archive(tmp_path / "x.pth", filled(tree), {"0": (2, values)})
     assert read_state(path)["a"].tolist() == [averaged]
     assert read_state(path, Choice(averaged=False))["a"].tolist() == [raw]
+
+
+def retrained_mobilenet(classes):
+    """MobileNetV1 0.25 as TF-Hub's retrain.py leaves it: a module and a new layer."""
+    rng = np.random.default_rng(0)
+    state, inputs = {}, 3
+
+    def add(module, variable, *shape):
+        values = rng.uniform(0.5, 1.0, shape).astype(np.float32)
+        state[f"module/MobilenetV1/{module}/{variable}"] = values
+        for statistic in ("gamma", "beta", "moving_mean", "moving_variance"):
+            channels = shape[2] if "depthwise" in variable else shape[3]
+            key = f"module/MobilenetV1/{module}/BatchNorm/{statistic}"
+            state[key] = rng.uniform(0.5, 1.0, channels).astype(np.float32)
+
+    add("Conv2d_0", "weights", 3, 3, 3, 8)
+    inputs = 8
+    widths = (16, 32, 32, 64, 64, *[128] * 6, 256, 256)
+    for i, outputs in enumerate(widths, start=1):
+        add(f"Conv2d_{i}_depthwise", "depthwise_weights", 3, 3, inputs, 1)
+        add(f"Conv2d_{i}_pointwise", "weights", 1, 1, inputs, outputs)
+        inputs = outputs
+    ops = "final_retrain_ops"
+    kernel = rng.standard_normal((256, classes)).astype(np.float32)
+    state[f"{ops}/weights/final_weights"] = kernel
+    state[f"{ops}/biases/final_biases"] = np.arange(classes, dtype=np.float32)
+    return state
+
+
+def test_a_retrained_module_of_tf_hub_keeps_its_classes():
+    state = retrained_mobilenet(classes=5)
+    lines = []
+    spec, variables, _ = from_state_dict(
+        state, "tf-slim", "mobilenet_v1_0.25_128", Choice(tell=lines.append)
+    )
+    assert spec.kind == "classifier"
+    params = variables["params"]
+    np.testing.assert_array_equal(
+        params["logits"]["kernel"], state["final_retrain_ops/weights/final_weights"]
+    )
+    assert params["logits"]["bias"].tolist() == [0, 1, 2, 3, 4]
+    np.testing.assert_array_equal(
+        params["block3"]["depthwise"]["conv"]["kernel"][:, :, 0],
+        state["module/MobilenetV1/Conv2d_4_depthwise/depthwise_weights"][..., 0],
+    )
+    np.testing.assert_array_equal(
+        variables["batch_stats"]["block12"]["project"]["bn"]["var"],
+        state["module/MobilenetV1/Conv2d_13_pointwise/BatchNorm/moving_variance"],
+    )
+    (line,) = lines
+    assert "final_retrain_ops/weights/final_weights" in line
