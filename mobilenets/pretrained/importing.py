@@ -208,7 +208,9 @@ def _from_hub(repository: str) -> TrainedNet:
         raise UserError(
             f"The config.json of {repository} cannot be used: {reason}."
         ) from None
-    return _named(replace(spec, resolution=resolution), variables, preprocessing)
+    # Of either kind, which a constrained type variable cannot say.
+    spec = replace(spec, resolution=resolution)  # pyright: ignore[reportArgumentType]
+    return _named(spec, variables, preprocessing)
 
 
 def _timm_preprocessing(facts: dict[str, Any]) -> Preprocessing:

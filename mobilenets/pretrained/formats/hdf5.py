@@ -39,7 +39,7 @@ def contents(file: h5py.File, path: pathlib.Path) -> Contents:
       UserError: a data set is in another file, or all are too large to be in this one.
     """
     found = Contents({"": file}, {})
-    waiting = [("", file)]
+    waiting: list[tuple[str, h5py.Group]] = [("", file)]
     seen = {_address(file)}
     while waiting:
         name, group = waiting.pop()
@@ -67,14 +67,15 @@ def contents(file: h5py.File, path: pathlib.Path) -> Contents:
 
 def _items(group: h5py.Group) -> Iterator[tuple[str, Any]]:
     """What is in a group itself, not behind a link to another place."""
-    for key in group:
+    for key in map(str, group):
         if isinstance(group.get(key, getlink=True), h5py.HardLink):
             yield key, group[key]
 
 
 def _address(item: Any) -> int:
     """Where an object is in the file."""
-    return h5py.h5o.get_info(item.id).addr
+    get_info = h5py.h5o.get_info  # pyright: ignore[reportAttributeAccessIssue]
+    return get_info(item.id).addr
 
 
 def array(dataset: h5py.Dataset) -> np.ndarray:
