@@ -147,8 +147,9 @@ class _Reader:
                 params["head_dense"] = self._take_head_dense()
             else:
                 spec = dataclasses.replace(spec, head_dense_channels=0)
-        if shape := self._shape("logits"):
-            kernel = self._take("logits", "kernel", (features, shape[-1]))
+        if self._has_logits():
+            outputs = (self._shape("logits") or (0,))[-1]
+            kernel = self._take("logits", "kernel", (features, outputs))
             bias = self._take("logits", "bias", kernel.shape[1:])
             self._weights.check_all_taken()
             return spec, params | {"logits": {"kernel": kernel, "bias": bias}}
@@ -176,6 +177,21 @@ class _Reader:
             f"The weights have no head that is known here{what}. The network is "
             "a backbone, for `features` and init_from."
         )
+
+    def _has_logits(self) -> bool:
+        """Whether the head ends as the library's.
+
+        Several layers of the user's own in the place of its head, such as torchvision's
+        "classifier", may be called like it.
+        """
+        module = self._names["logits"][0]
+        parent = module.rpartition(self._library.separator)[0]
+        own = {self._key("logits", variable) for variable in ("kernel", "bias")}
+        others = self._weights.left.keys() - own
+        beside = f"{parent}{self._library.separator}"
+        if parent and any(key.startswith(beside) for key in others):
+            return False
+        return not own.isdisjoint(self._weights.left)
 
     def _has_head_dense(self, features: int) -> bool:
         """Whether the dense layer before the logits is there, or must be.

@@ -125,6 +125,18 @@ def test_a_backbone_in_a_sequence_has_the_head_that_follows(v2):
             "head__2__weight": KERNEL[:, :7],
             "head__2__bias": BIAS,
         },
+        {  # Dropout, Linear, ReLU, Linear: the first is called like the library's
+            "classifier__1__weight": KERNEL,
+            "classifier__1__bias": BIAS,
+            "classifier__3__weight": KERNEL[:, :7],
+            "classifier__3__bias": BIAS,
+        },
+        {  # Linear, BatchNorm, ReLU, Linear
+            "classifier__0__weight": KERNEL,
+            "classifier__1__weight": BIAS,
+            "classifier__1__bias": BIAS,
+            "classifier__3__weight": KERNEL[:, :7],
+        },
     ],
 )
 def test_without_a_head_that_is_known_it_is_a_backbone(v2, head):
@@ -148,6 +160,14 @@ def test_a_backbone_is_saved_and_loaded_as_one(v2, tmp_path):
     net = trained.load(str(tmp_path / "net"))
     assert net.description.class_names == ()
     assert_equal(net.variables, without(expected, "logits"))
+
+
+def test_half_of_the_librarys_head_is_no_other_head(v2):
+    state, _ = v2
+    for kept, lost in (("weight", "bias"), ("bias", "weight")):
+        half = with_head(state, "classifier", **{f"classifier__1__{kept}": KERNEL})
+        with pytest.raises(UserError, match=f"lack the key classifier.1.{lost}|shape"):
+            from_state_dict(half, *V2)
 
 
 def test_arrays_of_another_network_are_no_head(v2):
