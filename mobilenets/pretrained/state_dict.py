@@ -161,21 +161,25 @@ class _Reader:
             )
             logits = heads.take(self._weights, self._library, dense)
             return spec, params | {"logits": logits}
-        self._leave_out_head(list(params))
+        self._leave_out_head([self._names[layer][0] for layer in params])
         return spec.backbone, {}
 
     def _leave_out_head(self, taken: list[str]) -> None:
-        """Raises UserError unless what is left is a head; says what is left out."""
+        """Raises UserError unless what is left is a head; says what is left out.
+
+        Args:
+          taken: modules of the head that were there.
+        """
         layers = self._names.keys() - {"head_dense", "logits"}
         modules = [module for layer in layers for module in self._names[layer]]
         if not heads.are_of_a_head(self._weights, self._library, modules):
             self._weights.check_all_taken()
         left = [*taken, *self._weights.left]
         more = f" and {len(left) - 5} more" if len(left) > 5 else ""
-        what = f": {', '.join(left[:5])}{more} are left out" if left else ""
+        what = f" Left out: {', '.join(left[:5])}{more}." if left else ""
         self._tell(
-            f"The weights have no head that is known here{what}. The network is "
-            "a backbone, for `features` and init_from."
+            f"The weights have no head that is known here.{what} The network is a "
+            "backbone, for `features` and init_from."
         )
 
     def _has_logits(self) -> bool:
