@@ -46,6 +46,7 @@ _RULES = {
     "stem_kernel_size": _KERNEL,
     "stride": _whole(1, 8),
     "stem_stride": _whole(1, 8),
+    "designed_stride": _whole(1, 8),
     "dilation": _whole(1, 1024),
     "dropout_rate": _FRACTION,
     "drop_path_rate": _FRACTION,

@@ -13,6 +13,7 @@ from mobilenets.config import files
 from mobilenets.config.schema import Preprocessing
 from mobilenets.inference import trained
 from mobilenets.inference.description import Description
+from mobilenets.networks.architectures.resnet import se_resnet_of_basic
 from mobilenets.networks.own_spec import own_spec
 from mobilenets.pretrained.formats import read_state
 from mobilenets.runs.workdir import Workdir, read_config
@@ -158,6 +159,15 @@ def test_an_impossible_description_is_refused(tmp_path, description, key, value)
     with pytest.raises(UserError, match=r"The weights in .* cannot be read: ") as error:
         trained.load(str(tmp_path))
     assert "\n" not in str(error.value) and len(str(error.value)) < 2100
+
+
+def test_each_kind_of_block_is_the_same_in_a_file(tmp_path):
+    for spec in (se_resnet_of_basic(18), get_spec("se_resnet50"), get_spec("moga_a")):
+        sound = Description(
+            network=spec, preprocessing=Preprocessing(), class_names=("cat", "dog")
+        )
+        (tmp_path / "network.json").write_text(sound.model_dump_json())
+        assert trained.describe(str(tmp_path)) == sound
 
 
 def test_a_backbone_has_no_classes(tmp_path, description):

@@ -22,6 +22,7 @@ from mobilenets.networks.architectures.moga import moga, moga_a
 from mobilenets.networks.architectures.resnet import resnet, se_resnet
 from mobilenets.networks.spec import (
     BackboneSpec,
+    BasicSpec,
     BlockSpec,
     BottleneckSpec,
     ClassifierSpec,
@@ -209,7 +210,7 @@ def _check_blocks(backbone: BackboneSpec) -> None:
 
 def _adds_input(block: Any) -> bool:
     """Whether it adds its input as it is, as far as the kind of block is known."""
-    if isinstance(block, BottleneckSpec):
+    if isinstance(block, BottleneckSpec | BasicSpec):
         return not block.projection
     return isinstance(block, BlockSpec) and block.residual
 

@@ -25,13 +25,14 @@ def _names(spec: ClassifierSpec) -> Names:
 
 def models(rows: Iterable[Row]) -> dict[str, Model]:
     """The models of a table by their names."""
-
-    def pooled(model: Model) -> Model:
-        spec = with_backbone(model.spec, stem_max_pool="same")
-        return dataclasses.replace(model, spec=spec)
-
     made = models_of(rows, _names, BATCH_NORM, "symmetric")
-    return {name: pooled(model) for name, model in made.items()}
+    return {name: with_spec(model, model.spec) for name, model in made.items()}
+
+
+def with_spec(model: Model, spec: ClassifierSpec) -> Model:
+    """The model with another network, whose max pooling pads as theirs."""
+    spec = with_backbone(spec, stem_max_pool="same")
+    return dataclasses.replace(model, spec=spec)
 
 
 # What the columns are: see `Row`.

@@ -40,6 +40,8 @@ def resnet(spec: ClassifierSpec) -> Names:
             "reduce": (f"{there}.conv1", f"{there}.bn1"),
             "spatial": (f"{there}.conv2", f"{there}.bn2"),
             "restore": (f"{there}.conv3", f"{there}.bn3"),
+            "first": (f"{there}.conv1", f"{there}.bn1"),
+            "second": (f"{there}.conv2", f"{there}.bn2"),
             "se/reduce": (f"{there}.se.fc1",),
             "se/expand": (f"{there}.se.fc2",),
             "shortcut": (f"{there}.downsample.0", f"{there}.downsample.1"),

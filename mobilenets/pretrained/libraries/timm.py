@@ -1,19 +1,20 @@
 """timm's models, as of 1.0.31: their specs, module names and preprocessing.
 
 A name may have several sets of weights; the preprocessing is that of its default one,
-or of its configuration where it has none. Not here: "legacy_seresnet18" and "34",
-whose blocks have two convolutions, a kind that no network of this package has.
+or of its configuration where it has none.
 """
 
 import dataclasses
 
 from mobilenets.networks.architectures import get_spec
+from mobilenets.networks.architectures.resnet import se_resnet_of_basic
 from mobilenets.networks.spec import ClassifierSpec, with_backbone
 from mobilenets.pretrained.libraries import pretrainedmodels
 from mobilenets.pretrained.libraries.pytorch import BATCH_NORM, pytorch_library, resnet
 from mobilenets.pretrained.library import (
     IMAGENET,
     MINUS_ONE_TO_ONE,
+    Interpolation,
     Model,
     Names,
     Place,
@@ -174,6 +175,12 @@ def _squashed(model: Model) -> Model:
     return dataclasses.replace(model, preprocessing=preprocessing)
 
 
+def _with_interpolation(model: Model, interpolation: Interpolation) -> Model:
+    changed = {"interpolation": interpolation}
+    preprocessing = model.preprocessing.model_copy(update=changed)
+    return dataclasses.replace(model, preprocessing=preprocessing)
+
+
 def _with_whole_stem(model: Model, channels: int) -> Model:
     """The model if its stem is not narrowed; its first block has no expansion.
 
@@ -194,9 +201,17 @@ _MODELS = (
     | models_of(_RESNET, resnet, BATCH_NORM, "symmetric")
     | pretrainedmodels.models(_LEGACY)
 )
+_LEGACY_OF_BASIC: dict[str, Model] = {
+    f"legacy_seresnet{layers}": pretrainedmodels.with_spec(
+        _with_interpolation(_MODELS["legacy_seresnet50"], interpolation),
+        se_resnet_of_basic(layers),
+    )
+    for layers, interpolation in ((18, "bicubic"), (34, "bilinear"))
+}
 _NARROW = "mobilenetv3_small_050"
 LIBRARY = pytorch_library(
     _MODELS
+    | _LEGACY_OF_BASIC
     | {
         "efficientnet_b5": _squashed(_MODELS["efficientnet_b5"]),
         _NARROW: _with_whole_stem(_MODELS[_NARROW], channels=16),
