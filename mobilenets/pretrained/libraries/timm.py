@@ -5,6 +5,7 @@ or of its configuration where it has none.
 """
 
 import dataclasses
+from typing import Literal
 
 from mobilenets.networks.architectures import get_spec
 from mobilenets.networks.architectures.resnet import se_resnet_of_basic
@@ -201,12 +202,16 @@ _MODELS = (
     | models_of(_RESNET, resnet, BATCH_NORM, "symmetric")
     | pretrainedmodels.models(_LEGACY)
 )
-_LEGACY_OF_BASIC: dict[str, Model] = {
+_BASIC: tuple[tuple[Literal[18, 34], Interpolation], ...] = (
+    (18, "bicubic"),
+    (34, "bilinear"),
+)
+_LEGACY_OF_BASIC = {
     f"legacy_seresnet{layers}": pretrainedmodels.with_spec(
         _with_interpolation(_MODELS["legacy_seresnet50"], interpolation),
         se_resnet_of_basic(layers),
     )
-    for layers, interpolation in ((18, "bicubic"), (34, "bilinear"))
+    for layers, interpolation in _BASIC
 }
 _NARROW = "mobilenetv3_small_050"
 LIBRARY = pytorch_library(
