@@ -9,7 +9,14 @@ class UserError(Exception):
 
     It is not a `ValueError`, because absl and ml_collections catch those and put
     tracebacks into their messages.
+
+    Args:
+      message: may repeat what a file says. Where that makes it very long, its middle is
+        left out. What is no letter is spelled out, since it could control a terminal.
     """
+
+    def __init__(self, message: str):
+        super().__init__(_printable(message))
 
 
 class BrokenImage(UserError):
@@ -54,6 +61,7 @@ _OTHER_WORDS = {
     "workers": "num_workers",
 }
 
+_LONGEST = 2000  # letters of a message
 _MOST_LISTED = 20  # names in one sentence; of more there are only some
 _MOST_SUGGESTED = 5
 # A name is that much less like the given one than the best, and still suggested.
@@ -155,6 +163,21 @@ def alternatives(words: Sequence[str]) -> str:
     ('a, b or c', 'a', '')
     """
     return " or ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
+def _printable(message: str) -> str:
+    r"""A message of a bounded length without control characters but line breaks.
+
+    >>> _printable("key \x1b[31m"), len(_printable("key " * 10**6))
+    ('key \\x1b[31m', 2003)
+    """
+    if len(message) > _LONGEST:
+        half = _LONGEST // 2
+        message = f"{message[:half]} … {message[-half:]}"
+    return "".join(
+        letter if letter.isprintable() or letter == "\n" else repr(letter)[1:-1]
+        for letter in message
+    )
 
 
 def _known(names: Sequence[str], listed_by: str) -> str:

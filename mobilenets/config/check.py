@@ -35,12 +35,17 @@ def from_json(text: str) -> Configuration:
     """The configuration of a run's config.json, of version 0.1 too.
 
     Raises:
-      ValueError: it is damaged, or of another version.
+      ValueError: it is damaged, or of another version; or it names a file as the
+        network. A run saves the network itself, and a folder must not name code that
+        is then run.
     """
     values = json.loads(text)
     if isinstance(values, dict) and version_1.is_version_1(values):
         text = json.dumps(version_1.upgrade(values))
-    return Configuration.model_validate_json(text)
+    configuration = Configuration.model_validate_json(text)
+    if isinstance(configuration.model.get("spec"), str):
+        raise ValueError("model.spec names a file")
+    return configuration
 
 
 def in_words(what: str, error: pydantic.ValidationError) -> UserError:

@@ -1,12 +1,14 @@
 """What a trained network is, but for its weights: the text beside them in a folder."""
 
 import json
+import math
 from typing import Annotated, Any, Literal
 
 import pydantic
 
 from mobilenets.config.schema import Preprocessing
-from mobilenets.networks import complexity
+from mobilenets.errors import UserError
+from mobilenets.networks import complexity, limits
 from mobilenets.networks.architectures import check
 from mobilenets.networks.detector import DetectorSpec
 from mobilenets.networks.spec import BackboneSpec, ClassifierSpec
@@ -49,15 +51,38 @@ def from_values(values: Any) -> Description:
         values = _from_version_1(values)
     # Not of the values: only JSON has lists where there are tuples here.
     description = Description.model_validate_json(json.dumps(values))
-    _check_network(description)
+    _check_images(description.preprocessing)
+    outputs = len(description.class_names)
+    if (outputs == 0) != isinstance(description.network, BackboneSpec):
+        raise UserError(f"a {description.network.kind} has {outputs} class names")
+    threshold = description.threshold
+    if threshold is not None and not 0 < threshold < 1:
+        raise UserError(f"the threshold is {threshold}, but must be between 0 and 1")
+    check_network(description.network, outputs)
     return description
 
 
-def _check_network(description: Description) -> None:
-    """Raises an error where the values of a network do not fit together."""
-    network = description.network
-    complexity.layers(network, len(description.class_names))
+def check_network(network: Network, outputs: int) -> None:
+    """Raises UserError where a network of a file can be none, or fills the memory.
+
+    Args:
+      network: its spec.
+      outputs: the number of classes or attributes.
+    """
     check(network)
+    parameters = complexity.params(network, outputs)
+    if parameters > limits.MOST_PARAMETERS:
+        raise UserError(f"the network has {parameters:,} parameters, which is too many")
+
+
+def _check_images(preprocessing: Preprocessing) -> None:
+    """Raises UserError where the images would no longer be numbers."""
+    if not all(map(math.isfinite, preprocessing.mean)):
+        raise UserError(f"preprocessing.mean is {preprocessing.mean}: give numbers")
+    if not all(0 < value < math.inf for value in preprocessing.std):
+        raise UserError(
+            f"preprocessing.std is {preprocessing.std}: give numbers above 0"
+        )
 
 
 # Fields of a network of version 0.1 that are the classifier's now, not the backbone's.

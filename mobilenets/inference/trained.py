@@ -6,7 +6,6 @@ Such a folder is what imported weights become; the workdir of a run holds the sa
 import contextlib
 import dataclasses
 import functools
-import json
 import pathlib
 from collections.abc import Callable
 from typing import Any, cast
@@ -17,6 +16,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pydantic
 
+from mobilenets.config import json_files
 from mobilenets.detection.anchors import anchor_boxes
 from mobilenets.detection.postprocessing import Detections, detect
 from mobilenets.errors import UserError
@@ -112,7 +112,7 @@ def describe(directory: str) -> Description:
     path = _existing(directory)
     if (path / "network.json").exists():
         file = path / "network.json"
-        return _read_description(lambda: json.loads(file.read_text()), directory)
+        return _read_description(lambda: json_files.load(file), directory)
     with _checkpoints_of_run(path, directory) as (checkpoints, step):
         description = checkpoints.description(step)
         return _read_description(lambda: description, directory)
@@ -198,5 +198,5 @@ def _shapes(description: Description) -> Any:
 
 
 def _damaged(directory: str, error: Exception | str) -> UserError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    reason = (str(error).splitlines() or [type(error).__name__])[0].removesuffix(".")
     return UserError(f"The weights in {directory} cannot be read: {reason}.")

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import pydantic
 
-from mobilenets.config import own_function
+from mobilenets.config import json_files, own_function
 from mobilenets.errors import UserError
 from mobilenets.networks.architectures import ARCHITECTURES, get_spec, replace
 from mobilenets.networks.architectures.ssd import get_detector
@@ -105,14 +105,7 @@ def own_spec(text: str, kind: type[Kind] = ClassifierSpec) -> Kind:
 
 
 def _from_json(path: pathlib.Path, kind: type[Kind]) -> Kind:
-    try:
-        text = path.read_text()
-        json.loads(text)
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON: {error}.") from None
-    return _validated(text, str(path), kind)
+    return _validated(json.dumps(json_files.load(path)), str(path), kind)
 
 
 def _from_values(values: Mapping[str, Any], kind: type[Kind]) -> Kind:

@@ -223,6 +223,66 @@ class BottleneckSpec:
 
 
 @dataclasses.dataclass(frozen=True)
+class BasicSpec:
+    """3x3 -> 3x3, added to the input: ResNet, arXiv:1512.03385, Fig. 5 left.
+
+    The activation follows the first convolution and the sum; squeeze-and-excitation
+    comes before the sum.
+    """
+
+    in_channels: int
+    out_channels: int
+    stride: int  # of the first convolution
+    designed_stride: int  # the same before `with_output_stride`
+    projection: bool  # whether the shortcut is a 1x1 convolution, not the identity
+    act: Activation
+    second_act: Activation | None = (
+        None  # after the second convolution; not the paper's
+    )
+    se: SqueezeExciteSpec | None = None
+    dilation: int = 1  # of the first convolution
+
+    @property
+    def operator(self) -> str:
+        """See `Block`."""
+        return "basic block"
+
+    @property
+    def kernel_size(self) -> int:
+        """See `Block`."""
+        return 3
+
+    @property
+    def expansion(self) -> float:
+        """See `Block`."""
+        return self.out_channels / self.in_channels
+
+    @property
+    def filters_behind_stride(self) -> bool:
+        """See `Block`: the first convolution has the stride itself."""
+        return False
+
+    @property
+    def second_dilation(self) -> int:
+        """Of the second convolution, which is behind the stride."""
+        return self.dilation * self.designed_stride // self.stride
+
+    def layers(self, name: str, size: int) -> list[Layer]:
+        """See `Block`."""
+        inputs, out, stride = self.in_channels, self.out_channels, self.stride
+        size = divided(size, stride)
+        result = [
+            conv(f"{name}/first", size, inputs, out, self.kernel_size, stride),
+            conv(f"{name}/second", size, out, out, self.kernel_size),
+        ]
+        if self.se:
+            result += self.se.layers(f"{name}/se", out)
+        if self.projection:
+            result.append(conv(f"{name}/shortcut", size, inputs, out, 1, stride))
+        return result
+
+
+@dataclasses.dataclass(frozen=True)
 class BackboneSpec:
     """A stem, blocks and, in most networks, a last 1x1 convolution.
 
@@ -235,14 +295,14 @@ class BackboneSpec:
     resolution: int  # height and width of the input in pixels
     stem_channels: int
     act: Activation  # of stem and head
-    blocks: tuple[BlockSpec | BottleneckSpec, ...]
+    blocks: tuple[BlockSpec | BottleneckSpec | BasicSpec, ...]
     bn_momentum: float  # the weight of the old value in the running averages
     bn_epsilon: float
     initialization: Initialization
     padding: Padding = "same"  # "same" as TensorFlow pads, "symmetric" as PyTorch
     stem_kernel_size: int = 3
     stem_stride: int = 2
-    stem_max_pool: bool = False
+    stem_max_pool: bool | Literal["same"] = False  # "same": whatever `padding` is
     head_conv_channels: int = 0
     kind: Literal["backbone"] = "backbone"  # of network, in files
 

@@ -91,7 +91,8 @@ class Backbone(nn.Module):
         endpoints = {}
         endpoints["stem"] = endpoints[f"stride{stride}"] = value(x)
         if spec.stem_max_pool:
-            x, stride = max_pool(value(x), spec.padding), 2 * stride
+            padding = "same" if spec.stem_max_pool == "same" else spec.padding
+            x, stride = max_pool(value(x), padding), 2 * stride
         for i, block in enumerate(spec.blocks):
             name = f"block{i}"
             module = BLOCKS[type(block)]

@@ -106,6 +106,11 @@ def batch_statistics(z: jax.Array) -> tuple[jax.Array, jax.Array]:
 
     As `flax.linen.BatchNorm`: the variance is the mean square less the squared mean,
     which reads z once, and no less than 0.
+
+    Both have the rounding error of float32, 6e-8 of the mean square. So the variance is
+    off by several per cent where the deviation is a thousandth of the mean. At a mean
+    of 1000 and a deviation of 0.1 it is anything from 0 to 0.2 instead of 0.01. Behind
+    a convolution of normalised images or maps no channel is like that.
     """
     z = _exact(z)
     mean, mean_square = (_sum(x) / _pixels(z) for x in (z, z * z))

@@ -12,6 +12,7 @@ from jax.typing import DTypeLike
 
 from mobilenets.networks.spec import (
     Activation,
+    BasicSpec,
     BlockSpec,
     BottleneckSpec,
     Gate,
@@ -352,9 +353,43 @@ class Bottleneck(nn.Module):
         return ACTIVATIONS[act](value(x) + value(shortcut)), {}
 
 
+class Basic(nn.Module):
+    """One `BasicSpec`."""
+
+    spec: BasicSpec
+    conv_bn: Callable[..., ConvBN]
+    squeeze_excite: Callable[..., SqueezeExcite]
+
+    @nn.compact
+    def __call__(self, x: Map, train: bool) -> tuple[Map, dict[str, Map]]:
+        """As `Bottleneck`."""
+        spec = self.spec
+        x = shortcut = value(x)
+        conv_bn, out, act = self.conv_bn, spec.out_channels, spec.act
+        x = conv_bn(out, 3, spec.stride, spec.dilation, act=act, name="first")(x, train)
+        second = conv_bn(
+            out,
+            3,
+            dilation=spec.second_dilation,
+            act=spec.second_act,
+            scale_init=ZEROS,
+            name="second",
+        )
+        x = second(x, train)
+        if spec.se:
+            x = self.squeeze_excite(spec.se, name="se")(x)
+        if spec.projection:
+            shortcut = conv_bn(out, 1, spec.stride, name="shortcut")(shortcut, train)
+        return ACTIVATIONS[act](value(x) + value(shortcut)), {}
+
+
 # The module of each kind of block. It is made from the spec, `conv_bn` and
 # `squeeze_excite`, and called with a map and `train`, as `Block`.
-BLOCKS: dict[type, Callable[..., Any]] = {BlockSpec: Block, BottleneckSpec: Bottleneck}
+BLOCKS: dict[type, Callable[..., Any]] = {
+    BlockSpec: Block,
+    BottleneckSpec: Bottleneck,
+    BasicSpec: Basic,
+}
 
 
 def _drop_path(rate: float, train: bool) -> nn.Dropout:

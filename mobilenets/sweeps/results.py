@@ -3,6 +3,7 @@
     FOLDER/sweep.json               the sweep, and its name in the storage
     FOLDER/trials.db                Optuna's storage, unless another is given
     FOLDER/points/007/              the workdir of a run, as train.py leaves one
+    FOLDER/points/007/plan.json     its network and its number of steps: see `Plan`
     FOLDER/points/007/point.json    the values of the point, from when it is begun
     FOLDER/points/007/outcome.json  how it ended: see `Outcome`
     FOLDER/by_itself/007/           where the report's command trains the point again
@@ -10,24 +11,30 @@
     FOLDER/report/                  what `mobilenets report` writes
 
 Everything but the queue of trials is read from these files, by whoever wants to know.
+The config file that sweep.json names is code. Only who names the sweep runs it: `claim`
+and the workers. A report reads, and runs nothing.
 """
 
+import contextlib
 import dataclasses
 import functools
 import json
 import pathlib
 import uuid
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import filelock
 import pydantic
 import sqlalchemy
+from annotated_types import Ge
 
+from mobilenets.config import json_files
 from mobilenets.config.differences import differences
 from mobilenets.config.schema import Configuration, Section
 from mobilenets.errors import UserError
-from mobilenets.inference.description import from_values
+from mobilenets.inference.description import Network as AnyNetwork
+from mobilenets.inference.description import check_network, from_values
 from mobilenets.networks import complexity
 from mobilenets.nn.build import Network
 from mobilenets.runs import workdir
@@ -64,6 +71,55 @@ class _Claim(Section):
     name: str
     sweep: Sweep
     config: Configuration  # of the first point, to see that the config file is the same
+
+
+class _Values(pydantic.RootModel[dict[str, Any]]):
+    """What `point.json` holds."""
+
+
+class _StoredPlan(Section):
+    """What `plan.json` holds: see `Plan`."""
+
+    spec: AnyNetwork
+    num_classes: Annotated[int, Ge(0)]
+    total_steps: Annotated[int, Ge(0)]
+    headline: str
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> "_StoredPlan":
+        try:
+            check_network(self.spec, self.num_classes)
+        except UserError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+
+# What to do with a damaged file of a point: nothing in it is lost for good.
+_AGAIN = (
+    "Delete the file and run the same `mobilenets sweep` again: the run is resumed "
+    "from its last checkpoint."
+)
+
+Stored = TypeVar("Stored", bound=pydantic.BaseModel)
+
+
+def _load(file: pathlib.Path, kind: type[Stored], advice: str) -> Stored:
+    """The checked content of a JSON file.
+
+    Raises:
+      UserError: it cannot be read, or is damaged; the message ends with the advice.
+    """
+    try:
+        # Not of the value: only JSON has lists where there are tuples here.
+        return kind.model_validate_json(json.dumps(json_files.load(file)))
+    except UserError as error:
+        raise UserError(f"{error} {advice}") from None
+    except (ValueError, ArithmeticError) as error:
+        reason = str(error)
+        if isinstance(error, pydantic.ValidationError):
+            first = error.errors()[0]
+            reason = ": ".join([".".join(map(str, first["loc"])), first["msg"]])
+        raise UserError(f"{file} is damaged ({reason}). {advice}") from None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,13 +190,42 @@ class SweepFolder:
             file.parent.mkdir(parents=True, exist_ok=True)
             write(file, json.dumps(dict(values)))
 
+    def plan(self, number: int) -> "Plan | None":
+        """What is run at a point; None if that is not known yet.
+
+        Raises:
+          UserError: the file of the plan is damaged.
+        """
+        file = self.point(number) / "plan.json"
+        if not file.exists():
+            return None
+        stored = _load(file, _StoredPlan, _AGAIN)
+        return Plan(**{f: getattr(stored, f) for f in _StoredPlan.model_fields})
+
+    def save_plan(self, number: int, plan: "Plan") -> None:
+        """Writes down what is run at a point."""
+        values = {f: getattr(plan, f) for f in _StoredPlan.model_fields}
+        file = self.point(number) / "plan.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write(file, _StoredPlan(**values).model_dump_json())
+
     def values(self, number: int) -> Values | None:
-        """Of a point; None if a Bayesian search has not chosen them yet."""
-        file = self.point(number) / "point.json"
-        if file.exists():
-            return json.loads(file.read_text())
-        fixed = self.fixed_points
-        return fixed[number] if number < len(fixed) else None
+        """Of a point; None if a Bayesian search has not chosen them yet.
+
+        Raises:
+          UserError: the file that a search has left is damaged.
+        """
+        if number < len(self.fixed_points):
+            return self.fixed_points[number]
+        folder = self.point(number)
+        file = folder / "point.json"
+        if not file.exists():
+            return None
+        advice = f"Delete {folder}, and run the same `mobilenets sweep` again."
+        values = _load(file, _Values, advice).root
+        if values.keys() != self.sweep.parameters.keys():
+            raise UserError(f"{file} has not the keys that the sweep varies. {advice}")
+        return values
 
     def others(self, number: int) -> list[Values]:
         """The values of all points but one, as far as they are chosen."""
@@ -152,11 +237,13 @@ class SweepFolder:
         write(self.point(number) / "outcome.json", outcome.model_dump_json())
 
     def outcome(self, number: int) -> Outcome | None:
-        """How the run ended; None if it has not."""
+        """How the run ended; None if it has not.
+
+        Raises:
+          UserError: the file that says it is damaged.
+        """
         file = self.point(number) / "outcome.json"
-        if not file.exists():
-            return None
-        return Outcome.model_validate_json(file.read_text())
+        return _load(file, Outcome, _AGAIN) if file.exists() else None
 
     def evaluations(self, number: int, headline: str) -> list[float]:
         """What the averaged weights have reached, from the first evaluation on."""
@@ -218,32 +305,56 @@ class Result:
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
+class Plan:
     """What is known of a point's run before it is trained.
 
     Args:
-      values: of the point.
-      config: of the run.
       spec: its network.
       num_classes: of its data set.
-      parameters: of the network with these classes.
-      madds: of the same, for one image.
       total_steps: of the training.
       headline: the metric that is called accuracy here.
     """
 
-    values: Values
-    config: Configuration
     spec: Network
     num_classes: int
-    parameters: int
-    madds: int
     total_steps: int
     headline: str
 
+    @property
+    def parameters(self) -> int:
+        """Of the network with these classes."""
+        return complexity.params(self.spec, self.num_classes)
 
-def claim(path: str, sweep: Sweep) -> SweepFolder:
+    @property
+    def madds(self) -> int:
+        """Multiply-adds of the same, for one image."""
+        return complexity.madds(self.spec, self.num_classes)
+
+
+@dataclasses.dataclass(frozen=True)
+class Run(Plan):
+    """A plan, and the config that it was made from.
+
+    Args:
+      values: of the point.
+      config: of the run.
+    """
+
+    values: Values
+    config: Configuration
+
+
+def claim(
+    path: str, sweep: Sweep, runs: Mapping[int, "Run"] | None = None
+) -> SweepFolder:
     """Makes the folder this sweep's, or finds that it already is.
+
+    The plan of every point that is known is written, so that a report needs no code.
+
+    Args:
+      path: the folder.
+      sweep: whose it becomes.
+      runs: those that were planned already, by the numbers of their points.
 
     Raises:
       UserError: the folder belongs to another sweep, or cannot be written; or the
@@ -278,7 +389,18 @@ def claim(path: str, sweep: Sweep) -> SweepFolder:
             f"{changed[0]}{more}."
         )
     files.check_config()
+    for number in range(sweep.size):
+        _write_plan(files, number, (runs or {}).get(number))
     return files
+
+
+def _write_plan(files: SweepFolder, number: int, run: "Run | None") -> None:
+    """Plans a point, if it is known and no network of another kind is drawn there."""
+    values = files.values(number)
+    if values is None or (files.point(number) / "plan.json").exists():
+        return
+    with contextlib.suppress(UserError):  # the worker that takes the point says it
+        files.save_plan(number, run or plan(files.sweep, values))
 
 
 def open_folder(path: str) -> SweepFolder:
@@ -291,12 +413,11 @@ def open_folder(path: str) -> SweepFolder:
     file = folder / "sweep.json"
     if not file.exists():
         raise UserError(f"{path} holds no sweep: it has no sweep.json.")
-    try:
-        claim = _Claim.model_validate_json(file.read_text())
-    except (OSError, pydantic.ValidationError):
-        raise UserError(
-            f"{file} cannot be read: it is damaged, or of another version."
-        ) from None
+    claim = _load(
+        file,
+        _Claim,
+        "Without it the folder cannot be read: use the runs in `points` by themselves.",
+    )
     return SweepFolder(folder, claim.name, claim.sweep, claim.config)
 
 
@@ -323,8 +444,6 @@ def prepare(sweep: Sweep, values: Values) -> tuple[Run, Task]:
         config=config,
         spec=spec,
         num_classes=num_classes,
-        parameters=complexity.params(spec, num_classes),
-        madds=complexity.madds(spec, num_classes),
         total_steps=config.total_steps(task.train_size),
         headline=task.headline,
     )
@@ -332,35 +451,29 @@ def prepare(sweep: Sweep, values: Values) -> tuple[Run, Task]:
 
 
 class Reader:
-    """Reads the results of a sweep, as often as wanted.
+    """Reads the results of a sweep from its folder alone, as often as wanted."""
 
-    Args:
-      files: of the sweep.
-      runs: those that were planned already, by the numbers of their points.
-    """
-
-    def __init__(self, files: SweepFolder, runs: Mapping[int, Run] | None = None):
+    def __init__(self, files: SweepFolder):
         self._files = files
         # What does not change any more.
-        self._runs = dict(runs or {})
+        self._plans: dict[int, Plan] = {}
         self._ended: dict[int, Result] = {}
 
-    def run(self, number: int) -> Run | None:
-        """What is run at a point; None if that is not known yet.
-
-        Raises:
-          UserError: see `plan`.
-        """
-        if number in self._runs:
-            return self._runs[number]
-        values = self._files.values(number)
-        if values is None:
-            return None
-        self._runs[number] = plan(self._files.sweep, values)
-        return self._runs[number]
+    def plan(self, number: int) -> Plan | None:
+        """See `SweepFolder.plan`."""
+        if number not in self._plans:
+            stored = self._files.plan(number)
+            if stored is None:
+                return None
+            self._plans[number] = stored
+        return self._plans[number]
 
     def results(self) -> list[Result]:
-        """Of all points whose values are known."""
+        """Of all points whose values are known.
+
+        Raises:
+          UserError: a file of a point is damaged.
+        """
         numbers = range(self._files.sweep.size)
         found = (self._result(number) for number in numbers)
         return [result for result in found if result]
@@ -370,58 +483,54 @@ class Reader:
             return self._ended[number]
         folder = self._files.point(number)
         outcome = self._files.outcome(number)
-        try:
-            run = self.run(number)
-        except UserError as error:
-            self._ended[number] = self._impossible(number, str(error))
-            return self._ended[number]
-        if run is None:
+        values = self._files.values(number)
+        if values is None:
             return None
         records = read_metrics(workdir.Workdir(folder).metrics)
         begun = "unfinished" if (folder / "point.json").exists() else "waiting"
         result = Result(
             number=number,
-            values=definition.flatten(run.values),
+            values=definition.flatten(values),
             state=outcome.state if outcome else begun,
             error=outcome.error if outcome else "",
-            network=run.spec.name,
-            resolution=run.spec.resolution,
-            parameters=run.parameters,
-            madds=run.madds,
-            accuracy=(accuracies(records, run.headline) or [None])[-1],
-            headline=headline_key(run.headline),
             records=records,
-            total_steps=run.total_steps,
             workdir=folder,
-            command=self._command(number, run.values),
+            command=self._command(number, values),
+            **_facts(self.plan(number), records),
         )
         if outcome:
             self._ended[number] = result
         return result
 
-    def _impossible(self, number: int, error: str) -> Result:
-        """Of a point that a search has drawn, but that is no network."""
-        values = self._files.values(number) or {}
-        return Result(
-            number=number,
-            values=definition.flatten(values),
-            state="failed",
-            error=error,
-            network="",
-            resolution=0,
-            parameters=0,
-            madds=0,
-            accuracy=None,
-            headline="",
-            records=[],
-            total_steps=0,
-            workdir=self._files.point(number),
-            command=self._command(number, values),
-        )
-
     def _command(self, number: int, values: Values) -> str:
         folder = self._files.by_itself(number)
         return definition.command(self._files.sweep, values, folder)
+
+
+def _facts(plan: Plan | None, records: list[dict[str, Any]]) -> dict[str, Any]:
+    """The fields of a `Result` that its plan has; a point that is no network has none.
+
+    Until its worker has planned a point that a search has drawn, it has none either.
+    """
+    if plan is None:
+        return {
+            "network": "",
+            "resolution": 0,
+            "parameters": 0,
+            "madds": 0,
+            "accuracy": None,
+            "headline": "",
+            "total_steps": 0,
+        }
+    return {
+        "network": plan.spec.name,
+        "resolution": plan.spec.resolution,
+        "parameters": plan.parameters,
+        "madds": plan.madds,
+        "accuracy": (accuracies(records, plan.headline) or [None])[-1],
+        "headline": headline_key(plan.headline),
+        "total_steps": plan.total_steps,
+    }
 
 
 def accuracies(records: list[dict[str, Any]], headline: str) -> list[float]:

@@ -86,6 +86,7 @@ def _train(
 
     try:
         planned, task = results.prepare(files.sweep, values)
+        files.save_plan(number, planned)
 
         def after_evaluation(step: int, evaluated: Results) -> None:
             _end_if_stopped(parent)

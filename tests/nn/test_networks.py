@@ -11,6 +11,7 @@ import pytest
 
 from mobilenets import UserError, create_backbone, create_model, get_spec
 from mobilenets.networks import complexity
+from mobilenets.networks.architectures.resnet import se_resnet_of_basic
 from mobilenets.networks.published import ROWS
 from mobilenets.networks.spec import with_backbone, with_output_stride
 from mobilenets.nn.classifier import Classifier
@@ -585,3 +586,24 @@ def test_only_the_output_layer_has_the_role_of_a_head():
     assert {name for name in names if model.role(name) == "head"} == {"logits"}
     backbone = create_backbone("mobilenet_v3_small")
     assert {backbone.role(name) for name in names} == {"backbone"}
+
+
+def test_a_finer_map_of_basic_blocks_has_the_coarser_one_in_it():
+    """As above; the second convolution of a block is behind its stride."""
+    spec = se_resnet_of_basic(18).backbone
+    spec = dataclasses.replace(spec, blocks=spec.blocks[:5])
+    finer = with_output_stride(spec, 4)
+    assert spec.output_stride == 16
+    rng = np.random.default_rng(0)
+    variables = jax.tree.map(
+        lambda leaf: leaf + 0.1 * np.abs(rng.standard_normal(leaf.shape)).astype("f"),
+        init_variables(create_backbone(spec), jax.random.key(0)),
+    )
+    images = rng.standard_normal((1, 75, 75, 3)).astype("f")
+    coarse, fine = (
+        jax.jit(create_backbone(s).apply)(variables, images)["features"]
+        for s in (spec, finer)
+    )
+    found = fine[:, ::4, ::4]
+    assert found.shape == coarse.shape
+    np.testing.assert_allclose(found, coarse, atol=1e-5 * np.abs(coarse).max())

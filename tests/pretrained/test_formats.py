@@ -12,7 +12,7 @@ import safetensors.numpy
 
 from mobilenets import UserError
 from mobilenets.pretrained.formats import read_state
-from tests.pretrained import test_file_pytorch as torch_files
+from tests import torch_files
 from tests.pretrained.test_file_keras import keras_2
 
 ARRAYS = {"a.weight": np.arange(6, dtype=np.float32).reshape(2, 3)}
@@ -226,6 +226,13 @@ def test_a_type_of_safetensors_that_numpy_lacks_is_refused(tmp_path):
 def test_every_reader_is_tried():
     folder = pathlib.Path(read_state.__code__.co_filename).parent
     assert {file.stem for file in folder.glob("*.py")} == {
-        *("__init__", "read", "arrays", "hdf5"),  # what the formats share
+        *(
+            "__init__",
+            "read",
+            "arrays",
+            "containers",
+            "hdf5",
+            "sharded",
+        ),  # what the formats share
         *("keras", "pytorch", "safetensors", "tensorflow", "tflite"),
     }

@@ -21,11 +21,7 @@ from mobilenets.inference import prediction, trained
 from mobilenets.pretrained import importing
 from mobilenets.pretrained.state_dict import LIBRARIES
 from tests.pretrained import packages
-from tests.pretrained.test_pytorch import (
-    golden,
-    rebuilt_images,
-    rebuilt_state,
-)
+from tests.pretrained.rebuilt import golden, rebuilt_images, rebuilt_state
 
 
 @pytest.fixture(scope="module")

@@ -163,6 +163,84 @@ def test_what_keras_saves_is_imported(applications, tmp_path, name, suffix):
     assert net.description.preprocessing == preprocessing
 
 
+def in_a_sequence(keras, base):
+    return keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            keras.layers.Rescaling(1 / 127.5, offset=-1),
+            base,
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(7, name="mine"),
+        ]
+    )
+
+
+def as_a_layer(keras, base):
+    images = keras.Input((32, 32, 3))
+    x = keras.layers.GlobalAveragePooling2D()(base(images, training=False))
+    return keras.Model(images, keras.layers.Dense(7, name="mine")(x))
+
+
+def behind_its_output(keras, base):
+    x = keras.layers.GlobalAveragePooling2D()(base.output)
+    return keras.Model(base.input, keras.layers.Dense(7, name="mine")(x))
+
+
+def with_two_layers(keras, base):
+    x = keras.layers.GlobalAveragePooling2D()(base.output)
+    x = keras.layers.Dense(9, "relu", name="first")(x)
+    return keras.Model(base.input, keras.layers.Dense(7, name="second")(x))
+
+
+def without_a_top(keras, base):
+    return base
+
+
+@pytest.fixture(scope="module")
+def base_of(applications):
+    """Builds the base of a small MobileNet, each of its weights by its name."""
+
+    def make():
+        base = applications.MobileNet(
+            weights=None, include_top=False, input_shape=(32, 32, 3), alpha=0.25
+        )
+        for weight in base.weights:
+            weight.assign(random_value(weight.path, weight.shape, 1.0))
+        return base
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "build_on",
+    [in_a_sequence, as_a_layer, behind_its_output, with_two_layers, without_a_top],
+)
+def test_a_model_with_a_head_of_its_own_is_the_same_from_each_format(
+    base_of, tmp_path, build_on
+):
+    keras = importlib.import_module("keras")
+    base = base_of()
+    weights = state_of(base)
+    model = build_on(keras, base)
+    nets = []
+    for suffix in ("keras", "weights.h5", "h5"):
+        path = tmp_path / f"x.{suffix}"
+        (model.save_weights if suffix == "weights.h5" else model.save)(path)
+        nets.append(importing.from_file(str(path), "keras", "MobileNet(alpha=0.25)"))
+    for net in nets[1:]:
+        assert net.description == nets[0].description
+        jax.tree.map(np.testing.assert_array_equal, net.variables, nets[0].variables)
+    params = nets[0].variables["params"]
+    logits = params.pop("logits", None)
+    _, expected, _ = from_state_dict(weights, "keras", "MobileNet(alpha=0.25)")
+    jax.tree.map(np.testing.assert_array_equal, nets[0].variables, expected)
+    if build_on in (with_two_layers, without_a_top):
+        assert logits is None and nets[0].description.class_names == ()
+    else:
+        own = np.asarray(model.get_layer("mine").kernel)
+        np.testing.assert_array_equal(logits["kernel"], own)
+
+
 def test_imagenet_weights_of_an_efficientnet_expect_imagenet_statistics(applications):
     """They store the deviation as variance, and their network makes up for it."""
     state = state_of(build(applications, "EfficientNetB0", 32, gain=1.5))

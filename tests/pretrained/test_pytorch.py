@@ -1,9 +1,5 @@
 """Imported weights give the logits of the library they come from."""
 
-import json
-import pathlib
-import zlib
-
 import jax
 import numpy as np
 import pytest
@@ -12,44 +8,7 @@ import mobilenets
 from mobilenets.detection.anchors import anchor_boxes
 from mobilenets.nn.build import build
 from mobilenets.pretrained import from_state_dict
-
-GOLDEN = pathlib.Path(__file__).parents[1] / "nn/golden"
-
-
-def golden(name):
-    return json.loads((GOLDEN / f"{name}.json").read_text())
-
-
-def rebuilt_value(key, shape, gain):
-    """A golden file's weights, a function of the key (tests/nn/golden/README.md)."""
-    rng = np.random.default_rng(zlib.crc32(key.encode()))
-    leaf = key.rsplit(".", 1)[-1]
-    if leaf == "num_batches_tracked":
-        return np.zeros(shape, np.int64)
-    if leaf == "running_var":
-        return rng.uniform(0.8, 1.2, shape).astype(np.float32)
-    if leaf in ("running_mean", "bias"):
-        return (0.1 * rng.standard_normal(shape)).astype(np.float32)
-    if len(shape) == 1:
-        return rng.uniform(0.8, 1.2, shape).astype(np.float32)
-    values = gain * rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))
-    return values.astype(np.float32)
-
-
-def rebuilt_state(reference):
-    return {
-        key: rebuilt_value(key, shape, reference["gain"])
-        for key, shape in dict(reference["state"]).items()
-    }
-
-
-def rebuilt_images(resolution):
-    rng = np.random.default_rng(resolution)
-    coarse = rng.standard_normal((2, 8, 8, 3))
-    cells = np.arange(resolution) * 8 // resolution
-    noise = 0.3 * rng.standard_normal((2, resolution, resolution, 3))
-    return (coarse[:, cells][:, :, cells] + noise).astype(np.float32)
-
+from tests.pretrained.rebuilt import GOLDEN, golden, rebuilt_images, rebuilt_state
 
 NAMES = sorted(path.stem for path in GOLDEN.glob("*.json"))
 

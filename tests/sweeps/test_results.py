@@ -102,6 +102,9 @@ def test_a_point_that_is_no_network_has_failed_and_hides_no_other(tmp_path):
     )
     files = results.claim(str(tmp_path), sweep)
     files.begin(11, {"model.resolution": 8})
+    (begun,) = [r for r in Reader(files).results() if r.number == 11]
+    assert begun.state == "unfinished"  # its worker has not looked at it yet
+    files.end(11, Outcome(state="failed", error="The resolution 8 is too small"))
     found = Reader(files).results()
     assert len(found) == 11
     assert found[-1].state == "failed" and "8 is too small" in found[-1].error

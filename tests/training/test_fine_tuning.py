@@ -22,7 +22,7 @@ from mobilenets.training.optimizers import make_optimizer
 from mobilenets.training.state import create_state
 from mobilenets.training.step import make_train_step
 from studies import fine_tuning
-from tests.inference.test_trained import small_net
+from tests.inference.test_trained import backbone_net, small_net
 from tests.training.test_resume import interrupt, sigterm
 
 
@@ -66,6 +66,17 @@ def changed_modules(before, after):
         )
         if not np.array_equal(a, b)
     }
+
+
+def test_weights_without_a_head_begin_a_training_with_a_new_one(tmp_path):
+    net = backbone_net()
+    trained.save(net, str(tmp_path / "net"))
+    task = make_task(make_config(tmp_path / "net"))
+    shapes = jax.eval_shape(task.init_variables, jax.random.key(0))
+    ones = jax.tree.map(lambda leaf: np.ones(leaf.shape, leaf.dtype), shapes)
+    start = task.with_pretrained(ones)
+    assert not start["params"].pop("logits")["kernel"].any()
+    jax.tree.map(np.testing.assert_array_equal, start, net.variables)
 
 
 @pytest.mark.parametrize(

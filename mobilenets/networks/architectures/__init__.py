@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, cast
 
 from mobilenets.errors import UserError, unknown
+from mobilenets.networks import limits
 from mobilenets.networks.architectures.efficientnet import (
     RELEASED,
     RELEASED_LITE,
@@ -21,6 +22,7 @@ from mobilenets.networks.architectures.moga import moga, moga_a
 from mobilenets.networks.architectures.resnet import resnet, se_resnet
 from mobilenets.networks.spec import (
     BackboneSpec,
+    BasicSpec,
     BlockSpec,
     BottleneckSpec,
     ClassifierSpec,
@@ -176,6 +178,7 @@ def replace(spec: Spec, **overrides: Any) -> Spec:
         of_head = {k: v for k, v in overrides.items() if k in own}
         spec = dataclasses.replace(cast(Any, spec), **of_head)
     spec = with_backbone(spec, **of_backbone)
+    limits.check(spec)
     _check_blocks(backbone_of(spec))
     _check_resolution(backbone_of(spec))
     return spec
@@ -183,6 +186,7 @@ def replace(spec: Spec, **overrides: Any) -> Spec:
 
 def check(spec: BackboneSpec | HasBackbone) -> None:
     """Raises the UserError of `replace` if it would not give the network its values."""
+    limits.check(spec)
     values = {f: getattr(backbone_of(spec), f) for f in _OF_BACKBONE}
     values |= {f: getattr(spec, f) for f in _rules(spec) if f not in _OF_BACKBONE}
     _check(spec.name, values, _rules(spec))
@@ -216,7 +220,7 @@ def _check_blocks(backbone: BackboneSpec) -> None:
 
 def _adds_input(block: Any) -> bool:
     """Whether it adds its input as it is, as far as the kind of block is known."""
-    if isinstance(block, BottleneckSpec):
+    if isinstance(block, BottleneckSpec | BasicSpec):
         return not block.projection
     return isinstance(block, BlockSpec) and block.residual
 

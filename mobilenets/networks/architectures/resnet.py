@@ -4,14 +4,17 @@ from typing import Literal
 
 from mobilenets.networks.spec import (
     BackboneSpec,
+    BasicSpec,
     BottleneckSpec,
     ClassifierSpec,
     make_divisible,
     strides_of_stage,
+    with_backbone,
     with_squeeze_excite,
 )
 
 # Table 1, conv2_x to conv5_x: the blocks of each, by the number of layers.
+REPEATS_OF_BASIC = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 REPEATS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
 Version = Literal["v1", "v1.5"]
@@ -72,6 +75,39 @@ def resnet(
         padding="symmetric",
     )
     return ClassifierSpec(backbone, dropout_rate=0.0)
+
+
+def se_resnet_of_basic(
+    layers: Literal[18, 34], resolution: int = 224, reduction: int = 16
+) -> ClassifierSpec:
+    """SE-ResNet-18 or -34, whose blocks have two 3x3 convolutions.
+
+    The papers do not evaluate them with squeeze-and-excitation, so they have no name in
+    `ARCHITECTURES`. They are as timm trained them: an activation follows the second
+    convolution, too.
+
+    Args:
+      layers: which of the two.
+      resolution: as `resnet`.
+      reduction: see `with_squeeze_excite`.
+    """
+    blocks, in_channels = [], 64
+    for stage, n in enumerate(REPEATS_OF_BASIC[layers]):
+        out_channels = 64 * 2**stage
+        for stride in strides_of_stage(2 if stage else 1, n, depth_multiplier=1.0):
+            block = BasicSpec(
+                in_channels,
+                out_channels,
+                stride,
+                designed_stride=stride,
+                projection=stride > 1 or in_channels != out_channels,
+                act="relu",
+                second_act="relu",
+            )
+            blocks.append(block)
+            in_channels = out_channels
+    spec = with_backbone(resnet(50, resolution=resolution), blocks=tuple(blocks))
+    return with_squeeze_excite(spec, f"se_resnet{layers}", reduction)
 
 
 def se_resnet(

@@ -7,12 +7,17 @@ HDF5 library (as of 1.14) never ends or crashes where a file is damaged.
 import dataclasses
 import math
 import pathlib
+from collections.abc import Iterator
+from typing import Any
 
 import h5py
 import numpy as np
 
 from mobilenets.errors import UserError
 from mobilenets.pretrained.formats.arrays import check_size, from_bfloat16, widened
+
+# Groups within groups: Keras needs a few for each model that is a layer of another.
+_DEEPEST = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,14 +39,22 @@ def contents(file: h5py.File, path: pathlib.Path) -> Contents:
       UserError: a data set is in another file, or all are too large to be in this one.
     """
     found = Contents({"": file}, {})
-
-    def add(name: str, item: h5py.Group | h5py.Dataset) -> None:
-        if isinstance(item, h5py.Group):
-            found.groups[name] = item
-        if isinstance(item, h5py.Dataset):
-            found.datasets[name] = item
-
-    file.visititems(add)
+    waiting: list[tuple[str, h5py.Group]] = [("", file)]
+    seen = {_address(file)}
+    while waiting:
+        name, group = waiting.pop()
+        for key, item in _items(group):
+            if (address := _address(item)) in seen:
+                continue  # a second link to it, perhaps from within itself
+            seen.add(address)
+            inner = f"{name}/{key}".lstrip("/")
+            if isinstance(item, h5py.Dataset):
+                found.datasets[inner] = item
+            elif isinstance(item, h5py.Group):
+                if inner.count("/") > _DEEPEST:
+                    raise ValueError("its groups are nested too deeply")
+                found.groups[inner] = item
+                waiting.append((inner, item))
     datasets = found.datasets.values()
     if any(dataset.external or dataset.is_virtual for dataset in datasets):
         raise UserError(
@@ -50,6 +63,19 @@ def contents(file: h5py.File, path: pathlib.Path) -> Contents:
         )
     check_size(path, sum(math.prod(d.shape) * d.dtype.itemsize for d in datasets))
     return found
+
+
+def _items(group: h5py.Group) -> Iterator[tuple[str, Any]]:
+    """What is in a group itself, not behind a link to another place."""
+    for key in map(str, group):
+        if isinstance(group.get(key, getlink=True), h5py.HardLink):
+            yield key, group[key]
+
+
+def _address(item: Any) -> int:
+    """Where an object is in the file."""
+    get_info = h5py.h5o.get_info  # pyright: ignore[reportAttributeAccessIssue]
+    return get_info(item.id).addr
 
 
 def array(dataset: h5py.Dataset) -> np.ndarray:

@@ -19,7 +19,7 @@ import json
 import pathlib
 import re
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import h5py
@@ -97,15 +97,21 @@ def read_archive(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def rename_keras_variables(
-    state: Mapping[str, np.ndarray], layer_names: Mapping[str, Sequence[str]]
+    state: Mapping[str, np.ndarray],
+    layer_names: Mapping[str, Sequence[str]],
+    head: Collection[str] = (),
 ) -> dict[str, np.ndarray]:
     """Names the variables of a ".weights.h5" after their layers.
+
+    The model may be a layer of another model. What belongs to that alone, such as the
+    user's own dense layer, keeps its path.
 
     Args:
       state: by Keras' paths, "layers/conv2d_1/vars/0". One by other keys, such as those
         of an ".h5", is returned as it is.
       layer_names: of all layers that have weights, by the class in snake case and in
         the order of `model.layers`: {"conv2d": ["stem_conv", ...], ...}.
+      head: those that a model without its top lacks, of each class the last ones.
 
     Returns:
       The arrays by "stem_conv/kernel".
@@ -120,21 +126,38 @@ def rename_keras_variables(
     groups = {group for group, _, _ in map(_split, state) if group}
     if not groups:
         return dict(state)
-    given = {class_name: len(names) for class_name, names in layer_names.items()}
-    found = collections.Counter(_class_name(group) for group in groups)
-    for class_name in sorted(given.keys() | found.keys()):
-        if given.get(class_name, 0) != found[class_name]:
+    place = _place_of_model(groups)
+    found = collections.Counter(_class_name(g) for g in groups if _place(g) == place)
+    layers = {}
+    for class_name, names in layer_names.items():
+        count, needed = found[class_name], len([n for n in names if n not in head])
+        if count > len(names) and not needed:
+            continue  # a head of the user's own of several layers
+        # That may have batch norms behind those of the model, too.
+        is_more = count > len(names) and class_name != "batch_normalization"
+        if count < needed or is_more:
             raise UserError(
-                f"The weights have {found[class_name]} layers of the class "
-                f"{class_name}, but the model has {given.get(class_name, 0)}: give the "
-                "model they belong to."
+                f"The weights have {count} layers of the class {class_name}, but the "
+                f"model has {len(names)}: give the model they belong to."
             )
-    layers = {
-        _numbered(f"layers/{class_name}", number): _Layer(name, class_name)
-        for class_name, names in layer_names.items()
-        for number, name in enumerate(names)
-    }
+        for number, name in enumerate(names[:count]):
+            layers[_numbered(f"{place}{class_name}", number)] = _Layer(name, class_name)
     return _renamed(state, layers)
+
+
+def _place(group: str) -> str:
+    """Where the layers of a model are.
+
+    >>> _place("layers/functional/layers/conv2d_1")
+    'layers/functional/layers/'
+    """
+    return group[: group.rindex("/") + 1] if "/" in group else ""
+
+
+def _place_of_model(groups: Iterable[str]) -> str:
+    """Where the most layers are: those of the model, not of what it is a part of."""
+    counts = collections.Counter(map(_place, sorted(groups)))
+    return counts.most_common(1)[0][0]
 
 
 def _read(file: h5py.File, path: pathlib.Path) -> dict[str, np.ndarray]:

@@ -2,13 +2,16 @@
 
 The file is a pickle, a program that can call any function, beside the raw bytes of the
 tensors. Here it may only name what tensors are made of, and that is not PyTorch's but
-the small stand-ins of this file. Both formats are read: since PyTorch 1.6 a zip archive
-of "data.pkl" and a file for each storage, before it a row of pickles followed by the
-storages. Source: torch/serialization.py and torch/_utils.py of PyTorch 2.
+the small stand-ins of this file. A pickle can also set attributes of objects that it
+was given. So the stand-ins have none that can be set, and a view is checked against the
+bytes that are there, immediately before they are read (`_view`).
+
+Both formats are read: since PyTorch 1.6 a zip archive of "data.pkl" and a file for each
+storage, before it a row of pickles followed by the storages. Source:
+torch/serialization.py and torch/_utils.py of PyTorch 2.
 """
 
 import collections
-import dataclasses
 import functools
 import io
 import math
@@ -18,12 +21,13 @@ import pickletools
 import types
 import zipfile
 from collections.abc import Callable
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 
 from mobilenets.errors import UserError
 from mobilenets.pretrained.formats.arrays import check_size, from_bfloat16, widened
+from mobilenets.pretrained.formats.containers import AVERAGED, LATEST, Choice, find
 
 _MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 _PROTOCOL_VERSION = 1001
@@ -42,13 +46,8 @@ _DTYPES = {
     "DoubleStorage": "f8",
 }
 
-# Where the weights are in a training checkpoint, first choice first. It is the order of
-# timm's `load_state_dict`: averaged weights are those to evaluate.
-_NESTED = ("state_dict_ema", "model_ema", "state_dict", "model")
 
-
-@dataclasses.dataclass(frozen=True)
-class _Storage:
+class _Storage(NamedTuple):
     """A row of numbers of the file, of which tensors are views."""
 
     key: str  # its name in the file
@@ -56,8 +55,7 @@ class _Storage:
     size: int  # in elements
 
 
-@dataclasses.dataclass(frozen=True)
-class _Tensor:
+class _Tensor(NamedTuple):
     """A view of a storage; offset and strides are in elements."""
 
     storage: _Storage
@@ -66,7 +64,7 @@ class _Tensor:
     strides: tuple[int, ...]
 
 
-def read_archive(path: pathlib.Path) -> dict[str, np.ndarray]:
+def read_archive(path: pathlib.Path, choice: Choice) -> dict[str, np.ndarray]:
     """The weights in a file of PyTorch 1.6 or newer, a zip archive.
 
     Returns and raises what `read_legacy` does.
@@ -93,18 +91,21 @@ def read_archive(path: pathlib.Path) -> dict[str, np.ndarray]:
         def read_bytes(storage: _Storage) -> bytes:
             return archive.read(f"{folder}data/{storage.key}")
 
-        return _arrays(_find_tensors(tree, path), read_bytes, ">" if is_big else "<")
+        return _arrays(
+            _find_tensors(tree, path, choice), read_bytes, ">" if is_big else "<"
+        )
 
 
-def read_legacy(path: pathlib.Path) -> dict[str, np.ndarray]:
+def read_legacy(path: pathlib.Path, choice: Choice) -> dict[str, np.ndarray]:
     """The weights in a file of a PyTorch before 1.6, a row of pickles.
 
+    Args:
+      path: of the file.
+      choice: of the weights in a training checkpoint, see `containers`.
+
     Returns:
-      The tensors of a `state_dict` by name. In a training checkpoint it is looked for
-      under "state_dict_ema", "model_ema", "state_dict" and "model", in this order: the
-      averaged weights where there are some. A "module." before all names, which
-      PyTorch's wrappers of models put there, is taken off. Tensors that share a
-      storage share it here, too; the arrays are read-only.
+      The tensors of a `state_dict` by name. Tensors that share a storage share it here,
+      too; the arrays are read-only. What else is in a training checkpoint is left out.
 
     Raises:
       UserError: the file asks for what is no part of tensors, or has sparse or
@@ -120,7 +121,7 @@ def read_legacy(path: pathlib.Path) -> dict[str, np.ndarray]:
         keys, _ = _unpickle(file, path)
         content = {key: _read_storage(file, storages[key]) for key in keys}
     # The storages are little-endian here, whatever the computer's order was.
-    return _arrays(_find_tensors(tree, path), lambda s: content[s.key], "<")
+    return _arrays(_find_tensors(tree, path, choice), lambda s: content[s.key], "<")
 
 
 def _read_storage(file: BinaryIO, storage: _Storage) -> bytes:
@@ -211,8 +212,10 @@ class _Unpickler(pickle.Unpickler):
         if wanted in _CONTAINERS:
             return _CONTAINERS[wanted]
         if wanted in _FUNCTIONS:
-            # A new object each time, since a pickle may set attributes of what it gets.
-            return functools.partial(_FUNCTIONS[wanted])
+            return _Function(_FUNCTIONS[wanted])
+        known = f"{_OTHER_MODULES.get(module, module)}.{name}"
+        if known in _INERT or module.partition(".")[0] in _INERT_PACKAGES:
+            return _Inert
         raise _refused(wanted, self._path)
 
     def persistent_load(self, pid: Any) -> _Storage:
@@ -229,34 +232,128 @@ class _Unpickler(pickle.Unpickler):
         return storage
 
 
+class _Function(NamedTuple):
+    """A function that the pickle may call, and of which it can set no attribute."""
+
+    function: Callable[..., Any]
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Calls it."""
+        return self.function(*arguments)
+
+
+def _integers(values: Any) -> tuple[int, ...]:
+    """A tuple of no other tuples: see `_TupleDepths`."""
+    result = tuple(values)
+    if not all(isinstance(value, int) for value in result):
+        raise ValueError("a shape or strides are no integers")
+    return result
+
+
 def _rebuild_tensor(
     storage: Any, offset: Any, shape: Any, strides: Any, *_: Any
 ) -> _Tensor:
     if not isinstance(storage, _Storage):
         raise ValueError("a tensor has no storage")
-    if not all(isinstance(n, int) and n >= 0 for n in (offset, *shape, *strides)):
-        raise ValueError("a tensor has no shape or strides")
-    last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
-    if math.prod(shape) and last >= storage.size:
-        raise ValueError(f"a tensor reaches out of storage {storage.key}")
-    return _Tensor(storage, offset, tuple(shape), tuple(strides))
+    (offset,) = _integers([offset])
+    return _Tensor(storage, offset, _integers(shape), _integers(strides))
 
 
 def _rebuild_parameter(data: Any, *_: Any) -> Any:
     return data
 
 
+def _rebuild_from_type(function: Any, _: Any, arguments: Any, *__: Any) -> Any:
+    """A tensor of a class of its own, or with attributes: the tensor alone."""
+    if not isinstance(function, _Function):
+        raise ValueError("a tensor is rebuilt by what is no function for it")
+    return function(*arguments)
+
+
+def _dictionary(*_: Any) -> dict[Any, Any]:
+    """In place of a dictionary with a function for its defaults."""
+    return {}
+
+
+class _Inert:
+    """In place of any value beside the weights: it does nothing, whatever is asked.
+
+    A pickle makes objects by calls, sets their state, and fills them like lists, sets
+    and dictionaries. All of it is accepted and forgotten. Nothing is imported.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, *_: Any, **__: Any) -> "_Inert":
+        """Takes any arguments."""
+        return super().__new__(cls)
+
+    def __setstate__(*_: Any) -> None:
+        """Also where it is called on the class, which therefore stays as it is."""
+
+    def _forget(self, *_: Any) -> None:
+        """Keeps nothing."""
+
+    append = extend = add = __setitem__ = __call__ = _forget
+
+
 _CONTAINERS = {
     "collections.OrderedDict": collections.OrderedDict,
-    "torch.Size": tuple,
     # The options in training checkpoints of timm and torchvision.
     "argparse.Namespace": types.SimpleNamespace,
+}
+# What training checkpoints hold beside the weights: numbers and their types, paths,
+# options. None of these can do more than be made.
+_INERT_NAMES = {
+    "numpy": "bool_ dtype float64 int64 ndarray",
+    "numpy.dtypes": "BoolDType Float32DType Float64DType Int64DType",
+    "pathlib": "Path PosixPath PurePath PurePosixPath PureWindowsPath WindowsPath",
+    "collections": "Counter deque",
+    "types": "NoneType SimpleNamespace",
+    "builtins": "bool bytearray complex dict float frozenset int list object range set "
+    "slice str tuple",
+    "_codecs": "encode",
+    "copyreg": "_reconstructor",
+    "torch": "Generator Tensor bfloat16 bool device float16 float32 float64 int8 int32 "
+    "int64 strided uint8",
+    "torch.nn.parameter": "Parameter",
+    "torch.serialization": "_get_layout",
+}
+# As modules are called in other versions of Python and NumPy.
+_OTHER_MODULES = {
+    "__builtin__": "builtins",
+    "copy_reg": "copyreg",
+    "pathlib._local": "pathlib",
+}
+_INERT = {
+    *(f"{module}.{n}" for module, names in _INERT_NAMES.items() for n in names.split()),
+    *(
+        f"numpy.{core}.{name}"
+        for core in ("core", "_core")
+        for name in ("multiarray.scalar", "multiarray._reconstruct")
+    ),
+}
+# Of options and callbacks in checkpoints of Lightning. Their classes are many.
+_INERT_PACKAGES = {
+    "datetime",
+    "enum",
+    "lightning",
+    "lightning_fabric",
+    "lightning_utilities",
+    "omegaconf",
+    "pytorch_lightning",
+    "torchmetrics",
+    "typing",
+    "uuid",
 }
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor": _rebuild_tensor,
     "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
     "torch._utils._rebuild_parameter": _rebuild_parameter,
     "torch._utils._rebuild_parameter_with_state": _rebuild_parameter,
+    "torch._tensor._rebuild_from_type_v2": _rebuild_from_type,
+    "torch.Size": _integers,
+    "collections.defaultdict": _dictionary,
 }
 _OTHER_TENSORS = {
     "torch.Complex": "complex",
@@ -279,26 +376,31 @@ def _refused(wanted: str, path: pathlib.Path) -> UserError:
     )
 
 
-def _find_tensors(tree: Any, path: pathlib.Path) -> dict[str, _Tensor]:
+def _find_tensors(tree: Any, path: pathlib.Path, choice: Choice) -> dict[str, _Tensor]:
     """The `state_dict` in what was saved."""
-    state = tree
-    if isinstance(tree, dict):
-        nested = [tree[key] for key in _NESTED if isinstance(tree.get(key), dict)]
-        state = nested[0] if nested else tree
+    state = find(tree, choice, _is_state)
     if not isinstance(state, dict) or not state:
         raise UserError(
             f"{path} holds {_described(state)} instead of named weights: save it "
             "again, by torch.save(model.state_dict(), ...)."
         )
     for key, value in state.items():
-        if not isinstance(key, str) or not isinstance(value, _Tensor):
+        if not isinstance(key, str) or type(value) is not _Tensor:
             name = repr(key) if isinstance(key, str | int) else _described(key)
             raise UserError(
                 f"{path} holds {_described(value)} under {name} instead of a tensor: "
                 "save only the weights, by torch.save(model.state_dict(), ...), or "
-                f"under one of {', '.join(_NESTED)}."
+                f"under one of {', '.join((*AVERAGED[:2], *LATEST[:2]))}."
             )
-    return _without_wrapper(state)
+    return state
+
+
+def _is_state(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and bool(value)
+        and all(type(tensor) is _Tensor for tensor in value.values())
+    )
 
 
 def _described(value: Any) -> str:
@@ -306,15 +408,9 @@ def _described(value: Any) -> str:
         return "a dictionary" if value else "an empty dictionary"
     if isinstance(value, _Tensor):
         return "a single tensor"
+    if isinstance(value, _Inert):
+        return "what is no tensor"
     return f"one {type(value).__name__}"
-
-
-def _without_wrapper(state: dict[str, _Tensor]) -> dict[str, _Tensor]:
-    # The counter is `AveragedModel`'s own, which torchvision saves as "model_ema".
-    wrapped = {key: value for key, value in state.items() if key != "n_averaged"}
-    if wrapped and all(key.startswith("module.") for key in wrapped):
-        return {key.removeprefix("module."): wrapped[key] for key in wrapped}
-    return state
 
 
 def _arrays(
@@ -334,13 +430,36 @@ def _arrays(
             return from_bfloat16(values)
         return widened(values.astype(dtype, copy=False))
 
-    def array(tensor: _Tensor) -> np.ndarray:
-        values = elements(tensor.storage)
-        return np.lib.stride_tricks.as_strided(
-            values[tensor.offset :],
-            tensor.shape,
-            [stride * values.itemsize for stride in tensor.strides],
-            writeable=False,
-        )
+    return {
+        name: _view(elements(tensor.storage), tensor)
+        for name, tensor in tensors.items()
+    }
 
-    return {name: array(tensor) for name, tensor in tensors.items()}
+
+def _view(values: np.ndarray, tensor: _Tensor) -> np.ndarray:
+    """The numbers of a tensor.
+
+    This is the one place that looks at memory by what a file says. So everything that
+    the file says is checked here, against the numbers that are there.
+
+    Args:
+      values: [size] all numbers of the storage.
+      tensor: what the file says of the view.
+
+    Raises:
+      ValueError: the view is none, or reaches out of the storage.
+    """
+    _, offset, shape, strides = tensor
+    if min((offset, *shape, *strides), default=0) < 0:
+        raise ValueError("a tensor has negative numbers in its shape or strides")
+    last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
+    if math.prod(shape) == 0:
+        return np.zeros(shape, values.dtype)
+    if last >= len(values):
+        raise ValueError(f"a tensor reaches out of storage {tensor.storage.key}")
+    return np.lib.stride_tricks.as_strided(
+        values[offset:],
+        shape,
+        [stride * values.itemsize for stride in strides],
+        writeable=False,
+    )

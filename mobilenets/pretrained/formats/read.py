@@ -1,5 +1,6 @@
 """`read_state`: which format a file has, and its reader."""
 
+import functools
 import os
 import pathlib
 import zipfile
@@ -12,9 +13,11 @@ from mobilenets.pretrained.formats import (
     keras,
     pytorch,
     safetensors,
+    sharded,
     tensorflow,
     tflite,
 )
+from mobilenets.pretrained.formats.containers import Choice
 
 State = dict[str, np.ndarray]
 
@@ -25,32 +28,27 @@ _PICKLE = b"\x80"
 _GIT_LFS = b"version https://git-lfs.github.com/"
 _HTML = (b"<!doctype html", b"<html")
 
-# What has no sign of its own: graphs, and what is left of a damaged file.
-_BY_SUFFIX = {
-    ".pb": tensorflow.read_frozen_graph,
-    ".safetensors": safetensors.read,
-    ".pth": pytorch.read_legacy,
-    ".pt": pytorch.read_legacy,
-    ".bin": pytorch.read_legacy,
-}
+AVERAGED = Choice()
+# Of what is left of a damaged file.
+_OF_PYTORCH = {".pth", ".pt", ".bin"}
 
 
-def read_state(path: str | os.PathLike[str]) -> State:
+def read_state(path: str | os.PathLike[str], choice: Choice = AVERAGED) -> State:
     """Reads a local file of weights.
 
     What the file is, is told by its content and, where that is no sign, by its suffix:
-    PyTorch (.pth, .pt, .bin), safetensors, Keras (.keras, .weights.h5, .h5, .hdf5) or
-    TensorFlow (a checkpoint, by its prefix or one of its files, a frozen graph, .pb, or
-    TFLite, .tflite). No file can make this run code, and none needs its library but
-    TensorFlow's.
+    PyTorch (.pth, .pt, .bin), safetensors, the index of several such files
+    (.index.json), Keras (.keras, .weights.h5, .h5, .hdf5) or TensorFlow (a checkpoint,
+    by its prefix or one of its files, a frozen graph, .pb, or TFLite, .tflite). No file
+    can make this run code, and none needs its library but TensorFlow's.
 
     Args:
       path: of the file; `~` is the home folder.
+      choice: of the weights, where a file has averaged and other ones.
 
     Returns:
       The arrays by the keys of the library, in its layout; float16 and bfloat16 become
-      float32. Which of several sets of weights it is where a file has more than one,
-      and what is left out: see the reader of each format.
+      float32. What is left out: see the reader of each format.
 
     Raises:
       UserError: there is no such file; it is none of these formats, damaged or
@@ -58,7 +56,9 @@ def read_state(path: str | os.PathLike[str]) -> State:
     """
     path = pathlib.Path(os.path.expanduser(path))
     try:
-        return _reader(path)(path)
+        reader = _reader(path, choice)
+        sharded.refuse_part(path)
+        return reader(path)
     except UserError:
         raise
     # Parsers raise anything at damaged files: it is not possible to list it all.
@@ -76,29 +76,37 @@ def _unreadable(path: pathlib.Path, error: Exception) -> UserError:
     )
 
 
-def _reader(path: pathlib.Path) -> Callable[[pathlib.Path], State]:
+def _reader(path: pathlib.Path, choice: Choice) -> Callable[[pathlib.Path], State]:
     if tensorflow.is_checkpoint(path):
-        return tensorflow.read_checkpoint
+        return functools.partial(tensorflow.read_checkpoint, choice=choice)
     if path.is_dir():
         raise UserError(f"{path} is a folder: give the file of weights that is in it.")
     if not path.is_file():
         raise UserError(f"There is no file {path}.")
+    if path.name.endswith(sharded.SUFFIX):
+        return functools.partial(
+            sharded.read, read_file=lambda part: _reader(part, choice)(part)
+        )
     with open(path, "rb") as file:
         start = file.read(512)
     _refuse_failed_download(path, start)
     if start.startswith(_ZIP):
-        return keras.read_archive if _is_keras(path) else pytorch.read_archive
+        if _is_keras(path):
+            return keras.read_archive
+        return functools.partial(pytorch.read_archive, choice=choice)
     if start.startswith(_HDF5):
         return keras.read_hdf5
     if _is_safetensors(path, start):
         return safetensors.read
     if start[4:].startswith(tflite.MAGIC):
         return tflite.read
-    if start.startswith(_PICKLE):
-        return pytorch.read_legacy
     suffix = path.suffix.lower()
-    if suffix in _BY_SUFFIX:
-        return _BY_SUFFIX[suffix]
+    if start.startswith(_PICKLE) or suffix in _OF_PYTORCH:
+        return functools.partial(pytorch.read_legacy, choice=choice)
+    if suffix == ".pb":
+        return functools.partial(tensorflow.read_frozen_graph, choice=choice)
+    if suffix == ".safetensors":
+        return safetensors.read
     raise UserError(
         f"{path} is not a supported file of weights: PyTorch (.pth, .pt, .bin), "
         "safetensors, Keras (.keras, .weights.h5, .h5, .hdf5) or TensorFlow (the "

@@ -12,6 +12,7 @@ import numpy as np
 
 from mobilenets.errors import UserError
 from mobilenets.pretrained.formats.arrays import check_size, widened
+from mobilenets.pretrained.formats.containers import Choice
 from mobilenets.runtime import start_up
 
 # What checkpoints hold beside the variables of a network.
@@ -28,17 +29,18 @@ def is_checkpoint(path: pathlib.Path) -> bool:
     return pathlib.Path(f"{_prefix(path)}.index").is_file()
 
 
-def read_checkpoint(path: pathlib.Path) -> dict[str, np.ndarray]:
+def read_checkpoint(path: pathlib.Path, choice: Choice) -> dict[str, np.ndarray]:
     """The variables in a checkpoint.
 
     Args:
       path: what its files have in common, "model.ckpt-1000", or one of them.
+      choice: of a variable and its average.
 
     Returns:
       The arrays by the names of the variables, which a checkpoint of TensorFlow 2 has
       beside the paths of its objects. Where a variable has an exponential moving
-      average, "name/ExponentialMovingAverage", that is its value, since it is the one
-      to evaluate. Other names below that of a variable, which are the optimizer's, and
+      average, "name/ExponentialMovingAverage", that is its value if averaged weights
+      are wanted. Other names below that of a variable, which are the optimizer's, and
       what else is its or the metrics', and counters of steps are left out.
 
     Raises:
@@ -57,11 +59,12 @@ def read_checkpoint(path: pathlib.Path) -> dict[str, np.ndarray]:
             "model different names."
         )
     return _variables(
-        {name: widened(reader.get_tensor(key)) for key, name in sorted(names.items())}
+        {name: widened(reader.get_tensor(key)) for key, name in sorted(names.items())},
+        choice,
     )
 
 
-def read_frozen_graph(path: pathlib.Path) -> dict[str, np.ndarray]:
+def read_frozen_graph(path: pathlib.Path, choice: Choice) -> dict[str, np.ndarray]:
     """The constants of a frozen graph that were its variables, by their names.
 
     Those are the constants that a node "Identity" reads, which is what is left of the
@@ -89,7 +92,7 @@ def read_frozen_graph(path: pathlib.Path) -> dict[str, np.ndarray]:
             f"{path} is not a frozen graph of TensorFlow: it has no constants. Give a "
             "checkpoint, or freeze the graph."
         )
-    return _variables({name: widened(arrays[name]) for name in weights})
+    return _variables({name: widened(arrays[name]) for name in weights}, choice)
 
 
 def _constants(tf: Any, graph: Any, path: pathlib.Path) -> dict[str, np.ndarray]:
@@ -126,7 +129,7 @@ def _names_in_object_graph(serialized: bytes, keys: list[str]) -> dict[str, str]
     }
 
 
-def _variables(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _variables(arrays: dict[str, np.ndarray], choice: Choice) -> dict[str, np.ndarray]:
     """The arrays without the optimizer's, averages in the place of what they are of."""
     averages = {
         name.removesuffix(_AVERAGE): array
@@ -140,7 +143,11 @@ def _variables(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         and name.rpartition("/")[2] not in _COUNTERS
         and not any(above in arrays for above in _above(name))
     }
-    return others | averages
+    if not averages:
+        return others
+    kind = "averages" if choice.averaged else "latest values"
+    choice.tell(f"The file has averages of its variables: the {kind} are taken.")
+    return others | averages if choice.averaged else averages | others
 
 
 def _above(name: str) -> Iterable[str]:

@@ -132,7 +132,7 @@ def _resnet(spec: ClassifierSpec) -> Names:
 def layer_names(model: Model) -> dict[str, list[str]]:
     """The names of a model's layers by their class, in the order of Keras' `layers`.
 
-    With them `files.rename_keras_variables` names what a ".weights.h5" only numbers.
+    With them `formats.rename_keras_variables` names what a ".weights.h5" only numbers.
     """
     names = model.names(model.spec)
     layers = complexity.layers(model.spec)
@@ -149,6 +149,12 @@ def layer_names(model: Model) -> dict[str, list[str]]:
         result["dense" if module == "predictions" else kind].append(module)
         result["batch_normalization"] += batch_norm
     return dict(result)
+
+
+def head_names(model: Model) -> list[str]:
+    """The names of the layers that a model without its top lacks."""
+    names = model.names(model.spec)
+    return [names[layer][0] for layer in ("head_dense", "logits") if layer in names]
 
 
 def _clean(state: Mapping[str, Any]) -> dict[str, Any]:

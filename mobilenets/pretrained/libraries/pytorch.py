@@ -40,6 +40,8 @@ def resnet(spec: ClassifierSpec) -> Names:
             "reduce": (f"{there}.conv1", f"{there}.bn1"),
             "spatial": (f"{there}.conv2", f"{there}.bn2"),
             "restore": (f"{there}.conv3", f"{there}.bn3"),
+            "first": (f"{there}.conv1", f"{there}.bn1"),
+            "second": (f"{there}.conv2", f"{there}.bn2"),
             "se/reduce": (f"{there}.se.fc1",),
             "se/expand": (f"{there}.se.fc2",),
             "shortcut": (f"{there}.downsample.0", f"{there}.downsample.1"),
@@ -53,8 +55,9 @@ def resnet(spec: ClassifierSpec) -> Names:
 
 
 def _without_counters(state: Mapping[str, Any]) -> dict[str, Any]:
-    """The state without the number of batches that each batch norm has seen."""
-    return {k: v for k, v in state.items() if not k.endswith(".num_batches_tracked")}
+    """The state without the numbers of batches that batch norms and averages saw."""
+    counters = ("num_batches_tracked", "n_averaged")
+    return {k: v for k, v in state.items() if k.rpartition(".")[2] not in counters}
 
 
 def _kernel_layout(kernel: np.ndarray, is_depthwise: bool) -> np.ndarray:

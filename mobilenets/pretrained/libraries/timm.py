@@ -1,18 +1,21 @@
 """timm's models, as of 1.0.31: their specs, module names and preprocessing.
 
 A name may have several sets of weights; the preprocessing is that of its default one,
-or of its configuration where it has none. Not here, because a `ClassifierSpec` cannot
-say it: "mobilenetv3_small_050", whose stem is not narrowed, and "legacy_seresnet*",
-whose convolutions and max pooling pad differently.
+or of its configuration where it has none.
 """
 
 import dataclasses
+from typing import Literal
 
-from mobilenets.networks.spec import ClassifierSpec
+from mobilenets.networks.architectures import get_spec
+from mobilenets.networks.architectures.resnet import se_resnet_of_basic
+from mobilenets.networks.spec import ClassifierSpec, with_backbone
+from mobilenets.pretrained.libraries import pretrainedmodels
 from mobilenets.pretrained.libraries.pytorch import BATCH_NORM, pytorch_library, resnet
 from mobilenets.pretrained.library import (
     IMAGENET,
     MINUS_ONE_TO_ONE,
+    Interpolation,
     Model,
     Names,
     Place,
@@ -127,6 +130,8 @@ _V3: tuple[Row, ...] = (
         "bilinear", IMAGENET),
     Row("mobilenetv3_large_100", "mobilenet_v3_large", {}, 224, 256, "bicubic",
         IMAGENET),
+    Row("mobilenetv3_small_050", "mobilenet_v3_small", width(0.5), 224, 256,
+        "bicubic", IMAGENET),
     Row("mobilenetv3_small_075", "mobilenet_v3_small", width(0.75), 224, 256,
         "bicubic", IMAGENET),
     Row("mobilenetv3_small_100", "mobilenet_v3_small", {}, 224, 256, "bicubic",
@@ -157,6 +162,11 @@ _RESNET: tuple[Row, ...] = (
     Row("seresnet152", "se_resnet152", {"version": "v1.5"}, 224, 256, "bicubic",
         IMAGENET),
 )
+_LEGACY: tuple[Row, ...] = (
+    Row("legacy_seresnet50", "se_resnet50", {}, 224, 256, "bilinear", IMAGENET),
+    Row("legacy_seresnet101", "se_resnet101", {}, 224, 256, "bilinear", IMAGENET),
+    Row("legacy_seresnet152", "se_resnet152", {}, 224, 256, "bilinear", IMAGENET),
+)
 # fmt: on
 
 
@@ -166,13 +176,49 @@ def _squashed(model: Model) -> Model:
     return dataclasses.replace(model, preprocessing=preprocessing)
 
 
+def _with_interpolation(model: Model, interpolation: Interpolation) -> Model:
+    changed = {"interpolation": interpolation}
+    preprocessing = model.preprocessing.model_copy(update=changed)
+    return dataclasses.replace(model, preprocessing=preprocessing)
+
+
+def _with_whole_stem(model: Model, channels: int) -> Model:
+    """The model if its stem is not narrowed; its first block has no expansion.
+
+    So narrow, two stages have as many channels. timm counts them as two all the same.
+    """
+    first, *others = model.spec.backbone.blocks
+    first = dataclasses.replace(first, in_channels=channels, expanded_channels=channels)
+    spec = with_backbone(model.spec, stem_channels=channels, blocks=(first, *others))
+    whole = get_spec(spec.name)
+    return dataclasses.replace(model, spec=spec, names=lambda _: model.names(whole))
+
+
 _MODELS = (
     models_of(_EFFICIENTNET, _efficientnet, BATCH_NORM, "symmetric")
     | models_of(_TENSORFLOW_EFFICIENTNET, _efficientnet, _TENSORFLOW_BATCH_NORM, "same")
     | models_of(_V3, _mobilenet_v3, BATCH_NORM, "symmetric")
     | models_of(_TENSORFLOW_V3, _mobilenet_v3, _TENSORFLOW_BATCH_NORM, "same")
     | models_of(_RESNET, resnet, BATCH_NORM, "symmetric")
+    | pretrainedmodels.models(_LEGACY)
 )
+_BASIC: tuple[tuple[Literal[18, 34], Interpolation], ...] = (
+    (18, "bicubic"),
+    (34, "bilinear"),
+)
+_LEGACY_OF_BASIC = {
+    f"legacy_seresnet{layers}": pretrainedmodels.with_spec(
+        _with_interpolation(_MODELS["legacy_seresnet50"], interpolation),
+        se_resnet_of_basic(layers),
+    )
+    for layers, interpolation in _BASIC
+}
+_NARROW = "mobilenetv3_small_050"
 LIBRARY = pytorch_library(
-    _MODELS | {"efficientnet_b5": _squashed(_MODELS["efficientnet_b5"])}
+    _MODELS
+    | _LEGACY_OF_BASIC
+    | {
+        "efficientnet_b5": _squashed(_MODELS["efficientnet_b5"]),
+        _NARROW: _with_whole_stem(_MODELS[_NARROW], channels=16),
+    }
 )

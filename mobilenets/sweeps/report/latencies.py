@@ -5,12 +5,25 @@ import json
 import pathlib
 import platform
 from collections.abc import Callable, Mapping
+from typing import Annotated
 
 import jax
+import pydantic
+from annotated_types import Gt
 
+from mobilenets.config import json_files
+from mobilenets.config.schema import Section
+from mobilenets.errors import UserError
 from mobilenets.profiling import latency
 from mobilenets.profiling.latency import Net
 from mobilenets.sweeps import results
+
+
+class _Kept(Section):
+    """What the file holds: the device, and seconds by the name of the network."""
+
+    device: str
+    seconds: dict[str, Annotated[float, Gt(0), pydantic.AllowInfNan(False)]]
 
 
 def of(
@@ -36,7 +49,8 @@ def of(
         different = {names[number]: net for number, net in nets.items()}
         measured = latency.measure(different, tell=tell)
         known = {name: found.median for name, found in measured.items()}
-        results.write(kept, json.dumps({"device": device, "seconds": known}, indent=1))
+        kept_now = _Kept(device=device, seconds=known)
+        results.write(kept, kept_now.model_dump_json(indent=1))
     return {number: known[name] for number, name in names.items()}
 
 
@@ -46,8 +60,14 @@ def _name(net: Net) -> str:
 
 
 def _read(kept: pathlib.Path, device: str) -> dict[str, float]:
-    """The seconds by name of the network; none of another kind of device."""
+    """The seconds by name of the network; none of another kind of device.
+
+    Of a damaged file there are none either: they are measured again.
+    """
     if not kept.exists():
         return {}
-    content = json.loads(kept.read_text())
-    return content["seconds"] if content["device"] == device else {}
+    try:
+        content = _Kept.model_validate_json(json.dumps(json_files.load(kept)))
+    except (UserError, ValueError):
+        return {}
+    return content.seconds if content.device == device else {}
