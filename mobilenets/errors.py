@@ -12,6 +12,10 @@ class UserError(Exception):
     """
 
 
+class Stuck(UserError):
+    """Something never ends: the process must end without waiting for its threads."""
+
+
 class BrokenImage(UserError):
     """An image that cannot be decoded."""
 

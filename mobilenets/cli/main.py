@@ -7,6 +7,7 @@ import typer
 import mobilenets
 from mobilenets.cli import (
     benchmark,
+    check_run,
     command_line,
     compare,
     config,
@@ -27,6 +28,7 @@ from mobilenets.cli import list as list_command
 COMMANDS = {
     "train": train,
     "eval": eval_command,
+    "check-run": check_run,
     "config": config,
     "list": list_command,
     "profile": profile,

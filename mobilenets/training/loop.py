@@ -16,7 +16,7 @@ from mobilenets.config.schema import Configuration
 from mobilenets.errors import BrokenImage, UserError
 from mobilenets.evaluation.best import best_metric, evaluations_since_best
 from mobilenets.evaluation.evaluator import Evaluator, Results
-from mobilenets.runs import history, workdir
+from mobilenets.runs import beginning, history, workdir
 from mobilenets.runs.checkpoint import Checkpoints, abstract_like
 from mobilenets.runs.metric_log import (
     MetricLog,
@@ -60,8 +60,9 @@ def train(
 
     Raises:
       UserError: the batch cannot be split over the devices, `best_metric` is not to be
-        had, the directory belongs to another run, the data changed, an image is broken,
-        the training diverged, or there is nothing to restart.
+        had, the directory belongs to another run, is in use or cannot be written, no
+        checkpoint is sound, the data changed, an image is broken, the training
+        diverged, or there is nothing to restart.
       SystemExit: on Ctrl-C or SIGTERM, after saving; with several processes on SIGTERM
         only.
     """
@@ -74,9 +75,9 @@ def train(
             f"to train: use at most --config.batch_size={task.train_size}."
         )
     best_metric(task)  # before there is a folder with a config that cannot be trained
-    files = workdir.claim(directory, config, warm_restart)
     total_steps = config.total_steps(task.train_size)
     with contextlib.ExitStack() as stack:
+        files = stack.enter_context(beginning.held(directory, config, warm_restart))
         checkpoints = stack.enter_context(contextlib.closing(Checkpoints(files)))
         first_step = checkpoints.latest_step or 0
         is_finished = _check_checkpoint(checkpoints, task)
