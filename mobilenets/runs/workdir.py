@@ -61,6 +61,11 @@ class Workdir:
         return self.path / "metrics.jsonl"
 
     @property
+    def damaged_metrics(self) -> pathlib.Path:
+        """Lines of it that are no records."""
+        return self.path / "metrics.damaged"
+
+    @property
     def tensorboard(self) -> pathlib.Path:
         """The same for TensorBoard."""
         return self.path / "tensorboard"
