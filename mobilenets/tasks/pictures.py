@@ -9,12 +9,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure  # not pyplot, which has a notebook's own state
 
+from mobilenets.runtime.drawing import as_text
+
 COLUMNS = 8
 _RIGHT, _WRONG = "#1a7f37", "#c62828"
 
 Titled = tuple[np.ndarray, str, str]  # image [H, W, 3] uint8, its title and its colour
 
 
+@as_text
 def draw_predictions(
     examples: Sequence[tuple[np.ndarray, int, np.ndarray]],
     class_names: Sequence[str],
@@ -40,6 +43,7 @@ def draw_predictions(
     _draw_images(titled, heading, path)
 
 
+@as_text
 def draw_attributes(
     examples: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]],
     names: Sequence[str],
@@ -76,6 +80,7 @@ def draw_attributes(
     _draw_images(titled, heading, path, row_height=2.5)
 
 
+@as_text
 def draw_attribute_table(
     rows: Mapping[str, Mapping[str, float]], path: pathlib.Path
 ) -> None:
@@ -99,6 +104,7 @@ def draw_attribute_table(
     figure.savefig(path, dpi=110)
 
 
+@as_text
 def draw_mistakes(
     images: Sequence[np.ndarray],
     mistakes: np.ndarray,
@@ -122,6 +128,7 @@ def draw_mistakes(
     _draw_images(titled, heading, path)
 
 
+@as_text
 def draw_confusion(
     matrix: np.ndarray, class_names: Sequence[str], path: pathlib.Path
 ) -> None:

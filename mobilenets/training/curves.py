@@ -1,5 +1,6 @@
 """The picture of a training: its metrics over the steps."""
 
+import pathlib
 from collections.abc import Iterable
 
 import jax
@@ -10,11 +11,14 @@ from mobilenets.runs.metric_log import read_metrics
 from mobilenets.runs.workdir import Workdir
 
 
-def draw_training_curves(files: Workdir, headline: str, sets: Iterable[str]) -> None:
+def draw_training_curves(
+    files: Workdir, path: pathlib.Path, headline: str, sets: Iterable[str]
+) -> None:
     """Draws loss, the headline metric and the learning rate over the steps.
 
     Args:
       files: of the run; what it has logged is drawn.
+      path: the PNG file to write.
       headline: the name of a metric.
       sets: the names of the evaluation sets.
     """
@@ -40,4 +44,4 @@ def draw_training_curves(files: Workdir, headline: str, sets: Iterable[str]) -> 
         if axis.lines:
             axis.legend(fontsize=8)
     figure.tight_layout()
-    figure.savefig(files.training_curves, dpi=110)
+    figure.savefig(path, dpi=110)

@@ -3,8 +3,9 @@
 import contextlib
 import dataclasses
 import math
+import pathlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import grain
@@ -27,7 +28,7 @@ from mobilenets.runs.metric_log import (
 from mobilenets.runs.workdir import Workdir
 from mobilenets.runtime import host_memory, sharding
 from mobilenets.runtime.console import console
-from mobilenets.tasks.base import Metrics, Task
+from mobilenets.tasks.base import HostBatch, Metrics, Task
 from mobilenets.training.curves import draw_training_curves
 from mobilenets.training.interrupt import StopRequest
 from mobilenets.training.optimizers import make_optimizer, make_schedule
@@ -85,6 +86,8 @@ def train(
             _restart(files, config, first_step, total_steps)
         elif is_finished or first_step >= total_steps:
             console.print(f"Nothing to do: the run in {files.path} is finished.")
+            if _lacks_pictures(files):
+                _Training(task, mesh, files, checkpoints).draw()
             return last_evaluation(files.metrics)
         _announce(task, mesh)
         schedule_start = first_step
@@ -93,16 +96,18 @@ def train(
         batches = stack.enter_context(
             contextlib.closing(task.train_batches(first_step))
         )
-        training = _Training(task, mesh, files, checkpoints, batches, schedule_start)
+        training = _Training(task, mesh, files, checkpoints, schedule_start)
         tracker = _tracker(config, files)
         log = stack.enter_context(
             contextlib.closing(MetricLog(files, first_step, tracker))
         )
         stop = stack.enter_context(StopRequest())
         progress = stack.enter_context(TrainingProgress(total_steps, first_step))
-        last_step = training.run(log, stop, progress, after_evaluation)
+        last_step = training.run(batches, log, stop, progress, after_evaluation)
         checkpoints.wait()
         best_step = checkpoints.best_step
+        if training.is_finished:  # and saved: no picture can cost the run
+            training.draw()
 
     if not training.is_finished:
         console.print(f"Stopped and saved at step {last_step} of {total_steps}.")
@@ -125,6 +130,13 @@ def _announce(task: Task, mesh: Mesh) -> None:
         f"{mesh.size} {devices}.",
         markup=False,
     )
+
+
+def _lacks_pictures(files: Workdir) -> bool:
+    """Whether a finished run was killed before it had drawn its pictures."""
+    # Several processes draw together, and need not see the same files at once.
+    drawn = files.training_curves.exists() and files.predictions.exists()
+    return jax.process_count() == 1 and not drawn
 
 
 def _check_checkpoint(checkpoints: Checkpoints, task: Task) -> bool:
@@ -237,7 +249,6 @@ class _Training:
       mesh: of the devices.
       files: of the run.
       checkpoints: the run goes on from the latest, if there is one.
-      batches: from the step on at which the run goes on.
       schedule_start: see `jitted_functions`.
     """
 
@@ -247,14 +258,13 @@ class _Training:
         mesh: Mesh,
         files: Workdir,
         checkpoints: Checkpoints,
-        batches: grain.DatasetIterator,
-        schedule_start: int,
+        schedule_start: int = 0,
     ):
         self.results: Results = {}  # of the latest evaluation
         self.is_finished = False
         self._task, self._mesh, self._files = task, mesh, files
         self._config = task.config
-        self._checkpoints, self._batches = checkpoints, batches
+        self._checkpoints = checkpoints
         self._first_step = checkpoints.latest_step or 0
         self._total_steps = self._config.total_steps(task.train_size)
         self._evaluator = Evaluator(task, mesh)
@@ -275,6 +285,7 @@ class _Training:
 
     def run(
         self,
+        batches: grain.DatasetIterator,
         log: MetricLog,
         stop: StopRequest,
         progress: TrainingProgress,
@@ -282,11 +293,18 @@ class _Training:
     ) -> int:
         """Trains to the end, or until somebody wishes to stop; saved are both.
 
+        Args:
+          batches: from the step on at which the run goes on.
+          log: of the metrics.
+          stop: the wish to stop.
+          progress: for who watches.
+          after_evaluation: see `train`.
+
         Returns:
           The last step.
         """
         for step in range(self._first_step + 1, self._total_steps + 1):
-            self._update(step)
+            self._update(step, next(batches))
             progress.step(step)
             due = self._due(step, stop)
             if due.log:
@@ -294,8 +312,6 @@ class _Training:
             if due.evaluation:
                 self._evaluate(step, log, progress)
             self.is_finished = due.end or (due.evaluation and self._ends_early())
-            if self.is_finished:  # before the checkpoint that says so
-                self._draw()
             if due.evaluation:
                 self._save(step, self._scores[-1])
                 after_evaluation(step, self.results)
@@ -330,9 +346,9 @@ class _Training:
         log = step % self._config.log_every_steps == 0 or evaluation or stops
         return _Due(evaluation=evaluation, end=end, stop=stops, log=log)
 
-    def _update(self, step: int) -> None:
-        """Trains on the next batch."""
-        batch = sharding.to_devices(self._mesh, next(self._batches))
+    def _update(self, step: int, host_batch: HostBatch) -> None:
+        """Trains on a batch."""
+        batch = sharding.to_devices(self._mesh, host_batch)
         before = self._metrics
         with jax.profiler.StepTraceAnnotation("train", step_num=step):
             self._state, self._metrics = self._train_step(self._state, batch, self._rng)
@@ -378,12 +394,22 @@ class _Training:
         patience = self._config.early_stopping_evaluations
         return 0 < patience <= evaluations_since_best(self._scores)
 
-    def _draw(self) -> None:
-        """Draws the pictures of a finished run."""
-        sets = self._task.eval_sizes
-        draw_training_curves(self._files, self._task.headline, sets)
-        variables = self._state.variables(ema=True)
-        self._evaluator.draw_predictions(variables, self._files.predictions)
+    def draw(self) -> None:
+        """Draws the pictures of a finished run. What fails costs a warning, no run."""
+        try:
+            with _complete(self._files.training_curves) as path:
+                sets = self._task.eval_sizes
+                draw_training_curves(self._files, path, self._task.headline, sets)
+            variables = self._state.variables(ema=True)
+            with _complete(self._files.predictions) as path:
+                self._evaluator.draw_predictions(variables, path)
+        except Exception as error:  # of a font, a name, an image, the disk
+            console.print(
+                f"warning: the pictures cannot be drawn: {type(error).__name__}: "
+                f"{error}. All else of the run is saved.",
+                markup=False,
+                soft_wrap=True,
+            )
 
     def _save(self, step: int, score: float | None) -> None:
         """Saves a checkpoint in the background."""
@@ -395,6 +421,15 @@ class _Training:
             "finished": self.is_finished,
         }
         self._checkpoints.save(step, self._state, run, score)
+
+
+@contextlib.contextmanager
+def _complete(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A name to draw under: the picture has its own name when it is complete."""
+    unfinished = path.with_name(f"unfinished_{path.name}")
+    yield unfinished
+    if unfinished.exists():  # the first process draws
+        unfinished.replace(path)
 
 
 def _period_ends(step: int, period: float) -> bool:
