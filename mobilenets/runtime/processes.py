@@ -1,6 +1,9 @@
 """What one process of several does for all of them."""
 
-from collections.abc import Callable
+import contextlib
+import sys
+import threading
+from collections.abc import Callable, Iterator
 
 import jax
 import numpy as np
@@ -9,6 +12,23 @@ from jax.experimental import multihost_utils
 from mobilenets.errors import UserError
 
 _LONGEST = 8192  # bytes of a sentence
+_PATIENCE_SECONDS = 10
+
+
+@contextlib.contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Says what this process waits for, if that takes longer than ten seconds."""
+
+    def say() -> None:
+        print(f"Still waiting for {what} …", file=sys.stderr, flush=True)
+
+    timer = threading.Timer(_PATIENCE_SECONDS, say)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def on_first(function: Callable[[], None]) -> None:
@@ -29,7 +49,8 @@ def on_first(function: Callable[[], None]) -> None:
     except BaseException as error:
         _from_first(f"The first process has ended with {type(error).__name__}.")
         raise
-    sentence = _from_first(sentence)
+    with waiting("the first process, which checks the workdir"):
+        sentence = _from_first(sentence)
     if sentence:
         raise UserError(sentence)
 
