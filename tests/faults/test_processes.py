@@ -33,10 +33,8 @@ class Pair:
         log = (self.folder / f"log_{number}").open("wb")
         self.processes[number] = subprocess.Popen(
             [
-                *(sys.executable, "-m", "mobilenets", "train"),
-                *("--config", "quickstart:smoke", "--distributed"),
-                *("--workdir", self.folder / "run", "--config.epochs=2000.0"),
-                "--config.evaluate_every_epochs=1.0",
+                *(sys.executable, "-m", "tests.toy_program", self.folder / "run"),
+                *("--distributed", "--steps", "2000", "--seconds", "0.05"),
             ],
             cwd=ROOT,
             env=os.environ
