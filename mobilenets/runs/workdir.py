@@ -22,6 +22,8 @@ _FREE = {
 }
 # What a warm restart may change: the state and the data stay what they are.
 _OF_A_RESTART = ("optimizer.", "schedule.", "epochs", "early_stopping_evaluations")
+# Except what gives the optimizer another state.
+_OF_THE_STATE = ("optimizer.name", "optimizer.max_nonfinite_steps")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -233,5 +235,4 @@ def refuse_differences(
 
 
 def _is_of_a_restart(key: str) -> bool:
-    # Another optimizer would need another state.
-    return key.startswith(_OF_A_RESTART) and key != "optimizer.name"
+    return key.startswith(_OF_A_RESTART) and key not in _OF_THE_STATE

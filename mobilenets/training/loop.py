@@ -10,6 +10,7 @@ from typing import Any
 
 import grain
 import jax
+import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from mobilenets.config import own_function
@@ -34,7 +35,7 @@ from mobilenets.training.interrupt import StopRequest
 from mobilenets.training.optimizers import make_optimizer, make_schedule
 from mobilenets.training.progress import TrainingProgress, report
 from mobilenets.training.state import TrainState, create_state
-from mobilenets.training.step import make_train_step
+from mobilenets.training.step import SKIPPED, make_train_step
 from mobilenets.training.throughput import Throughput
 
 AfterEvaluation = Callable[[int, Results], None]
@@ -282,6 +283,7 @@ class _Training:
             else self._created(create, init_rng)
         )
         self._metrics: Metrics = {}  # of the latest update
+        self._host_batch: HostBatch = {}
 
     def run(
         self,
@@ -348,6 +350,7 @@ class _Training:
 
     def _update(self, step: int, host_batch: HostBatch) -> None:
         """Trains on a batch."""
+        self._host_batch = host_batch
         batch = sharding.to_devices(self._mesh, host_batch)
         before = self._metrics
         with jax.profiler.StepTraceAnnotation("train", step_num=step):
@@ -361,7 +364,10 @@ class _Training:
     def _log(self, step: int, log: MetricLog, progress: TrainingProgress) -> None:
         """Logs the metrics of the update, and the throughput."""
         metrics = {name: float(value) for name, value in self._metrics.items()}
-        _refuse_divergence(metrics, step)
+        if metrics.pop(SKIPPED, False):
+            metrics = {k: v for k, v in metrics.items() if math.isfinite(v)}
+        else:
+            _refuse_divergence(metrics, step, self._cause)
         logged = metrics | self._throughput.rate()
         log.write(step, {f"train/{name}": value for name, value in logged.items()})
         progress.log(step, logged)
@@ -382,12 +388,27 @@ class _Training:
             for name, metrics in of_set.items()
             for metric, value in metrics.items()
         }
-        _refuse_divergence(named, step)
+        _refuse_divergence(named, step, self._cause)
         # What there is nothing to find it of, such as a class without images, is nan.
         log.write(step, {k: v for k, v in named.items() if math.isfinite(v)})
         progress.log_evaluation(step, self.results)
         self._throughput.restart()
         self._scores.append(self._best.score(self.results))
+
+    def _cause(self) -> str:
+        """Why the training diverges, and what to do, as the latest batch shows."""
+        batch = sharding.to_devices(self._mesh, self._host_batch)
+        inputs = jax.tree.leaves(self._task.inputs(batch))
+        if all(jnp.isfinite(x).all() for x in inputs):
+            return (
+                "the training diverged. Lower optimizer.learning_rate or lengthen "
+                "schedule.warmup_epochs"
+            )
+        given = self._config.preprocessing
+        return (
+            "the inputs of the network are not finite. Correct preprocessing.mean, "
+            f"which is {given.mean}, or preprocessing.std, which is {given.std}"
+        )
 
     def _ends_early(self) -> bool:
         """Whether the evaluations have not improved for too long."""
@@ -437,17 +458,23 @@ def _period_ends(step: int, period: float) -> bool:
     return math.floor(step / period) > math.floor((step - 1) / period)
 
 
-def _refuse_divergence(metrics: Mapping[str, float], step: int) -> None:
+def _refuse_divergence(
+    metrics: Mapping[str, float], step: int, cause: Callable[[], str]
+) -> None:
     """Raises UserError if a loss or the gradient's norm is infinite or not a number.
 
     The norm tells of an update that spoils the weights while the loss before it is
     still finite.
+
+    Args:
+      metrics: by their names.
+      step: of which they are.
+      cause: finds out why, and what to do.
     """
     for name, value in metrics.items():
         diverges = name.rpartition("/")[2] in ("loss", "gradient_norm")
         if diverges and not math.isfinite(value):
             raise UserError(
-                f"The {name} is {value} at step {step}: the training diverged. Lower "
-                "optimizer.learning_rate or lengthen schedule.warmup_epochs, and use a "
-                "new --workdir; the checkpoints so far are kept."
+                f"The {name} is {value} at step {step}: {cause()}, and use a new "
+                "--workdir; the checkpoints so far are kept."
             )

@@ -15,6 +15,9 @@ from mobilenets.metrics.base import Batch
 from mobilenets.tasks.base import Metrics, Task
 from mobilenets.training.state import TrainState
 
+# The metric that says whether the step was skipped; it is not logged.
+SKIPPED = "is_skipped"
+
 
 def make_train_step(
     task: Task,
@@ -26,7 +29,8 @@ def make_train_step(
     The key is an argument, so that runs that differ in their seed share a program.
     With accumulation the parts of the batch pass one after the other: gradients and
     metrics are their means, the batch norms see a part at a time. The "gradient_norm"
-    is that before the gradient is clipped.
+    is that before the gradient is clipped. Where steps may be skipped, "skipped_steps"
+    counts those until now, which changed nothing but the number of the step.
     """
     parts = task.config.accumulation_steps
     # Not a part of the optimizer: its state is the same with and without.
@@ -82,6 +86,17 @@ def make_train_step(
             state.ema,
             {"params": params, "batch_stats": batch_stats},
         )
+        if task.config.optimizer.max_nonfinite_steps:
+            is_finite = opt_state.last_finite
+            batch_stats, ema = jax.tree.map(
+                lambda new, old: jnp.where(is_finite, new, old),
+                (batch_stats, ema),
+                (state.batch_stats, state.ema),
+            )
+            # One too many is not skipped, so that the training ends.
+            most = task.config.optimizer.max_nonfinite_steps
+            is_skipped = ~is_finite & (opt_state.notfinite_count <= most)
+            metrics |= {"skipped_steps": opt_state.total_notfinite, SKIPPED: is_skipped}
         metrics |= {
             "learning_rate": jnp.asarray(schedule(state.step)),
             "gradient_norm": gradient_norm,
