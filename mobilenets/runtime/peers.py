@@ -7,6 +7,7 @@ when the process ends, however that comes.
 
 import contextlib
 import socket
+import sys
 import threading
 import time
 import traceback
@@ -65,7 +66,10 @@ def _say_goodbye(connections: list[socket.socket]) -> None:
 def _end_with(error: Exception) -> NoReturn:
     """Ends this process with its error: JAX would wait for the others."""
     if isinstance(error, UserError):
-        signals.end(f"error: {error}", 1)
+        print(f"\nerror: {error}", file=sys.stderr, flush=True)
+        # The others may have the same to say, but end as soon as the first one does.
+        time.sleep(_GRACE_SECONDS if distributed.global_state.process_id == 0 else 0)
+        signals.end("", 1)
     time.sleep(1)  # the error may be that of a connection to one that is gone
     if _gone.is_set():
         time.sleep(2 * _GRACE_SECONDS)  # in which `_watch` says so
@@ -118,7 +122,9 @@ def _watch(name: str, connection: socket.socket) -> None:
     except OSError:
         pass
     _gone.set()
-    time.sleep(_GRACE_SECONDS)
+    if distributed.global_state.process_id == 0:
+        time.sleep(_GRACE_SECONDS)
+    # Else at once: JAX's own end, when its coordinator is gone, is a native traceback.
     signals.end(
         f"error: {name} has ended, so this one ends too. What was saved is kept: start "
         "all processes again to continue from the last checkpoint.",

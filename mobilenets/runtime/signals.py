@@ -60,8 +60,14 @@ def listening(listener: Callable[[int], None]) -> Iterator[bool]:
 
 
 def end(sentence: str, code: int) -> NoReturn:
-    """Ends this process at once: it may wait in native code, which cannot be left."""
-    os.write(2, f"\n{sentence}\n".encode())
+    """Ends this process at once: it may wait in native code, which cannot be left.
+
+    Args:
+      sentence: to print on stderr; "" if all is said.
+      code: the exit code.
+    """
+    if sentence:
+        os.write(2, f"\n{sentence}\n".encode())
     for child in multiprocessing.active_children():
         child.kill()
     os._exit(code)
