@@ -87,6 +87,7 @@ def make_train_step(
             {"params": params, "batch_stats": batch_stats},
         )
         if task.config.optimizer.max_nonfinite_steps:
+            assert isinstance(opt_state, optax.ApplyIfFiniteState)
             is_finite = opt_state.last_finite
             batch_stats, ema = jax.tree.map(
                 lambda new, old: jnp.where(is_finite, new, old),
