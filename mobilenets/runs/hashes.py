@@ -24,7 +24,7 @@ def of_arrays(tree: Any) -> dict[str, str]:
 def _of_array(array: Any) -> str:
     array = np.asarray(array)
     digest = hashlib.sha256(f"{array.dtype}{array.shape}".encode())
-    digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 

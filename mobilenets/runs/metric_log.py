@@ -10,7 +10,10 @@ from typing import Any
 
 import jax
 from tensorboardX.event_file_writer import EventsWriter
-from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.proto.event_pb2 import (
+    Event,  # pyright: ignore[reportAttributeAccessIssue]: made as it is imported
+    SessionLog,  # pyright: ignore[reportAttributeAccessIssue]
+)
 from tensorboardX.summary import scalar
 
 from mobilenets.errors import UserError
@@ -107,7 +110,7 @@ class _EventFile:
             self._add(Event(step=step, summary=scalar(name, value)))
         self._writer.flush()
 
-    def _add(self, event: Event) -> None:
+    def _add(self, event: Any) -> None:
         event.wall_time = time.time()
         self._writer.write_event(event)
 

@@ -91,9 +91,7 @@ def different(run: dict[str, Any], arrays: Any, whole: bool = False) -> str:
 
 def read_run(checkpoint: pathlib.Path) -> dict[str, Any]:
     """What was saved beside the state, see `Checkpoints.save`."""
-    return ocp.JsonCheckpointHandler().restore(
-        checkpoint / "run", ocp.args.JsonRestore()
-    )
+    return _read_json(checkpoint / "run", "metadata")
 
 
 def reason(error: Exception) -> str:
@@ -104,7 +102,7 @@ def reason(error: Exception) -> str:
 
 def _read_arrays(folder: pathlib.Path) -> dict[str, np.ndarray]:
     """The state as nested dictionaries of arrays on the host, without its network."""
-    handler = ocp.PyTreeCheckpointHandler()
+    handler: Any = ocp.PyTreeCheckpointHandler()
     tree = handler.metadata(folder).tree
     on_host = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
     return handler.restore(folder, args=ocp.args.PyTreeRestore(restore_args=on_host))
@@ -114,8 +112,12 @@ def _read_score(folder: pathlib.Path) -> float | None:
     """The score of an evaluated checkpoint."""
     if not folder.exists():
         return None
-    handler = ocp.JsonCheckpointHandler(filename="metrics")
-    return handler.restore(folder, ocp.args.JsonRestore())[SCORE]
+    return _read_json(folder, "metrics")[SCORE]
+
+
+def _read_json(folder: pathlib.Path, name: str) -> dict[str, Any]:
+    handler: Any = ocp.JsonCheckpointHandler(filename=name)  # any path, says Orbax
+    return handler.restore(folder, args=ocp.args.JsonRestore())
 
 
 def note_saved(files: Workdir, step: int) -> None:

@@ -36,6 +36,7 @@ def watched() -> Iterator[None]:
       UserError: the first process cannot be reached.
     """
     state = distributed.global_state
+    assert state.coordinator_address is not None, "jax.distributed is initialized"
     if state.process_id == 0:
         connections = _accept(state.client, state.num_processes)
     else:

@@ -6,6 +6,7 @@ means over all devices: no collective is written by hand.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -86,18 +87,15 @@ def make_train_step(
             state.ema,
             {"params": params, "batch_stats": batch_stats},
         )
-        if task.config.optimizer.max_nonfinite_steps:
-            assert isinstance(opt_state, optax.ApplyIfFiniteState)
-            is_finite = opt_state.last_finite
-            batch_stats, ema = jax.tree.map(
-                lambda new, old: jnp.where(is_finite, new, old),
+        most_skipped = task.config.optimizer.max_nonfinite_steps
+        if most_skipped:
+            (batch_stats, ema), counted = _unless_skipped(
+                most_skipped,
+                opt_state,
                 (batch_stats, ema),
                 (state.batch_stats, state.ema),
             )
-            # One too many is not skipped, so that the training ends.
-            most = task.config.optimizer.max_nonfinite_steps
-            is_skipped = ~is_finite & (opt_state.notfinite_count <= most)
-            metrics |= {"skipped_steps": opt_state.total_notfinite, SKIPPED: is_skipped}
+            metrics |= counted
         metrics |= {
             "learning_rate": jnp.asarray(schedule(state.step)),
             "gradient_norm": gradient_norm,
@@ -105,6 +103,26 @@ def make_train_step(
         return TrainState(state.step + 1, params, batch_stats, opt_state, ema), metrics
 
     return train_step
+
+
+def _unless_skipped(
+    most: int, opt_state: Any, new: Any, old: Any
+) -> tuple[Any, Metrics]:
+    """What the optimizer does not hold, after a step that it may have skipped.
+
+    Args:
+      most: steps that are skipped in succession. One more is not, so that the training
+        ends.
+      opt_state: of `optax.apply_if_finite`, after the step.
+      new: the values if the step counts.
+      old: the values before it.
+
+    Returns:
+      The values, and the metrics of skipping.
+    """
+    is_skipped = ~opt_state.last_finite & (opt_state.notfinite_count <= most)
+    kept = jax.tree.map(lambda n, o: jnp.where(is_skipped, o, n), new, old)
+    return kept, {"skipped_steps": opt_state.total_notfinite, SKIPPED: is_skipped}
 
 
 def ema_decay_at(step: jax.Array, ema_decay: float) -> jax.Array:

@@ -84,6 +84,7 @@ except UserError as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.getuid() != 0, reason="needs another user")
 @pytest.mark.parametrize("place", ["", "checkpoints", "checkpoints/5", "tensorboard"])
 def test_a_folder_of_another_user_is_found_at_the_start(stopped, place):
