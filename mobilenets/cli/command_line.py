@@ -91,19 +91,24 @@ def run(app: typer.Typer) -> None:
 def _called(app: typer.Typer) -> int:
     """Calls a command; its exit code."""
     try:
-        return app(standalone_mode=False) or 0
+        code = app(standalone_mode=False) or 0
     except UsageError as error:
         return _misused(str(error))
     except Stuck as error:
+        sys.stdout.flush()
         signals.end(f"error: {error}", 1)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
     except TyperException as error:
         message = error.format_message().replace("Value error, ", "")
         return _misused(f"{message}{'' if message[-1] in '.?' else '.'} See --help.")
-    except (typer.Abort, KeyboardInterrupt):
-        signals.end("Stopped.", _INTERRUPTED)
-    return 1
+    except typer.Abort:
+        code = _INTERRUPTED
+    if code == _INTERRUPTED:
+        sys.stdout.flush()
+        signals.end("Stopped.", code)  # JAX, interrupted in a compilation, would crash
+    return code
 
 
 def _misused(sentence: str) -> int:
