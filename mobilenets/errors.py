@@ -19,6 +19,10 @@ class UserError(Exception):
         super().__init__(_printable(message))
 
 
+class Stuck(UserError):
+    """Something never ends: the process must end without waiting for its threads."""
+
+
 class BrokenImage(UserError):
     """An image that cannot be decoded."""
 

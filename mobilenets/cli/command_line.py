@@ -2,11 +2,10 @@
 
 import contextlib
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from types import ModuleType
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -14,8 +13,9 @@ from typer.exceptions import TyperException
 
 from mobilenets.config import check, files, overrides
 from mobilenets.config.schema import Configuration
-from mobilenets.errors import UserError, alternatives, close
+from mobilenets.errors import Stuck, UserError, alternatives, close
 from mobilenets.networks.architectures import get_spec
+from mobilenets.runtime import signals
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, with exact numbers.")]
 
@@ -89,27 +89,37 @@ def run(app: typer.Typer) -> None:
 
     The exit code is then 1, or 2 if the command line itself is wrong.
     """
-    try:
-        code = app(standalone_mode=False)
-    except UsageError as error:
-        _end_misused(str(error))
-    except UserError as error:
-        sys.exit(f"error: {error}")
-    except TyperException as error:
-        message = error.format_message().replace("Value error, ", "")
-        _end_misused(f"{message}{'' if message[-1] in '.?' else '.'} See --help.")
-    except typer.Abort:
-        code = _INTERRUPTED
-    if code == _INTERRUPTED:
-        print("Stopped.", file=sys.stderr, flush=True)
-        sys.stdout.flush()
-        os._exit(code)  # JAX, interrupted while it compiles, crashes as Python ends
+    with signals.ending_at_once():
+        code = _called(app)
     sys.exit(code)
 
 
-def _end_misused(sentence: str) -> NoReturn:
+def _called(app: typer.Typer) -> int:
+    """Calls a command; its exit code."""
+    try:
+        code = app(standalone_mode=False) or 0
+    except UsageError as error:
+        return _misused(str(error))
+    except Stuck as error:
+        sys.stdout.flush()
+        signals.end(f"error: {error}", 1)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except TyperException as error:
+        message = error.format_message().replace("Value error, ", "")
+        return _misused(f"{message}{'' if message[-1] in '.?' else '.'} See --help.")
+    except typer.Abort:
+        code = _INTERRUPTED
+    if code == _INTERRUPTED:
+        sys.stdout.flush()
+        signals.end("Stopped.", code)  # JAX, interrupted in a compilation, would crash
+    return code
+
+
+def _misused(sentence: str) -> int:
     print(f"error: {sentence}", file=sys.stderr)
-    sys.exit(_MISUSED)
+    return _MISUSED
 
 
 @contextlib.contextmanager

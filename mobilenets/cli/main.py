@@ -8,6 +8,7 @@ import mobilenets
 from mobilenets.cli import (
     benchmark,
     check,
+    check_run,
     command_line,
     compare,
     config,
@@ -29,6 +30,7 @@ COMMANDS = {
     "train": train,
     "eval": eval_command,
     "check": check,
+    "check-run": check_run,
     "config": config,
     "list": list_command,
     "profile": profile,

@@ -1,5 +1,6 @@
 """`mobilenets train`, and `train.py`."""
 
+import contextlib
 from typing import Annotated
 
 import typer
@@ -57,6 +58,5 @@ def command(
     from mobilenets.tasks.registry import make_task
     from mobilenets.training.loop import train
 
-    if distributed:
-        sharding.join_processes()
-    train(make_task(run), workdir, warm_restart=warm_restart)
+    with sharding.joined() if distributed else contextlib.nullcontext():
+        train(make_task(run), workdir, warm_restart=warm_restart)

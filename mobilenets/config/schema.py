@@ -418,6 +418,9 @@ class _Optimizer(Section):
     """Whether weight decay includes the kernels of depthwise convolutions."""
     clip_norm: NonNegative = 0.0
     """Scales a gradient with a larger norm down to this norm; 0: never."""
+    max_nonfinite_steps: Annotated[int, Ge(0), Le(1_000_000)] = 0
+    """Steps in succession that may be skipped because their gradient is infinite or not
+    a number; after one more the training ends."""
     backbone_rate: Ratio = 1.0
     """The learning rate of all layers except the output layer, as a fraction of
     learning_rate. For fine-tuning, where those layers are already trained."""

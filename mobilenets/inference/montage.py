@@ -8,6 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure  # not pyplot, which has a notebook's own state
 from matplotlib.patches import Rectangle
 
+from mobilenets.runtime.drawing import as_text
+
 RIGHT, WRONG, NEITHER = "#1a7f37", "#c62828", "#606873"  # colours of frames
 
 Titled = tuple[np.ndarray, str, str]  # image [H, W, 3] uint8, its title and its colour
@@ -15,6 +17,7 @@ Titled = tuple[np.ndarray, str, str]  # image [H, W, 3] uint8, its title and its
 _WIDTH = 12.8  # inches
 
 
+@as_text
 def draw_images(
     titled: Sequence[Titled], heading: str, path: pathlib.Path, columns: int = 8
 ) -> None:

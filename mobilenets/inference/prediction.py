@@ -24,6 +24,7 @@ from mobilenets.inference.trained import TrainedNet
 from mobilenets.networks.detector import DetectorSpec
 from mobilenets.networks.spec import BackboneSpec
 from mobilenets.nn.normalization import normalize
+from mobilenets.runtime.drawing import as_text
 
 BATCH_SIZE = 16  # one size, so that the network is compiled once
 MOST_DRAWN = 30  # photographs in one picture
@@ -307,6 +308,7 @@ def photos_in(places: Sequence[pathlib.Path]) -> list[pathlib.Path]:
     return list(dict.fromkeys(paths))
 
 
+@as_text
 def draw_predictions(predictions: Sequence[Prediction], path: pathlib.Path) -> None:
     """Draws the first `MOST_DRAWN` photographs with a bar for each of their classes.
 

@@ -46,6 +46,14 @@ class Weights:
         """What is not taken yet."""
         return self._arrays
 
+    def size(self, key: str) -> int:
+        """The number of elements of an array, which stays.
+
+        Raises:
+          UserError: there is no such key.
+        """
+        return np.size(self._find(key))
+
     def take(
         self,
         key: str,

@@ -5,7 +5,8 @@ The position in the data follows from the step.
 
 import contextlib
 import logging
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -13,11 +14,13 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
 from mobilenets.config import version_1
-from mobilenets.errors import UserError
-from mobilenets.runs import history
+from mobilenets.errors import Stuck, UserError
+from mobilenets.runs import history, soundness
+from mobilenets.runs.soundness import SCORE
 from mobilenets.runs.workdir import Workdir
 
-_SCORE = "headline"  # as the files call it; version 0.1 knew no other score
+# A save that takes longer does not end any more: the file system does not answer.
+SAVE_SECONDS = 600
 _VERSION_1_HEADLINE = "top1"  # version 0.1 classified, and did not save it
 
 
@@ -52,10 +55,12 @@ class Checkpoints:
     """
 
     def __init__(self, workdir: Workdir, read_only: bool = False):
-        self._history = workdir.history
+        self._files = workdir
+        self._saving: int | None = None  # the step that is being saved
+        self._is_stuck = False  # that never ends
 
         def score(metrics: dict[str, float]) -> float:
-            return metrics[_SCORE]
+            return metrics[SCORE]
 
         policies = checkpoint_managers
         options = ocp.CheckpointManagerOptions(
@@ -64,6 +69,10 @@ class Checkpoints:
             # What `read_only` means; Orbax warns where it has to set them itself.
             create=not read_only,
             save_interval_steps=0 if read_only else 1,
+            # A folder that cannot be made is an error at once, not a wait for it.
+            async_options=ocp.AsyncOptions(
+                timeout_secs=SAVE_SECONDS, create_directories_asynchronously=False
+            ),
             preservation_policy=policies.AnyPreservationPolicy(
                 [
                     policies.LatestN(1),
@@ -76,7 +85,15 @@ class Checkpoints:
             ),
         )
         with _silent_of(_READ_ONLY):
-            self._manager = ocp.CheckpointManager(workdir.checkpoints, options=options)
+            try:
+                self._manager = ocp.CheckpointManager(
+                    workdir.checkpoints, options=options
+                )
+            except Exception as error:  # damage has any form
+                raise UserError(
+                    f"The checkpoints in {workdir.checkpoints} cannot be read: "
+                    f"{soundness.reason(error)}.{self._hint}"
+                ) from None
 
     @property
     def latest_step(self) -> int | None:
@@ -106,16 +123,24 @@ class Checkpoints:
             when it goes on, the "description" of what its weights belong to, the
             "headline", the metric that tells most, and whether the run is "finished".
           score: of the averaged weights, more is better; None without an evaluation.
+
+        Raises:
+          UserError: as `wait`, of this checkpoint or the one before.
         """
-        self._manager.save(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.PyTreeSave(state),
-                run=ocp.args.JsonSave(run),
-            ),
-            metrics=None if score is None else {_SCORE: score},
-            force=True,
-        )
+        self.wait()  # for the one before, which may fail
+        with self._save_errors(step):
+            self._manager.save(
+                step,
+                args=ocp.args.Composite(
+                    state=ocp.args.PyTreeSave(state),
+                    run=ocp.args.JsonSave(
+                        soundness.with_hashes(run, step, state, score)
+                    ),
+                ),
+                metrics=None if score is None else {SCORE: score},
+                force=True,
+            )
+        self._saving = step
 
     def check_data(self, step: int, data_facts: dict[str, Any]) -> None:
         """Compares the data with those of a checkpoint.
@@ -206,16 +231,14 @@ class Checkpoints:
         Raises:
           UserError: the checkpoint is damaged.
         """
-        restarted = any(r.step == step for r in history.read(self._history))
+        restarted = any(r.step == step for r in history.read(self._files.history))
         return self._run(step).get("finished", False) and not restarted
 
     def _run(self, step: int) -> dict[str, Any]:
-        try:
+        with self._read_errors(step):
             run = self._manager.restore(
                 step, args=ocp.args.Composite(run=ocp.args.JsonRestore())
             )["run"]
-        except (ValueError, KeyError, OSError) as error:
-            raise _unusable(step, error) from None
         if "description" not in run:
             raise UserError(
                 f"The checkpoint of step {step} was saved by an older version of "
@@ -225,8 +248,18 @@ class Checkpoints:
         return run
 
     def wait(self) -> None:
-        """Waits for what is being saved."""
-        self._manager.wait_until_finished()
+        """Waits for what is being saved.
+
+        Raises:
+          UserError: it could not be saved. The checkpoints before it are kept.
+        """
+        if self._saving is None:
+            return
+        step, self._saving = self._saving, None
+        with self._save_errors(step):
+            _within(SAVE_SECONDS, self._manager.wait_until_finished)
+            if jax.process_index() == 0:
+                soundness.note_saved(self._files, step)
 
     def restore(self, abstract_state: Any) -> Any:
         """The state of the latest checkpoint.
@@ -237,13 +270,9 @@ class Checkpoints:
         Raises:
           UserError: the checkpoint is damaged.
         """
-        step = self._manager.latest_step()
-        try:
-            return self._manager.restore(
-                step, args=ocp.args.Composite(state=_restore_args(abstract_state))
-            )["state"]
-        except (ValueError, KeyError, OSError) as error:
-            raise _unusable(step, error) from None
+        step = self.latest_step
+        assert step is not None
+        return self._restored(step, _restore_args(abstract_state))
 
     def restore_variables(self, step: int, abstract: dict[str, Any], ema: bool) -> Any:
         """Only the weights of a checkpoint, averaged or raw.
@@ -257,26 +286,83 @@ class Checkpoints:
           UserError: the checkpoint is damaged or of another model.
         """
         item = {"ema": abstract} if ema else abstract
-        try:
-            restored = self._manager.restore(
-                step,
-                args=ocp.args.Composite(state=_restore_args(item, partial=True)),
-            )["state"]
-        except (ValueError, KeyError, OSError) as error:
-            raise _unusable(step, error) from None
+        restored = self._restored(step, _restore_args(item, partial=True))
         return restored["ema"] if ema else restored
+
+    def _restored(self, step: int, args: ocp.args.PyTreeRestore) -> Any:
+        """A state, or a part of it, whose arrays are what was saved."""
+        with self._read_errors(step):
+            state = self._manager.restore(step, args=ocp.args.Composite(state=args))[
+                "state"
+            ]
+        wrong = soundness.different(self._run(step), state)
+        if wrong:
+            raise UserError(
+                f"The checkpoint of step {step} is damaged: {wrong}.{self._hint}"
+            )
+        return state
+
+    @property
+    def _hint(self) -> str:
+        return f" `mobilenets check-run {self._files.path}` checks all checkpoints."
+
+    @contextlib.contextmanager
+    def _read_errors(self, step: int) -> Iterator[None]:
+        """Says that a checkpoint is damaged, where it cannot be read."""
+        try:
+            yield
+        except Exception as error:  # damage has any form
+            raise UserError(
+                f"The checkpoint of step {step} cannot be read: "
+                f"{soundness.reason(error)}. It is damaged, or was saved with another "
+                f"network.{self._hint}"
+            ) from None
+
+    @contextlib.contextmanager
+    def _save_errors(self, step: int) -> Iterator[None]:
+        """Says that a checkpoint could not be saved, and which one is the last."""
+        try:
+            yield
+        except Exception as error:  # of the disk, of Orbax and its threads
+            kept = [s for s in soundness.steps(self._files) if s != step]
+            last = f"that of step {kept[0]} is kept" if kept else "there is no other"
+            self._is_stuck = isinstance(error, TimeoutError)
+            raise (Stuck if self._is_stuck else UserError)(
+                f"The checkpoint of step {step} could not be saved in "
+                f"{self._files.checkpoints}: {soundness.reason(error)}; {last}. Make "
+                "room or give access, and start the same command again."
+            ) from None
 
     def close(self) -> None:
         """Waits, then lets go of the folder."""
-        self._manager.close()
+        with contextlib.suppress(UserError):  # where another error ends the run
+            self.wait()
+        if not self._is_stuck:
+            with contextlib.suppress(Exception):  # what `wait` has raised, once more
+                _within(SAVE_SECONDS, self._manager.close)
 
 
-def _unusable(step: int | None, error: Exception) -> UserError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0]
-    return UserError(
-        f"The checkpoint of step {step} cannot be read: {reason}. It is damaged, or "
-        "was saved with another network."
-    )
+def _within(seconds: float, function: Callable[[], object]) -> None:
+    """Calls a function that may never return, in a thread.
+
+    Raises:
+      TimeoutError: it takes longer.
+    """
+    errors: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            function()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        raise TimeoutError(f"it takes longer than {seconds:g} seconds")
+    if errors:
+        raise errors[0]
 
 
 def _restore_args(abstract: Any, partial: bool = False) -> ocp.args.PyTreeRestore:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 
 import jax
 
@@ -22,6 +23,8 @@ _FREE = {
 }
 # What a warm restart may change: the state and the data stay what they are.
 _OF_A_RESTART = ("optimizer.", "schedule.", "epochs", "early_stopping_evaluations")
+# Except what gives the optimizer another state.
+_OF_THE_STATE = ("optimizer.name", "optimizer.max_nonfinite_steps")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,9 +49,24 @@ class Workdir:
         return self.path / "checkpoints"
 
     @property
+    def damaged_checkpoints(self) -> pathlib.Path:
+        """Checkpoints that were set aside, see `runs.soundness`."""
+        return self.path / "damaged_checkpoints"
+
+    @property
+    def last_checkpoint(self) -> pathlib.Path:
+        """The step of the last complete checkpoint, see `runs.soundness`."""
+        return self.path / "last_checkpoint.json"
+
+    @property
     def metrics(self) -> pathlib.Path:
         """Everything that was logged, a JSON object a line."""
         return self.path / "metrics.jsonl"
+
+    @property
+    def damaged_metrics(self) -> pathlib.Path:
+        """Lines of it that are no records."""
+        return self.path / "metrics.damaged"
 
     @property
     def tensorboard(self) -> pathlib.Path:
@@ -66,6 +84,19 @@ class Workdir:
         return self.path / "predictions.png"
 
 
+def of(path: str) -> Workdir:
+    """The paths of a run, whether it has begun or not.
+
+    Raises:
+      UserError: it is not a local folder.
+    """
+    if "://" in path:
+        raise UserError(
+            f"--workdir {path} is not a local folder: mount it, or use another."
+        )
+    return Workdir(pathlib.Path(path).expanduser().absolute())
+
+
 def claim(path: str, config: Configuration, warm_restart: bool = False) -> Workdir:
     """Makes the folder this run's, or finds that it already is.
 
@@ -79,11 +110,7 @@ def claim(path: str, config: Configuration, warm_restart: bool = False) -> Workd
       UserError: the folder belongs to a run with another configuration, or cannot be
         written.
     """
-    if "://" in path:
-        raise UserError(
-            f"--workdir {path} is not a local folder: mount it, or use another."
-        )
-    workdir = Workdir(pathlib.Path(path).expanduser().absolute())
+    workdir = of(path)
     if workdir.config.exists():
         refuse_other_config(workdir, config, warm_restart=warm_restart)
         if not warm_restart and changes(workdir, config):
@@ -93,8 +120,13 @@ def claim(path: str, config: Configuration, warm_restart: bool = False) -> Workd
         workdir.path.mkdir(parents=True, exist_ok=True)
         save_config(workdir, config)
     except OSError as error:
-        raise UserError(f"Cannot write to --workdir {path}: {error}.") from None
+        raise unwritable(path, error) from None
     return workdir
+
+
+def unwritable(path: str, error: OSError) -> UserError:
+    """The error for a folder in which nothing can be saved."""
+    return UserError(f"Cannot write to --workdir {path}: {error}.")
 
 
 def save_config(workdir: Workdir, config: Configuration) -> None:
@@ -160,24 +192,48 @@ def refuse_other_config(
       sections: the top-level keys that must agree; all of them if empty.
       warm_restart: see `claim`.
     """
-    changed = [
+    refuse_differences(
+        f"--workdir {workdir.path}",
+        that_matter(changes(workdir, config), sections, warm_restart),
+        may_restart=not sections,
+    )
+
+
+def that_matter(
+    found: Sequence[Difference],
+    sections: tuple[str, ...] = (),
+    warm_restart: bool = False,
+) -> list[Difference]:
+    """The differences that make another run; see `refuse_other_config`."""
+    return [
         change
-        for change in changes(workdir, config)
+        for change in found
         if change.key not in _FREE
         and not (warm_restart and _is_of_a_restart(change.key))
         and (not sections or change.key.partition(".")[0] in sections)
     ]
+
+
+def refuse_differences(
+    place: str, changed: Sequence[Difference], may_restart: bool = True
+) -> None:
+    """Raises UserError, naming the keys, if there is any difference.
+
+    Args:
+      place: where the saved config is.
+      changed: the differences from it.
+      may_restart: a warm restart is a way out, where it allows all of them.
+    """
     if not changed:
         return
-    may_restart = not sections and all(_is_of_a_restart(c.key) for c in changed)
+    may_restart &= all(_is_of_a_restart(c.key) for c in changed)
     hint = ", or --warm-restart to train on with these values" if may_restart else ""
     raise UserError(
-        f"--workdir {workdir.path} belongs to a run with another config, which "
+        f"{place} belongs to a run with another config, which "
         f"differs in {', '.join(map(str, changed))}: use another --workdir, or "
         f"the run's own config{hint}."
     )
 
 
 def _is_of_a_restart(key: str) -> bool:
-    # Another optimizer would need another state.
-    return key.startswith(_OF_A_RESTART) and key != "optimizer.name"
+    return key.startswith(_OF_A_RESTART) and key not in _OF_THE_STATE

@@ -1,6 +1,8 @@
 """One mesh axis, "data": batches are split over it, the state is on every device."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -8,30 +10,40 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from mobilenets.errors import UserError
+from mobilenets.runtime import peers, processes
 
 
-def join_processes() -> None:
-    """Makes this process one of a run of several.
+@contextlib.contextmanager
+def joined() -> Iterator[None]:
+    """Makes this process one of a run of several, all of which end if one does.
 
     JAX finds the others on Cloud TPU, SLURM, Open MPI and Kubernetes. Elsewhere the
     variables JAX_COORDINATOR_ADDRESS (which JAX reads itself), JAX_NUM_PROCESSES and
     JAX_PROCESS_ID name them.
 
     Raises:
-      UserError: neither says who they are.
+      UserError: neither says who they are, or they do not come.
     """
     numbers = [
         os.environ.get(f"JAX_{name}") for name in ("NUM_PROCESSES", "PROCESS_ID")
     ]
     try:
         count, index = (None if n is None else int(n) for n in numbers)
-        jax.distributed.initialize(num_processes=count, process_id=index)
+        with processes.waiting("the other processes of the run"):
+            jax.distributed.initialize(num_processes=count, process_id=index)
     except ValueError as error:
         raise UserError(
             f"--distributed: {error} Set JAX_COORDINATOR_ADDRESS=HOST:PORT, "
             "JAX_NUM_PROCESSES and JAX_PROCESS_ID, or start this by a cluster that JAX "
             "knows."
         ) from None
+    except RuntimeError as error:
+        raise UserError(
+            "--distributed: the other processes did not join: "
+            f"{str(error).splitlines()[0]}."
+        ) from None
+    with peers.watched():
+        yield
 
 
 def data_mesh(

@@ -13,6 +13,7 @@ from PIL import Image
 
 from mobilenets.detection.drawing import Mark, draw_marks
 from mobilenets.inference.montage import RIGHT, WRONG, draw_images
+from mobilenets.runtime.drawing import as_text
 from mobilenets.tasks.base import Batches, HostBatch
 
 LEAST_SCORE = 0.3  # of a detection that is drawn
@@ -121,6 +122,7 @@ def draw_comparison(
     draw_images(titled, heading, path, _COLUMNS)
 
 
+@as_text
 def draw_precision_recall(
     curves: np.ndarray, numbers: Mapping[str, Mapping[str, float]], path: pathlib.Path
 ) -> None:

@@ -10,8 +10,10 @@ import numpy as np
 from matplotlib.figure import Figure  # not pyplot, which has a notebook's own state
 
 from mobilenets.inference.montage import RIGHT, WRONG, Titled, draw_images
+from mobilenets.runtime.drawing import as_text
 
 
+@as_text
 def draw_predictions(
     examples: Sequence[tuple[np.ndarray, int, np.ndarray]],
     images: int,
@@ -42,6 +44,7 @@ def draw_predictions(
     draw_images(titled, heading, path)
 
 
+@as_text
 def draw_attributes(
     examples: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]],
     images: int,
@@ -82,6 +85,7 @@ def draw_attributes(
     draw_images(titled, heading, path)
 
 
+@as_text
 def draw_attribute_table(
     rows: Mapping[str, Mapping[str, float]], path: pathlib.Path
 ) -> None:
@@ -105,6 +109,7 @@ def draw_attribute_table(
     figure.savefig(path, dpi=110)
 
 
+@as_text
 def draw_mistakes(
     images: Sequence[np.ndarray],
     mistakes: np.ndarray,
@@ -128,6 +133,7 @@ def draw_mistakes(
     draw_images(titled, heading, path)
 
 
+@as_text
 def draw_confusion(
     matrix: np.ndarray, class_names: Sequence[str], path: pathlib.Path
 ) -> None:

@@ -1,5 +1,6 @@
 """The picture of a training: its metrics over the steps."""
 
+import pathlib
 from collections.abc import Iterable
 
 import jax
@@ -11,11 +12,14 @@ from mobilenets.runs.metric_log import read_metrics
 from mobilenets.runs.workdir import Workdir
 
 
-def draw_training_curves(files: Workdir, headline: str, sets: Iterable[str]) -> None:
+def draw_training_curves(
+    files: Workdir, path: pathlib.Path, headline: str, sets: Iterable[str]
+) -> None:
     """Draws loss, the headline metric and the learning rate over the steps.
 
     Args:
       files: of the run; what it has logged is drawn.
+      path: the PNG file to write.
       headline: the name of a metric.
       sets: the names of the evaluation sets.
     """
@@ -44,7 +48,7 @@ def draw_training_curves(files: Workdir, headline: str, sets: Iterable[str]) -> 
     if all(0 <= y <= 1 for line in score.lines for y in line.get_ydata()):
         score.yaxis.set_major_formatter(PercentFormatter(1))
     figure.subplots_adjust(left=0.04, right=0.99, bottom=0.13, top=0.92, wspace=0.15)
-    figure.savefig(files.training_curves, dpi=110)
+    figure.savefig(path, dpi=110)
 
 
 def _look(name: str) -> tuple[str, str | None]:

@@ -3,11 +3,13 @@
 import contextlib
 import dataclasses
 import math
+import pathlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from mobilenets.config import own_function
@@ -15,7 +17,7 @@ from mobilenets.config.schema import Configuration
 from mobilenets.errors import BrokenImage, UserError
 from mobilenets.evaluation.best import best_metric, evaluations_since_best
 from mobilenets.evaluation.evaluator import Evaluator, Results
-from mobilenets.runs import history, workdir
+from mobilenets.runs import beginning, history, workdir
 from mobilenets.runs.checkpoint import Checkpoints, abstract_like
 from mobilenets.runs.metric_log import (
     MetricLog,
@@ -32,7 +34,7 @@ from mobilenets.training.interrupt import StopRequest
 from mobilenets.training.optimizers import make_optimizer, make_schedule
 from mobilenets.training.progress import TrainingProgress, report
 from mobilenets.training.state import TrainState, create_state
-from mobilenets.training.step import make_train_step
+from mobilenets.training.step import SKIPPED, make_train_step
 from mobilenets.training.throughput import Throughput
 
 AfterEvaluation = Callable[[int, Results], None]
@@ -59,8 +61,9 @@ def train(
 
     Raises:
       UserError: the batch cannot be split over the devices, `best_metric` is not to be
-        had, the directory belongs to another run, the data changed, an image is broken,
-        the training diverged, or there is nothing to restart.
+        had, the directory belongs to another run, is in use or cannot be written, no
+        checkpoint is sound, the data changed, an image is broken, the training
+        diverged, or there is nothing to restart.
       SystemExit: on Ctrl-C or SIGTERM, after saving; with several processes on SIGTERM
         only.
     """
@@ -73,9 +76,9 @@ def train(
             f"to train: use at most --config.batch_size={task.train_size}."
         )
     best_metric(task)  # before there is a folder with a config that cannot be trained
-    files = workdir.claim(directory, config, warm_restart)
     total_steps = config.total_steps(task.train_size)
     with contextlib.ExitStack() as stack:
+        files = stack.enter_context(beginning.held(directory, config, warm_restart))
         checkpoints = stack.enter_context(contextlib.closing(Checkpoints(files)))
         first_step = checkpoints.latest_step or 0
         is_finished = _check_checkpoint(checkpoints, task)
@@ -83,6 +86,8 @@ def train(
             _restart(files, config, first_step, total_steps)
         elif is_finished or first_step >= total_steps:
             console.print(f"Nothing to do: the run in {files.path} is finished.")
+            if _lacks_pictures(files):
+                _Training(task, mesh, files, checkpoints).draw()
             return last_evaluation(files.metrics)
         _announce(task, mesh)
         schedule_start = first_step
@@ -91,16 +96,18 @@ def train(
         batches = stack.enter_context(
             contextlib.closing(task.train_batches(first_step))
         )
-        training = _Training(task, mesh, files, checkpoints, batches, schedule_start)
+        training = _Training(task, mesh, files, checkpoints, schedule_start)
         tracker = _tracker(config, files)
         log = stack.enter_context(
             contextlib.closing(MetricLog(files, first_step, tracker))
         )
         stop = stack.enter_context(StopRequest())
         progress = stack.enter_context(TrainingProgress(total_steps, first_step))
-        last_step = training.run(log, stop, progress, after_evaluation)
+        last_step = training.run(batches, log, stop, progress, after_evaluation)
         checkpoints.wait()
         best_step = checkpoints.best_step
+        if training.is_finished:  # and saved: no picture can cost the run
+            training.draw()
 
     if not training.is_finished:
         console.print(f"Stopped and saved at step {last_step} of {total_steps}.")
@@ -123,6 +130,13 @@ def _announce(task: Task, mesh: Mesh) -> None:
         f"{mesh.size} {devices}.",
         markup=False,
     )
+
+
+def _lacks_pictures(files: Workdir) -> bool:
+    """Whether a finished run was killed before it had drawn its pictures."""
+    # Several processes draw together, and need not see the same files at once.
+    drawn = files.training_curves.exists() and files.predictions.exists()
+    return jax.process_count() == 1 and not drawn
 
 
 def _check_checkpoint(checkpoints: Checkpoints, task: Task) -> bool:
@@ -235,7 +249,6 @@ class _Training:
       mesh: of the devices.
       files: of the run.
       checkpoints: the run goes on from the latest, if there is one.
-      batches: from the step on at which the run goes on.
       schedule_start: see `jitted_functions`.
     """
 
@@ -245,14 +258,13 @@ class _Training:
         mesh: Mesh,
         files: Workdir,
         checkpoints: Checkpoints,
-        batches: Batches,
-        schedule_start: int,
+        schedule_start: int = 0,
     ):
         self.results: Results = {}  # of the latest evaluation
         self.is_finished = False
         self._task, self._mesh, self._files = task, mesh, files
         self._config = task.config
-        self._checkpoints, self._batches = checkpoints, batches
+        self._checkpoints = checkpoints
         self._first_step = checkpoints.latest_step or 0
         self._total_steps = self._config.total_steps(task.train_size)
         self._evaluator = Evaluator(task, mesh)
@@ -270,9 +282,11 @@ class _Training:
             else self._created(create, init_rng)
         )
         self._metrics: Metrics = {}  # of the latest update
+        self._host_batch: HostBatch = {}
 
     def run(
         self,
+        batches: Batches,
         log: MetricLog,
         stop: StopRequest,
         progress: TrainingProgress,
@@ -280,11 +294,18 @@ class _Training:
     ) -> int:
         """Trains to the end, or until somebody wishes to stop; saved are both.
 
+        Args:
+          batches: from the step on at which the run goes on.
+          log: of the metrics.
+          stop: the wish to stop.
+          progress: for who watches.
+          after_evaluation: see `train`.
+
         Returns:
           The last step.
         """
         for step in range(self._first_step + 1, self._total_steps + 1):
-            self._update(step)
+            self._update(step, self._next_batch(batches, step))
             progress.step(step)
             due = self._due(step, stop)
             if due.log:
@@ -292,8 +313,6 @@ class _Training:
             if due.evaluation:
                 self._evaluate(step, log, progress)
             self.is_finished = due.end or (due.evaluation and self._ends_early())
-            if self.is_finished:  # before the checkpoint that says so
-                self._draw()
             if due.evaluation:
                 self._save(step, self._scores[-1])
                 after_evaluation(step, self.results)
@@ -328,9 +347,10 @@ class _Training:
         log = step % self._config.log_every_steps == 0 or evaluation or stops
         return _Due(evaluation=evaluation, end=end, stop=stops, log=log)
 
-    def _update(self, step: int) -> None:
-        """Trains on the next batch."""
-        batch = sharding.to_devices(self._mesh, self._next_batch(step))
+    def _update(self, step: int, host_batch: HostBatch) -> None:
+        """Trains on a batch."""
+        self._host_batch = host_batch
+        batch = sharding.to_devices(self._mesh, host_batch)
         before = self._metrics
         with jax.profiler.StepTraceAnnotation("train", step_num=step):
             self._state, self._metrics = self._train_step(self._state, batch, self._rng)
@@ -340,10 +360,10 @@ class _Training:
             host_memory.give_back()
         self._throughput.count_step()
 
-    def _next_batch(self, step: int) -> HostBatch:
+    def _next_batch(self, batches: Batches, step: int) -> HostBatch:
         """The batch of this step; without one, what was trained before it is saved."""
         try:
-            return next(self._batches)
+            return next(batches)
         except BrokenImage:
             last = step - 1
             # Of several processes, one cannot save alone.
@@ -355,7 +375,10 @@ class _Training:
     def _log(self, step: int, log: MetricLog, progress: TrainingProgress) -> None:
         """Logs the metrics of the update, and the throughput."""
         metrics = {name: float(value) for name, value in self._metrics.items()}
-        _refuse_divergence(metrics, step)
+        if metrics.pop(SKIPPED, False):
+            metrics = {k: v for k, v in metrics.items() if math.isfinite(v)}
+        else:
+            _refuse_divergence(metrics, step, self._cause)
         logged = metrics | self._throughput.rate()
         log.write(step, {f"train/{name}": value for name, value in logged.items()})
         progress.log(step, logged)
@@ -376,24 +399,49 @@ class _Training:
             for name, metrics in of_set.items()
             for metric, value in metrics.items()
         }
-        _refuse_divergence(named, step)
+        _refuse_divergence(named, step, self._cause)
         # What there is nothing to find it of, such as a class without images, is nan.
         log.write(step, {k: v for k, v in named.items() if math.isfinite(v)})
         progress.log_evaluation(step, self.results)
         self._throughput.restart()
         self._scores.append(self._best.score(self.results))
 
+    def _cause(self) -> str:
+        """Why the training diverges, and what to do, as the latest batch shows."""
+        batch = sharding.to_devices(self._mesh, self._host_batch)
+        inputs = jax.tree.leaves(self._task.inputs(batch))
+        if all(jnp.isfinite(x).all() for x in inputs):
+            return (
+                "the training diverged. Lower optimizer.learning_rate or lengthen "
+                "schedule.warmup_epochs"
+            )
+        given = self._config.preprocessing
+        return (
+            "the inputs of the network are not finite. Correct preprocessing.mean, "
+            f"which is {given.mean}, or preprocessing.std, which is {given.std}"
+        )
+
     def _ends_early(self) -> bool:
         """Whether the evaluations have not improved for too long."""
         patience = self._config.early_stopping_evaluations
         return 0 < patience <= evaluations_since_best(self._scores)
 
-    def _draw(self) -> None:
-        """Draws the pictures of a finished run."""
-        sets = self._task.eval_sizes
-        draw_training_curves(self._files, self._task.headline, sets)
-        variables = self._state.variables(ema=True)
-        self._evaluator.draw_predictions(variables, self._files.predictions)
+    def draw(self) -> None:
+        """Draws the pictures of a finished run. What fails costs a warning, no run."""
+        try:
+            with _complete(self._files.training_curves) as path:
+                sets = self._task.eval_sizes
+                draw_training_curves(self._files, path, self._task.headline, sets)
+            variables = self._state.variables(ema=True)
+            with _complete(self._files.predictions) as path:
+                self._evaluator.draw_predictions(variables, path)
+        except Exception as error:  # of a font, a name, an image, the disk
+            console.print(
+                f"warning: the pictures cannot be drawn: {type(error).__name__}: "
+                f"{error}. All else of the run is saved.",
+                markup=False,
+                soft_wrap=True,
+            )
 
     def _save(self, step: int, score: float | None) -> None:
         """Saves a checkpoint in the background."""
@@ -407,22 +455,37 @@ class _Training:
         self._checkpoints.save(step, self._state, run, score)
 
 
+@contextlib.contextmanager
+def _complete(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A name to draw under: the picture has its own name when it is complete."""
+    unfinished = path.with_name(f"unfinished_{path.name}")
+    yield unfinished
+    if unfinished.exists():  # the first process draws
+        unfinished.replace(path)
+
+
 def _period_ends(step: int, period: float) -> bool:
     """Whether a multiple of the period, which need not be whole, ends in this step."""
     return math.floor(step / period) > math.floor((step - 1) / period)
 
 
-def _refuse_divergence(metrics: Mapping[str, float], step: int) -> None:
+def _refuse_divergence(
+    metrics: Mapping[str, float], step: int, cause: Callable[[], str]
+) -> None:
     """Raises UserError if a loss or the gradient's norm is infinite or not a number.
 
     The norm tells of an update that spoils the weights while the loss before it is
     still finite.
+
+    Args:
+      metrics: by their names.
+      step: of which they are.
+      cause: finds out why, and what to do.
     """
     for name, value in metrics.items():
         diverges = name.rpartition("/")[2] in ("loss", "gradient_norm")
         if diverges and not math.isfinite(value):
             raise UserError(
-                f"The {name} is {value} at step {step}: the training diverged. Lower "
-                "optimizer.learning_rate or lengthen schedule.warmup_epochs, and use a "
-                "new --workdir; the checkpoints so far are kept."
+                f"The {name} is {value} at step {step}: {cause()}, and use a new "
+                "--workdir; the checkpoints so far are kept."
             )

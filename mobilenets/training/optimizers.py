@@ -73,10 +73,13 @@ def make_optimizer(
     def scale(updates: Any, params: Any) -> Any:
         return jax.tree.map(lambda u, rate: u * rate, updates, relative_rates(params))
 
-    return optax.chain(
+    update = optax.chain(
         optax.masked(_named_optimizer(optimizer, schedule), is_trained),
         optax.stateless(scale),
     )
+    if not optimizer.max_nonfinite_steps:
+        return update  # with the state that it always had
+    return optax.apply_if_finite(update, optimizer.max_nonfinite_steps)
 
 
 def _named_optimizer(

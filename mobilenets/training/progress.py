@@ -1,6 +1,7 @@
 """What a person sees of a training: a progress bar, lines and the tables at the end."""
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator
 
@@ -52,7 +53,8 @@ class TrainingProgress:
 
     def log(self, step: int, metrics: dict[str, float]) -> None:
         """Shows the loss and the throughput."""
-        numbers = f"loss {metrics['loss']:.4f}"
+        # Of a step that is skipped, the loss may not be a number.
+        numbers = f"loss {metrics.get('loss', math.nan):.4f}"
         if "images_per_second" in metrics:
             numbers += f"  {metrics['images_per_second']:,.0f} images/s"
         self._bar.update(self._task, description="training", numbers=numbers)

@@ -6,6 +6,7 @@ means over all devices: no collective is written by hand.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,9 @@ import optax
 from mobilenets.metrics.base import Batch
 from mobilenets.tasks.base import Metrics, Task
 from mobilenets.training.state import TrainState
+
+# The metric that says whether the step was skipped; it is not logged.
+SKIPPED = "is_skipped"
 
 
 def make_train_step(
@@ -26,7 +30,8 @@ def make_train_step(
     The key is an argument, so that runs that differ in their seed share a program.
     With accumulation the parts of the batch pass one after the other: gradients and
     metrics are their means, the batch norms see a part at a time. The "gradient_norm"
-    is that before the gradient is clipped.
+    is that before the gradient is clipped. Where steps may be skipped, "skipped_steps"
+    counts those until now, which changed nothing but the number of the step.
     """
     parts = task.config.accumulation_steps
     # Not a part of the optimizer: its state is the same with and without.
@@ -82,6 +87,15 @@ def make_train_step(
             state.ema,
             {"params": params, "batch_stats": batch_stats},
         )
+        most_skipped = task.config.optimizer.max_nonfinite_steps
+        if most_skipped:
+            (batch_stats, ema), counted = _unless_skipped(
+                most_skipped,
+                opt_state,
+                (batch_stats, ema),
+                (state.batch_stats, state.ema),
+            )
+            metrics |= counted
         metrics |= {
             "learning_rate": jnp.asarray(schedule(state.step)),
             "gradient_norm": gradient_norm,
@@ -89,6 +103,26 @@ def make_train_step(
         return TrainState(state.step + 1, params, batch_stats, opt_state, ema), metrics
 
     return train_step
+
+
+def _unless_skipped(
+    most: int, opt_state: Any, new: Any, old: Any
+) -> tuple[Any, Metrics]:
+    """What the optimizer does not hold, after a step that it may have skipped.
+
+    Args:
+      most: steps that are skipped in succession. One more is not, so that the training
+        ends.
+      opt_state: of `optax.apply_if_finite`, after the step.
+      new: the values if the step counts.
+      old: the values before it.
+
+    Returns:
+      The values, and the metrics of skipping.
+    """
+    is_skipped = ~opt_state.last_finite & (opt_state.notfinite_count <= most)
+    kept = jax.tree.map(lambda n, o: jnp.where(is_skipped, o, n), new, old)
+    return kept, {"skipped_steps": opt_state.total_notfinite, SKIPPED: is_skipped}
 
 
 def ema_decay_at(step: jax.Array, ema_decay: float) -> jax.Array:

@@ -425,7 +425,7 @@ def in_a_process(code_or_module, *arguments):
     )
 
 
-def test_ctrl_c_is_told_and_ends_the_process_at_once(monkeypatch, capsys):
+def test_ctrl_c_is_told_and_ends_the_process_at_once(monkeypatch, capfd):
     app = typer.Typer()
 
     @app.command()
@@ -435,12 +435,12 @@ def test_ctrl_c_is_told_and_ends_the_process_at_once(monkeypatch, capsys):
     def end(code):
         raise RuntimeError(f"ended with {code}")
 
-    # Python's own end crashes in the middle of a compilation, see `cli.run`.
+    # Python's own end crashes in the middle of a compilation, see `command_line.run`.
     monkeypatch.setattr(os, "_exit", end)
     monkeypatch.setattr(sys, "argv", ["mobilenets"])
     with pytest.raises(RuntimeError, match="ended with 130"):
         command_line.run(app)
-    assert capsys.readouterr().err == "Stopped.\n"
+    assert capfd.readouterr().err == "\nStopped.\n"
 
 
 def test_a_mistake_in_a_process_of_its_own():

@@ -1,5 +1,6 @@
 """Batches: which images are in them, and that they can be reproduced."""
 
+import contextlib
 import dataclasses
 import io
 import itertools
@@ -215,6 +216,23 @@ def test_processes_share_the_batch_of_one(monkeypatch, make):
     for one, first, second in zip(whole, *parts, strict=True):
         assert len(first["image"]) == len(second["image"]) == 3
         assert sorted(rows(first) + rows(second)) == sorted(rows(one))
+
+
+@pytest.mark.parametrize(("processes", "workers"), [(2, 0), (3, 0), (6, 0), (2, 2)])
+def test_other_processes_and_workers_resume_with_the_same_examples(
+    monkeypatch, processes, workers
+):
+    """From step 5, in the second epoch, a run that one process has begun."""
+    expected = train(Noisy(16), Settings(6, COLORFUL), 8)[5:]
+    parts = []
+    for index in range(processes):
+        as_process(monkeypatch, index, processes)
+        batches = train_iterator(Noisy(16), Settings(6, COLORFUL, workers), 5)
+        with contextlib.closing(batches):
+            parts.append(list(itertools.islice(batches, 3)))
+    for step, batch in enumerate(expected):
+        resumed = [row for part in parts for row in rows(part[step])]
+        assert sorted(resumed) == sorted(rows(batch))
 
 
 def rows(batch):

@@ -108,6 +108,7 @@ def test_the_command_line_evaluates_and_predicts(old, tmp_path):
 def test_resuming_it_is_refused_in_one_sentence(old, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(old / "run", run)
+    (run / ".training.lock").touch()
     before = {p: p.read_bytes() for p in run.rglob("*") if p.is_file()}
     with pytest.raises(UserError, match=r"saved by version 0\.1: it can be used for"):
         train(task_of(run), str(run))

@@ -4,9 +4,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib
-
 from mobilenets.networks import published_curves
+from mobilenets.runtime.drawing import as_text
 from mobilenets.sweeps.report import (
     panels,
     published_panel,
@@ -45,23 +44,22 @@ class Picture:
     is_wide: bool
 
 
+@as_text  # what stands in a config may hold a $
 def draw(entries: Sequence[Entry]) -> list[Picture]:
     """The pictures for which there is something to draw, in the order of `NAMES`."""
     evaluated, pictures = shown(entries, "madds"), []
     look = looks(evaluated)
-    # What stands in a config may hold a $, which is no formula.
-    with matplotlib.rc_context({"text.parse_math": False}):
-        for name, (cost, title) in COSTS.items():
-            drawn = shown(entries, cost)
-            # One cost of all, as of a sweep of learning rates, tells nothing.
-            if len(drawn) == 1 or len({getattr(entry, cost) for entry in drawn}) > 1:
-                pictures.append(_accuracy(name, cost, title, drawn, look))
-        varied = aspects(evaluated)
-        if varied and FOLDER not in varied:
-            pictures.append(_values(varied, evaluated, look))
-        curves = [e for e in evaluated if training_panel.evaluations(e)]
-        if any(len(training_panel.evaluations(e)) > 1 for e in curves):
-            pictures.append(_training_curves(curves, look))
+    for name, (cost, title) in COSTS.items():
+        drawn = shown(entries, cost)
+        # One cost of all, as of a sweep of learning rates, tells nothing.
+        if len(drawn) == 1 or len({getattr(entry, cost) for entry in drawn}) > 1:
+            pictures.append(_accuracy(name, cost, title, drawn, look))
+    varied = aspects(evaluated)
+    if varied and FOLDER not in varied:
+        pictures.append(_values(varied, evaluated, look))
+    curves = [e for e in evaluated if training_panel.evaluations(e)]
+    if any(len(training_panel.evaluations(e)) > 1 for e in curves):
+        pictures.append(_training_curves(curves, look))
     return pictures
 
 

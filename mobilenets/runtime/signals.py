@@ -1,0 +1,90 @@
+"""Ctrl-C and SIGTERM in a command, also while native code compiles or waits.
+
+Python calls its handlers between two of its own instructions: one that waits in native
+code, for a compiler or for another process, hears nothing. But the numbers of signals
+are written to a pipe at once, which a thread reads.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from typing import NoReturn
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+_listeners: list[Callable[[int], None]] = []
+_watching = threading.Event()
+
+
+@contextlib.contextmanager
+def ending_at_once() -> Iterator[None]:
+    """A signal ends this process with "Stopped." and 128 + its number.
+
+    Unless somebody listens: then the second one does. Handlers that others install
+    meanwhile are left to do their work. Only for the main thread of a command.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    previous = {number: signal.signal(number, _to_the_pipe) for number in SIGNALS}
+    previous_writer = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    thread = threading.Thread(target=_watch, args=(reader,), daemon=True)
+    thread.start()
+    _watching.set()
+    try:
+        yield
+    finally:
+        _watching.clear()
+        signal.set_wakeup_fd(previous_writer)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+        os.close(writer)  # which ends the thread
+        thread.join()
+
+
+@contextlib.contextmanager
+def listening(listener: Callable[[int], None]) -> Iterator[bool]:
+    """Gives the first signal to a function, called in another thread.
+
+    Yields:
+      Whether it can be: only within `ending_at_once`.
+    """
+    _listeners.append(listener)
+    try:
+        yield _watching.is_set()
+    finally:
+        if listener in _listeners:
+            _listeners.remove(listener)
+
+
+def end(sentence: str, code: int) -> NoReturn:
+    """Ends this process at once: it may wait in native code, which cannot be left.
+
+    Args:
+      sentence: to print on stderr; "" if all is said.
+      code: the exit code.
+    """
+    if sentence:
+        os.write(2, f"\n{sentence}\n".encode())
+    for child in multiprocessing.active_children():
+        child.kill()
+    os._exit(code)
+
+
+def _to_the_pipe(number: int, _: object) -> None:
+    """A handler that does nothing: with one, the number is written to the pipe."""
+
+
+def _watch(reader: int) -> None:
+    """Reads the numbers of signals until the pipe is closed."""
+    with os.fdopen(reader, "rb", buffering=0) as pipe:
+        while numbers := pipe.read(1):
+            (number,) = numbers
+            if number not in SIGNALS or signal.getsignal(number) is not _to_the_pipe:
+                continue
+            if _listeners:
+                _listeners.pop()(number)
+            else:
+                end("Stopped.", 128 + number)
