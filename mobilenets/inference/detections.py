@@ -88,7 +88,7 @@ def detect_objects(
 
     def found(outputs: Any) -> Any:
         raw, _ = outputs
-        return tuple(detect(*raw, anchors, spec))
+        return tuple(detect(raw.box_codes, raw.class_logits, anchors, spec))
 
     photos = _read(paths, net, on_broken)
     for photo, (boxes, scores, numbers) in apply(net, photos, found):

@@ -77,7 +77,8 @@ def _detect(
     spec = cast(DetectorSpec, description.network)
     model = build(spec, len(description.class_names))
     raw, _ = model.apply(variables, normalize(images, description.preprocessing))
-    return detect(*raw, jnp.asarray(anchor_boxes(spec)), spec)
+    anchors = jnp.asarray(anchor_boxes(spec))
+    return detect(raw.box_codes, raw.class_logits, anchors, spec)
 
 
 def save(net: TrainedNet, directory: str) -> None:

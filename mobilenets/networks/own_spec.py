@@ -14,9 +14,9 @@ from mobilenets.errors import UserError
 from mobilenets.networks.architectures import ARCHITECTURES, get_spec, replace
 from mobilenets.networks.architectures.ssd import get_detector
 from mobilenets.networks.detector import DetectorSpec
-from mobilenets.networks.spec import ClassifierSpec
+from mobilenets.networks.spec import ClassifierSpec, HasBackbone
 
-Kind = TypeVar("Kind", ClassifierSpec, DetectorSpec)
+Kind = TypeVar("Kind", bound=HasBackbone)
 
 # The published networks of a kind, by name and options.
 _PUBLISHED: dict[type, Callable[..., Any]] = {

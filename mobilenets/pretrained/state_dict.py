@@ -156,9 +156,9 @@ class _Reader:
             return spec, {}
         features = spec.backbone.feature_channels
         if spec.head_dense_channels:
-            if self._has_head_dense(features):
+            if self._has_head_dense(features, spec.head_dense_channels):
                 features = spec.head_dense_channels
-                params["head_dense"] = self._take_head_dense()
+                params["head_dense"] = self._take_head_dense(spec)
             else:
                 spec = dataclasses.replace(spec, head_dense_channels=0)
         if self._has_logits():
@@ -211,18 +211,16 @@ class _Reader:
             return False
         return not own.isdisjoint(self._weights.left)
 
-    def _has_head_dense(self, features: int) -> bool:
+    def _has_head_dense(self, features: int, dense: int) -> bool:
         """Whether the dense layer before the logits is there, or must be.
 
         A head of the user's own on the features may be in its place.
         """
-        dense = self._model.spec.head_dense_channels
         if shape := self._shape("head_dense"):
             return shape == (features, dense)
         return (self._shape("logits") or (0,))[0] == dense
 
-    def _take_head_dense(self) -> dict[str, Any]:
-        spec = self._model.spec
+    def _take_head_dense(self, spec: ClassifierSpec) -> dict[str, Any]:
         shape = (spec.backbone.feature_channels, spec.head_dense_channels)
         params = {"kernel": self._take("head_dense", "kernel", shape)}
         if spec.head_dense_bias:

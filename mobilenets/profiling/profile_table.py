@@ -70,7 +70,7 @@ def _row(spec: BackboneSpec, name: str, layers: Sequence[Layer]) -> Row:
     is_dense = last.operator == "dense"
     pooled = name == "stem" and spec.stem_max_pool
     size = -(-last.output_size // 2) if pooled else last.output_size
-    operators = [layer.operator for layer in layers] + ["max pool"] * pooled
+    operators = [layer.operator for layer in layers] + ["max pool"] * bool(pooled)
     return Row(
         name,
         ", ".join(operators),

@@ -152,7 +152,8 @@ def draw_precision_recall(
 def _drawn(image: Compared, class_names: Sequence[str]) -> np.ndarray:
     """The image, enlarged if it is small, with all boxes."""
     marks = [
-        Mark(image.boxes[n], class_names[image.classes[n]], _BLUE) for n in image.missed
+        Mark(image.boxes[n], class_names[int(image.classes[n])], _BLUE)
+        for n in image.missed
     ]
     for (*box, score, number), true in zip(image.detected, image.found, strict=True):
         text = f"{class_names[int(number)]} {score:.0%}"

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import jax
@@ -138,14 +138,20 @@ class Detection(ImageTask):
             self.spec.box_coder,
         )
         loss, parts = detection_loss(
-            *raw, targets, anchors, self.spec.box_coder, self._rule
+            raw.box_codes,
+            raw.class_logits,
+            targets,
+            anchors,
+            self.spec.box_coder,
+            self._rule,
         )
         return loss, {"loss": loss, **parts}
 
     def _detections(self, outputs: Any) -> Detections:
         """See `postprocessing.detect`."""
         raw, _ = outputs
-        return detect(*raw, jnp.asarray(self._anchors), self.spec)
+        anchors = jnp.asarray(self._anchors)
+        return detect(raw.box_codes, raw.class_logits, anchors, self.spec)
 
     def predictions(self, outputs: Any) -> jax.Array:
         """The detections: y_min, x_min, y_max, x_max, score and class, [N, D, 6]."""
@@ -214,5 +220,4 @@ def _loss(task: DetectionTask, spec: DetectorSpec) -> DetectionLoss:
 
 def _most_boxes(source: Source) -> int:
     """The boxes of the image that has most, at least 1."""
-    counts: Sequence[int] = cast(BoxedSource, source).box_counts
-    return max(1, int(np.max(counts)))
+    return max(1, int(np.max(cast(BoxedSource, source).box_counts)))

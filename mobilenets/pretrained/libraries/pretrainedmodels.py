@@ -8,6 +8,7 @@ size. At resolutions that are no multiple of 4 the logits may differ.
 
 import dataclasses
 from collections.abc import Iterable
+from typing import cast
 
 from mobilenets.networks.spec import ClassifierSpec, with_backbone
 from mobilenets.pretrained.libraries.pytorch import BATCH_NORM, pytorch_library, resnet
@@ -26,7 +27,10 @@ def _names(spec: ClassifierSpec) -> Names:
 def models(rows: Iterable[Row]) -> dict[str, Model]:
     """The models of a table by their names."""
     made = models_of(rows, _names, BATCH_NORM, "symmetric")
-    return {name: with_spec(model, model.spec) for name, model in made.items()}
+    return {
+        name: with_spec(model, cast(ClassifierSpec, model.spec))
+        for name, model in made.items()
+    }
 
 
 def with_spec(model: Model, spec: ClassifierSpec) -> Model:
