@@ -14,19 +14,23 @@ from mobilenets.evaluation.run import RunEvaluation
 from mobilenets.runtime.console import console
 
 _TITLES = {"top1": "top-1", "top5": "top-5", "count": "images counted"}
+_MOST_COLUMNS = 6  # of metrics that fit into 80 letters
 _COUNTS = {"count", "attributes_left_out", "images", "positives"}
 
 
 def print_results(heading: str, results: Results) -> None:
     """Prints a row for each evaluation set and weights, a column for each metric.
 
-    The set is not named where there is but one.
+    Many metrics have a row each instead. The set is not named where there is but one.
     """
     rows = {
         (*([name] if len(results) > 1 else []), weights): metrics
         for name, of_set in results.items()
         for weights, metrics in of_set.items()
     }
+    if len(next(iter(rows.values()))) > _MOST_COLUMNS:
+        _print_upright(heading, rows)
+        return
     keys = ["set", "weights"] if len(results) > 1 else ["weights"]
     _print_table(heading, keys, rows)
 
@@ -92,6 +96,20 @@ def _print_table(
         table.add_column(title(name), justify="right")
     for key_values, metrics in rows.items():
         table.add_row(*key_values, *(number(k, v) for k, v in metrics.items()))
+    console.print(table)
+
+
+def _print_upright(
+    heading: str, columns: Mapping[tuple[str, ...], Mapping[str, float]]
+) -> None:
+    """A row for each metric; all columns have the same ones."""
+    table = rich.table.Table(title=heading, title_justify="left")
+    table.add_column("metric")
+    for key_values in columns:
+        table.add_column(" ".join(key_values), justify="right")
+    for name in next(iter(columns.values())):
+        values = (number(name, metrics[name]) for metrics in columns.values())
+        table.add_row(title(name), *values)
     console.print(table)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from mobilenets.config.schema import Preprocessing
 from mobilenets.errors import unknown
 from mobilenets.networks.detector import DetectorSpec
+from mobilenets.networks.spec import ClassifierSpec
 from mobilenets.nn.build import Network, build
 from mobilenets.pretrained import heads, prefixes
 from mobilenets.pretrained.formats.containers import Choice
