@@ -84,7 +84,7 @@ def orientation(image: Image.Image) -> int:
         found = image.getexif().get(_ORIENTATION)
     except Exception:  # whatever is wrong with it, viewers show the image all the same
         return 1
-    return found if found in _UPRIGHT else 1
+    return found if isinstance(found, int) and found in _UPRIGHT else 1
 
 
 def _in_rgb(image: Image.Image) -> Image.Image:

@@ -10,12 +10,20 @@ from mobilenets.config import check
 from mobilenets.networks import scaling
 from mobilenets.networks.architectures import ARCHITECTURES
 from mobilenets.networks.architectures.efficientnet import RELEASED, RELEASED_LITE
+from mobilenets.networks.architectures.ssd import get_detector
 
 FOLDER = pathlib.Path(__file__).parents[2] / "configs"
 CONFIGS = sorted(path.stem for path in FOLDER.glob("*.py"))
 
-OWN_RECIPES = {"quickstart", "multilabel_quickstart", "finetune"}  # no paper's
-EMBEDDED = {"fashion_mnist_subset", "fashion_collages"}  # data sets within the package
+OWN_RECIPES = {  # no paper's
+    *("quickstart", "multilabel_quickstart", "ssdlite_quickstart"),
+    *("finetune", "ssdlite_finetune"),
+}
+EMBEDDED = {
+    "fashion_mnist_subset",
+    "fashion_collages",
+    "fashion_scenes",
+}  # data sets within the package
 
 # The argument with which a config trains an architecture, as its header says.
 # fmt: off
@@ -53,14 +61,32 @@ def test_a_config_says_how_it_is_run_and_what_it_reached(name):
         assert "Not run here" in module.__doc__
 
 
-@pytest.mark.parametrize("name", sorted({*CONFIGS} - {"finetune"}))
+@pytest.mark.parametrize("name", sorted({*CONFIGS} - {"finetune", "ssdlite_finetune"}))
 def test_a_smoke_run_is_small_and_needs_no_prepared_data(name):
     config = checked(name, "smoke")
-    spec = get_spec(**config.model)
-    assert spec.resolution == 32
+    make = get_detector if config.task.name == "detection" else get_spec
+    spec = make(**config.model)
+    assert spec.resolution <= 64
     assert config.dataset.name in EMBEDDED
-    full = get_spec(**checked(name).model)
+    full = make(**checked(name).model)
     assert len(spec.backbone.blocks) <= len(full.backbone.blocks)
+
+
+def test_ssdlite_on_coco_has_the_recipes_of_tensorflow():
+    # Steps of so many images, of 118,287 in an epoch.
+    for backbone, batch, steps, rate, loss, least in (
+        ("mobilenet_v1", 24, 200_000, 0.004, "mined_sigmoid", 0),
+        ("mobilenet_v2", 24, 200_000, 0.004, "mined_sigmoid", 3),
+        ("mobilenet_v3_large", 512, 400_000, 0.4, "focal", 0),
+        ("mobilenet_v3_small_halved", 512, 800_000, 0.4, "focal", 0),
+    ):
+        config = checked("ssdlite_coco", f"backbone={backbone}")
+        assert (config.task.loss, config.task.min_negatives) == (loss, least)
+        assert config.batch_size == batch
+        assert config.total_steps(118_287) == steps
+        assert config.optimizer.learning_rate == pytest.approx(rate)
+        assert config.optimizer.weight_decay == 4e-5
+        assert get_detector(**config.model).backbone.name.startswith(backbone[:12])
 
 
 # The papers' and authors' recipes; see the header of each config for what is whose.

@@ -29,12 +29,14 @@ class Builder:
     name = "tiny"
 
     def __init__(self, features, records):
-        self.info = type("Info", (), {"features": features, "splits": {"train": None}})
+        size = {"shard_lengths": [len(records)], "num_bytes": 0}
+        train = tfds.core.SplitInfo(name="train", **size)
+        splits = tfds.core.splits.SplitDict([train])
+        self.info = type("Info", (), {"features": features, "splits": splits})
         self._records = records
 
     def as_data_source(self, split, decoders):
-        if split != "train":
-            raise ValueError(f'Unknown split "{split}"')
+        assert split == "train"
         return self._records
 
 
@@ -91,7 +93,7 @@ def test_a_data_set_without_boxes_or_split_is_refused():
     whole = tfds.features.FeaturesDict({"image": tfds.features.Image(), "label": LABEL})
     with pytest.raises(UserError, match=r"tiny has no boxes: .* has image, label"):
         TfdsBoxedSource(Builder(whole, []), "train")
-    with pytest.raises(UserError, match="split train, holds no images"):
+    with pytest.raises(UserError, match="of tiny holds no images"):
         TfdsBoxedSource(Builder(features(), []), "train")
     with pytest.raises(UserError, match="Unknown split of tiny"):
         TfdsBoxedSource(Builder(features(), []), "trian")
