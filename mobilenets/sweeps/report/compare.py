@@ -156,7 +156,6 @@ def _heading(runs: Sequence[_Run], found: Sequence[Result]) -> page.Heading:
     finished = sum(result.state == "finished" for result in found)
     facts = (
         ("task", runs[0].description.task),
-        ("accuracy", f"{runs[0].headline} of the averaged weights on val, at the end"),
         (
             "runs",
             f"{len(runs)}: {finished} finished, {len(runs) - finished} unfinished",

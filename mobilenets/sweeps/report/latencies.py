@@ -42,7 +42,7 @@ def of(
     if not nets:
         return {}
     names = {number: _name(net) for number, net in nets.items()}
-    device = f"{platform.node()}, {jax.devices()[0].device_kind}"
+    device = machine()
     known = _read(kept, device)
     if not set(names.values()) <= known.keys():
         # Those that differ in their training alone have one network.
@@ -52,6 +52,11 @@ def of(
         kept_now = _Kept(device=device, seconds=known)
         results.write(kept, kept_now.model_dump_json(indent=1))
     return {number: known[name] for number, name in names.items()}
+
+
+def machine() -> str:
+    """This machine and its kind of device."""
+    return f"{platform.node()}, {jax.devices()[0].device_kind}"
 
 
 def _name(net: Net) -> str:

@@ -6,7 +6,9 @@ import csv
 import dataclasses
 import importlib.resources
 import io
+import os
 import pathlib
+import urllib.parse
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -15,7 +17,7 @@ import jinja2
 from mobilenets.errors import UserError
 from mobilenets.sweeps import definition
 from mobilenets.sweeps.definition import Sweep, text
-from mobilenets.sweeps.report import pictures
+from mobilenets.sweeps.report import latencies, pictures
 from mobilenets.sweeps.report.entries import (
     SEED,
     Entry,
@@ -87,7 +89,7 @@ def of_sweep(sweep: Sweep, results: Sequence[Result]) -> Heading:
 def write(
     heading: Heading,
     results: Sequence[Result],
-    latencies: Mapping[int, float],
+    seconds: Mapping[int, float],
     folder: pathlib.Path,
 ) -> None:
     """Writes report.html, points.csv and the pictures.
@@ -98,18 +100,19 @@ def write(
     Args:
       heading: of the page.
       results: of the points, or of the runs.
-      latencies: median seconds that inference takes for one image, by the number of the
+      seconds: median ones that inference takes for one image, by the number of the
         point; those that were not measured are missing.
       folder: where to; made if there is none.
 
     Raises:
       UserError: a file cannot be written.
     """
-    entries = group(results, latencies)
+    entries = group(results, seconds)
     drawn = pictures.draw(entries)
     files = {f"{picture.name}.png": picture.png for picture in drawn}
-    files["points.csv"] = _csv(results, latencies).encode()
-    files["report.html"] = _page(heading, results, entries, drawn).encode()
+    files["points.csv"] = _csv(results, seconds).encode()
+    links = {result.number: _link(result.workdir, folder) for result in results}
+    files["report.html"] = _page(heading, results, entries, drawn, links).encode()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
@@ -125,14 +128,14 @@ def write(
         ) from None
 
 
-def _csv(results: Sequence[Result], latencies: Mapping[int, float]) -> str:
+def _csv(results: Sequence[Result], seconds: Mapping[int, float]) -> str:
     """A line for each point; what is not known is empty."""
     varied = keys(results)
     file = io.StringIO()
     table = csv.writer(file, lineterminator="\n")
     table.writerow(["number", "state", *varied, *CSV_COLUMNS])
     for result in sorted(results, key=lambda result: result.number):
-        latency = latencies.get(result.number)
+        latency = seconds.get(result.number)
         table.writerow(
             [
                 result.number,
@@ -157,8 +160,9 @@ def _page(
     results: Sequence[Result],
     entries: Sequence[Entry],
     drawn: Sequence[Picture],
+    links: Mapping[int, str],
 ) -> str:
-    """The page, which needs no other file."""
+    """The page, which needs no other file; links to the folders of the runs."""
     template = importlib.resources.files("mobilenets.sweeps.report") / "page.html.jinja"
     environment = jinja2.Environment(
         autoescape=True,
@@ -180,7 +184,14 @@ def _page(
         on_a_front=fronts,
         errors={e.number: _errors(heading.row, e) for e in entries},
         results=sorted(results, key=lambda result: result.number),
+        links=links,
     )
+
+
+def _link(workdir: pathlib.Path, folder: pathlib.Path) -> str:
+    """From the page to the folder of a run."""
+    relative = os.path.relpath(workdir.absolute(), folder.absolute())
+    return urllib.parse.quote(pathlib.Path(relative).as_posix())
 
 
 def _best_first(entry: Entry) -> tuple[float, int]:
@@ -191,6 +202,13 @@ def _best_first(entry: Entry) -> tuple[float, int]:
 def _summary(heading: Heading, by_accuracy: Sequence[Entry]) -> list[tuple[str, str]]:
     """The terms at the head of the page, each with its description."""
     summary = list(heading.facts)
+    accuracies = [entry for entry in by_accuracy if entry.accuracy is not None]
+    if accuracies:
+        summary.append(("accuracy", _what_accuracy_is(accuracies)))
+    if shown(by_accuracy, "latency"):
+        summary.append(
+            ("latency", f"of one image, the median on {latencies.machine()}")
+        )
     networks = list({entry.network for entry in by_accuracy} - {""})
     if len(networks) == 1:
         summary.insert(0, ("network", networks[0]))
@@ -208,6 +226,22 @@ def _summary(heading: Heading, by_accuracy: Sequence[Entry]) -> list[tuple[str, 
             ("front by MAdds", f"{count}: {' to '.join(dict.fromkeys(ends))}")
         )
     return summary
+
+
+def _what_accuracy_is(entries: Sequence[Entry]) -> str:
+    """The metric, the weights and the images of the accuracies."""
+    results = [result for entry in entries for result in entry.results]
+    headline = results[0].headline
+    count = headline.replace(headline.rpartition("/")[2], "count")
+    counts = {
+        record[count]
+        for result in results
+        for record in result.records[-1:]
+        if count in record
+    }
+    images = f"{counts.pop():,.0f} images of val" if len(counts) == 1 else "val"
+    metric = headline.rpartition("/")[2]
+    return f"{metric} of the averaged weights on {images}, at the last evaluation"
 
 
 def _in_words(row: str, entry: Entry, differ: Sequence[str]) -> str:
