@@ -19,10 +19,11 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     """The run; the argument is "smoke" or nothing."""
     arg = recipes.parse_arg(arg, smoke=False)
     config = defaults()
-    config.task = dict(name="detection", loss="focal")
+    config.task = dict(name="detection", loss="mined_softmax")
     config.model = dict(
         name="ssdlite_mobilenet_v3_small",
         resolution=160,
+        scores="softmax",
         bn_momentum=0.9,  # 750 steps are few for 0.97
     )
     config.dataset = dict(name="fashion_scenes")

@@ -205,7 +205,10 @@ def test_what_is_said_of_commands_and_keys_within_a_sentence_exists(page):
 # --- Python -----------------------------------------------------------------------
 
 # Pages whose blocks train or compile whole networks.
-SLOW = {"README.md", "docs/guides/python.md"}
+SLOW = {
+    *("README.md", "docs/guides/python.md"),
+    *("docs/guides/detection.md", "docs/networks/detectors.md"),
+}
 WITH_PYTHON = [page for page in PAGES if blocks(page, "python")]
 
 

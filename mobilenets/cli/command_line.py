@@ -15,6 +15,7 @@ from mobilenets.config import check, files, overrides
 from mobilenets.config.schema import Configuration
 from mobilenets.errors import Stuck, UserError, alternatives, close
 from mobilenets.networks.architectures import get_spec
+from mobilenets.networks.architectures.ssd import get_detector
 from mobilenets.runtime import signals
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, with exact numbers.")]
@@ -150,7 +151,9 @@ def configuration(
     overrides.apply(config, values)
     checked = check.check(config)
     if "name" in checked.model:
-        get_spec(**checked.model)  # the network knows its own options
+        is_detection = checked.task.name == "detection"
+        make = get_detector if is_detection else get_spec
+        make(**checked.model)  # the network knows its own options
     return checked
 
 

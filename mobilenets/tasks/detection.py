@@ -29,7 +29,7 @@ from mobilenets.errors import UserError
 from mobilenets.inference.description import Description
 from mobilenets.metrics.base import Batch
 from mobilenets.metrics.coco import CocoAveragePrecision, as_coco_results
-from mobilenets.networks.architectures.ssd import LITE_V3, ssdlite
+from mobilenets.networks.architectures.ssd import LITE_V3, ssdlite, with_scores
 from mobilenets.networks.detector import DetectorSpec
 from mobilenets.networks.spec import backbone_of
 from mobilenets.nn.build import Network
@@ -80,9 +80,10 @@ class Detection(ImageTask):
         if isinstance(network, DetectorSpec):
             return network
         spec = ssdlite(backbone_of(network))
-        if cast(DetectionTask, config.task).loss == "focal":
+        loss = cast(DetectionTask, config.task).loss
+        if loss == "focal":
             spec = dataclasses.replace(spec, predictor=LITE_V3)
-        return spec
+        return with_scores(spec, _LOSSES[loss].classes)
 
     @staticmethod
     def preprocessing_from(weights: Description) -> Preprocessing:
@@ -210,7 +211,8 @@ def _loss(task: DetectionTask, spec: DetectorSpec) -> DetectionLoss:
         ]
         raise UserError(
             f"task.loss is {task.loss!r}, but {spec.name} makes its scores by a "
-            f"{spec.postprocessing.scores}: give {' or '.join(fitting)}."
+            f"{spec.postprocessing.scores}: give {' or '.join(fitting)}, or "
+            f"model.scores={rule.classes}."
         )
     if rule.mining:
         mining = dataclasses.replace(rule.mining, min_negatives=task.min_negatives)

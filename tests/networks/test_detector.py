@@ -217,3 +217,13 @@ def test_a_detector_that_cannot_be_is_one_clear_sentence(call, message):
 @pytest.mark.parametrize("name", DETECTORS)
 def test_the_name_of_a_detector_is_its_key(name):
     assert get_detector(name).name == name
+
+
+def test_scores_are_chosen_with_a_bias_that_suits_them():
+    spec = get_detector("ssdlite_mobilenet_v3_small", scores="softmax")
+    assert spec.postprocessing.scores == "softmax"
+    assert spec.predictor.class_bias == 0
+    same = get_detector("ssdlite_mobilenet_v3_small", scores="sigmoid")
+    assert same == get_detector("ssdlite_mobilenet_v3_small")
+    with pytest.raises(UserError, match="Unknown scores 'sofmax'"):
+        get_detector("ssdlite_mobilenet_v3_small", scores="sofmax")

@@ -430,7 +430,22 @@ def test_a_training_step_of_a_whole_network_is_that_of_stock_flax(name):
     check_training_step(Classifier(get_spec(name, resolution=32), 10))
 
 
-@pytest.mark.parametrize("model", STEPS.values(), ids=STEPS)
+# One of each kind of block is enough at every change.
+FAST_STEPS = (
+    *("beginning of efficientnet_b0", "bottlenecks"),
+    "squeeze-and-excitation behind a block",
+)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(
+            model, id=name, marks=[] if name in FAST_STEPS else [pytest.mark.slow]
+        )
+        for name, model in STEPS.items()
+    ],
+)
 def test_a_training_step_is_that_of_stock_flax(model):
     check_training_step(model)
 

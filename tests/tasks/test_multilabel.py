@@ -15,12 +15,13 @@ from jax.sharding import AxisType
 from PIL import Image
 
 from configs import multilabel_quickstart
-from mobilenets import UserError
+from mobilenets import UserError, create_model
 from mobilenets.config import check, files, values
 from mobilenets.data.sources.arrays import ArraySource
 from mobilenets.evaluation.evaluator import Evaluator
 from mobilenets.inference import trained
 from mobilenets.metrics.attributes import KnownAttributes, weighted_losses
+from mobilenets.networks.spec import with_backbone
 from mobilenets.runs.metric_log import read_metrics
 from mobilenets.runtime import sharding
 from mobilenets.tasks.registry import make_task
@@ -131,6 +132,8 @@ def test_a_batch_of_which_nothing_is_known_teaches_nothing():
 
 def test_a_step_on_a_batch_of_which_nothing_is_known_is_finite():
     task, mesh = task_of_three(), mesh_of(1)
+    spec = with_backbone(task.spec, blocks=task.spec.backbone.blocks[:1])
+    task.model = create_model(spec, 3)  # which compiles in seconds
     create, update = jitted_functions(task, mesh)
     state = create(jax.jit(task.init_variables)(jax.random.key(0)))
     batch = {
@@ -277,6 +280,7 @@ def test_one_device_and_four_train_alike():
         np.testing.assert_allclose(b, a, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_ends_as_one_that_was_not(tmp_path):
     config, whole, resumed = make_config(), tmp_path / "whole", tmp_path / "resumed"
     train(make_small_task(config), str(whole))

@@ -221,6 +221,7 @@ def test_a_run_without_a_checkpoint_is_not_restarted(tmp_path):
 # With a network.
 
 
+@pytest.mark.slow
 def test_a_restarted_run_that_is_interrupted_has_the_same_bits(tmp_path):
     first = make_config(
         epochs=0.5,
@@ -244,6 +245,7 @@ def test_a_restarted_run_that_is_interrupted_has_the_same_bits(tmp_path):
 # What may change without a restart, since the result stays the same.
 
 
+@pytest.mark.slow
 def test_what_changes_no_result_may_differ_when_a_run_is_resumed(tmp_path):
     whole, in_two = tmp_path / "whole", tmp_path / "in_two"
     train(make_small_task(make_config(epochs=1.0)), str(whole))

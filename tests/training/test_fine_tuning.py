@@ -84,8 +84,14 @@ def test_weights_without_a_head_begin_a_training_with_a_new_one(tmp_path):
     [
         (0, {"logits"}),
         (1, {"block1", "head_conv", "head_dense", "logits"}),
-        (2, {"block0", "block1", "head_conv", "head_dense", "logits"}),
-        (-1, {"stem", "block0", "block1", "head_conv", "head_dense", "logits"}),
+        pytest.param(
+            *(2, {"block0", "block1", "head_conv", "head_dense", "logits"}),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            *(-1, {"stem", "block0", "block1", "head_conv", "head_dense", "logits"}),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_only_the_trained_stages_change(weights, tmp_path, trainable_stages, changed):

@@ -250,13 +250,33 @@ PUBLISHED_AP: dict[str, tuple[float, str]] = {
 }
 
 
+def with_scores(spec: DetectorSpec, scores: str) -> DetectorSpec:
+    """The detector with other scores, to be trained by a loss that fits them.
+
+    Args:
+      spec: any detector.
+      scores: "sigmoid", each class by itself, or "softmax", all slots together.
+
+    Raises:
+      UserError: the scores are others.
+    """
+    if scores not in ("sigmoid", "softmax"):
+        raise unknown("scores", str(scores), ("sigmoid", "softmax"))
+    rule = dataclasses.replace(spec.postprocessing, scores=scores)
+    # The bias that makes objects rare at first is made for sigmoids.
+    predictor = spec.predictor
+    if scores == "softmax":
+        predictor = dataclasses.replace(predictor, class_bias=0.0)
+    return dataclasses.replace(spec, postprocessing=rule, predictor=predictor)
+
+
 def get_detector(name: str, **overrides: Any) -> DetectorSpec:
     """The detector of that name. Without overrides it is the published one.
 
     Args:
       name: a key of `DETECTORS`.
-      **overrides: `width_multiplier` for MobileNetV2 and MnasNet, and those of
-        `architectures.replace`, such as `resolution`.
+      **overrides: `width_multiplier` for MobileNetV2 and MnasNet; `scores`, see
+        `with_scores`; and those of `architectures.replace`, such as `resolution`.
 
     Raises:
       UserError: the name or a key is unknown, or a value is out of its range.
@@ -266,6 +286,9 @@ def get_detector(name: str, **overrides: Any) -> DetectorSpec:
     """
     if name not in DETECTORS:
         raise unknown("detector", str(name), DETECTORS)
+    if "scores" in overrides:
+        scores = overrides.pop("scores")
+        return with_scores(get_detector(name, **overrides), scores)
     make = DETECTORS[name]
     arguments = inspect.signature(make).parameters
     spec = make(**{k: v for k, v in overrides.items() if k in arguments})
