@@ -401,8 +401,8 @@ def test_a_mistake_is_one_sentence(monkeypatch, capsys, tmp_path, arguments, sen
     monkeypatch.setattr(sys, "argv", ["training.py", *arguments])
     with pytest.raises(SystemExit) as end:
         settings.run(training.training, epilog="")
-    # Of wrong options the sentence is printed, and the code is 2.
-    said = str(end.value.code).removeprefix("2") or capsys.readouterr().err
+    assert end.value.code in (1, 2)
+    said = capsys.readouterr().err
     assert said.startswith("error: ")
     assert sentence in said
 

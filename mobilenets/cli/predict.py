@@ -91,11 +91,11 @@ def command(
         ),
     ] = None,
 ) -> None:
-    """Classify images, or find the objects in them, and draw the predictions.
+    """Classify images, or find objects in them.
 
-    Prints the most likely classes; for multi-label weights, the attributes; for
-    detectors, the objects. Files that are not images are reported and skipped; the exit
-    code is then 1.
+    Prints and draws the most likely classes; for multi-label weights, the attributes;
+    for detectors, the objects. Files that are not images are reported and skipped; the
+    exit code is then 1.
     """
     prepare_jax()
     from mobilenets.inference import detections, prediction, trained

@@ -33,7 +33,7 @@ MISTAKES = [
     (["--config", "configs/quickstart.py", "--config.model.width_multiplier=wide"],
      "width_multiplier must be above 0 and at most 1024, but is 'wide'"),
     (["--config", "configs/quickstart.py", "--config.epochs=-1"],
-     "epochs is -1.0, but input should be greater than 0"),
+     "epochs is -1.0, but input should be greater than or equal to 0.000001"),
     (["--config", "configs/quickstart.py", "--config.model.name=mobilenet_v4"],
      "Unknown architecture 'mobilenet_v4': did you mean"),
     (["--config", "configs/quickstart.py", "--config.model.resolution=15"],

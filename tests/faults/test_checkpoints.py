@@ -210,7 +210,7 @@ def test_a_flipped_bit_anywhere_changes_nothing_or_is_found(workdir, run, tmp_pa
         flip(path, random.randrange(len(whole)))
         checked = run("check-run", workdir)
         if checked.exit_code:
-            assert "step 5: it" in checked.stdout, checked
+            assert "step 5: " in checked.stdout, checked
             found += 1
         else:
             read = arrays(checkpoint)

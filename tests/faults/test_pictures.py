@@ -16,9 +16,9 @@ IMAGE = np.zeros((8, 8, 3), np.uint8)
 def test_names_with_dollars_are_drawn(tmp_path):
     p = np.eye(5, dtype=np.float32)
     drawn = [(IMAGE, i, p[(i + 1) % 5]) for i in range(5)]
-    pictures.draw_predictions(drawn, NAMES, tmp_path / "a.png")
+    pictures.draw_predictions(drawn, 9, NAMES, tmp_path / "a.png")
     with_labels = [(IMAGE, np.zeros(5), p[i]) for i in range(5)]
-    pictures.draw_attributes(with_labels, NAMES, 0.5, tmp_path / "b.png")
+    pictures.draw_attributes(with_labels, 9, NAMES, 0.5, tmp_path / "b.png")
     rows = {name: {"average_precision": 0.5} for name in NAMES}
     pictures.draw_attribute_table(rows, tmp_path / "c.png")
     pictures.draw_confusion(np.eye(5, dtype=np.int64), NAMES, tmp_path / "d.png")

@@ -124,7 +124,7 @@ def test_few_photographs_keep_their_pixels(net, photos, monkeypatch):
 
 def test_a_folder_is_predicted_and_written(run, net, photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    description = net.description.model_copy(update={"threshold": 0.0})
+    description = net.description.model_copy(update={"threshold": 1e-9})
     with_attributes = dataclasses.replace(net, description=description)
     trained.save(net, str(tmp_path / "classes"))
     trained.save(with_attributes, str(tmp_path / "attributes"))

@@ -40,9 +40,9 @@ def test_a_call_computes_the_logits_of_its_batch():
 
 
 def test_images_larger_than_any_memory_are_met_with_a_sentence():
-    net = Net(get_spec("mobilenet_v1", width_multiplier=0.25, resolution=10**6))
-    with pytest.raises(UserError, match=r"1000000 pixels and a batch of 9 do not fit"):
-        latency.measure({"": net}, batch=9)
+    net = Net(get_spec("mobilenet_v1", width_multiplier=0.25, resolution=2**14))
+    with pytest.raises(UserError, match=r"16384 pixels and a batch of 100000 do not"):
+        latency.measure({"": net}, batch=100_000)
 
 
 def test_a_turn_goes_on_for_its_seconds():
