@@ -87,8 +87,10 @@ def test_a_config_from_training_to_evaluation(tmp_path):
     assert trained.returncode == 0, trained.stderr
     left = {path.name for path in workdir.iterdir()}
     assert left == {
+        ".training.lock",
         "checkpoints",
         "config.json",
+        "last_checkpoint.json",
         "metrics.jsonl",
         "predictions.png",
         "tensorboard",

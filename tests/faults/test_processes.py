@@ -100,7 +100,8 @@ def test_a_killed_process_ends_the_other_with_a_sentence(training, number):
     other = training.log(1 - number)
     assert training.processes[1 - number].returncode == 1
     assert other.count("has ended, so this one ends too. What was saved is kept") == 1
-    assert "Traceback" not in other and "coordination" not in other
+    # Where the first one is killed, which hosts JAX's service, native code logs that.
+    assert "Traceback" not in other
 
 
 def test_an_interrupt_before_the_other_has_come_ends_at_once(pair):

@@ -60,7 +60,7 @@ SMALL_OF_EACH_KIND = ["mobilenet_v1", "mobilenet_v3_small", "resnet50"]
 
 
 @pytest.mark.parametrize(
-    ("name", "resolution"), zip(SMALL_OF_EACH_KIND, (32, 75, 224), strict=True)
+    ("name", "resolution"), [*zip(SMALL_OF_EACH_KIND, (32, 75, 224), strict=True)]
 )
 def test_the_counted_output_sizes_are_those_of_the_maps(name, resolution):
     spec = get_spec(name, resolution=resolution)
@@ -80,7 +80,7 @@ def test_the_counted_output_sizes_are_those_of_the_maps(name, resolution):
 
 @pytest.mark.parametrize(
     ("name", "padding"),
-    zip(SMALL_OF_EACH_KIND, ("same", "symmetric", "same"), strict=True),
+    [*zip(SMALL_OF_EACH_KIND, ("same", "symmetric", "same"), strict=True)],
 )
 def test_the_counted_multiply_adds_are_those_of_the_traced_operations(name, padding):
     # From the shapes of the operands that JAX traces, not from the spec.
