@@ -1,7 +1,7 @@
 """`mobilenets predict`."""
 
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,8 +11,11 @@ from mobilenets.cli.command_line import examples, fail_with, prepare_jax
 from mobilenets.errors import UserError
 
 if TYPE_CHECKING:  # they need JAX
+    from mobilenets.inference.detections import DetectedPhoto
     from mobilenets.inference.prediction import Prediction
     from mobilenets.inference.trained import TrainedNet
+
+Files = Mapping[str, Any]  # the path that each option of an output gives, or None
 
 _DEFAULT_PICTURE = pathlib.Path("predictions.png")
 
@@ -113,56 +116,44 @@ def command(
     broken: list[UserError] = []
     if detections.is_detector(net):
         options = (score, iou, max_detections)
-        _detect(net, paths, broken.append, options, picture, as_json, as_coco)
+        objects = detections.detect_objects(net, paths, broken.append, *options)
+        _tell_objects(list(objects), net.description.class_names, files)
     else:
         readable = prediction.read_photos(paths, net, broken.append)
         found = prediction.predict(net, readable, top, threshold)
-        _classify(prediction.keep_few_pixels(found), picture, as_json, as_csv)
+        _tell_classes(prediction.keep_few_pixels(found), files)
     fail_with(broken)
 
 
-def _classify(
-    found: "list[Prediction]",
-    picture: pathlib.Path,
-    as_json: pathlib.Path | None,
-    as_csv: pathlib.Path | None,
-) -> None:
+def _tell_classes(found: "list[Prediction]", files: Files) -> None:
     from mobilenets.inference import prediction
 
     if not found:
         return
     tables.print_predictions(found)
-    prediction.draw_predictions(found, picture)
-    _print_written(picture, len(found), prediction.MOST_DRAWN)
-    if as_json:
-        prediction.write_json(found, as_json)
-    if as_csv:
-        prediction.write_csv(found, as_csv)
+    prediction.draw_predictions(found, files["picture"])
+    _print_written(files["picture"], len(found), prediction.MOST_DRAWN)
+    if files["json"]:
+        prediction.write_json(found, files["json"])
+    if files["csv"]:
+        prediction.write_csv(found, files["csv"])
 
 
-def _detect(
-    net: "TrainedNet",
-    paths: Sequence[pathlib.Path],
-    on_broken: Callable[[UserError], None],
-    options: tuple[float | None, float | None, int | None],
-    picture: pathlib.Path,
-    as_json: pathlib.Path | None,
-    as_coco: pathlib.Path | None,
+def _tell_objects(
+    found: "list[DetectedPhoto]", class_names: Sequence[str], files: Files
 ) -> None:
     from mobilenets.inference import detections
 
-    found = list(detections.detect_objects(net, paths, on_broken, *options))
     if not found:
         return
     tables.print_detections(found)
-    detections.draw(found, picture)
-    _print_written(picture, len(found), detections.MOST_DRAWN)
-    if as_json:
-        detections.write_json(found, as_json)
-    if as_coco:
-        names = net.description.class_names
-        ids = {name: number for number, name in enumerate(names, start=1)}
-        detections.write_coco(found, ids, as_coco)
+    detections.draw(found, files["picture"])
+    _print_written(files["picture"], len(found), detections.MOST_DRAWN)
+    if files["json"]:
+        detections.write_json(found, files["json"])
+    if files["coco"]:
+        ids = {name: number for number, name in enumerate(class_names, start=1)}
+        detections.write_coco(found, ids, files["coco"])
 
 
 def _print_written(picture: pathlib.Path, photos: int, most: int) -> None:

@@ -1,7 +1,6 @@
 """What a trained network is, but for its weights: the text beside them in a folder."""
 
 import json
-import math
 from typing import Annotated, Any, Literal
 
 import pydantic
@@ -51,7 +50,6 @@ def from_values(values: Any) -> Description:
         values = _from_version_1(values)
     # Not of the values: only JSON has lists where there are tuples here.
     description = Description.model_validate_json(json.dumps(values))
-    _check_images(description.preprocessing)
     outputs = len(description.class_names)
     if (outputs == 0) != isinstance(description.network, BackboneSpec):
         raise UserError(f"a {description.network.kind} has {outputs} class names")
@@ -73,16 +71,6 @@ def check_network(network: Network, outputs: int) -> None:
     parameters = complexity.params(network, outputs)
     if parameters > limits.MOST_PARAMETERS:
         raise UserError(f"the network has {parameters:,} parameters, which is too many")
-
-
-def _check_images(preprocessing: Preprocessing) -> None:
-    """Raises UserError where the images would no longer be numbers."""
-    if not all(map(math.isfinite, preprocessing.mean)):
-        raise UserError(f"preprocessing.mean is {preprocessing.mean}: give numbers")
-    if not all(0 < value < math.inf for value in preprocessing.std):
-        raise UserError(
-            f"preprocessing.std is {preprocessing.std}: give numbers above 0"
-        )
 
 
 # Fields of a network of version 0.1 that are the classifier's now, not the backbone's.

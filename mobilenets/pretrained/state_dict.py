@@ -235,13 +235,6 @@ class _Reader:
             return ()
         return heads.shape_in_our_layout(self._weights, key, self._library)
 
-    def _num_classes(self) -> int:
-        spec = self._model.spec
-        if isinstance(spec, DetectorSpec):
-            key = self._key("class_predictor0/output", "bias")
-            return spec.num_classes(self._weights.size(key))
-        return self._weights.size(self._key("logits", "bias"))
-
     def _key(self, layer: str, variable: str) -> str:
         """The library's key of one of our variables."""
         module = self._names[layer][1 if variable.startswith("bn/") else 0]

@@ -87,9 +87,11 @@ def _accept(client: Any, count: int) -> list[socket.socket]:
         try:
             while len(connections) < count - 1:
                 connection, _ = server.accept()
-                connection.settimeout(None)
+                connection.settimeout(_CONNECTING_SECONDS)
                 number = int.from_bytes(connection.recv(4, socket.MSG_WAITALL), "big")
-                connections[number] = connection
+                connection.settimeout(None)
+                if number in range(1, count):  # else it is no process of this run
+                    connections[number] = connection
         except OSError as error:
             raise _unreachable(error) from None
     return [connections[i] for i in sorted(connections)]

@@ -170,9 +170,7 @@ def _page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    by_accuracy = sorted(
-        entries, key=lambda e: (e.accuracy is None, -(e.accuracy or 0), e.number)
-    )
+    by_accuracy = sorted(entries, key=_best_first)
     fronts = _fronts(entries)
     return environment.from_string(template.read_text("utf-8")).render(
         heading=heading,
