@@ -100,8 +100,9 @@ def test_a_killed_process_ends_the_other_with_a_sentence(training, number):
     other = training.log(1 - number)
     assert training.processes[1 - number].returncode == 1
     assert other.count("has ended, so this one ends too. What was saved is kept") == 1
-    # Where the first one is killed, which hosts JAX's service, native code logs that.
     assert "Traceback" not in other
+    # Where the first one is killed, which hosts JAX's service, native code may log it.
+    assert number == 0 or "coordination" not in other
 
 
 def test_an_interrupt_before_the_other_has_come_ends_at_once(pair):
