@@ -6,9 +6,15 @@ Run in the root of the repository as: python -m studies.make_tables
 import dataclasses
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 from mobilenets.networks import complexity
 from mobilenets.networks.architectures import ARCHITECTURES
+from mobilenets.networks.architectures.deeplab import (
+    SEGMENTERS,
+    get_segmenter,
+    published_classes,
+)
 from mobilenets.networks.architectures.ssd import DETECTORS, get_detector
 from mobilenets.networks.published import ROWS, Row
 from mobilenets.networks.scaling import Multipliers, scaled_spec
@@ -295,6 +301,81 @@ def detectors() -> str:
         ]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
+
+
+def segmenters() -> str:
+    """A row for each segmenter: a table of the page about segmenters."""
+    lines = [
+        "| name | parameters | MAdds (M) | pixels | classes |",
+        "|---|--:|--:|--:|--:|",
+    ]
+    for name in SEGMENTERS:
+        spec, classes = get_segmenter(name), published_classes(name)
+        cells = [
+            f"`{name}`",
+            f"{complexity.params(spec, classes):,}",
+            _million(complexity.madds(spec, classes)),
+            spec.resolution,
+            classes,
+        ]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
+
+
+@dataclasses.dataclass(frozen=True)
+class PrintedSegmenter:
+    """A row of a paper: what it prints of a segmenter for one size of image."""
+
+    name: str  # a key of `SEGMENTERS`
+    options: dict[str, Any]  # of `get_segmenter`
+    size: tuple[int, int]  # height and width in pixels
+    million_parameters: str
+    billion_madds: str
+    miou: float | None  # in percent
+    table: str
+
+
+_CITYSCAPES, _HALF, _VOC = (1024, 2048), (512, 1024), (513, 513)
+_WIDE = {"filters": 256}
+# fmt: off
+PRINTED_SEGMENTERS = (
+    PrintedSegmenter("deeplabv3_mobilenet_v1", {}, _VOC, "11.15", "14.25", 75.29, "V2"),
+    PrintedSegmenter("deeplabv3_mobilenet_v2", {}, _VOC, "4.52", "5.8", 75.70, "V2"),
+    PrintedSegmenter("raspp_mobilenet_v2", {}, _VOC, "2.11", "2.75", 75.32, "V2"),
+    PrintedSegmenter("raspp_mobilenet_v2", {}, _CITYSCAPES,
+                     "2.11", "21.29", 72.84, "V3"),
+    PrintedSegmenter("raspp_mobilenet_v2", {"reduced": True}, _CITYSCAPES,
+                     "1.15", "13.68", 72.56, "V3"),
+    PrintedSegmenter("lraspp_mobilenet_v2", _WIDE, _CITYSCAPES,
+                     "1.02", "12.83", 72.97, "V3"),
+    PrintedSegmenter("lraspp_mobilenet_v2", {}, _CITYSCAPES,
+                     "0.98", "12.57", 72.74, "V3"),
+    PrintedSegmenter("raspp_mobilenet_v3_large", {}, _CITYSCAPES,
+                     "3.60", "18.43", 72.64, "V3"),
+    PrintedSegmenter("raspp_mobilenet_v3_large", {"reduced": True}, _CITYSCAPES,
+                     "1.76", "11.24", 71.91, "V3"),
+    PrintedSegmenter("lraspp_mobilenet_v3_large", _WIDE, _CITYSCAPES,
+                     "1.63", "10.33", 72.37, "V3"),
+    PrintedSegmenter("lraspp_mobilenet_v3_large", {}, _CITYSCAPES,
+                     "1.51", "9.74", 72.36, "V3"),
+    PrintedSegmenter("lraspp_mobilenet_v2", {"width_multiplier": 0.5}, _CITYSCAPES,
+                     "0.28", "4.00", 68.57, "V3"),
+    PrintedSegmenter("lraspp_mobilenet_v2", {"width_multiplier": 0.35}, _CITYSCAPES,
+                     "0.16", "2.54", 66.83, "V3"),
+    PrintedSegmenter("lraspp_mobilenet_v3_small", {}, _CITYSCAPES,
+                     "0.47", "2.90", 68.38, "V3"),
+    PrintedSegmenter("lraspp_mobilenet_v3_large", {}, _HALF, "", "2.48", None, "V3"),
+    PrintedSegmenter("lraspp_mobilenet_v3_large", {"output_stride": 32}, _CITYSCAPES,
+                     "", "7.74", None, "V3"),
+    PrintedSegmenter("lraspp_mobilenet_v3_large", {"output_stride": 32}, _HALF,
+                     "", "1.98", None, "V3"),
+    PrintedSegmenter("lraspp_mobilenet_v3_small", {}, _HALF, "", ".74", None, "V3"),
+    PrintedSegmenter("lraspp_mobilenet_v3_small", {"output_stride": 32}, _CITYSCAPES,
+                     "", "2.06", None, "V3"),
+    PrintedSegmenter("lraspp_mobilenet_v3_small", {"output_stride": 32}, _HALF,
+                     "", ".53", None, "V3"),
+)
+# fmt: on
 
 
 def _names(names: Sequence[str]) -> str:

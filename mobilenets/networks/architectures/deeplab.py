@@ -18,7 +18,6 @@ from mobilenets.networks.segmenter import (
     ASPPSpec,
     AuxiliarySpec,
     LRASPPSpec,
-    Resizing,
     SegmenterSpec,
 )
 from mobilenets.networks.spec import (
@@ -26,7 +25,6 @@ from mobilenets.networks.spec import (
     BlockSpec,
     ClassifierSpec,
     backbone_of,
-    with_backbone,
     with_output_stride,
 )
 
@@ -94,7 +92,6 @@ def lraspp(
         filters,
         low_level=_low_level(backbone_of(network)),
         gate="hard_sigmoid",
-        gate_bias=True,
         pooling_stride=(vertical, horizontal),
     )
     return _segmenter("lraspp", network, output_stride, head)
@@ -124,7 +121,6 @@ def _low_level(backbone: BackboneSpec) -> str:
         )
     inside = "/depthwise" if isinstance(backbone.blocks[last], BlockSpec) else ""
     return f"block{last}{inside}"
-
 
 
 def _deeplabv3(
@@ -199,7 +195,6 @@ def _torchvision_lraspp() -> SegmenterSpec:
         filters=128,
         low_level="block3",
         gate="sigmoid",
-        gate_bias=False,
         pooling_stride=None,
     )
     return SegmenterSpec(

@@ -1,0 +1,87 @@
+"""Imported segmenters give the logits of torchvision."""
+
+import jax
+import numpy as np
+import pytest
+
+from mobilenets import UserError
+from mobilenets.nn.build import build
+from mobilenets.pretrained import from_state_dict
+from tests.pretrained.rebuilt import GOLDEN, golden, rebuilt_images, rebuilt_state
+
+NAMES = sorted(path.stem for path in (GOLDEN / "segmentation").glob("*.json"))
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def imported(request):
+    """A golden file, and what is made of its weights."""
+    reference = golden(f"segmentation/{request.param}")
+    state = rebuilt_state(reference)
+    return reference, from_state_dict(state, "torchvision", reference["model"])
+
+
+def test_the_logits_of_a_segmenter_are_those_of_the_library(imported):
+    reference, (spec, variables, preprocessing) = imported
+    assert preprocessing.crop_fraction == 1
+    apply = jax.jit(build(spec, 21).apply)
+    for size, outputs in reference["outputs"].items():
+        height, width = map(int, size.split("x"))
+        images = rebuilt_images(max(height, width))[:, :height, :width]
+        found, _ = apply(variables, images)
+        ours = {"out": found.logits, "aux": found.auxiliary_logits}
+        for name, expected in outputs.items():
+            logits = np.transpose(ours[name], (0, 3, 1, 2))
+            assert list(logits.shape) == expected["shape"]
+            errors = np.abs(logits.ravel()[expected["index"]] - expected["values"])
+            assert errors.max() / expected["std"] < 1e-4, (size, name)
+            assert logits.mean() == pytest.approx(expected["mean"], abs=1e-4)
+
+
+def test_weights_without_the_auxiliary_head_make_a_segmenter_without_one(imported):
+    reference, (spec, variables, _) = imported
+    state = {
+        key: value
+        for key, value in rebuilt_state(reference).items()
+        if not key.startswith("aux_classifier")
+    }
+    without, others, _ = from_state_dict(state, "torchvision", reference["model"])
+    assert without.auxiliary is None
+    params = dict(variables["params"])
+    assert ("auxiliary" in params) == (spec.auxiliary is not None)
+    params.pop("auxiliary", None)
+    jax.tree.map(np.testing.assert_array_equal, others["params"], params)
+
+
+STATE = "segmentation/torchvision__deeplabv3_mobilenet_v3_large"
+
+
+def test_a_prefix_and_another_number_of_classes_are_recognized():
+    reference = golden(STATE)
+    reference["state"] = {
+        f"module.{key}": [3, *shape[1:]] if ".4." in key and shape[0] == 21 else shape
+        for key, shape in dict(reference["state"]).items()
+    }
+    spec, variables, _ = from_state_dict(
+        rebuilt_state(reference), "torchvision", reference["model"]
+    )
+    assert spec.auxiliary is not None
+    assert variables["params"]["logits"]["bias"].shape == (3,)
+    assert variables["params"]["auxiliary"]["logits"]["bias"].shape == (3,)
+
+
+@pytest.mark.parametrize(
+    "key", ["classifier.0.convs.2.0.weight", "aux_classifier.1.running_mean"]
+)
+def test_a_missing_key_of_a_head_is_named(key):
+    reference = golden(STATE)
+    state = rebuilt_state(reference)
+    del state[key]
+    with pytest.raises(UserError, match=f"lack the key {key}"):
+        from_state_dict(state, "torchvision", reference["model"])
+
+
+def test_weights_of_another_segmenter_are_refused():
+    with pytest.raises(UserError, match="are they those of another model"):
+        from_state_dict(
+            rebuilt_state(golden(STATE)), "torchvision", "lraspp_mobilenet_v3_large"
+        )
