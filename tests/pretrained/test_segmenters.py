@@ -30,7 +30,7 @@ def test_the_logits_of_a_segmenter_are_those_of_the_library(imported):
         found, _ = apply(variables, images)
         ours = {"out": found.logits, "aux": found.auxiliary_logits}
         for name, expected in outputs.items():
-            logits = np.transpose(ours[name], (0, 3, 1, 2))
+            logits = np.asarray(ours[name]).transpose(0, 3, 1, 2)
             assert list(logits.shape) == expected["shape"]
             errors = np.abs(logits.ravel()[expected["index"]] - expected["values"])
             assert errors.max() / expected["std"] < 1e-4, (size, name)
