@@ -89,10 +89,9 @@ def test_deeplabv3_on_resnet_101_lacks_three_small_convolutions():
 # Billions of multiply-adds as the papers print them.
 @pytest.mark.parametrize("row", PRINTED_SEGMENTERS, ids=lambda row: row.in_words)
 def test_the_multiply_adds_are_those_that_the_papers_print(row):
-    # To the last digit, or to 1.5 %, if what TensorFlow counts beside is added.
-    printed, digits = float(row.billion_madds), row.billion_madds.partition(".")[2]
+    # If what TensorFlow counts beside is added.
     found = as_tensorflow_counts(row) / 1e9
-    assert found == pytest.approx(printed, rel=0.015, abs=0.51 / 10 ** len(digits))
+    assert found == pytest.approx(float(row.billion_madds), rel=0.007)
     # What is counted here is less, but never by much.
     assert 0.88 * found < row.madds / 1e9 <= found
 
