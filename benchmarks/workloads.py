@@ -19,6 +19,20 @@ class Network:
 
 
 @dataclasses.dataclass(frozen=True)
+class Segmentation:
+    """A step of LR-ASPP as torchvision has it, on synthetic images in float32."""
+
+    batch: int
+    resolution: int  # height and width of the images in pixels
+    classes: int = 21  # of PASCAL VOC, with the background
+
+    @property
+    def model(self) -> str:
+        """As torchvision names it."""
+        return "lraspp_mobilenet_v3_large"
+
+
+@dataclasses.dataclass(frozen=True)
 class Depthwise:
     """One depthwise convolution with symmetric padding, on a square map in float32."""
 
@@ -57,6 +71,8 @@ class Copy:
 TASKS: dict[str, Any] = {
     "training": Network,
     "inference": Network,
+    "segmentation_training": Segmentation,
+    "segmentation_inference": Segmentation,
     "compile_training": Network,
     "compile_inference": Network,
     "depthwise_forward": Depthwise,

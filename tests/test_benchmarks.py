@@ -28,10 +28,18 @@ from benchmarks import (
 from benchmarks.driver import Contestant, FailedError, Measurement, Session
 from benchmarks.sides import SIDES, jax_side
 from benchmarks.sides.__main__ import durations, peak_memory
-from benchmarks.workloads import NAMES, Copy, Depthwise, MatrixProduct, Network
+from benchmarks.workloads import (
+    NAMES,
+    Copy,
+    Depthwise,
+    MatrixProduct,
+    Network,
+    Segmentation,
+)
 from mobilenets import get_spec
 from mobilenets.errors import UserError
 from mobilenets.networks import complexity
+from mobilenets.networks.architectures.deeplab import get_segmenter
 from mobilenets.networks.spec import with_backbone
 from mobilenets.nn.classifier import Classifier
 from mobilenets.pretrained.libraries import keras, timm
@@ -326,6 +334,22 @@ def test_a_training_step_updates_everything(monkeypatch):
     assert not any(jax.tree.leaves(unchanged))
 
 
+def test_a_training_step_of_a_segmenter_updates_everything(monkeypatch):
+    spec = get_segmenter("lraspp_mobilenet_v1", resolution=32, width_multiplier=0.25)
+    spec = with_backbone(spec, blocks=spec.backbone.blocks[:6])
+    monkeypatch.setattr(jax_side, "get_segmenter", lambda *a, **k: spec)
+    workload = Segmentation(batch=2, resolution=32)
+    monkeypatch.setattr(
+        jax_side, "_again_and_again", lambda compiled, arguments: (compiled, arguments)
+    )
+    compiled, (state, images, labels) = jax_side.segmentation_training("auto", workload)
+    before = jax.device_get(state)
+    after = jax.device_get(compiled(state, images, labels))
+    unchanged = jax.tree.map(np.array_equal, before, after)
+    assert not any(jax.tree.leaves(unchanged))
+    assert labels.shape == (2, 32, 32) and labels.max() == 20
+
+
 # The commands.
 
 
@@ -407,7 +431,9 @@ def test_a_mistake_is_one_sentence(monkeypatch, capsys, tmp_path, arguments, sen
     assert sentence in said
 
 
-@pytest.mark.parametrize("name", ["training", "inference", "compile", "depthwise"])
+@pytest.mark.parametrize(
+    "name", ["training", "inference", "compile", "depthwise", "segmentation"]
+)
 def test_help_has_examples(name):
     result = subprocess.run(
         [sys.executable, "-m", f"benchmarks.{name}", "--help"],

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -20,7 +21,10 @@ from benchmarks.workloads import (
     Depthwise,
     MatrixProduct,
     Network,
+    Segmentation,
 )
+from mobilenets.networks.architectures.deeplab import get_segmenter
+from mobilenets.nn.build import build
 from mobilenets.nn.classifier import Classifier
 from mobilenets.nn.depthwise import depthwise_conv
 from mobilenets.nn.initialization import init_variables
@@ -52,21 +56,30 @@ def use_cache(folder: str) -> None:
 
 def training(variant: str, network: Network) -> Step:
     """An update by SGD with momentum, batch statistics included."""
-    compiled, (state, images, labels) = _training(variant, network)
-
-    def step():
-        nonlocal state  # the old one is donated
-        state = jax.block_until_ready(compiled(state, images, labels))
-
-    step()  # compiles
-    host_memory.give_back()  # as `mobilenets.training.loop` does
-    return step
+    return _again_and_again(*_training(variant, network))
 
 
 def inference(variant: str, network: Network) -> Step:
     """The logits."""
     compiled, arguments = _inference(variant, network)
     return lambda: jax.block_until_ready(compiled(*arguments))
+
+
+def segmentation_training(variant: str, workload: Segmentation) -> Step:
+    """As `training`, with a label for every pixel."""
+    model, variables, images = _segmenter(variant, workload)
+    labels = jnp.arange(images[..., 0].size) % workload.classes
+    labels = labels.reshape(images.shape[:3])
+    return _again_and_again(
+        *_update(model, variables, images, labels, lambda outputs: outputs.logits)
+    )
+
+
+def segmentation_inference(variant: str, workload: Segmentation) -> Step:
+    """The logits of every pixel."""
+    model, variables, images = _segmenter(variant, workload)
+    compiled = jax.jit(lambda x: model.apply(variables, x)[0].logits)
+    return lambda: jax.block_until_ready(compiled(images))
 
 
 def compile_training(variant: str, network: Network) -> Callable[[], dict[str, float]]:
@@ -126,18 +139,45 @@ def copy(variant: str, workload: Copy) -> Step:
 def _training(variant: str, network: Network) -> tuple[Any, tuple]:
     """The jitted training step, and its arguments: state, images and labels."""
     model, variables, images = _model(variant, network)
+    labels = jnp.arange(network.batch) % CLASSES
+    return _update(model, variables, images, labels, lambda logits: logits)
+
+
+def _again_and_again(compiled: Any, arguments: tuple) -> Step:
+    """A training step that goes on from the state of the one before."""
+    state, images, labels = arguments
+
+    def step():
+        nonlocal state  # the old one is donated
+        state = jax.block_until_ready(compiled(state, images, labels))
+
+    step()  # compiles
+    host_memory.give_back()  # as `mobilenets.training.loop` does
+    return step
+
+
+def _update(
+    model: nn.Module,
+    variables: Any,
+    images: jax.Array,
+    labels: jax.Array,
+    logits_of: Callable[[Any], jax.Array],
+) -> tuple[Any, tuple]:
+    """The jitted training step of a model, and its arguments, see `_training`."""
     optimizer = optax.sgd(LEARNING_RATE, MOMENTUM)
     rng = jax.random.key(1)
 
     def loss_and_statistics(params, batch_stats, images, labels, rng):
-        (logits, _), updated = model.apply(
+        (outputs, _), updated = model.apply(
             {"params": params, "batch_stats": batch_stats},
             images,
             train=True,
             mutable=["batch_stats"],
             rngs={"dropout": rng},
         )
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+        losses = optax.softmax_cross_entropy_with_integer_labels(
+            logits_of(outputs), labels
+        )
         return losses.mean(), updated["batch_stats"]
 
     def train_step(state, images, labels):
@@ -155,7 +195,6 @@ def _training(variant: str, network: Network) -> tuple[Any, tuple]:
     params = variables["params"]
     state = (0, params, variables["batch_stats"], optimizer.init(params))
     state = jax.tree.map(jnp.asarray, state)
-    labels = jnp.arange(network.batch) % CLASSES
     return jax.jit(keep_state, donate_argnums=0), (state, images, labels)
 
 
@@ -179,6 +218,23 @@ def _model(variant: str, network: Network) -> tuple[Classifier, Any, jax.Array]:
     ).clone(lowering="native" if variant == "native" else "auto")
     rng, images_rng = jax.random.split(jax.random.key(0))
     shape = (network.batch, network.resolution, network.resolution, 3)
+    images = jax.random.normal(images_rng, shape)
+    return model, jax.jit(lambda rng: init_variables(model, rng))(rng), images
+
+
+def _segmenter(variant: str, workload: Segmentation) -> tuple[Any, Any, jax.Array]:
+    """The same of the segmenter."""
+    spec = get_segmenter(
+        f"{workload.model}_torchvision", resolution=workload.resolution
+    )
+    model = build(
+        spec,
+        workload.classes,
+        dtype=jnp.bfloat16 if variant == "bfloat16" else jnp.float32,
+        lowering="native" if variant == "native" else "auto",
+    )
+    rng, images_rng = jax.random.split(jax.random.key(0))
+    shape = (workload.batch, workload.resolution, workload.resolution, 3)
     images = jax.random.normal(images_rng, shape)
     return model, jax.jit(lambda rng: init_variables(model, rng))(rng), images
 
