@@ -64,10 +64,18 @@ def truncate_all(checkpoint):
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
+def make_unreadable(checkpoint):
+    """As root, who may read every file, cannot read a folder as one."""
+    for path in data_files(checkpoint):
+        path.unlink()
+        path.mkdir()
+
+
 # What is done to a checkpoint, and what is said of it.
 DAMAGES = {
     "an array": (write_other_array, "its array params/kernel is not what was saved"),
     "a file cut off": (truncate_all, "it cannot be read: "),
+    "unreadable": (make_unreadable, "it cannot be read: "),
     "no data": (lambda c: [p.unlink() for p in data_files(c)], "it cannot be read: "),
     "no state": (lambda c: shutil.rmtree(c / "state"), "it cannot be read: "),
     "no run": (lambda c: shutil.rmtree(c / "run"), "it cannot be read: "),
@@ -140,6 +148,25 @@ def test_a_checkpoint_under_another_step_is_not_used(workdir, make_task, values)
     with pytest.raises(UserError, match=r"step 5: its state is that of step 4"):
         train(make_task(), str(workdir))
     assert {p.name for p in (workdir / "checkpoints").iterdir()} == {"3", "5"}
+
+
+def test_a_checkpoint_is_set_aside_beside_others(workdir):
+    aside = workdir / "damaged_checkpoints"
+    (aside / "5.1/state").mkdir(parents=True)  # the user has moved 5 away
+    for expected in ("5", "5.2"):
+        shutil.copytree(workdir / "checkpoints/4", workdir / "checkpoints/5.copy")
+        shutil.rmtree(workdir / "checkpoints/5", ignore_errors=True)
+        (workdir / "checkpoints/5.copy").rename(workdir / "checkpoints/5")
+        told, _ = soundness.recover(Workdir(workdir))
+        assert told.endswith(f"It is now {aside / expected}.")
+    assert {p.name for p in aside.iterdir()} == {"5", "5.1", "5.2"}
+
+
+def test_a_place_for_damaged_checkpoints_that_is_none_is_told(workdir, make_task):
+    write_other_array(workdir / "checkpoints/5")
+    (workdir / "damaged_checkpoints").touch()
+    with pytest.raises(UserError, match="Cannot write to --workdir"):
+        train(make_task(), str(workdir))
 
 
 def test_where_none_is_sound_the_run_is_refused_and_left_as_it_is(workdir, make_task):
