@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from mobilenets.config.schema import Preprocessing
-from mobilenets.errors import unknown
+from mobilenets.errors import UserError, unknown
 from mobilenets.networks.detector import DetectorSpec
 from mobilenets.networks.spec import ClassifierSpec
 from mobilenets.nn.build import Network, build
@@ -121,8 +121,13 @@ class _Reader:
         keys.sort(key=lambda key: not key.startswith(self._names["stem"][0]))
         self._weights = Weights(prefixes.without(arrays, keys, choice), name)
         if isinstance(model.spec, DetectorSpec):
-            size = self._weights.size(self._key("class_predictor0/output", "bias"))
-            self._shapes = _shapes(model.spec, model.spec.num_classes(size))
+            key = self._key("class_predictor0/output", "bias")
+            classes = model.spec.num_classes(self._weights.size(key))
+            if classes < 1:
+                raise UserError(
+                    f"The key {key} of the weights is too short for a class."
+                )
+            self._shapes = _shapes(model.spec, classes)
 
     @property
     def _taken_whole(self) -> Network:
