@@ -98,7 +98,9 @@ def read_run(checkpoint: pathlib.Path) -> dict[str, Any]:
 def reason(error: Exception) -> str:
     """The first line of an error, without the parameters that TensorStore appends."""
     line = (str(error).splitlines() or [type(error).__name__])[0]
-    return line.partition(" [tensorstore_spec=")[0].removesuffix(".")
+    for appended in (" [tensorstore_spec", " See full TensorStore details"):
+        line = line.partition(appended)[0]
+    return line.removesuffix(".")
 
 
 def _read_arrays(folder: pathlib.Path) -> dict[str, np.ndarray]:

@@ -1,8 +1,11 @@
 """Damaged checkpoints are found, named and set aside; nothing begins from zero."""
 
 import json
+import os
 import random
 import shutil
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -118,6 +121,21 @@ def test_a_damaged_checkpoint_is_set_aside(workdir, run, damage):
     assert continues == "The run continues from the checkpoint of step 4."
     assert (workdir / "damaged_checkpoints/5").is_dir()
     assert run("check-run", workdir).stdout == "step 4: sound\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", ["a file cut off", "no data"])
+def test_damage_is_one_sentence_of_a_process(workdir, damage):
+    """Threads that have read other arrays than the damaged one tell nothing."""
+    DAMAGES[damage][0](workdir / "checkpoints/5")
+    result = subprocess.run(
+        [sys.executable, "-m", "mobilenets", "check-run", workdir],
+        env=os.environ | {"JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+    )
+    assert (result.returncode, result.stderr) == (1, "")
+    assert result.stdout.count("\n") == 2
 
 
 @pytest.mark.parametrize("damage", ["an array", "bytes in the metrics", "nothing"])
