@@ -12,6 +12,7 @@ What the formats leave open is decided here, once for training and prediction:
 - Of an animation the first image is taken.
 """
 
+import functools
 import io
 
 import numpy as np
@@ -20,6 +21,10 @@ from PIL import Image
 from mobilenets.errors import BrokenImage
 
 BACKGROUND = (255, 255, 255)  # behind transparent pixels
+
+# What is decoded, whatever a file is called. Pillow knows more formats, for some of
+# which it starts other programs, such as Ghostscript for what begins like EPS.
+_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "GIF", "JPEG2000", "PPM", "TIFF")
 
 # EXIF 2.32, 4.6.4 A, tag 0x0112: what brings an image of that orientation upright.
 _ORIENTATION = 0x0112
@@ -65,7 +70,7 @@ def decode(
     if isinstance(content, np.ndarray):
         return Image.fromarray(content).convert("RGB")
     try:
-        image = Image.open(io.BytesIO(content))
+        image = Image.open(io.BytesIO(content), formats=_formats())
         image.load()  # turns a TIFF, which then has no orientation any more
         turn = _UPRIGHT.get(orientation(image)) if upright else None
         rgb = _in_rgb(image)
@@ -76,6 +81,13 @@ def decode(
         raise BrokenImage(
             f"Cannot decode the image {origin}: {_reason(content, error)}."
         ) from None
+
+
+@functools.cache
+def _formats() -> list[str]:
+    """Those of `_FORMATS` that this Pillow has."""
+    Image.init()
+    return [name for name in _FORMATS if name in Image.OPEN]
 
 
 def orientation(image: Image.Image) -> int:

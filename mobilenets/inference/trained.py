@@ -6,6 +6,7 @@ Such a folder is what imported weights become; the workdir of a run holds the sa
 import contextlib
 import dataclasses
 import functools
+import json
 import pathlib
 from collections.abc import Callable
 from typing import Any, cast
@@ -28,8 +29,11 @@ from mobilenets.nn.classifier import Classifier
 from mobilenets.nn.detector import Detector
 from mobilenets.nn.initialization import init_variables
 from mobilenets.nn.normalization import normalize
+from mobilenets.runs import hashes, soundness
 from mobilenets.runs.checkpoint import Checkpoints, abstract_like
 from mobilenets.runs.workdir import Workdir
+
+_HASHES = "hashes.json"  # of the arrays by their paths, to find damage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,11 +101,14 @@ def save(net: TrainedNet, directory: str) -> None:
             checkpointer.save(unfinished / "variables", net.variables, force=True)
         text = net.description.model_dump_json(indent=2)
         (unfinished / "network.json").write_text(text + "\n")
+        found = hashes.of_arrays(net.variables)
+        (unfinished / _HASHES).write_text(json.dumps(found, indent=1) + "\n")
         if path.exists():
             path.rmdir()
         unfinished.rename(path)
-    except OSError as error:
-        raise UserError(f"Cannot write to {directory}: {error}.") from None
+    except Exception as error:  # of the disk, of Orbax and its threads
+        why = soundness.reason(error)
+        raise UserError(f"Cannot write to {directory}: {why}.") from None
 
 
 def describe(directory: str) -> Description:
@@ -138,12 +145,23 @@ def load(directory: str) -> TrainedNet:
         try:
             with ocp.StandardCheckpointer() as checkpointer:
                 variables = checkpointer.restore(path / "variables", shapes)
-        except (OSError, ValueError, KeyError) as error:
+            wrong = _different(path, variables)
+        except Exception as error:  # damage has any form
             raise _damaged(directory, error) from None
+        if wrong:
+            raise _damaged(directory, wrong)
     else:
         with _checkpoints_of_run(path, directory) as (checkpoints, step):
             variables = checkpoints.restore_variables(step, shapes, ema=True)
     return TrainedNet(description, jax.tree.map(np.asarray, variables))
+
+
+def _different(path: pathlib.Path, variables: Any) -> str:
+    """Which arrays are not what was saved; of older versions there are no hashes."""
+    if not (path / _HASHES).exists():
+        return ""
+    saved = json_files.load(path / _HASHES)
+    return soundness.different({"arrays": saved}, variables, whole=True)
 
 
 def _existing(directory: str) -> pathlib.Path:
@@ -199,5 +217,5 @@ def _shapes(description: Description) -> Any:
 
 
 def _damaged(directory: str, error: Exception | str) -> UserError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0].removesuffix(".")
-    return UserError(f"The weights in {directory} cannot be read: {reason}.")
+    why = error if isinstance(error, str) else soundness.reason(error)
+    return UserError(f"The weights in {directory} cannot be read: {why}.")

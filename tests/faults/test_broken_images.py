@@ -11,6 +11,7 @@ from mobilenets.data import pipeline
 from mobilenets.data.sources.base import Record
 from mobilenets.errors import BrokenImage
 from mobilenets.runs.checkpoint import Checkpoints
+from mobilenets.runs.metric_log import read_metrics
 from mobilenets.runs.workdir import of_run
 from mobilenets.tasks.registry import make_task
 from mobilenets.training.loop import train
@@ -50,6 +51,40 @@ def test_a_broken_image_costs_no_training(tmp_path):
     task.train_batches = super(BrokenAt, task).train_batches  # it is replaced
     results = train(task, str(tmp_path))
     assert results["val"]["raw"]["value"] == 6.0  # a step of 1 in each of six epochs
+
+
+def test_an_evaluation_that_was_not_made_is_made_first(tmp_path, capsys):
+    """Also the last one, after which nothing is left to train."""
+
+    def run(folder, *broken):
+        task = toy_task.ToyTask(toy_task.make_config(evaluate_every_epochs=3.0))
+        whole, done = task.eval_batches, []
+
+        def eval_batches(name):
+            done.append(name)
+            if len(done) in broken:
+                raise BrokenImage("Cannot decode the image bad.jpg: it is cut off.")
+            return whole(name)
+
+        task.eval_batches = eval_batches
+        return train(task, str(folder))
+
+    def evaluations(folder):
+        records = read_metrics(folder / "metrics.jsonl")
+        return [r for r in records if "val/ema/value" in r]
+
+    expected = run(tmp_path / "whole")
+    folder = tmp_path / "broken"
+    for number, saved in ((1, 3), (2, 6), (1, 6)):
+        with pytest.raises(BrokenImage, match=r"bad\.jpg"):
+            run(folder, number)
+        assert latest(folder) == saved
+    assert run(folder) == expected
+    assert evaluations(folder) == evaluations(tmp_path / "whole")
+    assert {r["step"] for r in evaluations(folder)} == {3, 6}
+    assert (folder / "predictions.png").exists()
+    assert run(folder) == expected
+    assert "Nothing to do" in capsys.readouterr().out
 
 
 class Numbered:
