@@ -127,6 +127,10 @@ def test_a_run_trains_and_writes_what_it_found(run_folder):
     assert {"val/raw/AP", "val/ema/AP50", "val/ema/AR100"} <= records[-1].keys()
     with Image.open(run_folder / "predictions.png") as picture:
         assert len(picture.convert("RGB").getcolors(1 << 24)) > 20
+    with Image.open(run_folder / "first_batch.png") as picture:
+        pixels = np.asarray(picture.convert("RGB")).astype(int)
+    is_green = np.abs(pixels - box_pictures._GREEN).max(-1) < 30
+    assert is_green.sum() > 500  # the lines of boxes
     description = trained.describe(str(run_folder))
     assert (description.task, description.class_names) == ("detection", (*COLORS,))
     assert description.network == small_detector()
