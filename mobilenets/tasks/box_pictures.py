@@ -13,7 +13,7 @@ from PIL import Image
 
 from mobilenets.detection.drawing import Mark, draw_marks
 from mobilenets.inference.montage import RIGHT, WRONG, draw_images
-from mobilenets.runtime.drawing import as_text
+from mobilenets.runtime.drawing import as_drawn, as_text
 from mobilenets.tasks import pictures
 from mobilenets.tasks.base import Batches, HostBatch
 
@@ -28,7 +28,7 @@ _GREEN, _RED, _BLUE = (26, 127, 55), (198, 40, 40), (31, 95, 168)
 class Compared:
     """The detections in an image, and its true boxes; as fractions of the image."""
 
-    image: np.ndarray  # [H, W, 3] uint8
+    image: np.ndarray  # [H, W, 3], values of 0 to 255
     boxes: np.ndarray  # [n, 4], without crowds
     classes: np.ndarray  # [n]
     detected: np.ndarray  # [d, 6], see `Detection.predictions`; of `LEAST_SCORE`
@@ -193,7 +193,8 @@ def _marked(image: np.ndarray, marks: Sequence[Mark]) -> np.ndarray:
     height, width = image.shape[:2]
     scale = max(1.0, _SIDE / max(height, width))
     size = round(width * scale), round(height * scale)
-    return np.asarray(draw_marks(Image.fromarray(image).resize(size), marks))
+    drawn = Image.fromarray(as_drawn(image)).resize(size)
+    return np.asarray(draw_marks(drawn, marks))
 
 
 def _overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:

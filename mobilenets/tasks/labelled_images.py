@@ -134,7 +134,7 @@ class LabelledImages(ImageTask):
         """An image of an evaluation set as the network sees it.
 
         Returns:
-          [resolution, resolution, 3] uint8.
+          As `prepare_image` gives it.
         """
         source = self._evals[name]
         return self._image_loader(source).prepared(source[index])
