@@ -347,8 +347,16 @@ def test_a_detector_s_training_step_updates_everything(small):
     step, state, images = jax_side._detector_training("auto", Detector(2))
     before = jax.device_get(state)
     after = jax.device_get(step(state, images))
-    unchanged = jax.tree.map(np.array_equal, before, after)
-    assert not any(jax.tree.leaves(unchanged))
+    unchanged = {
+        path
+        for (path, old), new in zip(
+            jax.tree.leaves_with_path(before), jax.tree.leaves(after), strict=True
+        )
+        if np.array_equal(old, new)
+    }
+    names = {jax.tree_util.keystr(path) for path in unchanged}
+    # On the coarsest map no anchor has an object or is among the hardest.
+    assert all("predictor2" in name or "extra0" in name for name in names), names
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(after))
 
 
