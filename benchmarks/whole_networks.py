@@ -1,9 +1,10 @@
 """What the benchmarks of training and of inference share."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from benchmarks import report, summary
-from benchmarks.driver import Measurement
+from benchmarks.driver import Measurement, Session
 from benchmarks.settings import Settings
 from benchmarks.workloads import CLASSES, Network
 
@@ -19,9 +20,6 @@ def compare(
     with_memory: bool = False,
 ) -> None:
     """Measures the networks one after the other, and publishes the result.
-
-    A process is fast or slow for as long as it lives, by up to a quarter, whatever the
-    library: by where its memory happens to lie. So each network is measured in several.
 
     Args:
       task: a key of `workloads.TASKS`, and the name of the benchmark.
@@ -40,13 +38,17 @@ def compare(
     rows = []
     with options.session() as session:
         for network in networks:
-            measured = {name: Measurement() for name in session.names}
-            for number in range(1, processes + 1):
-                options.tell(f"{network.model}, processes {number} of {processes}")
-                session.restart()
-                more = session.compare(task, network, repeats, seconds, with_memory)
-                for name in more:
-                    measured[name] += more[name]
+            measured = in_processes(
+                session,
+                options,
+                processes,
+                network.model,
+                task,
+                network,
+                repeats,
+                seconds,
+                with_memory,
+            )
             rows += summary.rows(
                 "time of a call", network.model, measured, network.batch
             )
@@ -60,3 +62,32 @@ def compare(
         session,
         rows,
     )
+
+
+def in_processes(
+    session: Session,
+    options: Settings,
+    processes: int,
+    what: str,
+    *of_compare: Any,
+) -> dict[str, Measurement]:
+    """What `Session.compare` finds in several processes of each side together.
+
+    A process is fast or slow for as long as it lives, by up to a quarter, whatever the
+    library: by where its memory happens to lie. So each network is measured in several.
+
+    Args:
+      session: of the sides.
+      options: tell the progress.
+      processes: of each side.
+      what: is measured, for the progress.
+      *of_compare: the arguments of `Session.compare`.
+    """
+    measured = {name: Measurement() for name in session.names}
+    for number in range(1, processes + 1):
+        options.tell(f"{what}, processes {number} of {processes}")
+        session.restart()
+        more = session.compare(*of_compare)
+        for name in more:
+            measured[name] += more[name]
+    return measured

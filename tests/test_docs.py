@@ -28,7 +28,7 @@ from mobilenets.inference.description import Description
 from mobilenets.networks import own_spec
 from mobilenets.nn.classifier import create_model
 from mobilenets.nn.initialization import init_variables
-from mobilenets.pretrained.importing import CATALOGUE
+from mobilenets.pretrained.catalogue import CATALOGUE
 from mobilenets.pretrained.state_dict import LIBRARIES
 from mobilenets.sweeps import definition
 from studies import make_tables, reference, site_pages

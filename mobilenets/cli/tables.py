@@ -142,13 +142,13 @@ def _ends(values: Sequence[float]) -> tuple[float, float]:
 
 
 def print_catalogue(catalogue: Mapping[str, Any]) -> None:
-    """Prints the pretrained networks of `importing.CATALOGUE`."""
+    """Prints the trained networks of `pretrained.catalogue`."""
     table = rich.table.Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, entry in catalogue.items():
-        table.add_row(name, f"{entry.source}; {entry.licence}")
-        table.add_row("", f"PyPI: {entry.package}")
+        table.add_row(name, f"{entry.task}; {entry.source}; {entry.licence}")
+        table.add_row("", f"{entry.registry}: {entry.package}")
         table.add_row("", f"sha256: {entry.sha256}")
     show(table)
 

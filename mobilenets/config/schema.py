@@ -266,8 +266,10 @@ class Preprocessing(Section):
     long side and fills the square up with the mean."""
     crop_fraction: Annotated[float, Ge(0.1), Le(1)] = 0.875
     """The part of the resized short side that is kept in evaluation."""
-    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
-    """The interpolation for resizing."""
+    interpolation: Literal["bilinear", "bicubic", "bilinear_no_antialias"] = "bilinear"
+    """The interpolation for resizing. bilinear and bicubic read more pixels when an
+    image becomes smaller; bilinear_no_antialias, of torchvision's detectors, always
+    reads four."""
     # The defaults are slim's, and so the papers' for MobileNetV1 and V2: the range
     # becomes -1 to 1.
     mean: tuple[Mean, Mean, Mean] = (127.5, 127.5, 127.5)

@@ -8,7 +8,7 @@ from mobilenets.config.schema import Operation, Preprocessing
 from mobilenets.data.boxes import NO_BOXES
 from mobilenets.data.decoding import decode
 from mobilenets.data.operations import augment, augment_with_boxes
-from mobilenets.data.preprocessing import fill_color, fit, prepare_image
+from mobilenets.data.preprocessing import black, fit, prepare_image, shown
 from mobilenets.data.sources.base import Record
 
 Example = dict[str, np.ndarray]
@@ -16,7 +16,10 @@ Example = dict[str, np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class ImageLoader:
-    """Gives a network the images of a source, [resolution, resolution, 3] uint8."""
+    """Gives a network the images of a source, [resolution, resolution, 3].
+
+    Those to train are uint8, those to evaluate as `prepare_image` gives them.
+    """
 
     resolution: int
     preprocessing: Preprocessing
@@ -38,7 +41,7 @@ class ImageLoader:
     @property
     def black(self) -> np.ndarray:
         """What fills up the last batch of an evaluation."""
-        return np.zeros((self.resolution, self.resolution, 3), np.uint8)
+        return black(self.resolution, self.preprocessing)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,14 +84,10 @@ class BoxedImageLoader:
           fractions of "image", see `Geometry.to_image`; "classes" and so on.
         """
         image = decode(record.image, record.origin, self.upright)
-        preprocessing = self.preprocessing
-        geometry = fit(image.width, image.height, self.resolution, preprocessing)
-        shown = geometry.apply(
-            image, preprocessing.interpolation, fill_color(preprocessing)
-        )
+        geometry = fit(image.width, image.height, self.resolution, self.preprocessing)
         arrays = record.target.padded(self.most_boxes)
         return {
-            "image": np.asarray(shown),
+            "image": shown(image, geometry, self.preprocessing),
             "pixel_boxes": arrays.pop("boxes"),
             "to_image": geometry.to_image,
             **arrays,
@@ -99,7 +98,7 @@ class BoxedImageLoader:
         """What fills up the last batch of an evaluation."""
         arrays = NO_BOXES.padded(self.most_boxes)
         return {
-            "image": np.zeros((self.resolution, self.resolution, 3), np.uint8),
+            "image": black(self.resolution, self.preprocessing),
             "pixel_boxes": arrays.pop("boxes"),
             "to_image": np.zeros((2, 2), np.float32),
             **arrays,

@@ -2,7 +2,7 @@
 
 All are drawn first, in the order of the configuration: the geometric ones together make
 one `Geometry`, so that an image is resampled once and its boxes go where it goes, and
-colours are changed after that. Pixels stay uint8; the mean and deviation are applied on
+colours are changed after that. Pixels are uint8; the mean and deviation are applied on
 the accelerator.
 """
 

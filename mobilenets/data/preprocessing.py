@@ -1,6 +1,8 @@
 """What is done to an image in evaluation and prediction, where nothing is random.
 
-Pixels stay uint8; the mean and deviation are applied on the accelerator.
+The mean and deviation are applied on the accelerator. Pixels stay uint8 until then.
+With `NO_ANTIALIAS`, which torchvision computes with floats, they are float32 of 0 to
+255, so that its detector finds the same boxes.
 """
 
 import numpy as np
@@ -8,6 +10,7 @@ from PIL import Image
 
 from mobilenets.config.schema import Preprocessing
 from mobilenets.data.geometry import (
+    NO_ANTIALIAS,
     Box,
     Color,
     Geometry,
@@ -23,11 +26,36 @@ def prepare_image(
     """The image as the network is to see it, its middle or all of it.
 
     Returns:
-      [resolution, resolution, 3] uint8.
+      [resolution, resolution, 3] of `pixel_type`.
     """
     geometry = fit(image.width, image.height, resolution, preprocessing)
+    return shown(image, geometry, preprocessing)
+
+
+def shown(
+    image: Image.Image, geometry: Geometry, preprocessing: Preprocessing
+) -> np.ndarray:
+    """What a geometry makes of an image.
+
+    Returns:
+      [height, width, 3] of `pixel_type`.
+    """
     fill = fill_color(preprocessing)
+    if preprocessing.interpolation == NO_ANTIALIAS:
+        return geometry.sample(image, fill)
     return np.asarray(geometry.apply(image, preprocessing.interpolation, fill))
+
+
+def black(resolution: int, preprocessing: Preprocessing) -> np.ndarray:
+    """What fills up the last batch: as `prepare_image` gives a black image."""
+    shape = (resolution, resolution, 3)
+    return np.zeros(shape, pixel_type(preprocessing))
+
+
+def pixel_type(preprocessing: Preprocessing) -> np.dtype:
+    """Of the pixels of an image to evaluate: uint8, or with `NO_ANTIALIAS` float32."""
+    is_float = preprocessing.interpolation == NO_ANTIALIAS
+    return np.dtype(np.float32 if is_float else np.uint8)
 
 
 def fit(

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from mobilenets.data.preprocessing import fill_color, fit
+from mobilenets.data.preprocessing import fit, shown
 from mobilenets.detection.anchors import anchor_boxes
 from mobilenets.detection.drawing import Color, Mark, draw_marks
 from mobilenets.detection.postprocessing import NO_CLASS, detect
@@ -53,7 +53,7 @@ class _Photo:
     """A photograph as the network sees it."""
 
     path: pathlib.Path
-    pixels: np.ndarray  # [resolution, resolution, 3] uint8
+    pixels: np.ndarray  # see `prepare_image`
     to_image: np.ndarray  # see `Geometry.to_image`
     size: tuple[int, int]  # height and width of the photograph
 
@@ -123,11 +123,9 @@ def _read(
             on_broken(error)
             continue
         geometry = fit(image.width, image.height, spec.resolution, preprocessing)
-        shown = geometry.apply(
-            image, preprocessing.interpolation, fill_color(preprocessing)
-        )
+        pixels = shown(image, geometry, preprocessing)
         size = (image.height, image.width)
-        yield _Photo(path, np.asarray(shown), geometry.to_image, size)
+        yield _Photo(path, pixels, geometry.to_image, size)
 
 
 def _in_pixels(boxes: np.ndarray, photo: _Photo) -> np.ndarray:

@@ -24,7 +24,7 @@ from mobilenets.inference.trained import TrainedNet
 from mobilenets.networks.detector import DetectorSpec
 from mobilenets.networks.spec import BackboneSpec
 from mobilenets.nn.normalization import normalize
-from mobilenets.runtime.drawing import as_text
+from mobilenets.runtime.drawing import as_drawn, as_text
 
 BATCH_SIZE = 16  # one size, so that the network is compiled once
 MOST_DRAWN = 30  # photographs in one picture
@@ -36,7 +36,7 @@ class Photo:
     """An image file, preprocessed for a network."""
 
     path: pathlib.Path
-    pixels: np.ndarray  # [resolution, resolution, 3] uint8
+    pixels: np.ndarray  # see `prepare_image`
 
 
 class _HasPixels(Protocol):
@@ -334,7 +334,7 @@ def draw_predictions(predictions: Sequence[Prediction], path: pathlib.Path) -> N
     for i, prediction in enumerate(predictions):
         row, column = divmod(i, columns)
         picture = figure.add_subplot(grid[2 * row, column])
-        picture.imshow(prediction.photo.pixels)
+        picture.imshow(as_drawn(prediction.photo.pixels))
         picture.set_axis_off()
         picture.set_title(names[i], fontsize=9)
         axis = figure.add_subplot(grid[2 * row + 1, column])

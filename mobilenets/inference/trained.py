@@ -52,7 +52,7 @@ class TrainedNet:
         """What a detector finds in images; compiled for each number of them.
 
         Args:
-          images: [N, resolution, resolution, 3] uint8.
+          images: [N, resolution, resolution, 3], values of 0 to 255.
 
         Returns:
           Boxes as fractions of the images: top, left, bottom and right.

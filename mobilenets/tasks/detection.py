@@ -161,6 +161,10 @@ class Detection(ImageTask):
         columns = [column[..., None] for column in columns]
         return jnp.concatenate([found.boxes, *columns], axis=-1)
 
+    def draw_first_batch(self, batch: HostBatch, path: pathlib.Path) -> None:
+        """See `Task.draw_first_batch`; boxes of crowds have another colour."""
+        box_pictures.draw_first_batch(batch, self.class_names, IMAGES_DRAWN, path)
+
     def draw_predictions(
         self, predict: Callable[[HostBatch], np.ndarray], path: pathlib.Path
     ) -> None:

@@ -163,7 +163,9 @@ _SSDLITE = Model(
     get_detector("ssdlite320_mobilenet_v3_large"),
     _ssdlite,
     # The default mean and deviation make -1 to 1 of the pixels.
-    Preprocessing(resize="squash", crop_fraction=1.0),
+    Preprocessing(
+        resize="squash", crop_fraction=1.0, interpolation="bilinear_no_antialias"
+    ),
     class_names=coco.CLASS_NAMES,
 )
 
