@@ -22,10 +22,7 @@ from mobilenets.detection.postprocessing import Detections, detect
 from mobilenets.errors import UserError
 from mobilenets.inference.description import Description, from_values
 from mobilenets.networks.detector import DetectorSpec
-from mobilenets.nn.backbone import Backbone
-from mobilenets.nn.build import build
-from mobilenets.nn.classifier import Classifier
-from mobilenets.nn.detector import Detector
+from mobilenets.nn.build import Module, build
 from mobilenets.nn.initialization import init_variables
 from mobilenets.nn.normalization import normalize
 from mobilenets.runs.checkpoint import Checkpoints, abstract_like
@@ -40,7 +37,7 @@ class TrainedNet:
     variables: dict[str, Any]  # {"params", "batch_stats"} for `model.apply`
 
     @property
-    def model(self) -> Backbone | Classifier | Detector:
+    def model(self) -> Module:
         """The Linen module of the variables."""
         return build(self.description.network, len(self.description.class_names))
 
