@@ -62,9 +62,7 @@ class Geometry:
           mask: of the image, [H, W] uint8.
           fill: what is in the window but not in the image.
         """
-        rows, columns = (
-            self._nearest(axis, mask.shape[1 - axis]) for axis in (1, 0)
-        )
+        rows, columns = (self._nearest(axis, mask.shape[1 - axis]) for axis in (1, 0))
         moved = mask[np.ix_(rows.clip(0), columns.clip(0))]
         moved[rows < 0] = fill
         moved[:, columns < 0] = fill

@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+from PIL import Image
 
 from mobilenets.config.schema import Operation, Preprocessing
 from mobilenets.data.boxes import NO_BOXES
@@ -11,6 +12,7 @@ from mobilenets.data.masks import UNLABELLED
 from mobilenets.data.operations import augment, augment_with_boxes, augment_with_mask
 from mobilenets.data.preprocessing import fill_color, fit, prepare_image
 from mobilenets.data.sources.base import Record
+from mobilenets.errors import BrokenImage
 
 Example = dict[str, np.ndarray]
 
@@ -132,7 +134,7 @@ class MaskedImageLoader:
           "image" [resolution, resolution, 3] uint8 and "labels" [resolution,
           resolution] uint8, the class of each pixel.
         """
-        image = decode(record.image, record.origin, self.upright)
+        image = self._decoded(record)
         pixels, labels = augment_with_mask(
             image,
             record.target,
@@ -151,7 +153,7 @@ class MaskedImageLoader:
           float32, the way from fractions of "image" to pixels of "labels", see
           `Geometry.to_image`.
         """
-        image = decode(record.image, record.origin, self.upright)
+        image = self._decoded(record)
         preprocessing = self.preprocessing
         geometry = fit(image.width, image.height, self.resolution, preprocessing)
         left, top, _, _ = geometry.window
@@ -178,3 +180,14 @@ class MaskedImageLoader:
             "labels": np.full(self.labelled, UNLABELLED, np.uint8),
             "to_image": np.ones((2, 2), np.float32),
         }
+
+    def _decoded(self, record: Record) -> Image.Image:
+        """The image; raises BrokenImage if its mask has another size."""
+        image = decode(record.image, record.origin, self.upright)
+        height, width = record.target.shape
+        if (width, height) != image.size:
+            raise BrokenImage(
+                f"The mask of {record.origin} has {width}x{height} pixels, but the "
+                f"image has {image.width}x{image.height}: give the mask of this image."
+            )
+        return image

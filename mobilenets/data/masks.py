@@ -15,7 +15,9 @@ from mobilenets.data.decoding import reason
 from mobilenets.data.geometry import Color
 from mobilenets.errors import BrokenImage, UserError
 
-UNLABELLED = 255  # of a pixel whose class is not known: it is neither learned nor counted
+UNLABELLED = (
+    255  # of a pixel whose class is not known: it is neither learned nor counted
+)
 MOST_CLASSES = 255
 
 # Pascal VOC draws it around objects, where no class is right.

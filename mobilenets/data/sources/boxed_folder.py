@@ -127,8 +127,6 @@ def _recognised(root: pathlib.Path, folder: str) -> Layout:
     )
 
 
-
-
 def _check_images(
     images: list[ListedImage], place: str, layout: Layout, dropped: Faults
 ) -> None:
@@ -144,7 +142,6 @@ def _check_images(
             f"{place} lists {path} twice, so it is unknown which boxes it has: leave "
             "one out, or rename one of two photographs of the same name."
         )
-
 
 
 def _clean_boxes(

@@ -287,7 +287,9 @@ def _by_name(folder: pathlib.Path, dropped: Faults) -> dict[str, pathlib.Path]:
     for path in photographs.find(folder, photographs.Ignored()):
         name = path.relative_to(folder).with_suffix("").as_posix()
         if name in found:
-            dropped.add("images of a name that another one has", photographs.shown(path))
+            dropped.add(
+                "images of a name that another one has", photographs.shown(path)
+            )
         else:
             found[name] = path
     return found

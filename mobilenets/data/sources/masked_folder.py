@@ -1,5 +1,6 @@
 """Photographs with masks, in any of the forms in which annotation tools write them."""
 
+import io
 import pathlib
 from collections.abc import Callable, Sequence
 
@@ -27,8 +28,6 @@ from mobilenets.data.sources.mask_files import (
 )
 from mobilenets.errors import BrokenImage, UserError
 from mobilenets.runtime.console import console
-
-import io
 
 # The first one of which a folder has files is its format.
 _LAYOUTS: tuple[Callable[[pathlib.Path], Layout[MaskListing]], ...] = (
@@ -95,8 +94,7 @@ class MaskedFolderSource:
         self._images = images
         if to_train and len(self.names) < 2:
             raise UserError(
-                f"{place} has only the class {self.names[0]}: segmentation needs two or"
-                f" more. In masks of 0 and {UNLABELLED} nothing but 0 is a class, since "
+                f"{place} has only the class {self.names[0]}: give two or more. In masks of 0 and {UNLABELLED} nothing but 0 is a class, since "
                 f"{UNLABELLED} means that the class of a pixel is not known: write 1 "
                 "for it."
             )
@@ -126,8 +124,8 @@ def _recognised(root: pathlib.Path, folder: str) -> Layout[MaskListing]:
     raise UserError(
         f"dataset.folder {folder} has no masks in a known form: expected are "
         "masks/SPLIT/*.png with images/SPLIT/*, SegmentationClass/*.png with JPEGImages"
-        " (Pascal VOC, CVAT), or COCO's JSON with outlines: SPLIT/_annotations.coco.json"
-        " or annotations/instances_SPLIT.json."
+        " (Pascal VOC, CVAT), or COCO's JSON with outlines, "
+        "SPLIT/_annotations.coco.json or annotations/instances_SPLIT.json."
     )
 
 
