@@ -19,6 +19,7 @@ UNLABELLED = (
     255  # of a pixel whose class is not known: it is neither learned nor counted
 )
 MOST_CLASSES = 255
+BACKGROUND = "background"  # the usual name of the class of what is nothing else
 
 # Pascal VOC draws it around objects, where no class is right.
 BOUNDARY: Color = (224, 224, 192)

@@ -14,7 +14,6 @@ from mobilenets.data.loading import ImageLoader
 from mobilenets.data.sources.base import Record, Source
 from mobilenets.errors import UserError, unknown
 from mobilenets.inference.description import Description
-from mobilenets.networks.detector import DetectorSpec
 from mobilenets.networks.spec import BackboneSpec, ClassifierSpec
 from mobilenets.nn.build import Network
 from mobilenets.tasks.base import HostBatch
@@ -33,12 +32,12 @@ class LabelledImages(ImageTask):
         """The network of the weights; a backbone gets the simplest head."""
         if isinstance(network, BackboneSpec):
             return ClassifierSpec(network, dropout_rate=0.0)
-        if isinstance(network, DetectorSpec):
-            raise UserError(
-                "The weights in init_from are a detector: give a classifier or a "
-                "backbone."
-            )
-        return network
+        if isinstance(network, ClassifierSpec):
+            return network
+        raise UserError(
+            f"The weights in init_from are a {network.kind}: give a classifier or a "
+            "backbone."
+        )
 
     def new_head(self, params: Any) -> Any:
         """0, as in BiT, arXiv:1912.11370: every class is as likely.

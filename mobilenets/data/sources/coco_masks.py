@@ -7,14 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from mobilenets.data.masks import MOST_CLASSES, UNLABELLED
+from mobilenets.data.masks import BACKGROUND, MOST_CLASSES, UNLABELLED
 from mobilenets.data.sources import photographs
 from mobilenets.data.sources.annotations import Faults
 from mobilenets.data.sources.coco_json import CocoLayout
 from mobilenets.data.sources.mask_files import MaskedImage, MaskListing
 from mobilenets.errors import UserError
-
-BACKGROUND = "background"  # the class of a pixel in no outline
 
 # Of an image; Pillow decodes no more, and nothing is known of an unreadable one.
 _MOST_PIXELS = 2**28

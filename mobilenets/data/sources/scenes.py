@@ -17,8 +17,8 @@ import numpy as np
 from PIL import Image
 
 from mobilenets.data import decoding
+from mobilenets.data.masks import BACKGROUND
 from mobilenets.data.sources.base import Source
-from mobilenets.data.sources.coco_masks import BACKGROUND
 from mobilenets.data.sources.embedded import SCENES
 from mobilenets.data.sources.mask_files import CLASSES
 from mobilenets.errors import UserError

@@ -161,7 +161,7 @@ def test_a_mask_of_two_colours_is_black_0_and_white_1(masked):
 def test_a_mask_of_0_and_255_is_no_mask_of_two_classes(masked):
     root = masked({"a": np.where(MASK == 0, 0, 255).astype(np.uint8)})
     assert opened(root).names == ("0",)
-    with pytest.raises(UserError, match="has only the class 0: .*write 1 for it"):
+    with pytest.raises(UserError, match=r"has only the class 0: .*write 1 for it"):
         opened(root, to_train=True)
 
 
