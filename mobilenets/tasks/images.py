@@ -92,7 +92,7 @@ class ImageTask:
             self.spec,
             len(self.class_names),
             dtype=jnp.dtype(config.dtype),
-            frozen=self.unlearning,
+            frozen=self.in_evaluation_mode,
             remat=config.remat,
         )
 
@@ -161,7 +161,7 @@ class ImageTask:
         raise NotImplementedError
 
     @property
-    def unlearning(self) -> tuple[str, ...]:
+    def in_evaluation_mode(self) -> tuple[str, ...]:
         """The modules that behave as in evaluation while others are trained."""
         return self._fixed
 

@@ -107,10 +107,10 @@ class Segmentation(ImageTask):
         return weights.class_names == self.class_names or module not in _OF_CLASSES
 
     @property
-    def unlearning(self) -> tuple[str, ...]:
+    def in_evaluation_mode(self) -> tuple[str, ...]:
         """All modules, if their batch norms are frozen; see `ImageTask`."""
         if not self._options.frozen_batch_norm:
-            return super().unlearning
+            return super().in_evaluation_mode
         paths = [layer.name for layer in self.spec.layers(1)]
         return tuple(dict.fromkeys(path.partition("/")[0] for path in paths))
 
