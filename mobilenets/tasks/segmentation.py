@@ -56,6 +56,13 @@ class Segmentation(ImageTask):
     ):
         self._options = cast(SegmentationTask, config.task)
         super().__init__(config, description, sources)
+        for name, source in (sources or {}).items():
+            if not hasattr(source, "sizes"):
+                raise UserError(
+                    f"The source {name!r} has no sizes: give it the height and width of"
+                    " each mask, [images, 2] integers, so that a batch has room for "
+                    "the largest."
+                )
         if self.config.preprocessing.resize == "crop":
             raise UserError(
                 "preprocessing.resize is 'crop', but segmentation labels all pixels of "
