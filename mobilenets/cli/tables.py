@@ -24,7 +24,8 @@ def print_list(networks: Sequence[dict[str, Any]]) -> None:
     """Prints the networks that `mobilenets list` knows.
 
     Args:
-      networks: of each its name, parameters, madds, resolution, source, and top1, ap or miou.
+      networks: of each its name, parameters, madds, resolution, source, and top1, ap
+        or miou.
     """
     score = {"top1": "top-1", "ap": "AP", "miou": "mIoU"}
     key = next(key for key in score if key in networks[0])

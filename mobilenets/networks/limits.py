@@ -41,6 +41,7 @@ _POOLING: Rule = (
     lambda v: v is None or all(map(_whole(1, MOST_PIXELS)[0], v)),
     f"whole numbers from 1 to {MOST_PIXELS:,}",
 )
+_NAME: Rule = (lambda v: len(v) <= 200, "at most 200 letters long")
 _FRACTION: Rule = (lambda v: 0 <= v < 1, "at least 0 and below 1")
 _RULES = {
     "resolution": _whole(1, MOST_PIXELS),
@@ -65,7 +66,9 @@ _RULES = {
     "drop_path_rate": _FRACTION,
     "bn_momentum": _FRACTION,
     "bn_epsilon": (lambda v: 0 < v < math.inf, "above 0"),
-    "name": (lambda v: len(v) <= 200, "at most 200 letters long"),
+    "name": _NAME,
+    "low_level": _NAME,
+    "feature": _NAME,
     "blocks": (lambda v: len(v) <= MOST_BLOCKS, f"at most {MOST_BLOCKS:,}"),
 }
 

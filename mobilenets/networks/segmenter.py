@@ -63,7 +63,6 @@ class LRASPPSpec:
     filters: int
     low_level: str  # the finer map's name in `Backbone`: "block5/depthwise"
     gate: Gate
-    gate_bias: bool  # whether the gate's 1x1 convolution has one
     # Pixels of the map from one mean to the next, vertically and horizontally. A mean
     # is of as many pixels as the map has at the network's resolution, so that larger
     # images have several. None: there is one mean, of the whole map.
@@ -77,7 +76,7 @@ class LRASPPSpec:
         filters = self.filters
         return [
             conv("aspp0", size, inputs, filters),
-            dense("image_pooling", inputs, filters, self.gate_bias),
+            dense("image_pooling", inputs, filters, bias=False),
             biased_conv("logits", low_size, filters, num_classes),
             biased_conv("low_level_logits", low_size, low_inputs, num_classes),
         ]

@@ -138,9 +138,7 @@ class ASPP(nn.Module):
 
         branches = [convolved(x, "aspp0")]
         for i, rate in enumerate(spec.rates):
-            branches.append(
-                convolved(x, f"aspp{i + 1}", kernel_size=3, dilation=rate)
-            )
+            branches.append(convolved(x, f"aspp{i + 1}", kernel_size=3, dilation=rate))
         pooled = convolved(x.mean((1, 2), keepdims=True), "image_pooling")
         branches.append(jnp.broadcast_to(pooled, branches[0].shape))
         y = convolved(jnp.concatenate(branches, -1), "concat_projection")
@@ -169,9 +167,8 @@ class LRASPP(nn.Module):
         y = value(conv(x, train and "aspp0" not in self.frozen))
         gate = nn.Dense(
             spec.filters,
-            use_bias=spec.gate_bias,
+            use_bias=False,
             kernel_init=self.conv_bn.keywords["kernel_init"],
-            bias_init=ZEROS,
             dtype=self.conv_bn.keywords["dtype"],
             name="image_pooling",
         )

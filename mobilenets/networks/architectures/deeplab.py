@@ -93,7 +93,6 @@ def lraspp(
         filters,
         low_level=_low_level(backbone_of(network)),
         gate="hard_sigmoid",
-        gate_bias=True,
         pooling_stride=(vertical, horizontal),
     )
     return _segmenter("lraspp", network, output_stride, head)
@@ -257,7 +256,6 @@ def _torchvision_lraspp() -> SegmenterSpec:
         filters=128,
         low_level="block3",
         gate="sigmoid",
-        gate_bias=False,
         pooling_stride=None,
     )
     return SegmenterSpec(
