@@ -146,6 +146,19 @@ TOGETHER = [
         "has expand after a crop: put it before",
     ),
     ({"augmentation": {"ssd_crop": {}}}, "has ssd_crop, which needs boxes"),
+    (
+        {"augmentation": {"scale_crop": {}, "random_crop": {}}},
+        "has random_crop after scale_crop, which it would undo: leave out one",
+    ),
+    (
+        {"augmentation": {"scale_crop": {"min_scale": 3.0}}},
+        "min_scale 3.0 is above max_scale 2.0",
+    ),
+    (
+        {"preprocessing": {"resize": "keep", "crop_fraction": 1.0}},
+        "resize is 'keep', which only segmentation can use",
+    ),
+    ({"task": {"name": "segmentation"}}, "'crop', but segmentation labels all pixels"),
     ({"augmentation.flip": 3}, "augmentation: flip is 3, but it is a section with"),
     ({"augmentation.flipp": {}}, "augmentation.flipp (did you mean augmentation.flip?"),
 ]

@@ -224,7 +224,9 @@ _SSDLITE = Model(
 
 def _segmenter(name: str, names: Callable[[SegmenterSpec], Names]) -> Model:
     """With the preset's short side of 520 pixels."""
-    preprocessing = Preprocessing(crop_fraction=1.0, **IMAGENET)
+    preprocessing = Preprocessing(
+        resize="short_side", crop_fraction=1.0, interpolation="bilinear", **IMAGENET
+    )
     spec = get_segmenter(f"{name}_torchvision")
     return Model(spec, names, preprocessing, class_names=voc.CLASS_NAMES)
 
