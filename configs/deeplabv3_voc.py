@@ -39,7 +39,7 @@ from mobilenets.config.values import defaults
 from mobilenets.errors import UserError, unknown
 
 IMAGES = 10_582  # of trainaug
-STEPS, BATCH = 30_000, 16
+STEPS, BATCH, CROP = 30_000, 16, 513
 
 BACKBONES = (
     "mobilenet_v1",
@@ -68,9 +68,9 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         raise UserError("Give pretrained or second_phase, not both.")
     config = defaults()
     config.task = dict(name="segmentation", frozen_batch_norm=arg.second_phase)
-    config.model = dict(name=f"{arg.head}_{arg.backbone}")
+    config.model = dict(name=f"{arg.head}_{arg.backbone}", resolution=CROP)
     if arg.pretrained:
-        config.model = dict(head=arg.head, output_stride=16, resolution=513)
+        config.model = dict(head=arg.head, output_stride=16, resolution=CROP)
     if arg.second_phase:
         config.model = dict(output_stride=8)
     config.dataset = dict(
