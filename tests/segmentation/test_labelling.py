@@ -5,8 +5,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mobilenets import get_spec
 from mobilenets.config.schema import Preprocessing
 from mobilenets.data.preprocessing import fit
+from mobilenets.networks.spec import with_backbone
+from mobilenets.nn.backbone import Backbone
+from mobilenets.nn.initialization import init_variables
 from mobilenets.segmentation.labelling import classes_of_image
 from mobilenets.segmentation.tiles import classes_by_tiles
 
@@ -72,3 +76,26 @@ def test_parts_give_what_the_whole_gives_to_a_network_that_sees_no_further(size)
     np.testing.assert_array_equal(found, local_network(image))
     assert max(max(shape) for shape in seen) <= 128
     assert len({*seen}) <= 4  # that the network is compiled for
+
+
+def test_parts_of_an_image_go_through_a_backbone_as_the_whole_does():
+    """Each pixel of its map sees less than 32 pixels around, a quarter of a part."""
+    spec = get_spec("mobilenet_v2", width_multiplier=0.35, resolution=96)
+    spec = with_backbone(
+        spec.backbone, blocks=spec.backbone.blocks[:4], head_conv_channels=0
+    )
+    model = Backbone(spec)
+    variables = init_variables(model, jax.random.key(0))
+    run = jax.jit(lambda x: model.apply(variables, x)["features"].argmax(-1))
+
+    def classes_of(part):
+        found = np.asarray(run(part[None] / np.float32(128) - 1)[0])
+        return np.kron(found, np.ones((8, 8))).astype(np.uint8)
+
+    rng = np.random.default_rng(0)
+    image = np.kron(rng.integers(0, 256, (20, 24, 3)), np.ones((8, 8, 1)))
+    found = classes_by_tiles(classes_of, image.astype(np.uint8), 128)
+    whole = classes_of(image.astype(np.uint8))
+    assert len(np.unique(whole)) > 3
+    # Up to rounding, where two channels are nearly equal.
+    assert (found == whole).mean() > 0.998
