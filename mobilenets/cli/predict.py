@@ -220,9 +220,11 @@ def _check_masks(photos: Sequence[pathlib.Path], folder: pathlib.Path | None) ->
     """Makes sure that no mask overwrites a file, unless the folder is our own."""
     from mobilenets.inference.pixels import mask_names
 
-    for name in mask_names(photos).values() if folder else ():
+    if folder is None:
+        outputs.check({"masks": _DEFAULT_MASKS / "a mask"})
+        return
+    for name in mask_names(photos).values():
         outputs.check({"masks": folder / name})
-    outputs.check({"masks": (folder or _DEFAULT_MASKS) / "a mask"})
 
 
 def _print_written(picture: pathlib.Path, photos: int, most: int) -> None:

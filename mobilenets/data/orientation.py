@@ -85,14 +85,15 @@ def mask_on_upright_image(
             turned, (width, height) = orientation(image), image.size
     except Exception:  # Pillow raises any; decoding says what is wrong with the image
         return mask
-    upright = (width, height) if turned in _TURNS else (height, width)
-    if mask.shape == upright:
+    h, w = mask.shape
+    upright = (height, width) if turned in _TURNS else (width, height)
+    if (w, h) == upright:
         return mask
-    if mask.shape == (height, width):
+    if (w, h) == (width, height):
         return np.asarray(Image.fromarray(mask).transpose(UPRIGHT[turned]))
     raise BrokenImage(
-        f"The mask of {origin} has {_shown(mask.shape[::-1])} pixels, but the "
-        f"photograph has {_shown(upright[::-1])}: give the mask of this photograph, in "
+        f"The mask of {origin} has {_shown((w, h))} pixels, but the "
+        f"photograph has {_shown(upright)}: give the mask of this photograph, in "
         "its size."
     )
 

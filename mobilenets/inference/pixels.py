@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import operator
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -168,9 +169,9 @@ def write_masks(
         except OSError as error:
             raise UserError(f"{mask} cannot be written: {error.strerror}.") from None
         counts = np.bincount(photo.classes.ravel(), minlength=len(class_names))
-        order = np.argsort(-counts, kind="stable")
-        shares = {class_names[i]: float(counts[i] / counts.sum()) for i in order}
-        shares = {name: share for name, share in shares.items() if share}
+        shares = dict(zip(class_names, (counts / counts.sum()).tolist(), strict=True))
+        shares = {n: s for n, s in shares.items() if s}
+        shares = dict(sorted(shares.items(), key=operator.itemgetter(1), reverse=True))
         side = None if len(paths) == 1 else _DRAWN_SIDE
         is_drawn = len(found) < MOST_DRAWN
         drawn = _drawn(photo, class_names, side) if is_drawn else None
@@ -245,7 +246,7 @@ def _drawn(
     drawn = Image.fromarray(overlaid(np.asarray(image), photo.classes, colors))
     if side is not None:
         drawn.thumbnail((side, side))
-    present = np.unique(photo.classes).tolist()
+    present = map(int, np.unique(photo.classes))
     legend = [(class_names[number], colors[number]) for number in present]
     return with_legend(drawn, legend)
 

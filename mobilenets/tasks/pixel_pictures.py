@@ -98,8 +98,8 @@ def draw_comparison(
     for row in worst:
         known = row.true != UNLABELLED
         mistakes = np.where(known, row.true != row.predicted, 2).astype(np.uint8)
-        present = np.unique(np.append(row.true[known], row.predicted[known])).tolist()
-        legend = [(class_names[number], colors[number]) for number in present]
+        present = np.unique(np.append(row.true[known], row.predicted[known]))
+        legend = [(class_names[number], colors[number]) for number in map(int, present)]
         titled += [
             (_enlarged(row.image), "image", NEITHER),
             (_colored(row.image, row.true, colors, legend), "truth", NEITHER),

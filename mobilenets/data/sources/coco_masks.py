@@ -125,8 +125,9 @@ def _area(runs: bytes, size: tuple[int, int]) -> int:
 
 def _encoded(segmentation: Any, size: tuple[int, int]) -> bytes | None:
     """The compressed RLE of polygons or of any RLE; None if it is none of an image."""
-    from pycocotools import mask as coco_mask
+    from pycocotools import mask
 
+    coco_mask: Any = mask  # its types are narrower than what it takes
     height, width = size
     try:
         match segmentation:
@@ -139,8 +140,7 @@ def _encoded(segmentation: Any, size: tuple[int, int]) -> bytes | None:
                 good = all(isinstance(n, int) and n >= 0 for n in counts)
                 if (h, w) != size or not good or sum(counts) != h * w:
                     return None
-                rle: Any = segmentation
-                return coco_mask.frPyObjects(rle, height, width)["counts"]
+                return coco_mask.frPyObjects(segmentation, height, width)["counts"]
             case {"size": [int() as h, int() as w], "counts": str(text)}:
                 if (h, w) != size or _pixels_of(text) != h * w:
                     return None

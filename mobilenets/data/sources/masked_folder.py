@@ -89,7 +89,7 @@ class MaskedFolderSource:
                 f"{place} has masks without a single labelled pixel: all are "
                 f"{UNLABELLED}."
             )
-        self.names = _names(listing, images, counts)
+        self.names: Sequence[str] = _names(listing, images, counts)
         self.sizes = counts.sizes
         self._images = images
         if to_train and len(self.names) < 2:
