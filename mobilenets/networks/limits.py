@@ -99,6 +99,7 @@ def _check_value(key: str, value: Any, rule: Rule) -> None:
     except TypeError:
         good = False
     if not good:
-        is_long = isinstance(value, tuple) and len(value) > 64
-        given = f"has {len(value):,}" if is_long else f"is {value!r}"
+        given = f"is {value!r}"
+        if isinstance(value, tuple) and len(value) > 64:
+            given = f"has {len(value):,}"
         raise UserError(f"The network is none: {key} must be {in_words}, but {given}.")

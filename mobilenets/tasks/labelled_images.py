@@ -32,12 +32,12 @@ class LabelledImages(ImageTask):
         """The network of the weights; a backbone gets the simplest head."""
         if isinstance(network, BackboneSpec):
             return ClassifierSpec(network, dropout_rate=0.0)
-        if isinstance(network, ClassifierSpec):
-            return network
-        raise UserError(
-            f"The weights in init_from are a {network.kind}: give a classifier or a "
-            "backbone."
-        )
+        if not isinstance(network, ClassifierSpec):
+            raise UserError(
+                f"The weights in init_from are a {network.kind}: give a classifier or "
+                "a backbone."
+            )
+        return network
 
     def new_head(self, params: Any) -> Any:
         """0, as in BiT, arXiv:1912.11370: every class is as likely.

@@ -76,7 +76,7 @@ OUT_OF_RANGE = [
     ("preprocessing.crop_fraction", 1e-9, "greater than or equal to 0.1"),
     ("augmentation.random_crop.max_aspect_ratio", math.inf, "a finite number"),
     ("batch_size", 10**30, "less than or equal to 1000000"),
-    ("schedule.name", "linear", "should be 'exponential', 'piecewise', 'cosine' or 'poly'"),
+    ("schedule.name", "linear", "'exponential', 'piecewise', 'cosine' or 'poly'"),
     ("task.name", "detecting", "'multilabel', 'detection' or 'segmentation'"),
     ("preprocessing.crop_fraction", 1.5, "less than or equal to 1"),
     ("preprocessing.interpolation", "cubic", "should be 'bilinear' or 'bicubic'"),

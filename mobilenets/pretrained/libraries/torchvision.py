@@ -225,7 +225,10 @@ _SSDLITE = Model(
 def _segmenter(name: str, names: Callable[[SegmenterSpec], Names]) -> Model:
     """With the preset's short side of 520 pixels."""
     preprocessing = Preprocessing(
-        resize="short_side", crop_fraction=1.0, interpolation="bilinear", **IMAGENET
+        resize="short_side",
+        crop_fraction=1.0,
+        mean=IMAGENET["mean"],
+        std=IMAGENET["std"],
     )
     spec = get_segmenter(f"{name}_torchvision")
     return Model(spec, names, preprocessing, class_names=voc.CLASS_NAMES)
