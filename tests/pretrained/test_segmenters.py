@@ -3,10 +3,12 @@
 import jax
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from mobilenets import UserError
+from mobilenets.inference import trained
 from mobilenets.nn.build import build
-from mobilenets.pretrained import from_state_dict
+from mobilenets.pretrained import from_state_dict, importing
 from tests.pretrained.rebuilt import golden, rebuilt_images, rebuilt_state
 
 STATE = "segmentation/torchvision__deeplabv3_mobilenet_v3_large"
@@ -78,6 +80,21 @@ def test_a_prefix_and_another_number_of_classes_are_recognized():
     assert spec.auxiliary is not None
     assert variables["params"]["logits"]["bias"].shape == (3,)
     assert variables["params"]["auxiliary"]["logits"]["bias"].shape == (3,)
+
+
+def test_a_file_becomes_a_segmenter_with_the_classes_of_voc(tmp_path):
+    state = rebuilt_state(golden(STATE))
+    path = tmp_path / "model.safetensors"
+    safetensors.numpy.save_file(
+        {key: np.ascontiguousarray(value) for key, value in state.items()}, path
+    )
+    net = importing.from_file(str(path), "torchvision", "deeplabv3_mobilenet_v3_large")
+    assert net.description.task == "segmentation"
+    names = net.description.class_names
+    assert (len(names), names[0], names[15]) == (21, "background", "person")
+    assert net.description.preprocessing.std == pytest.approx((58.395, 57.12, 57.375))
+    trained.save(net, str(tmp_path / "weights"))
+    assert trained.describe(str(tmp_path / "weights")) == net.description
 
 
 @pytest.mark.parametrize(
