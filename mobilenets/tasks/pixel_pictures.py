@@ -150,7 +150,8 @@ def _legend(
     colors: Sequence[tuple[int, int, int]],
 ) -> list[tuple[str, tuple[int, int, int]]]:
     """The names and colours of the classes that are in an array."""
-    return [(class_names[n], colors[n]) for n in np.unique(present).tolist()]
+    numbers: list[int] = np.unique(present).tolist()
+    return [(class_names[n], colors[n]) for n in numbers]
 
 
 def _colored(

@@ -109,6 +109,8 @@ def test_a_run_trains_and_writes_what_it_found(run_folder):
     assert len(losses) == 6 and losses[-1] < losses[0]
     assert {"val/raw/mIoU", "val/ema/pixel_accuracy"} <= records[-1].keys()
     assert records[-1]["val/ema/classes_left_out"] == 0
+    with Image.open(run_folder / "first_batch.png") as picture:
+        assert len(picture.convert("RGB").getcolors(1 << 24)) > 20
     with Image.open(run_folder / "predictions.png") as picture:
         assert len(picture.convert("RGB").getcolors(1 << 24)) > 20
     description = trained.describe(str(run_folder))
