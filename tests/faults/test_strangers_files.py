@@ -205,8 +205,14 @@ def test_a_folder_cannot_name_code_as_its_network(tmp_path, run):
     (tmp_path / "checkpoints").mkdir()
     with pytest.raises(UserError, match=r"config\.json cannot be read"):
         read_config(Workdir(tmp_path))
-    assert run("eval", "--workdir", tmp_path).exit_code == 1
-    assert not (tmp_path / "ran").exists()
+    for words in (
+        ("eval", "--workdir", tmp_path),
+        ("predict", tmp_path, "--weights", tmp_path),
+        ("features", tmp_path, "--weights", tmp_path, "--output", tmp_path / "a.npz"),
+        ("compare", tmp_path, tmp_path, "--output", tmp_path / "compared"),
+    ):
+        assert run(*words).exit_code == 1, words
+        assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes")
