@@ -161,6 +161,15 @@ def test_an_impossible_description_is_refused(tmp_path, description, key, value)
     assert "\n" not in str(error.value) and len(str(error.value)) < 2100
 
 
+def test_a_network_of_more_blocks_than_can_be_built_is_refused(tmp_path, description):
+    blocks = description["network"]["backbone"]["blocks"]
+    many = [*blocks[:2], *[blocks[1]] * 1000, *blocks[2:]]
+    values = changed(description, "network.backbone.blocks", many)
+    (tmp_path / "network.json").write_text(json.dumps(values))
+    with pytest.raises(UserError, match="blocks must be at most 1,000, but has 1,016"):
+        trained.describe(str(tmp_path))
+
+
 def test_each_kind_of_block_is_the_same_in_a_file(tmp_path):
     for spec in (se_resnet_of_basic(18), get_spec("se_resnet50"), get_spec("moga_a")):
         sound = Description(
