@@ -34,6 +34,8 @@ def without(
     chosen = min(
         found, key=lambda p: (bool(_AVERAGED.search(p)) != choice.averaged, len(p), p)
     )
+    if _AVERAGED.search(chosen) and not choice.averaged:
+        choice.tell(f"The file has only averaged weights, behind {chosen!r}.")
     rest = dict(arrays)
     for other in found:
         if other != chosen:

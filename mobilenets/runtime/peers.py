@@ -14,7 +14,9 @@ import traceback
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from jax._src import distributed  # the address and the store of the coordinator
+# The address and the store of the coordinator. In JAX 0.10 to 0.12 neither has a public
+# name; Orbax reads them here, too.
+from jax._src import distributed
 
 from mobilenets.errors import UserError
 from mobilenets.runtime import signals

@@ -131,6 +131,30 @@ def test_the_record_and_the_seed_choose_what_stands_in(capsys):
     assert told[0].endswith("Passed over 1 of at most 2.")
 
 
+class PassesOver(toy_task.ToyTask):
+    """Trains on twelve records, of which one is broken."""
+
+    def train_batches(self, first_step=0):
+        def load_input(record, rng):
+            load(record)
+            return {"x": np.float32(1)}
+
+        most = self.config.dataset.max_bad_images
+        return pipeline.train_batches(
+            Numbered(3), load_input, 8, 7, 0, first_step, most
+        )
+
+
+def test_what_is_passed_over_is_counted_in_the_log(tmp_path):
+    dataset = {"name": "fashion_mnist_subset", "max_bad_images": 5}
+    config = toy_task.make_config(dataset=dataset, log_every_steps=1)
+    train(PassesOver(config), str(tmp_path))
+    records = read_metrics(tmp_path / "metrics.jsonl")
+    counts = [r["train/bad_images"] for r in records if "train/loss" in r]
+    # A record of twelve is met in the first or the second batch of eight.
+    assert counts in ([1] * 6, [0] + [1] * 5)
+
+
 def test_workers_pass_over_the_same_images():
     expected = labels_of(Numbered(3, 8), 4, 2)
     np.testing.assert_array_equal(labels_of(Numbered(3, 8), 4, 2, workers=1), expected)

@@ -217,6 +217,22 @@ def test_a_save_that_does_not_end_is_given_up(make_task, tmp_path, monkeypatch):
     release.set()
 
 
+@pytest.mark.slow
+def test_the_process_of_a_save_that_does_not_end_ends(tmp_path):
+    command = [sys.executable, "-m", "tests.toy_program", tmp_path / "run"]
+    result = subprocess.run(
+        [*command, "--save-seconds=0.5"],
+        cwd=ROOT,
+        env=os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert result.returncode == 1
+    assert "error: The checkpoint of step 2 could not be saved" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_metrics_that_cannot_be_written_end_the_run_in_a_sentence(
     make_task, workdir, monkeypatch
 ):

@@ -83,6 +83,17 @@ def test_of_a_network_and_its_average_the_one_asked_for_is_taken(
     assert "'model.'" in line and f"'{name}'" in line
 
 
+def test_where_there_is_only_an_average_that_is_said(v2):
+    state, expected = v2
+    state = {f"ema.{key}": value for key, value in state.items()}
+    for averaged, said in ((True, 0), (False, 1)):
+        lines = []
+        _, variables, _ = from_state_dict(state, *V2, Choice(averaged, lines.append))
+        assert_equal(variables, expected)
+        assert len(lines) == said
+    assert "only averaged weights, behind 'ema.'" in lines[0]
+
+
 @pytest.mark.parametrize(("averaged", "value"), [(True, 2.0), (False, 1.0)])
 def test_an_average_may_be_within_the_network_that_it_is_of(v2, averaged, value):
     state, _ = v2
@@ -341,6 +352,22 @@ def test_the_weights_are_found_in_a_checkpoint(tmp_path, tree, averaged, raw):
     path = archive(tmp_path / "x.pth", filled(tree), {"0": (2, values)})
     assert read_state(path)["a"].tolist() == [averaged]
     assert read_state(path, Choice(averaged=False))["a"].tolist() == [raw]
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["model"], []),
+        (["net", "model"], ["The file has model and net: model is taken."]),
+        (["ema"], []),
+    ],
+)
+def test_what_is_taken_of_several_is_said(tmp_path, names, said):
+    vector, storages = floats(1.0, 2.0)
+    path = archive(tmp_path / "x.pth", {n: {"a": vector} for n in names}, storages)
+    lines = []
+    read_state(path, Choice(tell=lines.append))
+    assert lines == said
 
 
 def retrained_mobilenet(classes):

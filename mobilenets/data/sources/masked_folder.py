@@ -94,8 +94,8 @@ class MaskedFolderSource:
         self._images = images
         if to_train and len(self.names) < 2:
             raise UserError(
-                f"{place} has only the class {', '.join(self.names)}: give two or more. "
-                f"In masks of 0 and {UNLABELLED} nothing but 0 is a class, since "
+                f"{place} has only the class {', '.join(self.names)}: give two or "
+                f"more. In masks of 0 and {UNLABELLED} nothing but 0 is a class, since "
                 f"{UNLABELLED} means that the class of a pixel is not known: write 1 "
                 "for it."
             )
