@@ -18,7 +18,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import mobilenets
-from mobilenets import ARCHITECTURES, get_spec, scaling
+from mobilenets import ARCHITECTURES, DETECTORS, get_detector, get_spec, scaling
 from mobilenets.cli import command_line
 from mobilenets.cli.main import COMMANDS, app
 from mobilenets.config import check, files, keys, overrides, schema
@@ -172,7 +172,8 @@ def assert_network(name, given):
         "width_multiplier": given.get("width"),
         "depth_multiplier": given.get("depth"),
     }
-    get_spec(name, **{k: v for k, v in options.items() if v is not None})
+    make = get_detector if name in DETECTORS else get_spec
+    make(name, **{k: v for k, v in options.items() if v is not None})
 
 
 def assert_weights(name):
