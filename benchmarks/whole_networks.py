@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from benchmarks import report, summary
 from benchmarks.driver import Measurement, Session
 from benchmarks.settings import Settings
-from benchmarks.workloads import CLASSES, Network, Segmentation
+from benchmarks.workloads import CLASSES, Detector, Network, Segmentation
 
 
 def compare(
@@ -66,7 +66,7 @@ def in_processes(
     session: Session,
     options: Settings,
     task: str,
-    network: Network | Segmentation,
+    network: Network | Detector | Segmentation,
     processes: int,
     repeats: int,
     seconds: float,

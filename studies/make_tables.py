@@ -23,7 +23,7 @@ from mobilenets.networks.published import ROWS, Row
 from mobilenets.networks.scaling import Multipliers, scaled_spec
 from mobilenets.networks.segmenter import ASPPSpec, SegmenterSpec
 from mobilenets.networks.spec import ClassifierSpec, with_backbone
-from mobilenets.pretrained.importing import CATALOGUE
+from mobilenets.pretrained.catalogue import CATALOGUE
 from mobilenets.pretrained.state_dict import LIBRARIES
 from studies.pages import DOCS, ROOT, with_tables
 

@@ -92,12 +92,12 @@ def weights(text: str) -> str:
     """The folder of a run or of weights. Weights given by name are downloaded first.
 
     Args:
-      text: a folder, a name in `importing.CATALOGUE`, or one on the hub.
+      text: a folder, a name in `catalogue.CATALOGUE`, or one on the hub.
 
     Raises:
       UserError: it is none of them, or cannot be downloaded.
     """
-    from mobilenets.pretrained.importing import CATALOGUE
+    from mobilenets.pretrained.catalogue import CATALOGUE
 
     names = [*CATALOGUE, f"{HUB}MODEL.TAG"]
     on_hub = text.startswith(HUB) and not pathlib.Path(text).is_dir()

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from mobilenets.config.schema import Preprocessing
-from mobilenets.errors import unknown
+from mobilenets.errors import UserError, unknown
 from mobilenets.networks.segmenter import SegmenterSpec
 from mobilenets.networks.spec import ClassifierSpec
 from mobilenets.nn.build import Network, build
@@ -125,8 +125,13 @@ class _Reader:
         keys.sort(key=lambda key: not key.startswith(self._names["stem"][0]))
         self._weights = Weights(prefixes.without(arrays, keys, choice), name)
         if not isinstance(model.spec, ClassifierSpec):
-            size = self._weights.size(self._key(model.spec.output_layer, "bias"))
-            self._shapes = _shapes(model.spec, model.spec.num_classes(size))
+            key = self._key(model.spec.output_layer, "bias")
+            classes = model.spec.num_classes(self._weights.size(key))
+            if classes < 1:
+                raise UserError(
+                    f"The key {key} of the weights is too short for a class."
+                )
+            self._shapes = _shapes(model.spec, classes)
 
     @property
     def _taken_whole(self) -> Network:
@@ -166,7 +171,7 @@ class _Reader:
                 params["head_dense"] = self._take_head_dense(spec)
             else:
                 spec = dataclasses.replace(spec, head_dense_channels=0)
-        if self._has_logits():
+        if self._has_logits(features):
             outputs = (self._shape("logits") or (0,))[-1]
             kernel = self._take("logits", "kernel", (features, outputs))
             bias = self._take("logits", "bias", kernel.shape[1:])
@@ -211,8 +216,8 @@ class _Reader:
         ]
         return any(module in key for module in modules for key in arrays)
 
-    def _has_logits(self) -> bool:
-        """Whether the head ends as the library's.
+    def _has_logits(self, features: int) -> bool:
+        """Whether the head ends as the library's, on that many features.
 
         Several layers of the user's own in the place of its head, such as torchvision's
         "classifier", may be called like it.
@@ -223,6 +228,9 @@ class _Reader:
         others = self._weights.left.keys() - own
         beside = f"{parent}{self._library.separator}"
         if parent and any(key.startswith(beside) for key in others):
+            return False
+        shape = self._shape("logits")
+        if shape and features not in shape:  # on a map instead of its means
             return False
         return not own.isdisjoint(self._weights.left)
 

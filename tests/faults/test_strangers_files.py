@@ -220,6 +220,15 @@ def test_an_impossible_lr_aspp_is_refused(tmp_path, key, value):
     assert "\n" not in str(error.value) and len(str(error.value)) < 2100
 
 
+def test_a_network_of_more_blocks_than_can_be_built_is_refused(tmp_path, description):
+    blocks = description["network"]["backbone"]["blocks"]
+    many = [*blocks[:2], *[blocks[1]] * 1000, *blocks[2:]]
+    values = changed(description, "network.backbone.blocks", many)
+    (tmp_path / "network.json").write_text(json.dumps(values))
+    with pytest.raises(UserError, match="blocks must be at most 1,000, but has 1,016"):
+        trained.describe(str(tmp_path))
+
+
 def test_each_kind_of_block_is_the_same_in_a_file(tmp_path):
     for spec in (se_resnet_of_basic(18), get_spec("se_resnet50"), get_spec("moga_a")):
         sound = Description(
@@ -264,8 +273,14 @@ def test_a_folder_cannot_name_code_as_its_network(tmp_path, run):
     (tmp_path / "checkpoints").mkdir()
     with pytest.raises(UserError, match=r"config\.json cannot be read"):
         read_config(Workdir(tmp_path))
-    assert run("eval", "--workdir", tmp_path).exit_code == 1
-    assert not (tmp_path / "ran").exists()
+    for words in (
+        ("eval", "--workdir", tmp_path),
+        ("predict", tmp_path, "--weights", tmp_path),
+        ("features", tmp_path, "--weights", tmp_path, "--output", tmp_path / "a.npz"),
+        ("compare", tmp_path, tmp_path, "--output", tmp_path / "compared"),
+    ):
+        assert run(*words).exit_code == 1, words
+        assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes")
@@ -295,6 +310,19 @@ def test_groups_nested_deeply_are_refused_at_once(tmp_path):
             group = group.create_group("a")
         group["vars/0"] = np.zeros(3)
     with pytest.raises(UserError, match="nested too deeply"):
+        read_state(tmp_path / "x.h5")
+
+
+def test_a_chunk_is_no_larger_than_what_a_file_can_hold(tmp_path):
+    """To read three numbers of a chunk, all of it is unpacked: 512 MB, from 520 kB."""
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        dataset = file.create_dataset(
+            "vars/0", (2**26,), "f8", maxshape=(None,), chunks=(2**26,), compression=9
+        )
+        dataset[0] = 1.0
+        dataset.resize((3,))
+    assert (tmp_path / "x.h5").stat().st_size < 2**20
+    with pytest.raises(UserError, match=r"unpacks to 536,870,912 bytes"):
         read_state(tmp_path / "x.h5")
 
 

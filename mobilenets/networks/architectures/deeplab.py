@@ -7,13 +7,14 @@ is that of TensorFlow's DeepLab, from which their results come.
 
 import dataclasses
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal
 
 from mobilenets.errors import UserError, unknown
 from mobilenets.networks.architectures import get_spec, replace
 from mobilenets.networks.architectures.mobilenet_v3 import reduce_last_block
+from mobilenets.networks.detector import DetectorSpec
 from mobilenets.networks.segmenter import (
     ASPPSpec,
     AuxiliarySpec,
@@ -95,6 +96,66 @@ def lraspp(
         pooling_stride=(vertical, horizontal),
     )
     return _segmenter("lraspp", network, output_stride, head)
+
+
+HEADS = {"lraspp": lraspp, "raspp": raspp, "deeplabv3": deeplabv3}
+
+
+def segmenter_on(
+    network: BackboneSpec | ClassifierSpec | SegmenterSpec | DetectorSpec,
+    **options: Any,
+) -> SegmenterSpec:
+    """The segmenter that starts from the weights of a network.
+
+    Args:
+      network: a segmenter, whose head is kept; of any other the backbone is taken.
+      **options: `output_stride`, not above the network's own; and, unless it is a
+        segmenter, `head`, one of `HEADS` and "lraspp" by default, and its `filters`.
+
+    Raises:
+      UserError: an option has another value, or is given in vain.
+
+    >>> from mobilenets import get_spec
+    >>> coarse = segmenter_on(get_spec("mobilenet_v2"), head="deeplabv3")
+    >>> segmenter_on(coarse, output_stride=8).head.rates
+    (12, 24, 36)
+    """
+    _check_choices("model", options)
+    if isinstance(network, SegmenterSpec):
+        for key in ("head", "filters"):
+            if key in options:
+                raise UserError(
+                    f"model.{key} is given, but the weights are a segmenter and have a "
+                    "head: leave it out."
+                )
+        return _finer(network, options.get("output_stride"))
+    head = options.pop("head", "lraspp")
+    if head not in HEADS:
+        raise unknown("model.head", str(head), HEADS)
+    filters = options.get("filters", 1)
+    if not isinstance(filters, int) or isinstance(filters, bool) or filters < 1:
+        raise UserError(
+            f"model.filters must be a whole number from 1 on, but is {filters!r}."
+        )
+    return HEADS[head](backbone_of(network), **options)
+
+
+def _finer(spec: SegmenterSpec, output_stride: int | None) -> SegmenterSpec:
+    """The segmenter with a finer last map, which each filter sees as before."""
+    before = spec.backbone.output_stride
+    if output_stride in (None, before):
+        return spec
+    backbone = with_output_stride(spec.backbone, output_stride)
+    head = spec.head
+    if isinstance(head, ASPPSpec):
+        rates = tuple(rate * before // output_stride for rate in head.rates)
+        head = dataclasses.replace(head, rates=rates)
+    elif head.pooling_stride:
+        vertical, horizontal = (
+            n * before // output_stride for n in head.pooling_stride
+        )
+        head = dataclasses.replace(head, pooling_stride=(vertical, horizontal))
+    return dataclasses.replace(spec, backbone=backbone, head=head)
 
 
 def _segmenter(
@@ -304,14 +365,19 @@ def get_segmenter(name: str, **overrides: Any) -> SegmenterSpec:
     """
     if name not in SEGMENTERS:
         raise unknown("segmenter", str(name), SEGMENTERS)
+    _check_choices(name, overrides)
+    make = SEGMENTERS[name]
+    arguments = inspect.signature(make).parameters
+    spec = make(**{k: v for k, v in overrides.items() if k in arguments})
+    return replace(spec, **{k: v for k, v in overrides.items() if k not in arguments})
+
+
+def _check_choices(name: str, options: Mapping[str, Any]) -> None:
+    """Raises UserError if an option is none of those allowed."""
     for key, allowed in _CHOICES.items():
-        value = overrides.get(key, allowed[0])
+        value = options.get(key, allowed[0])
         if (type(value), value) not in [(type(a), a) for a in allowed]:
             raise UserError(
                 f"{name}: {key} must be {' or '.join(map(str, allowed))}, but is "
                 f"{value!r}."
             )
-    make = SEGMENTERS[name]
-    arguments = inspect.signature(make).parameters
-    spec = make(**{k: v for k, v in overrides.items() if k in arguments})
-    return replace(spec, **{k: v for k, v in overrides.items() if k not in arguments})

@@ -217,7 +217,9 @@ _SSDLITE = Model(
     get_detector("ssdlite320_mobilenet_v3_large"),
     _ssdlite,
     # The default mean and deviation make -1 to 1 of the pixels.
-    Preprocessing(resize="squash", crop_fraction=1.0),
+    Preprocessing(
+        resize="squash", crop_fraction=1.0, interpolation="bilinear_no_antialias"
+    ),
     class_names=coco.CLASS_NAMES,
 )
 
@@ -225,7 +227,10 @@ _SSDLITE = Model(
 def _segmenter(name: str, names: Callable[[SegmenterSpec], Names]) -> Model:
     """With the preset's short side of 520 pixels."""
     preprocessing = Preprocessing(
-        crop_fraction=1.0, mean=IMAGENET["mean"], std=IMAGENET["std"]
+        resize="short_side",
+        crop_fraction=1.0,
+        mean=IMAGENET["mean"],
+        std=IMAGENET["std"],
     )
     spec = get_segmenter(f"{name}_torchvision")
     return Model(spec, names, preprocessing, class_names=voc.CLASS_NAMES)
