@@ -23,10 +23,8 @@ from mobilenets.detection.postprocessing import Detections, detect
 from mobilenets.errors import UserError
 from mobilenets.inference.description import Description, from_values
 from mobilenets.networks.detector import DetectorSpec
-from mobilenets.nn.backbone import Backbone
-from mobilenets.nn.build import build
-from mobilenets.nn.classifier import Classifier
-from mobilenets.nn.detector import Detector
+from mobilenets.networks.segmenter import SegmenterSpec
+from mobilenets.nn.build import Module, build
 from mobilenets.nn.initialization import init_variables
 from mobilenets.nn.normalization import normalize
 from mobilenets.runs import hashes, soundness
@@ -44,7 +42,7 @@ class TrainedNet:
     variables: dict[str, Any]  # {"params", "batch_stats"} for `model.apply`
 
     @property
-    def model(self) -> Backbone | Classifier | Detector:
+    def model(self) -> Module:
         """The Linen module of the variables."""
         return build(self.description.network, len(self.description.class_names))
 
@@ -52,7 +50,7 @@ class TrainedNet:
         """What a detector finds in images; compiled for each number of them.
 
         Args:
-          images: [N, resolution, resolution, 3] uint8.
+          images: [N, resolution, resolution, 3], values of 0 to 255.
 
         Returns:
           Boxes as fractions of the images: top, left, bottom and right.
@@ -73,6 +71,25 @@ class TrainedNet:
             )
         return _detect(self.variables, images, self.description)
 
+    def segment(self, images: np.ndarray | jax.Array) -> jax.Array:
+        """The classes that a segmenter gives to pixels; compiled for each shape.
+
+        Args:
+          images: [N, H, W, 3] uint8; H and W may be any, and differ.
+
+        Returns:
+          [N, H, W] uint8, numbers of `description.class_names`.
+
+        Raises:
+          UserError: the network is no segmenter, or the images have another shape.
+        """
+        network = self.description.network
+        if not isinstance(network, SegmenterSpec):
+            raise UserError(
+                f"The weights are those of {network.name}, which is no segmenter."
+            )
+        return _segment(self.variables, images, self.description)
+
 
 @functools.partial(jax.jit, static_argnames="description")
 def _detect(
@@ -83,6 +100,15 @@ def _detect(
     raw, _ = model.apply(variables, normalize(images, description.preprocessing))
     anchors = jnp.asarray(anchor_boxes(spec))
     return detect(raw.box_codes, raw.class_logits, anchors, spec)
+
+
+@functools.partial(jax.jit, static_argnames="description")
+def _segment(
+    variables: dict[str, Any], images: jax.Array, description: Description
+) -> jax.Array:
+    model = build(description.network, len(description.class_names))
+    raw, _ = model.apply(variables, normalize(images, description.preprocessing))
+    return raw.logits.argmax(-1).astype(jnp.uint8)
 
 
 def save(net: TrainedNet, directory: str) -> None:

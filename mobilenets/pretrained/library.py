@@ -16,6 +16,7 @@ from mobilenets.errors import UserError
 from mobilenets.networks import complexity
 from mobilenets.networks.architectures import get_spec
 from mobilenets.networks.detector import DetectorSpec
+from mobilenets.networks.segmenter import SegmenterSpec
 from mobilenets.networks.spec import ClassifierSpec, HasBackbone, Padding
 
 Interpolation = Literal["bilinear", "bicubic"]
@@ -117,7 +118,7 @@ class Weights:
 class Model:
     """One model of a library."""
 
-    spec: ClassifierSpec | DetectorSpec
+    spec: ClassifierSpec | DetectorSpec | SegmenterSpec
     names: Callable[[Any], Names]  # of the modules, from the spec
     preprocessing: Preprocessing
     conv_biases: bool = False  # whether a bias comes between convolution and batch norm

@@ -80,6 +80,11 @@ class Workdir:
         return self.path / "training_curves.png"
 
     @property
+    def first_batch(self) -> pathlib.Path:
+        """Images of the first batch, augmented, with what is known of them."""
+        return self.path / "first_batch.png"
+
+    @property
     def predictions(self) -> pathlib.Path:
         """Evaluation images with what the model says of them."""
         return self.path / "predictions.png"

@@ -128,6 +128,18 @@ class Task(Protocol):
         """What is predicted for each example of a batch, [N, ...]."""
         ...
 
+    def draw_first_batch(self, batch: HostBatch, path: pathlib.Path) -> None:
+        """Draws augmented images with what is known of them, so that it can be checked.
+
+        It is called when a run begins, on the first process alone, and should take
+        less than a second. What it raises costs the picture, not the run.
+
+        Args:
+          batch: the first of `train_batches`.
+          path: the PNG file to write.
+        """
+        ...
+
     def draw_predictions(
         self, predict: Callable[[HostBatch], np.ndarray], path: pathlib.Path
     ) -> None:

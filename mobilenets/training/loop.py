@@ -320,7 +320,10 @@ class _Training:
             self.is_finished = True
             return self._first_step
         for step in range(self._first_step + 1, self._total_steps + 1):
-            self._update(step, self._next_batch(batches, step))
+            batch = self._next_batch(batches, step)
+            if step == 1:
+                self._draw_first_batch(batch)
+            self._update(step, batch)
             progress.step(step)
             due = self._due(step, stop)
             if due.log:
@@ -455,21 +458,21 @@ class _Training:
         return 0 < patience <= evaluations_since_best(self._scores)
 
     def draw(self) -> None:
-        """Draws the pictures of a finished run. What fails costs a warning, no run."""
-        try:
+        """Draws the pictures of a finished run."""
+        with _drawing("the pictures", "All else of the run is saved."):
             with _complete(self._files.training_curves) as path:
                 sets = self._task.eval_sizes
                 draw_training_curves(self._files, path, self._task.headline, sets)
             variables = self._state.variables(ema=True)
             with _complete(self._files.predictions) as path:
                 self._evaluator.draw_predictions(variables, path)
-        except Exception as error:  # of a font, a name, an image, the disk
-            console.print(
-                f"warning: the pictures cannot be drawn: {type(error).__name__}: "
-                f"{error}. All else of the run is saved.",
-                markup=False,
-                soft_wrap=True,
-            )
+
+    def _draw_first_batch(self, batch: HostBatch) -> None:
+        """Draws what a new run is trained on, before anything is computed."""
+        if jax.process_index() == 0:
+            with _drawing("the first batch", "The run goes on."):
+                with _complete(self._files.first_batch) as path:
+                    self._task.draw_first_batch(batch, path)
 
     def _save_before_the_end(self, step: int, lacks_evaluation: bool = False) -> None:
         """Saves what was trained until here, since a broken image ends the run.
@@ -493,6 +496,25 @@ class _Training:
             "lacks_evaluation": lacks_evaluation,
         }
         self._checkpoints.save(step, self._state, run, score)
+
+
+@contextlib.contextmanager
+def _drawing(what: str, consequence: str) -> Iterator[None]:
+    """Drawing that, if it fails, costs a warning and no run.
+
+    Args:
+      what: is drawn.
+      consequence: a sentence on what the failure means for the run.
+    """
+    try:
+        yield
+    except Exception as error:  # of a font, a name, an image, the disk
+        console.print(
+            f"warning: {what} cannot be drawn: {type(error).__name__}: {error}. "
+            f"{consequence}",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 @contextlib.contextmanager

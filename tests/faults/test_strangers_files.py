@@ -13,6 +13,7 @@ from mobilenets.config import files
 from mobilenets.config.schema import Preprocessing
 from mobilenets.inference import trained
 from mobilenets.inference.description import Description
+from mobilenets.networks.architectures.deeplab import get_segmenter
 from mobilenets.networks.architectures.resnet import se_resnet_of_basic
 from mobilenets.networks.own_spec import own_spec
 from mobilenets.pretrained.formats import read_state
@@ -156,6 +157,64 @@ NAN, INFINITE = float("nan"), float("inf")
 )
 def test_an_impossible_description_is_refused(tmp_path, description, key, value):
     (tmp_path / "network.json").write_text(json.dumps(changed(description, key, value)))
+    with pytest.raises(UserError, match=r"The weights in .* cannot be read: ") as error:
+        trained.load(str(tmp_path))
+    assert "\n" not in str(error.value) and len(str(error.value)) < 2100
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("network.head.kind", "lraspp"),  # of the other head's fields
+        ("network.head.filters", 0),
+        ("network.head.filters", 10**12),
+        ("network.head.rates", [6, 0]),
+        ("network.head.rates", [6, NAN]),
+        ("network.head.rates", [10**12]),
+        ("network.head.rates", [1] * 10**5),
+        ("network.head.dropout_rate", 1.0),
+        ("network.auxiliary.channels", -1),
+        ("network.auxiliary.feature", "block99"),
+        ("network.auxiliary.feature", "a" * 10**6),
+        ("network.resizing", "nearest"),
+        ("network.bn_epsilon", 0.0),
+        ("network.backbone.blocks.3.dilation", 0),
+    ],
+)
+def test_an_impossible_segmenter_is_refused(tmp_path, key, value):
+    sound = Description(
+        task="segmentation",
+        network=get_segmenter("deeplabv3_mobilenet_v3_large_torchvision"),
+        preprocessing=Preprocessing(),
+        class_names=("cat", "dog"),
+    ).model_dump(mode="json")
+    (tmp_path / "network.json").write_text(json.dumps(sound))
+    assert trained.describe(str(tmp_path)).network.head.rates == (12, 24, 36)
+    (tmp_path / "network.json").write_text(json.dumps(changed(sound, key, value)))
+    with pytest.raises(UserError, match=r"The weights in .* cannot be read: ") as error:
+        trained.load(str(tmp_path))
+    assert "\n" not in str(error.value) and len(str(error.value)) < 2100
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("network.head.pooling_stride", [0, 1]),
+        ("network.head.pooling_stride", [10**12, 1]),
+        ("network.head.low_level", "block6/middle"),
+        ("network.head.low_level", "a" * 10**6),
+        ("network.head.gate", "relu"),
+    ],
+)
+def test_an_impossible_lr_aspp_is_refused(tmp_path, key, value):
+    sound = Description(
+        task="segmentation",
+        network=get_segmenter("lraspp_mobilenet_v3_small"),
+        preprocessing=Preprocessing(),
+        class_names=("cat", "dog"),
+    )
+    values = changed(sound.model_dump(mode="json"), key, value)
+    (tmp_path / "network.json").write_text(json.dumps(values))
     with pytest.raises(UserError, match=r"The weights in .* cannot be read: ") as error:
         trained.load(str(tmp_path))
     assert "\n" not in str(error.value) and len(str(error.value)) < 2100

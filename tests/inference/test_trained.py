@@ -17,6 +17,7 @@ from mobilenets.config.schema import Preprocessing
 from mobilenets.inference import trained
 from mobilenets.inference.description import Description
 from mobilenets.inference.trained import TrainedNet
+from mobilenets.networks.architectures.deeplab import deeplabv3, lraspp
 from mobilenets.networks.architectures.ssd import get_detector
 from mobilenets.networks.spec import backbone_of, with_backbone
 from mobilenets.nn.build import build
@@ -87,6 +88,27 @@ def test_a_detector_that_is_saved_is_loaded(name, tmp_path):
     assert loaded.description.network.anchors == net.description.network.anchors
     jax.tree.map(np.testing.assert_array_equal, loaded.variables, net.variables)
     assert loaded.model == build(net.description.network, 2)
+
+
+@pytest.mark.parametrize("head", [lraspp, deeplabv3])
+def test_a_segmenter_that_is_saved_is_loaded(head, tmp_path):
+    spec = with_backbone(small_net().description.network, resolution=33)
+    blocks = get_spec("mobilenet_v3_small").backbone.blocks[:4]
+    spec = head(with_backbone(spec, blocks=blocks, head_conv_channels=0), filters=8)
+    model = build(spec, 2)
+    variables = jax.device_get(init_variables(model, jax.random.key(0)))
+    description = Description(
+        task="segmentation",
+        network=spec,
+        preprocessing=Preprocessing(),
+        class_names=("sky", "sea"),
+    )
+    net = TrainedNet(description, variables)
+    trained.save(net, str(tmp_path / "weights"))
+    loaded = trained.load(str(tmp_path / "weights"))
+    assert loaded.description == net.description
+    assert loaded.model == model
+    jax.tree.map(np.testing.assert_array_equal, loaded.variables, variables)
 
 
 def test_a_detector_that_does_not_fit_together_is_one_clear_sentence(tmp_path):
