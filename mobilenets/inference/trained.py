@@ -28,6 +28,7 @@ from mobilenets.nn.classifier import Classifier
 from mobilenets.nn.detector import Detector
 from mobilenets.nn.initialization import init_variables
 from mobilenets.nn.normalization import normalize
+from mobilenets.runs import soundness
 from mobilenets.runs.checkpoint import Checkpoints, abstract_like
 from mobilenets.runs.workdir import Workdir
 
@@ -101,7 +102,9 @@ def save(net: TrainedNet, directory: str) -> None:
             path.rmdir()
         unfinished.rename(path)
     except OSError as error:
-        raise UserError(f"Cannot write to {directory}: {error}.") from None
+        raise UserError(
+            f"Cannot write to {directory}: {error.strerror or error}."
+        ) from None
 
 
 def describe(directory: str) -> Description:
@@ -138,8 +141,8 @@ def load(directory: str) -> TrainedNet:
         try:
             with ocp.StandardCheckpointer() as checkpointer:
                 variables = checkpointer.restore(path / "variables", shapes)
-        except (OSError, ValueError, KeyError) as error:
-            raise _damaged(directory, error) from None
+        except Exception as error:  # damage has any form
+            raise _damaged(directory, soundness.reason(error)) from None
     else:
         with _checkpoints_of_run(path, directory) as (checkpoints, step):
             variables = checkpoints.restore_variables(step, shapes, ema=True)
