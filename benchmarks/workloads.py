@@ -54,6 +54,7 @@ class Detector:
         return [1 + (7 * n + image) % self.CLASSES for n in range(self.boxes)]
 
 
+@dataclasses.dataclass(frozen=True)
 class Segmentation:
     """A step of LR-ASPP as torchvision has it, on synthetic images in float32."""
 
