@@ -22,17 +22,17 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     config.model = dict(
         name="lraspp_mobilenet_v3_small",
         resolution=161,
-        bn_momentum=0.9,  # 750 steps are few for 0.9997
+        bn_momentum=0.9,  # 1,500 steps are few for 0.9997
     )
     config.dataset = dict(name="fashion_scenes")
     config.preprocessing.resize = "pad"
     config.preprocessing.crop_fraction = 1.0
-    config.augmentation = dict(scale_crop=dict(min_scale=0.75, max_scale=1.5), flip={})
+    config.augmentation = dict(scale_crop=dict(min_scale=0.75, max_scale=1.25), flip={})
 
-    config.batch_size = 32
+    config.batch_size = 16  # learns more in the same minutes than 32
     config.epochs = 12.0
     config.optimizer.name = "adamw"
-    recipes.scale_learning_rate(config, 3e-3, batch_size=32)
+    recipes.scale_learning_rate(config, 3e-3, batch_size=16)
     config.optimizer.weight_decay = 0.05
     config.optimizer.clip_norm = 10.0
     config.schedule.name = "poly"

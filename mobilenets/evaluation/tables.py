@@ -15,7 +15,8 @@ from mobilenets.runtime.console import console
 
 _TITLES = {"top1": "top-1", "top5": "top-5", "count": "images counted"}
 _MOST_COLUMNS = 6  # of metrics that fit into 80 letters
-_COUNTS = {"count", "attributes_left_out", "images", "positives"}
+_LEFT_OUT = {"attributes_left_out", "classes_left_out"}
+_COUNTS = {"count", "images", "pixels", "positives"} | _LEFT_OUT
 
 
 def print_results(heading: str, results: Results) -> None:
@@ -76,6 +77,8 @@ def number(name: str, value: float) -> str:
 
     >>> number("count", 5000.0), number("loss", 1.25), number("top1", 0.5)
     ('5,000', '1.2500', '50.00%')
+    >>> number("classes_left_out", 1.0), number("pixels", 0.0)
+    ('1', '0')
     """
     if math.isnan(value):
         return "-"  # there was nothing to find it of
