@@ -58,8 +58,14 @@ def detection(
     with options.session() as session:
         for case, (task, workload) in workloads.items():
             measured = whole_networks.in_processes(
-                *(session, options, processes, case, task, workload, repeats, seconds),
-                True,
+                session,
+                options,
+                task,
+                workload,
+                processes,
+                repeats,
+                seconds,
+                with_memory=True,
             )
             rows += summary.rows("time of a call", case, measured, workload.batch)
     heading = (

@@ -1,12 +1,11 @@
-"""What the benchmarks of training and of inference share."""
+"""What the benchmarks of whole networks share."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from benchmarks import report, summary
 from benchmarks.driver import Measurement, Session
 from benchmarks.settings import Settings
-from benchmarks.workloads import CLASSES, Network
+from benchmarks.workloads import CLASSES, Detector, Network, Segmentation
 
 
 def compare(
@@ -41,10 +40,9 @@ def compare(
             measured = in_processes(
                 session,
                 options,
-                processes,
-                network.model,
                 task,
                 network,
+                processes,
                 repeats,
                 seconds,
                 with_memory,
@@ -67,27 +65,33 @@ def compare(
 def in_processes(
     session: Session,
     options: Settings,
+    task: str,
+    network: Network | Detector | Segmentation,
     processes: int,
-    what: str,
-    *of_compare: Any,
+    repeats: int,
+    seconds: float,
+    with_memory: bool,
 ) -> dict[str, Measurement]:
-    """What `Session.compare` finds in several processes of each side together.
+    """The measurements of one network by side.
 
     A process is fast or slow for as long as it lives, by up to a quarter, whatever the
     library: by where its memory happens to lie. So each network is measured in several.
 
     Args:
-      session: of the sides.
-      options: tell the progress.
-      processes: of each side.
-      what: is measured, for the progress.
-      *of_compare: the arguments of `Session.compare`.
+      session: the sides.
+      options: see `compare`, as for the others.
+      task: see there.
+      network: see there.
+      processes: see there.
+      repeats: see there.
+      seconds: see there.
+      with_memory: see there.
     """
     measured = {name: Measurement() for name in session.names}
     for number in range(1, processes + 1):
-        options.tell(f"{what}, processes {number} of {processes}")
+        options.tell(f"{network.model}, processes {number} of {processes}")
         session.restart()
-        more = session.compare(*of_compare)
+        more = session.compare(task, network, repeats, seconds, with_memory)
         for name in more:
             measured[name] += more[name]
     return measured

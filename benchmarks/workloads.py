@@ -35,6 +35,11 @@ class Detector:
     # Every anchor shows the first five classes a little, and no other class.
     BIASES: ClassVar[tuple[float, ...]] = (0.0, *5 * [-4.0], *85 * [-20.0])
 
+    @property
+    def model(self) -> str:
+        """As torchvision names it."""
+        return "ssdlite320_mobilenet_v3_large"
+
     def corners(self, image: int) -> list[tuple[float, float, float, float]]:
         """Left, top, right and bottom of an image's boxes, as fractions of it."""
         found = []
@@ -47,6 +52,19 @@ class Detector:
     def classes(self, image: int) -> list[int]:
         """Of the boxes, from 1."""
         return [1 + (7 * n + image) % self.CLASSES for n in range(self.boxes)]
+
+
+class Segmentation:
+    """A step of LR-ASPP as torchvision has it, on synthetic images in float32."""
+
+    batch: int
+    resolution: int  # height and width of the images in pixels
+    classes: int = 21  # of PASCAL VOC, with the background
+
+    @property
+    def model(self) -> str:
+        """As torchvision names it."""
+        return "lraspp_mobilenet_v3_large"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +106,8 @@ class Copy:
 TASKS: dict[str, Any] = {
     "training": Network,
     "inference": Network,
+    "segmentation_training": Segmentation,
+    "segmentation_inference": Segmentation,
     "compile_training": Network,
     "compile_inference": Network,
     "detector_training": Detector,

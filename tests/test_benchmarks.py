@@ -36,10 +36,12 @@ from benchmarks.workloads import (
     Detector,
     MatrixProduct,
     Network,
+    Segmentation,
 )
 from mobilenets import get_spec
 from mobilenets.errors import UserError
 from mobilenets.networks import complexity
+from mobilenets.networks.architectures.deeplab import get_segmenter
 from mobilenets.networks.architectures.ssd import with_scores
 from mobilenets.networks.spec import with_backbone
 from mobilenets.nn.classifier import Classifier
@@ -344,7 +346,7 @@ def small(monkeypatch):
 
 
 def test_a_detector_s_training_step_updates_everything(small):
-    step, state, images = jax_side._detector_training("auto", Detector(2))
+    step, (state, images) = jax_side._detector_training("auto", Detector(2))
     before = jax.device_get(state)
     after = jax.device_get(step(state, images))
     unchanged = {
@@ -375,6 +377,22 @@ def test_the_boxes_of_the_detector_s_images_are_in_them():
         assert (boxes[:, 2:] - boxes[:, :2] >= 0.08 - 1e-9).all()
         assert set(workload.classes(image)) <= set(range(1, 91))
     assert len(Detector.BIASES) == 91
+
+
+def test_a_training_step_of_a_segmenter_updates_everything(monkeypatch):
+    spec = get_segmenter("lraspp_mobilenet_v1", resolution=32, width_multiplier=0.25)
+    spec = with_backbone(spec, blocks=spec.backbone.blocks[:6])
+    monkeypatch.setattr(jax_side, "get_segmenter", lambda *a, **k: spec)
+    workload = Segmentation(batch=2, resolution=32)
+    monkeypatch.setattr(
+        jax_side, "_again_and_again", lambda compiled, arguments: (compiled, arguments)
+    )
+    compiled, (state, images, labels) = jax_side.segmentation_training("auto", workload)
+    before = jax.device_get(state)
+    after = jax.device_get(compiled(state, images, labels))
+    unchanged = jax.tree.map(np.array_equal, before, after)
+    assert not any(jax.tree.leaves(unchanged))
+    assert labels.shape == (2, 32, 32) and labels.max() == 20
 
 
 # The commands.
@@ -470,7 +488,8 @@ def test_a_mistake_is_one_sentence(monkeypatch, capsys, tmp_path, arguments, sen
 
 
 @pytest.mark.parametrize(
-    "name", ["training", "inference", "compile", "depthwise", "detection"]
+    "name",
+    ["training", "inference", "compile", "depthwise", "detection", "segmentation"],
 )
 def test_help_has_examples(name):
     result = subprocess.run(

@@ -217,6 +217,7 @@ def test_what_is_said_of_commands_and_keys_within_a_sentence_exists(page):
 SLOW = {
     *("README.md", "docs/guides/python.md"),
     *("docs/guides/detection.md", "docs/networks/detectors.md"),
+    "docs/networks/segmenters.md",
 }
 WITH_PYTHON = [page for page in PAGES if blocks(page, "python")]
 

@@ -22,6 +22,7 @@ from benchmarks.workloads import (
     NAMES,
     Depthwise,
     Network,
+    Segmentation,
 )
 
 Step = Callable[[], Any]
@@ -30,8 +31,21 @@ Step = Callable[[], Any]
 def training(variant: str, network: Network) -> Step:
     """An update by SGD with momentum, batch statistics included."""
     model, images = _model(network)
-    model.train()
     labels = torch.arange(network.batch, device=DEVICE) % CLASSES
+    return _update(variant, model, images, labels)
+
+
+def segmentation_training(variant: str, workload: Segmentation) -> Step:
+    """As `training`, with a label for every pixel."""
+    model, images = _segmenter(workload)
+    labels = torch.arange(images[:, 0].numel(), device=DEVICE) % workload.classes
+    return _update(variant, model, images, labels.reshape(images[:, 0].shape))
+
+
+def _update(
+    variant: str, model: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor
+) -> Step:
+    model.train()
     optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM)
 
     if variant in ("compile", "amp"):
@@ -53,7 +67,15 @@ def training(variant: str, network: Network) -> Step:
 
 def inference(variant: str, network: Network) -> Step:
     """The logits."""
-    model, images = _model(network)
+    return _evaluation(variant, *_model(network))
+
+
+def segmentation_inference(variant: str, workload: Segmentation) -> Step:
+    """The logits of every pixel."""
+    return _evaluation(variant, *_segmenter(workload))
+
+
+def _evaluation(variant: str, model: Any, images: torch.Tensor) -> Step:
     model.eval()
     if variant == "jit":
         with torch.inference_mode():
@@ -112,6 +134,31 @@ def _model(network: Network) -> tuple[Any, torch.Tensor]:
     shape = (network.batch, 3, network.resolution, network.resolution)
     return (
         model.to(DEVICE, memory_format=torch.channels_last),
+        channels_last(torch.randn(shape, device=DEVICE)),
+    )
+
+
+class _LogitsAlone(torch.nn.Module):
+    """A segmenter of torchvision without the dictionary around its logits."""
+
+    def __init__(self, model: torch.nn.Module):
+        super().__init__()
+        self.model = model
+
+    def forward(self, images):
+        return self.model(images)["out"]
+
+
+def _segmenter(workload: Segmentation) -> tuple[Any, torch.Tensor]:
+    """The model of torchvision and the images."""
+    from torchvision.models import segmentation  # pyright: ignore[reportMissingImports]
+
+    model = getattr(segmentation, workload.model)(
+        weights=None, weights_backbone=None, num_classes=workload.classes
+    )
+    shape = (workload.batch, 3, workload.resolution, workload.resolution)
+    return (
+        _LogitsAlone(model).to(DEVICE, memory_format=torch.channels_last),
         channels_last(torch.randn(shape, device=DEVICE)),
     )
 

@@ -107,6 +107,33 @@ class Geometry:
             (place >= 0) & (place < image_size),
         )
 
+    def apply_to_mask(self, mask: np.ndarray, fill: int) -> np.ndarray:
+        """The nearest class of each of the window's pixels.
+
+        Args:
+          mask: of the image, [H, W] uint8.
+          fill: what is in the window but not in the image.
+        """
+        rows, columns = (self._nearest(axis, mask.shape[1 - axis]) for axis in (1, 0))
+        moved = mask[np.ix_(rows.clip(0), columns.clip(0))]
+        moved[rows < 0] = fill
+        moved[:, columns < 0] = fill
+        return moved[:, ::-1] if self.mirrored else moved
+
+    def _nearest(self, axis: int, image_size: int) -> np.ndarray:
+        """Of each of the window's pixels the one of the image, along x (0) or y (1).
+
+        Returns:
+          [window] integers; -1 for what `apply` fills up.
+        """
+        start, stop = self.box[axis], self.box[axis + 2]
+        size = self.size[axis]
+        inside, _ = _whole_pixels(start, stop, image_size, size)
+        places = np.arange(self.window[axis], self.window[axis + 2])
+        found = np.floor(start + (places + 0.5) * ((stop - start) / size))
+        found = found.astype(np.int64).clip(0, image_size - 1)
+        return np.where((places >= inside.start) & (places < inside.stop), found, -1)
+
     def move(self, corners: np.ndarray) -> np.ndarray:
         """Where boxes go; they may reach beyond the window.
 
@@ -196,6 +223,24 @@ def padded_to_square(box: Box, side: int) -> Geometry:
     w, h = (max(1, round(n * scale)) for n in (right - left, bottom - top))
     left, top = -((side - w) // 2), -((side - h) // 2)
     return Geometry(box, (w, h), (left, top, left + side, top + side))
+
+
+def whole(width: int, height: int, size: tuple[int, int]) -> Geometry:
+    """All of the image with another size.
+
+    Args:
+      width: of the image.
+      height: of the image.
+      size: width and height that it gets.
+    """
+    return Geometry((0, 0, width, height), size, (0, 0, *size))
+
+
+def centered(geometry: Geometry, side: int) -> Geometry:
+    """The same change with a square window in the middle of what it shows."""
+    left, top, right, bottom = geometry.window
+    left, top = left + (right - left - side) // 2, top + (bottom - top - side) // 2
+    return dataclasses.replace(geometry, window=(left, top, left + side, top + side))
 
 
 def center_crop(width: int, height: int, side: int, short: int) -> Geometry:

@@ -15,8 +15,10 @@ from mobilenets.data.geometry import (
     Color,
     Geometry,
     center_crop,
+    centered,
     padded_to_square,
     to_square,
+    whole,
 )
 
 
@@ -29,6 +31,7 @@ def prepare_image(
       [resolution, resolution, 3] of `pixel_type`.
     """
     geometry = fit(image.width, image.height, resolution, preprocessing)
+    geometry = centered(geometry, resolution)  # of an image that keeps its shape
     return shown(image, geometry, preprocessing)
 
 
@@ -61,7 +64,7 @@ def pixel_type(preprocessing: Preprocessing) -> np.dtype:
 def fit(
     width: int, height: int, resolution: int, preprocessing: Preprocessing
 ) -> Geometry:
-    """How an image is brought to the resolution.
+    """How an image is brought to the resolution; if it keeps its shape, near it.
 
     Args:
       width: of the image.
@@ -72,6 +75,13 @@ def fit(
     if preprocessing.resize == "crop":
         short = round(resolution / preprocessing.crop_fraction)
         return center_crop(width, height, resolution, short)
+    if preprocessing.resize == "keep":
+        return whole(width, height, (width, height))
+    if preprocessing.resize == "short_side":
+        scale = resolution / min(width, height)
+        # The long side is cut, not rounded, as in torchvision.
+        w, h = (max(resolution, int(n * scale)) for n in (width, height))
+        return whole(width, height, (w, h))
     return fit_box((0, 0, width, height), resolution, preprocessing)
 
 

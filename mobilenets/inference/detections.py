@@ -1,6 +1,5 @@
 """What a detector finds in photographs, in their own pixels."""
 
-import colorsys
 import dataclasses
 import json
 import pathlib
@@ -13,10 +12,11 @@ from PIL import Image
 
 from mobilenets.data.preprocessing import fit, shown
 from mobilenets.detection.anchors import anchor_boxes
-from mobilenets.detection.drawing import Color, Mark, draw_marks
+from mobilenets.detection.drawing import Mark, draw_marks
 from mobilenets.detection.postprocessing import NO_CLASS, detect
 from mobilenets.errors import UserError
 from mobilenets.inference import montage
+from mobilenets.inference.colors import color_of
 from mobilenets.inference.prediction import apply, labels_of, read_image, write
 from mobilenets.inference.trained import TrainedNet
 from mobilenets.networks.detector import DetectorSpec
@@ -233,17 +233,6 @@ def _drawn(photo: DetectedPhoto, side: int | None) -> Image.Image:
     if side is not None:
         image.thumbnail((side, side))
     return draw_marks(image, marks)
-
-
-def color_of(number: int) -> Color:
-    """A colour for each class: neighbours differ most.
-
-    >>> color_of(0), color_of(1)
-    ((230, 57, 46), (46, 88, 230))
-    """
-    hue = (0.01 + number * 0.61803) % 1  # the golden section spreads them evenly
-    red, green, blue = (round(255 * v) for v in colorsys.hsv_to_rgb(hue, 0.8, 0.9))
-    return red, green, blue
 
 
 def is_detector(net: TrainedNet) -> bool:

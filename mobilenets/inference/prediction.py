@@ -22,6 +22,8 @@ from mobilenets.data.sources import photographs
 from mobilenets.errors import UserError
 from mobilenets.inference.trained import TrainedNet
 from mobilenets.networks.detector import DetectorSpec
+from mobilenets.networks.feature_maps import last_map
+from mobilenets.networks.segmenter import SegmenterSpec
 from mobilenets.networks.spec import BackboneSpec
 from mobilenets.nn.normalization import normalize
 from mobilenets.runtime.drawing import as_drawn, as_text
@@ -126,6 +128,11 @@ def predict(
             "The weights are a detector, which has no classes for a whole image: give "
             "weights of a classifier."
         )
+    if isinstance(description.network, SegmenterSpec):
+        raise UserError(
+            "The weights are a segmenter, which has no classes for a whole image: give "
+            "weights of a classifier."
+        )
     if description.threshold is None and threshold is not None:
         raise UserError(
             "--threshold is for weights that predict attributes, but these predict one "
@@ -186,7 +193,7 @@ def features(
     """Yields the path of each photograph and its feature vector, [C] float32.
 
     The vector is the input of the logits; for a backbone it is the mean of "features"
-    over height and width, for a detector that of its backbone's last map.
+    over height and width, for a detector or segmenter that of its backbone's last map.
     """
     network = net.description.network
 
@@ -196,6 +203,8 @@ def features(
         _, endpoints = outputs
         if isinstance(network, DetectorSpec):
             return (endpoints[network.features[-1]].mean((1, 2)),)
+        if isinstance(network, SegmenterSpec):
+            return (endpoints[last_map(network.backbone)].mean((1, 2)),)
         return (endpoints["pre_logits"],)
 
     for photo, (vector,) in apply(net, photos, vectors):

@@ -15,8 +15,7 @@ from mobilenets.errors import UserError, unknown, unreachable
 from mobilenets.inference.description import Description
 from mobilenets.inference.trained import TrainedNet
 from mobilenets.networks.architectures import replace
-from mobilenets.networks.detector import DetectorSpec
-from mobilenets.networks.spec import BackboneSpec
+from mobilenets.networks.spec import BackboneSpec, ClassifierSpec
 from mobilenets.nn.build import Network
 from mobilenets.pretrained import packages
 from mobilenets.pretrained.catalogue import CATALOGUE
@@ -25,6 +24,9 @@ from mobilenets.pretrained.formats.containers import Choice
 from mobilenets.pretrained.formats.read import AVERAGED
 from mobilenets.pretrained.libraries import keras
 from mobilenets.pretrained.state_dict import find_model, from_state_dict
+
+# Of the kinds of networks that are for one task alone.
+_TASKS = {"detector": "detection", "segmenter": "segmentation"}
 
 # By what huggingface_hub tells that there is no connection.
 _NOT_CONNECTED = "check your connection"
@@ -87,20 +89,24 @@ def _named(
     names = class_names or tuple(imagenet.class_names())
     if number != len(names):
         names = tuple(f"class {i}" for i in range(number))
-    task = "detection" if isinstance(spec, DetectorSpec) else "classification"
     description = Description(
-        task=task, network=spec, preprocessing=preprocessing, class_names=names
+        task=_TASKS.get(spec.kind, "classification"),
+        network=spec,
+        preprocessing=preprocessing,
+        class_names=names,
     )
     return TrainedNet(description, variables)
 
 
 def _outputs(spec: Network, params: dict[str, Any]) -> int:
-    """How many classes the weights tell apart, without a background."""
+    """How many classes the weights tell apart, for a detector without a background."""
     if isinstance(spec, BackboneSpec):
         return 0
-    if isinstance(spec, DetectorSpec):
-        return spec.num_classes(len(params["class_predictor0"]["output"]["bias"]))
-    return len(params["logits"]["bias"])
+    if isinstance(spec, ClassifierSpec):
+        return len(params["logits"]["bias"])
+    for module in spec.output_layer.split("/"):
+        params = params[module]
+    return spec.num_classes(len(params["bias"]))
 
 
 def _from_hub(repository: str) -> TrainedNet:

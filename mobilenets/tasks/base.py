@@ -18,6 +18,11 @@ Metrics = dict[str, jax.Array]
 class Batches(Protocol):
     """Batches that are made ahead of time, until they are closed."""
 
+    @property
+    def bad_images(self) -> int:
+        """Broken images that were passed over so far; asked for if any may be."""
+        ...
+
     def __iter__(self) -> Iterator[HostBatch]: ...
 
     def __next__(self) -> HostBatch: ...

@@ -10,13 +10,15 @@ import PIL.Image
 import pytest
 import tensorflow as tf
 
+from mobilenets import UserError
 from mobilenets.detection.anchors import anchor_boxes
 from mobilenets.detection.boxes import iou
 from mobilenets.detection.postprocessing import detect
 from mobilenets.inference.detections import detect_objects
 from mobilenets.nn.normalization import normalize
-from mobilenets.pretrained import importing
+from mobilenets.pretrained import from_state_dict, importing
 from mobilenets.pretrained.catalogue import CATALOGUE
+from mobilenets.pretrained.state_dict import LIBRARIES
 from tests.pretrained import packages
 
 VOC_PERSON = 15  # the class
@@ -127,6 +129,26 @@ def test_the_outputs_are_those_of_a_tflite_file(tflite):
         (raw.class_logits, "raw_outputs/class_predictions"),
     ):
         assert np.abs(ours - theirs[name]).max() < 1e-4 * theirs[name].std()
+
+
+def test_a_batch_norm_is_not_replaced():
+    """Only of a convolution with a bias instead of one, as in TFLite, it is made."""
+    scope = "FeatureExtractor/MobilenetV2/Conv"
+    clean = LIBRARIES["tf-detection"].clean
+    folded = clean({f"{scope}/biases": np.array([3.0])})
+    assert folded[f"{scope}/BatchNorm/beta"].tolist() == [3.0]
+    both = {
+        f"{scope}/{variable}": np.array([2.0])
+        for variable in ("biases", "BatchNorm/beta", "BatchNorm/moving_variance")
+    }
+    assert clean(both) == both
+
+
+@pytest.mark.parametrize("size", [0, 3, 5])
+def test_a_detector_without_classes_is_refused(size):
+    state = {"BoxPredictor_0/ClassPredictor/biases": np.zeros(size)}
+    with pytest.raises(UserError, match=r"ClassPredictor/biases .* too short for a cl"):
+        from_state_dict(state, "tf-detection", "ssdlite_mobilenet_v2_coco")
 
 
 def whole_street(folder):
