@@ -136,7 +136,7 @@ def _last_saved(files: Workdir) -> int:
         return 0
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(
-            f"{files.last_checkpoint} cannot be read, so that nobody can say whether "
+            f"{files.last_checkpoint} cannot be read, so it is not known whether "
             "checkpoints are missing: if all of them are there, delete the file."
         ) from None
 

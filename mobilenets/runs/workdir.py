@@ -94,13 +94,18 @@ def of(path: str) -> Workdir:
     """The paths of a run, whether it has begun or not.
 
     Raises:
-      UserError: it is not a local folder.
+      UserError: it is empty, as an unset variable is, a file, or not a local folder.
     """
+    if not path:
+        raise UserError("--workdir is empty: give a folder.")
     if "://" in path:
         raise UserError(
             f"--workdir {path} is not a local folder: mount it, or use another."
         )
-    return Workdir(pathlib.Path(path).expanduser().absolute())
+    folder = pathlib.Path(path).expanduser().absolute()
+    if folder.is_file():
+        raise UserError(f"--workdir {path} is a file: use a folder.")
+    return Workdir(folder)
 
 
 def claim(path: str, config: Configuration, warm_restart: bool = False) -> Workdir:
@@ -132,7 +137,8 @@ def claim(path: str, config: Configuration, warm_restart: bool = False) -> Workd
 
 def unwritable(path: str, error: OSError) -> UserError:
     """The error for a folder in which nothing can be saved."""
-    return UserError(f"Cannot write to --workdir {path}: {error}.")
+    reason = str(error).removeprefix(f"[Errno {error.errno}] ")
+    return UserError(f"Cannot write to --workdir {path}: {reason}.")
 
 
 def save_config(workdir: Workdir, config: Configuration) -> None:
@@ -186,7 +192,8 @@ def read_config(workdir: Workdir) -> Configuration:
     except (OSError, ValueError):
         raise UserError(
             f"{workdir.config} cannot be read: it is damaged, or of another version. "
-            "Use another --workdir."
+            "If it is damaged, delete it: the command that trained the run writes it "
+            "again. Otherwise use another --workdir."
         ) from None
 
 

@@ -362,14 +362,8 @@ def claim(
       UserError: the folder belongs to another sweep, or cannot be written; or the
         config file of the runs cannot be used, or has changed since.
     """
-    if "://" in path:
-        raise UserError(
-            f"--workdir {path} is not a local folder: mount it, or use another."
-        )
+    folder = workdir.of(path).path
     config = definition.run_config(sweep, sweep.points[0])
-    folder = pathlib.Path(path).expanduser().absolute()
-    if folder.is_file():
-        raise UserError(f"--workdir {path} is a file: use a folder.")
     if workdir.Workdir(folder).config.exists():
         raise UserError(f"--workdir {path} belongs to a training: use another.")
     try:
@@ -381,7 +375,7 @@ def claim(
                 text = claim.model_dump_json(indent=2) + "\n"
                 workdir.replace_file(folder / "sweep.json", text)
     except OSError as error:
-        raise UserError(f"Cannot write to --workdir {path}: {error}.") from None
+        raise workdir.unwritable(path, error) from None
     files = open_folder(path)
     as_read = Sweep.model_validate_json(sweep.model_dump_json())  # without tuples
     changed = differences(files.sweep, as_read)

@@ -220,6 +220,9 @@ def test_the_config_in_the_checkpoint_is_that_of_the_run(workdir, make_task, run
     train(make_task(), str(workdir))
     saved = json.loads((workdir / "config.json").read_text())
     assert saved["seed"] == 0
+    (workdir / "config.json").write_text("{")
+    with pytest.raises(UserError, match="If it is damaged, delete it"):
+        train(make_task(), str(workdir))
     (workdir / "config.json").write_text(json.dumps(saved | {"seed": 1}))
     checked = run("check-run", workdir)
     assert checked.exit_code == 1

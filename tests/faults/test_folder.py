@@ -76,6 +76,24 @@ def test_on_a_file_system_without_locks_a_run_is_warned(
     )
 
 
+@pytest.mark.parametrize(
+    ("workdir", "message"),
+    [
+        ("", "--workdir is empty: give a folder"),
+        ("notes.txt", "--workdir notes.txt is a file: use a folder"),
+        ("notes.txt/run", "Cannot write to --workdir notes.txt/run: Not a directory"),
+    ],
+)
+def test_a_workdir_that_can_be_no_folder_is_refused(
+    make_task, tmp_path, monkeypatch, workdir, message
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match=message):
+        train(no_compilation(make_task()), workdir)
+    assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
+
+
 @pytest.mark.parametrize("name", ["checkpoints", "tensorboard"])
 def test_a_file_in_the_place_of_a_folder_is_found_at_the_start(
     make_task, tmp_path, name

@@ -86,6 +86,18 @@ def test_exif_data_that_are_none_turn_nothing():
         assert pixels(content, upright=True).shape == (8, 16, 3)
 
 
+@pytest.mark.parametrize("error", [SyntaxError("not a TIFF file"), TypeError()])
+def test_exif_data_that_pillow_cannot_read_turn_nothing(monkeypatch, error):
+    """As versions of it raise where others find nothing."""
+
+    def getexif(self):
+        raise error
+
+    content = as_file(Image.new("RGB", (16, 8), RED), "JPEG")
+    monkeypatch.setattr(Image.Image, "getexif", getexif)
+    assert pixels(content, upright=True).shape == (8, 16, 3)
+
+
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 def test_sixteen_bits_of_grey_are_rounded_and_turned(kind):
     grey = np.array([[0, 128, 129], [385, 386, 65535]], np.uint16)

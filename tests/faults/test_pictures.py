@@ -1,12 +1,15 @@
 """Pictures never cost a run, and text in them is text."""
 
 import pathlib
+import time
 
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from mobilenets.inference import prediction
 from mobilenets.tasks import pictures
+from mobilenets.training import loop
 from mobilenets.training.loop import train
 
 NAMES = ["$$", "cash_$5", r"$\frac{$", "a_b^c", "$x"]
@@ -46,6 +49,21 @@ class Killed(BaseException):
     """As a signal that cannot be caught."""
 
 
+@pytest.fixture
+def slow_saves(monkeypatch):
+    """The last save takes longer than to draw the curves."""
+    finalize = ocp.PyTreeCheckpointHandler.finalize
+
+    def waits(self, directory):
+        if "/6." in str(directory):
+            time.sleep(0.5)
+        finalize(self, directory)
+
+    monkeypatch.setattr(ocp.PyTreeCheckpointHandler, "finalize", waits)
+    monkeypatch.setattr(loop, "draw_training_curves", lambda _, path, *__: path.touch())
+
+
+@pytest.mark.usefixtures("slow_saves")
 @pytest.mark.parametrize("error", [ValueError("no such font"), Killed()])
 def test_a_run_is_finished_before_it_draws(make_task, tmp_path, capsys, error):
     task = make_task()

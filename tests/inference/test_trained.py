@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import logging
+import os
 import random
 import shutil
 
@@ -193,6 +194,16 @@ def test_lost_arrays_are_one_clear_sentence(tmp_path):
             path.unlink()
     with pytest.raises(UserError, match="weights cannot be read: "):
         trained.load(str(tmp_path / "weights"))
+
+
+def test_arrays_that_are_cut_off_are_one_clear_sentence(tmp_path):
+    trained.save(small_net(), str(tmp_path / "weights"))
+    files = [p for p in (tmp_path / "weights/variables").rglob("d/*") if p.is_file()]
+    largest = max(files, key=lambda path: path.stat().st_size)
+    os.truncate(largest, 500)
+    with pytest.raises(UserError, match="weights cannot be read: ") as error:
+        trained.load(str(tmp_path / "weights"))
+    assert "\n" not in str(error.value)
 
 
 def test_a_folder_of_version_0_1_is_read(tmp_path):

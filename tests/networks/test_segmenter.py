@@ -122,19 +122,20 @@ def test_the_rates_double_with_half_the_output_stride():
 
 
 @pytest.mark.parametrize(
-    ("architecture", "low_level"),
+    ("architecture", "low_level", "channels"),
     [
         # TensorFlow's "layer_7/depthwise_output", "layer_4/depthwise_output": its stem
         # is layer 1.
-        ("mobilenet_v2", "block5/depthwise"),
-        ("mobilenet_v3_large", "block5/depthwise"),
-        ("mobilenet_v3_small", "block2/depthwise"),
-        ("resnet50", "block6"),
+        ("mobilenet_v2", "block5/depthwise", 320),  # not the last convolution
+        ("mobilenet_v3_large", "block5/depthwise", 960),
+        ("mobilenet_v3_small", "block2/depthwise", 576),
+        ("resnet50", "block6", 2048),
     ],
 )
-def test_lr_aspp_reads_the_last_map_of_stride_8(architecture, low_level):
+def test_lr_aspp_reads_two_maps(architecture, low_level, channels):
     for output_stride in (8, 16, 32):
         spec = lraspp(get_spec(architecture), output_stride)
+        assert spec.feature_channels == channels
         assert spec.head.low_level == low_level
         assert spec.backbone.output_stride == output_stride
 

@@ -91,8 +91,8 @@ def test_weights_of_a_classifier_start_its_backbone(name):
 
 def tiny(make=lraspp, filters=16, **changes):
     """A segmenter that compiles in seconds, for images of 65 pixels."""
-    spec = get_spec("mobilenet_v2", width_multiplier=0.35, resolution=65)
-    blocks = spec.backbone.blocks[:7]
+    spec = get_spec("efficientnet_lite0", width_multiplier=0.35, resolution=65)
+    blocks = spec.backbone.blocks[:6]
     spec = with_backbone(spec, blocks=blocks, head_conv_channels=24)
     return dataclasses.replace(make(spec, filters=filters), **changes)
 
@@ -148,7 +148,7 @@ def test_lr_aspp_is_that_of_the_paper(height, width, means):
     # hand: (9 - 5) // 1 + 1 means with stride 1 and (14 - 5) // 2 + 1 with stride 2.
     variables, logits, maps = ran(height, width)
     params, statistics = variables["params"], variables["batch_stats"]["aspp0"]["bn"]
-    x, fine = np.asarray(maps["head_conv"]), np.asarray(maps["block5/depthwise"])
+    x, fine = np.asarray(maps["head_conv"]), np.asarray(maps["block4/depthwise"])
 
     rows, columns = x.shape[1] - 4, (x.shape[2] - 5) // 2 + 1
     windows = np.array(
@@ -295,5 +295,5 @@ def test_the_maps_are_those_of_the_backbone_alone():
     expected = jax.jit(create_backbone(strided().backbone).apply)(
         own, images_of(65, 65)
     )
-    for name in ("block5/depthwise", "head_conv"):
+    for name in ("block4/depthwise", "head_conv"):
         np.testing.assert_allclose(maps[name], expected[name], rtol=1e-5, atol=1e-5)

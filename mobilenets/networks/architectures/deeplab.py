@@ -48,7 +48,7 @@ _TENSORFLOW = {"bn_momentum": 0.9997, "bn_epsilon": 1e-5, "resizing": "align_cor
 def deeplabv3(
     network: BackboneSpec | ClassifierSpec, output_stride: int = 16, filters: int = 256
 ) -> SegmenterSpec:
-    """DeepLabv3 on any backbone.
+    """DeepLabv3 on any backbone, of MobileNetV2 without the last convolution.
 
     Args:
       network: whose backbone is taken, before `with_output_stride`.
@@ -165,6 +165,8 @@ def _segmenter(
     head: ASPPSpec | LRASPPSpec,
 ) -> SegmenterSpec:
     backbone = with_output_stride(backbone_of(network), output_stride)
+    if backbone.name == "mobilenet_v2":  # without the last convolution: Sec. 6.3
+        backbone = dataclasses.replace(backbone, head_conv_channels=0)
     return SegmenterSpec(f"{name}_{backbone.name}", backbone, head, **_TENSORFLOW)
 
 
@@ -220,14 +222,10 @@ def _lraspp(
 def _backbone(
     architecture: str, resolution: int, reduced: bool, width_multiplier: float
 ) -> BackboneSpec:
-    """Of MobileNetV2 without the last convolution: its paper, Sec. 6.3."""
     spec = get_spec(
         architecture, resolution=resolution, width_multiplier=width_multiplier
     )
-    backbone = spec.backbone
-    if architecture == "mobilenet_v2":
-        backbone = dataclasses.replace(backbone, head_conv_channels=0)
-    return reduce_last_block(backbone) if reduced else backbone
+    return reduce_last_block(spec.backbone) if reduced else spec.backbone
 
 
 # Of torchvision's heads. Its momentum of 0.1 is our 0.9.
