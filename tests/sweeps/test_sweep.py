@@ -244,4 +244,4 @@ def test_detectors_are_swept_like_any_network(tmp_path):
     subprocess.run(words, cwd=ROOT, check=True, capture_output=True)
     page = (folder / "report/report.html").read_text()
     assert "AP, %" in page and "accuracy, %" not in page
-    assert "AP of the averaged weights on 40 images of val" in page
+    assert "AP of the averaged weights on val" in page
