@@ -114,7 +114,7 @@ def command(
         ),
     ] = None,
 ) -> None:
-    """Classify images, find objects in them, or label their pixels.
+    """Classify images, find objects in them, or label pixels.
 
     Prints and draws the most likely classes; for multi-label weights, the attributes;
     for detectors, the objects; for segmenters, the classes of the pixels, of which a
