@@ -79,7 +79,7 @@ OUT_OF_RANGE = [
     ("schedule.name", "linear", "'exponential', 'piecewise', 'cosine' or 'poly'"),
     ("task.name", "detecting", "'multilabel', 'detection' or 'segmentation'"),
     ("preprocessing.crop_fraction", 1.5, "less than or equal to 1"),
-    ("preprocessing.interpolation", "cubic", "should be 'bilinear' or 'bicubic'"),
+    ("preprocessing.interpolation", "cubic", "'bicubic' or 'bilinear_no_antialias'"),
     ("augmentation.random_crop.min_area", 0.0, "or equal to 0.000001"),
     ("dataset.name", "", "at least 1 character"),
     ("batch_size", "many", "input should be a valid integer"),
