@@ -27,6 +27,7 @@ ROOMS = (
     "training",
     "profiling",
     "pretrained",
+    "export",
     "sweeps",
     "api",
     "cli",

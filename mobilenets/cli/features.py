@@ -32,13 +32,13 @@ def command(
     the exit code is then 1.
     """
     prepare_jax()
-    from mobilenets.inference import prediction, trained
+    from mobilenets.inference import prediction
 
     if output.suffix != ".npz":
         raise UserError(f"The output must be an .npz file, but is {str(output)!r}.")
     outputs.check({"output": output})
     paths = prediction.images_in(folder)
-    net = trained.load(networks.weights(weights))
+    net = networks.load(weights)
     broken: list[UserError] = []
     readable = prediction.read_photos(paths, net, broken.append)
     vectors = dict(prediction.features(net, readable))
