@@ -11,8 +11,8 @@ from mobilenets.config.schema import Preprocessing
 from mobilenets.inference.description import Description
 from mobilenets.inference.trained import TrainedNet
 from mobilenets.networks.architectures.resnet import se_resnet_of_basic
-from mobilenets.networks.architectures.ssd import get_detector, ssdlite
-from mobilenets.networks.spec import with_backbone, with_output_stride
+from mobilenets.networks.architectures.ssd import ssd, ssdlite
+from mobilenets.networks.spec import BackboneSpec, with_backbone, with_output_stride
 from mobilenets.nn.build import build
 from mobilenets.nn.initialization import init_variables
 
@@ -41,6 +41,49 @@ def net_of(spec, outputs=5, **description):
     return TrainedNet(described, variables)
 
 
-def first_blocks(spec, count, **changes):
-    """The network with few blocks."""
+def first_blocks(name, count, resolution, **changes):
+    """A published network with few blocks, and no wide last convolution."""
+    spec = get_spec(name, resolution=resolution)
+    changes = {"head_conv_channels": 24, **changes}
     return with_backbone(spec, blocks=spec.backbone.blocks[:count], **changes)
+
+
+def _detector(make, padding):
+    """Three maps of 8, 4 and 2 pixels."""
+    spec = get_spec("mobilenet_v2", width_multiplier=0.35, resolution=32)
+    blocks = spec.backbone.blocks[:4]
+    backbone = with_backbone(spec, blocks=blocks, padding=padding)
+    spec = make(with_backbone(backbone, head_conv_channels=24))
+    anchors = (spec.anchors[0], *spec.anchors[1:3])
+    return dataclasses.replace(spec, extras=spec.extras[3:], anchors=anchors)
+
+
+def _basic():
+    """The first two stages of SE-ResNet-18, one block of each."""
+    spec = se_resnet_of_basic(18, resolution=33)
+    blocks = spec.backbone.blocks
+    return with_backbone(spec, blocks=(blocks[0], blocks[2]), padding="symmetric")
+
+
+# All kinds of blocks and heads, both paddings, even and odd sizes.
+SPECS = {
+    "depthwise separable": first_blocks("mobilenet_v1", 3, 33),
+    "inverted residual": first_blocks("mobilenet_v2", 4, 33, padding="symmetric"),
+    "dilated": with_output_stride(first_blocks("mobilenet_v2", 6, 32), 4),
+    "hard gates": first_blocks("mobilenet_v3_small", 5, 32),
+    "swish": first_blocks("efficientnet_b0", 4, 47),
+    "gates behind": first_blocks("se_mobilenet_v1", 2, 32),
+    "bottleneck": first_blocks("se_resnet50", 1, 32, head_conv_channels=0),
+    "v1 bottleneck": first_blocks("resnet50", 4, 33, head_conv_channels=0),
+    "basic": _basic(),
+    "backbone": first_blocks("mobilenet_v2", 3, 32).backbone,
+    "SSDLite": _detector(ssdlite, "same"),
+    "SSD": _detector(ssd, "symmetric"),
+}
+
+
+@functools.cache
+def net(name):
+    """One of `SPECS`, with weights."""
+    spec = SPECS[name]
+    return net_of(spec, 0 if isinstance(spec, BackboneSpec) else 5)
