@@ -43,18 +43,24 @@ class ExportedNet:
         Returns:
           Those of all images; a map is [N, H, W, C].
         """
-        size = self.batch or len(images)
-        missing = -len(images) % size
-        padded = np.pad(images, [(0, missing), (0, 0), (0, 0), (0, 0)])
-        given = self._in_layout(padded)
-        parts = [
-            self.call(given[start : start + size])
-            for start in range(0, len(given), size)
-        ]
+        parts = [self.call(given) for given in self.inputs(images, len(images))]
         found = [np.concatenate(part)[: len(images)] for part in zip(*parts, strict=True)]
         if self.layout == "nhwc":
             return tuple(found)
         return tuple(x.transpose(0, 2, 3, 1) if x.ndim == 4 else x for x in found)
+
+    def inputs(self, images: np.ndarray, most: int) -> list[np.ndarray]:
+        """The input of each call for some images.
+
+        Args:
+          images: see `run`.
+          most: images of a call where the file takes any number. Where it takes a fixed
+            one, the last call is filled up with the last image.
+        """
+        size = self.batch or most
+        padding = [(0, -len(images) % size), (0, 0), (0, 0), (0, 0)]
+        given = self._in_layout(np.pad(images, padding, mode="edge"))
+        return [given[i : i + size] for i in range(0, len(given), size)]
 
     def apply(self, images: np.ndarray) -> Any:
         """The outputs of the network's module, as far as the file has them."""

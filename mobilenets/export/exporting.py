@@ -1,9 +1,10 @@
 """From trained weights to a file, and how far its outputs are from theirs."""
 
+import dataclasses
 import hashlib
 import pathlib
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import jax
@@ -13,7 +14,7 @@ from mobilenets.errors import UserError
 from mobilenets.export import formats, record, signature
 from mobilenets.export.exported import ExportedNet, in_runtime
 from mobilenets.export.folding import fold
-from mobilenets.export.formats import FormatName, Options
+from mobilenets.export.formats import FormatName, Options, Scale
 from mobilenets.export.stablehlo_file import forward
 from mobilenets.inference import prediction
 from mobilenets.inference.description import Description
@@ -80,16 +81,19 @@ def export(
     writer = formats.writer(name)
     content = writer.convert(fold(net), options)
     if calibration is not None:
-        content = writer.quantize(content, _normalized(net, calibration))
+        float32 = in_runtime(net.description, name, content, options)
+        inputs = float32.inputs(_normalized(net, calibration), most=1)
+        content = writer.quantize(content, inputs)
     exported = in_runtime(net.description, name, content, options)
     pixels = _random_images(net) if compared is None else compared
+    scales = writer.scales(content)
     return content, record.Record(
         format=name,
         numbers="float32" if calibration is None else "int8",
         layout=exported.layout,
         network=net.description,
-        inputs=_inputs(net.description.network, options),
-        outputs=_outputs(net, options),
+        inputs=_scaled(_inputs(net.description.network, options), scales),
+        outputs=_scaled(_outputs(net, options), scales),
         bytes=len(content),
         sha256=hashlib.sha256(content).hexdigest(),
         parity=_parity(net, exported, pixels, compared is not None),
@@ -188,6 +192,18 @@ def _outputs(net: TrainedNet, options: Options) -> tuple[record.Array, ...]:
             shape = (shape[2], *shape[:2])
         found.append(record.Array(name=name, shape=(_batch(options), *shape)))
     return tuple(found)
+
+
+def _scaled(
+    arrays: Sequence[record.Array], scales: Mapping[str, Scale]
+) -> tuple[record.Array, ...]:
+    """The arrays, with what their numbers mean where these are int8."""
+    return tuple(
+        array.model_copy(update={"dtype": "int8", **dataclasses.asdict(scale)})
+        if (scale := scales.get(array.name))
+        else array
+        for array in arrays
+    )
 
 
 def _batch(options: Options) -> int | Literal["batch"]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from mobilenets.errors import UserError, alternatives
 from mobilenets.inference.trained import TrainedNet
+from mobilenets.runtime import start_up
 
 # Of July 2022, which most readers of ONNX know today.
 DEFAULT_OPSET, DEFAULT_IR_VERSION = 17, 8
@@ -31,6 +32,24 @@ class Options:
     ir_version: int | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """What numbers of 8 bits mean: scale * (number - zero_point)."""
+
+    scale: float
+    zero_point: int
+
+    def quantized(self, numbers: np.ndarray) -> np.ndarray:
+        """The nearest int8."""
+        rounded = np.round(numbers / self.scale) + self.zero_point
+        return rounded.clip(-128, 127).astype(np.int8)
+
+    def numbers(self, quantized: np.ndarray) -> np.ndarray:
+        """What they mean, float32."""
+        whole = quantized.astype(np.float32) - self.zero_point
+        return whole * np.float32(self.scale)
+
+
 class Writer(Protocol):
     """The module of a format."""
 
@@ -38,13 +57,20 @@ class Writer(Protocol):
         """The file of a network whose batch norms are folded."""
         ...
 
-    def quantize(self, content: bytes, images: np.ndarray) -> bytes:
-        """The file with weights and maps of 8 bits, whose ranges are those of images.
+    def quantize(self, content: bytes, inputs: Sequence[np.ndarray]) -> bytes:
+        """The file with weights and maps of 8 bits.
+
+        The range of a map is from its least to its largest value in some calls. A
+        weight has one scale for each channel of the output.
 
         Args:
           content: of the file in float32.
-          images: [N, resolution, resolution, 3] float32, normalised.
+          inputs: of the calls.
         """
+        ...
+
+    def scales(self, content: bytes) -> dict[str, Scale]:
+        """What the inputs and outputs of 8 bits mean, by their names."""
         ...
 
     def open_file(self, content: bytes, outputs: Sequence[str], threads: int) -> Call:
@@ -96,6 +122,7 @@ def writer(name: FormatName) -> Writer:
       UserError: what it needs is not installed.
     """
     chosen = FORMATS[name]
+    start_up.silence_tensorflow()  # parts of it are in LiteRT's libraries
     try:
         module = importlib.import_module(f"mobilenets.export.{chosen.module}")
     except ImportError as error:

@@ -1,5 +1,7 @@
 """LiteRT: the file of a network, and LiteRT's interpreter to run it."""
 
+import contextlib
+import io
 from collections.abc import Sequence
 
 import jax
@@ -8,9 +10,14 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from litert_converter.mlir import ir, passmanager
 from litert_converter.mlir._mlir_libs import converter_api_ext
+from litert_quantizer.calibrator import Calibrator
+from litert_quantizer.qtyping import TFLOperationName as Operation
+from litert_quantizer.quantizer import Quantizer
+from litert_quantizer.recipe_manager import RecipeManager
+from litert_quantizer.utils.qsv_utils import min_max_update
 
 from mobilenets.export import signature
-from mobilenets.export.formats import Call, Options
+from mobilenets.export.formats import Call, Options, Scale
 from mobilenets.export.stablehlo_file import forward
 from mobilenets.inference.trained import TrainedNet
 
@@ -41,13 +48,45 @@ def convert(net: TrainedNet, options: Options) -> bytes:
         return converter_api_ext.export_flatbuffer_to_bytes(module.operation)
 
 
+def quantize(content: bytes, inputs: Sequence[np.ndarray]) -> bytes:
+    """See `formats.Writer`."""
+    rules = RecipeManager()
+    rules.add_static_config(
+        ".*", Operation.ALL_SUPPORTED, activation_num_bits=8, weight_num_bits=8
+    )
+    # The library's own choice, a moving average, forgets the ranges of early images.
+    calibrator = Calibrator(content, qsv_update_func=min_max_update)
+    calls = [{signature.INPUT: images} for images in inputs]
+    silent = io.StringIO()  # of bars and of warnings for who debugs
+    with contextlib.redirect_stdout(silent), contextlib.redirect_stderr(silent):
+        calibrator.calibrate({_SIGNATURE: calls}, rules)
+        quantizer = Quantizer(content, rules.get_quantization_recipe())
+        result = quantizer.quantize(calibrator.get_model_qsvs())
+    return bytes(result.quantized_model or b"")
+
+
+def scales(content: bytes) -> dict[str, Scale]:
+    """See `formats.Writer`. In an int8 file input and outputs are int8, too."""
+    runner = Interpreter(model_content=content).get_signature_runner(_SIGNATURE)
+    details = runner.get_input_details() | runner.get_output_details()
+    return {
+        name: Scale(*detail["quantization"])
+        for name, detail in details.items()
+        if detail["dtype"] == np.int8
+    }
+
+
 def open_file(content: bytes, outputs: Sequence[str], threads: int) -> Call:
     """A call of LiteRT, see `formats.Writer`."""
     interpreter = Interpreter(model_content=content, num_threads=threads)
     runner = interpreter.get_signature_runner(_SIGNATURE)
+    of = scales(content)
 
     def call(images: np.ndarray) -> list[np.ndarray]:
-        found = runner(**{signature.INPUT: images})
-        return [found[name] for name in outputs]
+        given = of[signature.INPUT].quantized(images) if of else images
+        found = runner(**{signature.INPUT: given})
+        return [
+            of[name].numbers(found[name]) if of else found[name] for name in outputs
+        ]
 
     return call

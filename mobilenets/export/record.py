@@ -17,11 +17,16 @@ class _Values(pydantic.BaseModel):
 
 
 class Array(_Values):
-    """An input or an output; where a dimension is "batch" it may be any number."""
+    """An input or an output; where a dimension is "batch" it may be any number.
+
+    What int8 numbers mean is scale * (number - zero_point).
+    """
 
     name: str
     shape: tuple[int | Literal["batch"], ...]
-    dtype: Literal["float32"] = "float32"
+    dtype: Literal["float32", "int8"] = "float32"
+    scale: float | None = None
+    zero_point: int | None = None
 
 
 class Parity(_Values):
@@ -55,7 +60,6 @@ class Record(_Values):
     outputs: tuple[Array, ...]
     bytes: int
     sha256: str
-    platforms: tuple[str, ...] = ()  # of StableHLO
     opset: int | None = None  # of ONNX
     parity: Parity
     # Of a call here, for one image or the fixed batch, after which follow the threads.

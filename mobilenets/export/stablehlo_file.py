@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mobilenets.export import signature
-from mobilenets.export.formats import Call, Options
+from mobilenets.export.formats import Call, Options, Scale
 from mobilenets.inference.trained import TrainedNet
 from mobilenets.nn.lowering import Lowering
 
@@ -42,6 +42,12 @@ def convert(net: TrainedNet, options: Options) -> bytes:
     shape = jax.ShapeDtypeStruct((images, size, size, 3), jnp.float32)
     exported = jax.export.export(jax.jit(forward(net)), platforms=PLATFORMS)(shape)
     return bytes(exported.serialize())
+
+
+def scales(content: bytes) -> dict[str, Scale]:
+    """See `formats.Writer`."""
+    del content
+    return {}
 
 
 def open_file(content: bytes, outputs: Sequence[str], threads: int) -> Call:
