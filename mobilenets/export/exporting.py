@@ -96,7 +96,7 @@ def export(
         outputs=_scaled(_outputs(net, options), scales),
         bytes=len(content),
         sha256=hashlib.sha256(content).hexdigest(),
-        parity=_parity(net, exported, pixels, compared is not None),
+        parity=parity(net, exported, pixels, compared is not None),
         median_seconds=_seconds(exported, options.batch or 1),
         threads=formats.threads(),
         opset=options.opset,
@@ -133,7 +133,7 @@ def _random_images(net: TrainedNet) -> np.ndarray:
     return (coarse + noise).clip(0, 255).astype(np.uint8)
 
 
-def _parity(
+def parity(
     net: TrainedNet, exported: ExportedNet, pixels: np.ndarray, photographs: bool
 ) -> record.Parity:
     network = net.description.network
