@@ -33,8 +33,8 @@ def command(
         str,
         typer.Option(
             metavar="NAMES",
-            help="What computes the networks, of jax, litert and onnxruntime, separated "
-            "by commas. An exported file has its own.",
+            help="What computes the networks: jax, litert or onnxruntime, or several "
+            "separated by commas. An exported file has its own.",
         ),
     ] = "jax",
     as_json: Json = False,

@@ -117,7 +117,10 @@ def command(
 
     is_file = networks.is_file(workdir)
     folder = workdir if is_file else networks.weights(workdir)
-    of_run = not is_file and not (pathlib.Path(folder).expanduser() / "network.json").exists()
+    of_run = (
+        not is_file
+        and not (pathlib.Path(folder).expanduser() / "network.json").exists()
+    )
     if not of_run and (weights != Weights.EMA or checkpoint != Checkpoint.BEST):
         raise UserError(
             f"{workdir} is not a run and has only one set of weights: leave out "

@@ -55,8 +55,8 @@ def command(
     layout: Annotated[
         Layout | None,
         typer.Option(
-            help="For ONNX: the order of the input's axes. Default: nchw. Other formats "
-            "have nhwc."
+            help="For ONNX: the order of the input's axes. Default: nchw. The other "
+            "formats have nhwc."
         ),
     ] = None,
     opset: Annotated[
@@ -69,9 +69,7 @@ def command(
     ] = None,
     int8: Annotated[
         bool,
-        typer.Option(
-            "--int8", help="Weights and maps of 8 bits; needs --calibration."
-        ),
+        typer.Option("--int8", help="Weights and maps of 8 bits; needs --calibration."),
     ] = False,
     calibration: Annotated[
         str | None,
@@ -112,7 +110,7 @@ def command(
     outputs.check({"output": output})
     outputs.check({"output": record.beside(output)})
     name: formats.FormatName = format.value
-    chosen = formats.Options(batch, layout and layout.value, opset, ir_version)
+    chosen = formats.Options(batch, layout.value if layout else None, opset, ir_version)
     formats.checked(name, chosen, int8)
     formats.writer(name)
     net = trained.load(networks.weights(weights))

@@ -124,7 +124,14 @@ def print_latencies(rows: Sequence[dict[str, Any]]) -> None:
         median_seconds, and round_seconds.
     """
     table = new(
-        "name", "runtime", ">pixels", ">MAdds\n(M)", ">median\n(ms)", ">min", ">max", ">images/s"
+        "name",
+        "runtime",
+        ">pixels",
+        ">MAdds\n(M)",
+        ">median\n(ms)",
+        ">min",
+        ">max",
+        ">images/s",
     )
     for row in rows:
         rounds = row["round_seconds"]

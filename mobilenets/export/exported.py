@@ -11,6 +11,7 @@ import numpy as np
 from mobilenets.errors import UserError
 from mobilenets.export import formats, record, signature
 from mobilenets.inference.description import Description
+from mobilenets.inference.trained import Result
 from mobilenets.nn.build import Network
 from mobilenets.nn.normalization import normalize
 from mobilenets.profiling import latency
@@ -44,7 +45,9 @@ class ExportedNet:
           Those of all images; a map is [N, H, W, C].
         """
         parts = [self.call(given) for given in self.inputs(images, len(images))]
-        found = [np.concatenate(part)[: len(images)] for part in zip(*parts, strict=True)]
+        found = [
+            np.concatenate(part)[: len(images)] for part in zip(*parts, strict=True)
+        ]
         if self.layout == "nhwc":
             return tuple(found)
         return tuple(x.transpose(0, 2, 3, 1) if x.ndim == 4 else x for x in found)
@@ -79,7 +82,7 @@ class ExportedNet:
         """
         if batch != (self.batch or batch):
             raise UserError(
-                f"The file takes {self.batch} image(s) a call: give --batch "
+                f"The file takes {self.batch} images a call: give --batch "
                 f"{self.batch}, or export it with --batch {batch}."
             )
         side = self.spec.resolution
@@ -98,9 +101,7 @@ class ExportedNet:
             return images
         return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
 
-    def compiled(
-        self, result: Callable[[Any], Any]
-    ) -> Callable[[np.ndarray], tuple[jax.Array, ...]]:
+    def compiled(self, result: Callable[[Any], Any]) -> Result:
         """See `Net`."""
         preprocessing = self.description.preprocessing
         normalized = jax.jit(lambda pixels: normalize(pixels, preprocessing))

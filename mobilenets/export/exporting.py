@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from mobilenets.errors import UserError
@@ -120,7 +121,7 @@ def write(path: pathlib.Path, content: bytes, found: record.Record) -> None:
 
 
 def _normalized(net: TrainedNet, pixels: np.ndarray) -> np.ndarray:
-    return np.asarray(normalize(pixels, net.description.preprocessing))
+    return np.asarray(normalize(jnp.asarray(pixels), net.description.preprocessing))
 
 
 def _random_images(net: TrainedNet) -> np.ndarray:
@@ -136,6 +137,14 @@ def _random_images(net: TrainedNet) -> np.ndarray:
 def parity(
     net: TrainedNet, exported: ExportedNet, pixels: np.ndarray, photographs: bool
 ) -> record.Parity:
+    """How far the outputs of a file are from those of the network in JAX.
+
+    Args:
+      net: the network.
+      exported: in a file.
+      pixels: of the images, [n, resolution, resolution, 3] uint8.
+      photographs: whether they are.
+    """
     network = net.description.network
     in_jax = net.compiled(lambda outputs: signature.arrays_of(network, outputs))
     parts = np.array_split(pixels, -(-len(pixels) // _AT_ONCE))

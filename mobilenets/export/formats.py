@@ -4,7 +4,7 @@ import dataclasses
 import importlib
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -121,16 +121,24 @@ def writer(name: FormatName) -> Writer:
     Raises:
       UserError: what it needs is not installed.
     """
+    return needed(name, f"mobilenets.export.{FORMATS[name].module}")
+
+
+def needed(name: FormatName, module: str) -> Any:
+    """A module that a format needs.
+
+    Raises:
+      UserError: a package is not installed.
+    """
     chosen = FORMATS[name]
     start_up.silence_tensorflow()  # parts of it are in LiteRT's libraries
     try:
-        module = importlib.import_module(f"mobilenets.export.{chosen.module}")
+        return importlib.import_module(module)
     except ImportError as error:
         raise UserError(
             f"{chosen.title} files need a package that is not installed ({error}): pip "
             f"install 'mobilenets[{chosen.extra}]'."
         ) from None
-    return cast(Any, module)
 
 
 def checked(name: FormatName, options: Options, int8: bool) -> Options:

@@ -8,15 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
-from litert_converter.mlir import ir, passmanager
-from litert_converter.mlir._mlir_libs import converter_api_ext
-from litert_quantizer.calibrator import Calibrator
-from litert_quantizer.qtyping import TFLOperationName as Operation
-from litert_quantizer.quantizer import Quantizer
-from litert_quantizer.recipe_manager import RecipeManager
-from litert_quantizer.utils.qsv_utils import min_max_update
 
-from mobilenets.export import signature
+from mobilenets.export import formats, signature
 from mobilenets.export.formats import Call, Options, Scale
 from mobilenets.export.stablehlo_file import forward
 from mobilenets.inference.trained import TrainedNet
@@ -32,6 +25,10 @@ def convert(net: TrainedNet, options: Options) -> bytes:
     # Of the two forms of a convolution the native one, which the converter knows.
     call = jax.jit(forward(net, lowering="native"))
     exported = jax.export.export(call, platforms=["cpu"])(images)
+    ir, passmanager, converter_api_ext = (
+        formats.needed("litert", f"litert_converter.mlir.{name}")
+        for name in ("ir", "passmanager", "_mlir_libs.converter_api_ext")
+    )
     context = ir.Context()
     converter_api_ext.prepare_mlir_context(context)
     with context:
@@ -50,10 +47,16 @@ def convert(net: TrainedNet, options: Options) -> bytes:
 
 def quantize(content: bytes, inputs: Sequence[np.ndarray]) -> bytes:
     """See `formats.Writer`."""
+    formats.needed("litert", "litert_quantizer")
+    from litert_quantizer.calibrator import Calibrator
+    from litert_quantizer.qtyping import TFLOperationName
+    from litert_quantizer.quantizer import Quantizer
+    from litert_quantizer.recipe_manager import RecipeManager
+    from litert_quantizer.utils.qsv_utils import min_max_update
+
     rules = RecipeManager()
-    rules.add_static_config(
-        ".*", Operation.ALL_SUPPORTED, activation_num_bits=8, weight_num_bits=8
-    )
+    every = TFLOperationName.ALL_SUPPORTED
+    rules.add_static_config(".*", every, activation_num_bits=8, weight_num_bits=8)
     # The library's own choice, a moving average, forgets the ranges of early images.
     calibrator = Calibrator(content, qsv_update_func=min_max_update)
     calls = [{signature.INPUT: images} for images in inputs]

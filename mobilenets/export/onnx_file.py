@@ -3,6 +3,7 @@
 import pathlib
 import tempfile
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -57,7 +58,10 @@ def convert(net: TrainedNet, options: Options) -> bytes:
             graph.nodes,
             network.name,
             [helper.make_tensor_value_info(signature.INPUT, TensorProto.FLOAT, shape)],
-            [helper.make_tensor_value_info(o, TensorProto.FLOAT, None) for o in outputs],
+            [
+                helper.make_tensor_value_info(o, TensorProto.FLOAT, None)
+                for o in outputs
+            ],
             initializer=list(graph.constants.values()),
         ),
         opset_imports=[helper.make_opsetid("", opset)],
@@ -110,7 +114,7 @@ class _Inputs(CalibrationDataReader):
     def __init__(self, inputs: Sequence[np.ndarray]):
         self._inputs = iter(inputs)
 
-    def get_next(self) -> dict[str, np.ndarray] | None:
+    def get_next(self) -> Any:
         """The next call, or None."""
         images = next(self._inputs, None)
         return None if images is None else {signature.INPUT: images}
@@ -130,4 +134,8 @@ def open_file(content: bytes, outputs: Sequence[str], threads: int) -> Call:
         content, options, providers=["CPUExecutionProvider"]
     )
     (given,) = session.get_inputs()
-    return lambda images: session.run(outputs, {given.name: images})
+
+    def call(images: np.ndarray) -> list[np.ndarray]:
+        return [*map(np.asarray, session.run(outputs, {given.name: images}))]
+
+    return call

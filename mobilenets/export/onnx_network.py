@@ -1,7 +1,7 @@
 """From the spec of a network and its weights to a graph of ONNX.
 
-This reads the spec as the modules of `nn` do, and the parameters by the same paths. The
-graph has no Transpose where its input is [N, C, H, W], but for the outputs of detectors.
+This reads the spec as the modules of `nn` do, and the parameters by the same paths. All
+maps are [N, C, H, W]; only the outputs of detectors are transposed.
 """
 
 import dataclasses
@@ -55,7 +55,7 @@ class _Network:
         return self.graph.act(y, act)
 
     def squeeze_excite(self, x: Map, name: str, spec: SqueezeExciteSpec) -> Map:
-        """Its dense layers are convolutions of one pixel, so that nothing is reshaped."""
+        """Its dense layers are convolutions of one pixel: nothing is reshaped."""
         graph = self.graph
         means = graph.mean(x, f"{name}/mean")
         squeezed = self.conv(means, f"{name}/reduce", act=spec.act)
@@ -99,7 +99,7 @@ def add_network(
 
 
 def _weights(params: Params, path: str) -> tuple[np.ndarray, np.ndarray]:
-    """Kernel, [k, k, inputs, outputs], and bias of a layer by the path of its module."""
+    """Kernel, [k, k, inputs, outputs], and bias of a layer by its module's path."""
     layer = functools.reduce(lambda values, name: values[name], path.split("/"), params)
     if "conv" in layer:
         return layer["conv"]["kernel"], layer["bn"]["bias"]
@@ -150,7 +150,9 @@ def _detector(
             x = net.conv(x, f"{name}/spatial", 2, act=spec.act)
         maps.append(x)
     kinds = zip(
-        signature.output_names(spec), outputs_of_anchor(num_classes).items(), strict=True
+        signature.output_names(spec),
+        outputs_of_anchor(num_classes).items(),
+        strict=True,
     )
     return [_predictions(net, spec, maps, *kind, output) for output, kind in kinds]
 

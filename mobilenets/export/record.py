@@ -91,13 +91,22 @@ def read(path: pathlib.Path, content: bytes) -> Record:
     text = beside(path)
     if not text.is_file():
         raise UserError(
-            f"{path} has no {text.name} beside it: give a file that `mobilenets export` "
-            "wrote, and keep both together."
+            f"{path} has no {text.name} beside it: give a file that `mobilenets "
+            "export` wrote, and keep both together."
         )
     try:
         values = json_files.load(text)
-        record = Record.model_validate(values | {"network": from_values(values["network"])})
-    except (OSError, ValueError, TypeError, KeyError, ArithmeticError, UserError) as error:
+        record = Record.model_validate(
+            values | {"network": from_values(values["network"])}
+        )
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        ArithmeticError,
+        UserError,
+    ) as error:
         reason = str(error).splitlines()[0].removesuffix(".")
         raise UserError(f"{text} cannot be read: {reason}.") from None
     if hashlib.sha256(content).hexdigest() != record.sha256:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-
 import jax
 import jax.numpy as jnp
 import numpy as np

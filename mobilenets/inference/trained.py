@@ -31,8 +31,7 @@ from mobilenets.nn.normalization import normalize
 from mobilenets.runs.checkpoint import Checkpoints, abstract_like
 from mobilenets.runs.workdir import Workdir
 
-
-Result = Callable[[np.ndarray | jax.Array], tuple[jax.Array, ...]]
+Result = Callable[[np.ndarray], tuple[jax.Array, ...]]
 
 
 class Net(Protocol):

@@ -1,4 +1,4 @@
-"""Small networks of every kind of block, with weights that make their outputs differ."""
+"""Small networks of every kind of block, with weights that tell images apart."""
 
 import dataclasses
 import functools
@@ -17,16 +17,16 @@ from mobilenets.nn.build import build
 from mobilenets.nn.initialization import init_variables
 
 
-def net_of(spec, outputs=5, **description):
+def net_of(spec, outputs=5, names=(), **description):
     """The network with random weights and statistics.
 
     The statistics are those of no data, so that a folded batch norm is no identity.
     """
-    names = tuple(f"class {i}" for i in range(outputs))
+    names = names or tuple(f"class {i}" for i in range(outputs))
     described = Description(
         network=spec, preprocessing=Preprocessing(), class_names=names, **description
     )
-    variables = init_variables(build(spec, outputs), jax.random.key(0))
+    variables = init_variables(build(spec, len(names)), jax.random.key(0))
     rng = np.random.default_rng(1)
 
     def changed(path, leaf):

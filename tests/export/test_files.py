@@ -1,6 +1,7 @@
 """What is in the files: operations, shapes, names, versions, platforms."""
 
 import collections
+import dataclasses
 import functools
 import hashlib
 
@@ -14,6 +15,8 @@ from mobilenets.export import exporting, formats, record
 from mobilenets.export.exported import in_runtime
 from mobilenets.export.folding import fold
 from mobilenets.export.formats import Options
+from mobilenets.export.onnx_graph import Graph
+from mobilenets.export.onnx_network import add_network
 from tests.export import small
 
 
@@ -171,3 +174,31 @@ def test_parity_is_a_comparison_with_these_weights():
     changed = type(net)(net.description, other)
     parity = exporting.parity(changed, exported, images, photographs=False)
     assert parity.largest_difference > 0.01
+
+
+def test_a_block_that_a_format_cannot_hold_is_named():
+    from tests.nn.test_own_block import TwoConvs
+
+    net = small.net("backbone")
+    own = (TwoConvs(16, 24, 2),)
+    spec = dataclasses.replace(net.description.network, blocks=own)
+    graph = Graph()
+    params = fold(net).variables["params"]
+    with pytest.raises(UserError, match="ONNX files have no TwoConvs: write StableHLO"):
+        add_network(graph, spec, params, 0, "images")
+
+
+def test_a_file_with_a_fixed_batch_is_measured_with_it_alone():
+    net = small.net("backbone")
+    chosen = formats.checked("onnx", Options(batch=2), int8=False)
+    content = written("backbone", "onnx", batch=2)
+    exported = in_runtime(net.description, "onnx", content, chosen)
+    with pytest.raises(UserError, match="takes 2 images a call: give --batch 2"):
+        exported.timed(1)
+    exported.timed(2)()
+    # Any number of images is computed nevertheless.
+    images = np.random.default_rng(0).standard_normal((3, 32, 32, 3)).astype("f")
+    (found,) = exported.run(images)
+    (alone,) = exported.run(images[2:])
+    assert len(found) == 3
+    np.testing.assert_allclose(found[2:], alone, atol=1e-6)

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from mobilenets.export import formats, signature
+from mobilenets.export import formats
 from mobilenets.export.exported import in_runtime
 from mobilenets.export.folding import fold
 from mobilenets.export.stablehlo_file import forward
