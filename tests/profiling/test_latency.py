@@ -67,6 +67,6 @@ def test_benchmark_prints_each_network(monkeypatch, capsys):
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     rows = {line[0]: line[1:] for line in lines if line and "mobilenet" in line[0]}
     assert list(rows) == ["mobilenet_v1", "mobilenet_v2"]
-    # Pixels; then milliseconds, and two images in 4 ms.
-    assert rows["mobilenet_v1"][0] == "96"
-    assert rows["mobilenet_v1"][2:] == ["4", "2", "9", "500"]
+    # The runtime and pixels; then milliseconds, and two images in 4 ms.
+    assert rows["mobilenet_v1"][:2] == ["jax", "96"]
+    assert rows["mobilenet_v1"][3:] == ["4", "2", "9", "500"]
