@@ -117,7 +117,15 @@ def load(file: str) -> ExportedNet:
     """
     path = pathlib.Path(file).expanduser()
     content, found = read(path)
-    return opened(content, found)
+    options = formats.Options(found.batch, found.layout)
+    try:
+        return in_runtime(found.network, found.format, content, options)
+    except UserError:
+        raise
+    except Exception as error:  # each runtime has errors of its own
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        title = formats.FORMATS[found.format].title
+        raise UserError(f"{path} is no {title} file that runs here: {reason}") from None
 
 
 def describe(file: str) -> Description:
@@ -140,12 +148,6 @@ def read(path: pathlib.Path) -> tuple[bytes, record.Record]:
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from None
     return content, record.read(path, content)
-
-
-def opened(content: bytes, found: record.Record) -> ExportedNet:
-    """The network of a file, in its runtime."""
-    options = formats.Options(found.batch, found.layout)
-    return in_runtime(found.network, found.format, content, options)
 
 
 def in_runtime(

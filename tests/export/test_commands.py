@@ -1,5 +1,6 @@
 """What a user types: export, and the commands that take an exported file."""
 
+import hashlib
 import json
 import sys
 
@@ -237,6 +238,20 @@ def test_a_file_that_is_no_export_of_ours_is_refused(run, place, exported, tmp_p
         path.with_name("net.onnx.json").write_text(damaged)
         told = refused(run, "predict", photos, "--weights", path)
         assert "net.onnx.json" in told
+
+
+@pytest.mark.parametrize("format", ["stablehlo", "onnx", "litert"])
+def test_a_strangers_file_that_no_runtime_takes_is_refused(
+    run, place, exported, tmp_path, format
+):
+    path = tmp_path / "net"
+    path.write_bytes(b"something else")
+    values = json.loads(exported("classes").with_name("classes.onnx.json").read_text())
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    values |= {"sha256": digest, "format": format}
+    (tmp_path / "net.json").write_text(json.dumps(values))
+    told = refused(run, "predict", place / "photos", "--weights", path)
+    assert f"{path} is no " in told and " file that runs here" in told
 
 
 def test_a_file_of_the_wrong_kind_is_refused(run, place, exported, tmp_path):
