@@ -12,7 +12,12 @@ from mobilenets.inference.description import Description
 from mobilenets.inference.trained import TrainedNet
 from mobilenets.networks.architectures.resnet import se_resnet_of_basic
 from mobilenets.networks.architectures.ssd import ssd, ssdlite
-from mobilenets.networks.spec import BackboneSpec, with_backbone, with_output_stride
+from mobilenets.networks.spec import (
+    BackboneSpec,
+    backbone_of,
+    with_backbone,
+    with_output_stride,
+)
 from mobilenets.nn.build import build
 from mobilenets.nn.initialization import init_variables
 
@@ -20,24 +25,38 @@ from mobilenets.nn.initialization import init_variables
 def net_of(spec, outputs=5, names=(), **description):
     """The network with random weights and statistics.
 
-    The statistics are those of no data, so that a folded batch norm is no identity.
+    The statistics are those of no data, so that a folded batch norm is no identity. The
+    kernels keep the variance of a map behind ReLU (arXiv:1502.01852, Eq. 10), so that
+    in a deep network, too, the first layer tells in the outputs; behind gates, which
+    are about a half, kernels are twice as large.
     """
     names = names or tuple(f"class {i}" for i in range(outputs))
     described = Description(
         network=spec, preprocessing=Preprocessing(), class_names=names, **description
     )
-    variables = init_variables(build(spec, len(names)), jax.random.key(0))
+    model = build(spec, len(names))
+    shapes = jax.eval_shape(lambda: init_variables(model, jax.random.key(0)))
     rng = np.random.default_rng(1)
 
-    def changed(path, leaf):
-        name = path[-1].key
-        if name in ("scale", "var"):
-            return rng.uniform(0.7, 1.4, leaf.shape).astype(np.float32)
-        if name in ("bias", "mean"):
-            return (0.2 * rng.standard_normal(leaf.shape)).astype(np.float32)
-        return 1.5 * np.asarray(leaf)
+    def drawn(path, leaf):
+        values = rng.standard_normal(leaf.shape)
+        if path[-1].key == "kernel":
+            fan_in = np.prod(leaf.shape[:-1])
+            gain = 2.0 if "project" in str(path) and has_gates(path) else 1.0
+            values *= gain * np.sqrt(2 / fan_in)
+        elif path[-1].key in ("scale", "var"):
+            values = rng.uniform(0.7, 1.4, leaf.shape)
+        else:
+            values *= 0.2
+        return values.astype(np.float32)
 
-    variables = jax.tree.map_with_path(changed, variables)
+    blocks = backbone_of(spec).blocks
+
+    def has_gates(path):
+        block = path[1].key
+        return block.startswith("block") and bool(blocks[int(block[5:])].se)
+
+    variables = jax.tree.map_with_path(drawn, shapes)
     return TrainedNet(described, variables)
 
 

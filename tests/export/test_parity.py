@@ -91,8 +91,10 @@ def of_family(number, name):
     """Every second network has an odd size and PyTorch's padding."""
     make = get_detector if name in DETECTORS else get_spec
     if number % 2:
-        return small.net_of(make(name, resolution=65, padding="symmetric"))
-    return small.net_of(make(name, resolution=64, padding="same"))
+        spec = make(name, resolution=65, padding="symmetric")
+    else:
+        spec = make(name, resolution=64, padding="same")
+    return small.net_of(spec)
 
 
 @pytest.mark.slow
