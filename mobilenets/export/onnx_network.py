@@ -95,6 +95,7 @@ def add_network(
     net = _Network(graph, params, network.backbone.padding)
     if isinstance(network, DetectorSpec):
         return _detector(net, network, images, num_classes)
+    assert isinstance(network, ClassifierSpec), "see `signature.check`"
     return _classifier(net, network, images)
 
 

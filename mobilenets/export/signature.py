@@ -5,12 +5,23 @@ from typing import Any
 
 import jax
 
+from mobilenets.errors import UserError
 from mobilenets.networks.detector import DetectorSpec
+from mobilenets.networks.segmenter import SegmenterSpec
 from mobilenets.networks.spec import BackboneSpec
 from mobilenets.nn.build import Network
 from mobilenets.nn.detector import RawDetections
 
 INPUT = "images"  # [N, resolution, resolution, 3] float32, normalised
+
+
+def check(network: Network) -> None:
+    """Raises UserError if a network cannot be written to a file."""
+    if isinstance(network, SegmenterSpec):
+        raise UserError(
+            f"{network.name} is a segmenter, which cannot be exported: give weights of "
+            "a classifier, a detector or a backbone."
+        )
 
 
 def output_names(network: Network) -> tuple[str, ...]:

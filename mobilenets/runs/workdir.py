@@ -1,6 +1,7 @@
 """The folder of one run: what lies where in it, and whose it is."""
 
 import dataclasses
+import os
 import pathlib
 from collections.abc import Sequence
 
@@ -79,6 +80,11 @@ class Workdir:
         return self.path / "training_curves.png"
 
     @property
+    def first_batch(self) -> pathlib.Path:
+        """Images of the first batch, augmented, with what is known of them."""
+        return self.path / "first_batch.png"
+
+    @property
     def predictions(self) -> pathlib.Path:
         """Evaluation images with what the model says of them."""
         return self.path / "predictions.png"
@@ -88,13 +94,18 @@ def of(path: str) -> Workdir:
     """The paths of a run, whether it has begun or not.
 
     Raises:
-      UserError: it is not a local folder.
+      UserError: it is empty, as an unset variable is, a file, or not a local folder.
     """
+    if not path:
+        raise UserError("--workdir is empty: give a folder.")
     if "://" in path:
         raise UserError(
             f"--workdir {path} is not a local folder: mount it, or use another."
         )
-    return Workdir(pathlib.Path(path).expanduser().absolute())
+    folder = pathlib.Path(path).expanduser().absolute()
+    if folder.is_file():
+        raise UserError(f"--workdir {path} is a file: use a folder.")
+    return Workdir(folder)
 
 
 def claim(path: str, config: Configuration, warm_restart: bool = False) -> Workdir:
@@ -126,7 +137,8 @@ def claim(path: str, config: Configuration, warm_restart: bool = False) -> Workd
 
 def unwritable(path: str, error: OSError) -> UserError:
     """The error for a folder in which nothing can be saved."""
-    return UserError(f"Cannot write to --workdir {path}: {error}.")
+    reason = str(error).removeprefix(f"[Errno {error.errno}] ")
+    return UserError(f"Cannot write to --workdir {path}: {reason}.")
 
 
 def save_config(workdir: Workdir, config: Configuration) -> None:
@@ -136,10 +148,16 @@ def save_config(workdir: Workdir, config: Configuration) -> None:
 
 
 def replace_file(path: pathlib.Path, text: str) -> None:
-    """Writes a file under its name when it is complete: a killed run leaves no half."""
+    """Writes a file under its name when it is complete.
+
+    A killed run leaves no half of it, nor does a machine that loses its power.
+    """
     unfinished = path.with_suffix(".unfinished")
-    unfinished.write_text(text)
-    unfinished.rename(path)
+    with unfinished.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
 
 
 def changes(workdir: Workdir, config: Configuration) -> list[Difference]:
@@ -174,7 +192,8 @@ def read_config(workdir: Workdir) -> Configuration:
     except (OSError, ValueError):
         raise UserError(
             f"{workdir.config} cannot be read: it is damaged, or of another version. "
-            "Use another --workdir."
+            "If it is damaged, delete it: the command that trained the run writes it "
+            "again. Otherwise use another --workdir."
         ) from None
 
 

@@ -12,9 +12,11 @@ from mobilenets.config import files
 from mobilenets.export import exporting
 from mobilenets.export.formats import Options
 from mobilenets.inference import trained
+from mobilenets.networks.architectures import deeplab
 from mobilenets.tasks.registry import make_task
 from tests.export import small
 
+SEGMENTERS = [*deeplab.SEGMENTERS]
 CLOTHES = "--config.dataset.name=fashion_mnist_subset"
 
 
@@ -263,5 +265,7 @@ def test_a_file_of_the_wrong_kind_is_refused(run, place, exported, tmp_path):
     assert "a backbone without classes" in told
     told = refused(run, "benchmark", exported("classes"), "--resolution", 64)
     assert "leave out --width, --depth and --resolution" in told
+    told = refused(run, "benchmark", *SEGMENTERS[:1], "--runtime", "onnxruntime")
+    assert "is a segmenter, which cannot be exported" in told
     told = refused(run, "benchmark", "mobilenet_v2", "--runtime", "onnx")
     assert "Unknown runtime 'onnx': did you mean 'onnxruntime'?" in told

@@ -88,6 +88,19 @@ def test_what_is_ignored_is_counted_by_kind_and_told_once(class_folder, capsys):
     assert rest == f"In {class_folder}, {IGNORED}\n"
 
 
+def test_what_is_ignored_is_told_once_for_both_sides_of_a_division(tmp_path, capsys):
+    for name in ("cat", "dog"):
+        for i in range(20):
+            save_image(tmp_path / name / f"{i}.png")
+    write(tmp_path / "cat/notes.txt")
+    told = f"In {tmp_path}, 1 .txt file was ignored.\n"
+    for split in ("train", "validation"):
+        opened(tmp_path, split, in_use=("validation", "train"), eval_fraction=0.5)
+    assert capsys.readouterr().out == told
+    opened(tmp_path, "validation", in_use=("validation",), eval_fraction=0.5)
+    assert capsys.readouterr().out == told
+
+
 def test_a_folder_of_photographs_alone_tells_nothing(tmp_path, capsys):
     for name in ("train/cat/1.png", "train/dog/1.png"):
         save_image(tmp_path / name)

@@ -56,7 +56,8 @@ class FolderSource:
             raise UserError(f"dataset.folder {folder} is not a folder.")
         if eval_fraction:
             place = f"{root}, split {split},"
-            classes, files = _divided(root, folder, split, eval_fraction)
+            is_first = split == min({split, *in_use})  # "train" where both are opened
+            classes, files = _divided(root, folder, split, eval_fraction, is_first)
         else:
             place = str(root / split)
             classes, files = _of_split(root, folder, split, in_use)
@@ -111,8 +112,8 @@ def _no_split(
     if not any(_seems_split(root / name) for name in inner):
         shown = ", ".join(inner[:5]) + (", …" if inner[5:] else "")
         return Undivided(
-            f"dataset.folder {folder} has no folder {split}. Its folders {shown} have "
-            "none in them, so that they seem to be the classes."
+            f"dataset.folder {folder} has no folder {split}. The folders in it, "
+            f"{shown}, hold no folders, so they seem to be the classes."
         )
     is_only_one = {*in_use} == {split}  # an evaluation needs no other
     if len(inner) == 1 and not is_only_one:
@@ -123,9 +124,17 @@ def _no_split(
 
 
 def _divided(
-    root: pathlib.Path, folder: str, split: str, eval_fraction: float
+    root: pathlib.Path, folder: str, split: str, eval_fraction: float, to_tell: bool
 ) -> tuple[list[str], list[_File]]:
-    """All classes, and the images of FOLDER/CLASS that are on the split's side."""
+    """All classes, and the images of FOLDER/CLASS that are on the split's side.
+
+    Args:
+      root: the folder.
+      folder: the same as the user gave it.
+      split: "train" or "validation".
+      eval_fraction: see `FolderSource`.
+      to_tell: what is ignored; it is the same for both splits.
+    """
     inner = _folders(root)
     seeming = [name for name in inner if _seems_split(root / name)]
     if len(inner) == 1 and seeming:
@@ -136,7 +145,7 @@ def _divided(
             f"{folder} has folders in {', '.join(seeming)}: leave it out where those "
             f"are splits, or give one of them, as dataset.folder={root / seeming[0]}."
         )
-    files = _images(root)
+    files = _images(root, to_tell)
     names = [path.relative_to(root).as_posix() for path, _ in files]
     sides = [division.side(name, eval_fraction) for name in names]
     division.check(folder, split, sides)
@@ -149,15 +158,21 @@ def _seems_split(folder: pathlib.Path) -> bool:
     return not photographs.are_in(folder) and bool(_folders(folder))
 
 
-def _images(folder: pathlib.Path) -> list[_File]:
-    """The images in FOLDER/CLASS/*, and in the folders below."""
+def _images(folder: pathlib.Path, to_tell: bool = True) -> list[_File]:
+    """The images in FOLDER/CLASS/*, and in the folders below.
+
+    Args:
+      folder: of the classes.
+      to_tell: whether to print what is ignored.
+    """
     ignored = Ignored()
     files = [
         (path, name)
         for name in photographs.folders(folder, ignored)
         for path in photographs.find(folder / name, ignored)
     ]
-    photographs.tell_ignored(str(folder), ignored)
+    if to_tell:
+        photographs.tell_ignored(str(folder), ignored)
     if not files:
         kinds = ", CLASS/*".join(photographs.SUFFIXES)
         raise UserError(f"{folder} holds no images: expected are files CLASS/*{kinds}.")

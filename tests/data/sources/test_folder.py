@@ -127,7 +127,7 @@ def test_a_split_of_another_name_is_met_with_the_option_that_chooses_it(tmp_path
 
 def test_a_folder_of_classes_is_met_with_the_option_that_divides_it(undivided):
     told = sentence(undivided, "train", to_train=True)
-    assert "has no folder train. Its folders cat, dog have none in them" in told
+    assert "has no folder train. The folders in it, cat, dog, hold no folders" in told
     assert "Give --config.dataset.eval_fraction=0.2 to evaluate a fifth" in told
     with pytest.raises(UserError, match=f"Move them into {undivided}/night"):
         open_source(FolderEval(folder=str(undivided)), "night")
