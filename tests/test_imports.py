@@ -28,6 +28,7 @@ ROOMS = (
     "training",
     "profiling",
     "pretrained",
+    "export",
     "sweeps",
     "api",
     "cli",

@@ -112,10 +112,15 @@ def command(
     prepare_jax()
     from mobilenets.evaluation import tables
     from mobilenets.evaluation.run import evaluate_run, evaluate_weights
+    from mobilenets.export import exported
     from mobilenets.inference import trained
 
-    folder = networks.weights(workdir)
-    of_run = not (pathlib.Path(folder).expanduser() / "network.json").exists()
+    is_file = networks.is_file(workdir)
+    folder = workdir if is_file else networks.weights(workdir)
+    of_run = (
+        not is_file
+        and not (pathlib.Path(folder).expanduser() / "network.json").exists()
+    )
     if not of_run and (weights != Weights.EMA or checkpoint != Checkpoint.BEST):
         raise UserError(
             f"{workdir} is not a run and has only one set of weights: leave out "
@@ -123,7 +128,7 @@ def command(
         )
     if not of_run:
         _refuse_network(given)
-    description = trained.describe(folder)
+    description = (exported if is_file else trained).describe(folder)
     whole = (
         _of_run(folder, built) if of_run else _for_weights(folder, description, built)
     )
@@ -131,6 +136,10 @@ def command(
     if of_run:
         ema, best = weights == Weights.EMA, checkpoint == Checkpoint.BEST
         found = evaluate_run(task, folder, ema, best, per_class, report)
+    elif is_file:
+        name = pathlib.Path(folder).name
+        network = exported.load(folder).apply
+        found = evaluate_weights(task, name, {}, per_class, report, network)
     else:
         variables = trained.load(folder).variables
         name = pathlib.Path(folder).resolve().name

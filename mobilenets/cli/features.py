@@ -32,13 +32,18 @@ def command(
     the exit code is then 1.
     """
     prepare_jax()
-    from mobilenets.inference import prediction, trained
+    from mobilenets.inference import detections, prediction
 
     if output.suffix != ".npz":
         raise UserError(f"The output must be an .npz file, but is {str(output)!r}.")
     outputs.check({"output": output})
     paths = prediction.images_in(folder)
-    net = trained.load(networks.weights(weights))
+    net = networks.load(weights)
+    if networks.is_file(weights) and detections.is_detector(net):
+        raise UserError(
+            f"{weights} is an exported detector, which gives no features: give the "
+            "weights from which it was exported."
+        )
     broken: list[UserError] = []
     readable = prediction.read_photos(paths, net, broken.append)
     vectors = dict(prediction.features(net, readable))

@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mobilenets.cli.command_line import prepare_jax
@@ -22,9 +22,16 @@ from mobilenets.networks.own_spec import is_own, named_or_own
 from mobilenets.networks.spec import BackboneSpec
 
 if TYPE_CHECKING:
+    from mobilenets.inference.trained import Net
     from mobilenets.nn.build import Network
 
-HELP = "The workdir of a run, a folder of weights, or a name from `mobilenets {}`."
+HELP = (
+    "The workdir of a run, a folder of weights, an exported file, or a name from "
+    "`mobilenets {}`."
+)
+TRAINED = (
+    "The workdir of a run, a folder of weights, or a name from `mobilenets pretrained`."
+)
 NAME_OR_FOLDER = HELP.format("list")
 NAME_OR_WEIGHTS = HELP.format("pretrained")
 HUB = "timm/"  # how names of weights on the Hugging Face hub begin
@@ -66,6 +73,8 @@ def network(text: str, **overrides: Any) -> Given:
     listed_by = "mobilenets list"
     if text in DETECTORS and not _has_network(text):
         return Given(text, get_detector(text, **overrides), COCO_NUMBERS, "")
+    if is_file(text) and not is_own(text):
+        return _of_file(text, overrides)
     if text in SEGMENTERS and not _has_network(text):
         spec = get_segmenter(text, **overrides)
         return Given(text, spec, published_classes(text), "")
@@ -86,6 +95,37 @@ def network(text: str, **overrides: Any) -> Given:
         return Given(text, replace(spec, **overrides), 0, text)
     classes = len(description.class_names)
     return Given(text, replace(spec, **overrides), classes, text)
+
+
+def _of_file(text: str, overrides: Mapping[str, Any]) -> Given:
+    """The network of an exported file, which is what it is."""
+    if overrides:
+        raise UserError(
+            f"{text} is an exported network with fixed width, depth and resolution: "
+            "leave out --width, --depth and --resolution."
+        )
+    prepare_jax()
+    from mobilenets.export import exported
+
+    description = exported.describe(text)
+    return Given(text, description.network, len(description.class_names), text)
+
+
+def load(text: str) -> "Net":
+    """The network of an exported file, of a run, of a folder, or of a name of weights.
+
+    Raises:
+      UserError: see `weights`; there is no network in it, or it is damaged.
+    """
+    from mobilenets.export import exported
+    from mobilenets.inference import trained
+
+    return exported.load(text) if is_file(text) else trained.load(weights(text))
+
+
+def is_file(text: str) -> bool:
+    """Whether it can only be an exported file."""
+    return pathlib.Path(text).expanduser().is_file()
 
 
 def weights(text: str) -> str:

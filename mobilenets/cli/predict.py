@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # they need JAX
     from mobilenets.inference.detections import DetectedPhoto
     from mobilenets.inference.pixels import SegmentedPhoto
     from mobilenets.inference.prediction import Prediction
-    from mobilenets.inference.trained import TrainedNet
+    from mobilenets.inference.trained import Net
 
 Files = Mapping[str, Any]  # the path that each option of an output gives, or None
 
@@ -122,7 +122,7 @@ def command(
     exit code is then 1.
     """
     prepare_jax()
-    from mobilenets.inference import detections, pixels, prediction, trained
+    from mobilenets.inference import detections, pixels, prediction
 
     if picture.suffix != ".png":
         raise UserError(f"The picture must be a .png file, but is {str(picture)!r}.")
@@ -130,7 +130,7 @@ def command(
     _refuse_to_draw_on(paths, picture)
     files = {"picture": picture, "json": as_json, "csv": as_csv, "coco": as_coco}
     outputs.check(files, ours=_DEFAULT_PICTURE)
-    net = trained.load(networks.weights(weights))
+    net = networks.load(weights)
     given = {"top": top, "threshold": threshold, "score": score, "iou": iou}
     given |= {"max-detections": max_detections, "csv": as_csv, "coco": as_coco}
     given |= {"masks": masks, "tile": tile}
@@ -232,7 +232,7 @@ def _print_written(picture: pathlib.Path, photos: int, most: int) -> None:
     print(f"Wrote {picture}{which}.")
 
 
-def _refuse_others(given: Mapping[str, Any], net: "TrainedNet") -> None:
+def _refuse_others(given: Mapping[str, Any], net: "Net") -> None:
     """Raises UserError if an option is given that is for other weights."""
     from mobilenets.inference import detections, pixels
 

@@ -14,6 +14,7 @@ from mobilenets.profiling.profile_table import Row
 from mobilenets.runtime.tables import add_columns, millions, new, show
 
 if TYPE_CHECKING:
+    from mobilenets.export.record import Record
     from mobilenets.inference.detections import DetectedPhoto
     from mobilenets.inference.pixels import Found
     from mobilenets.inference.prediction import Prediction
@@ -121,21 +122,54 @@ def print_latencies(rows: Sequence[dict[str, Any]]) -> None:
     """Prints what `mobilenets benchmark` has measured.
 
     Args:
-      rows: of each network its name, resolution, madds, batch, median_seconds, and
-        round_seconds.
+      rows: of each network its name, runtime, resolution, madds, batch,
+        median_seconds, and round_seconds.
     """
     table = new(
-        "name", ">pixels", ">MAdds\n(M)", ">median\n(ms)", ">min", ">max", ">images/s"
+        "name",
+        "runtime",
+        ">pixels",
+        ">MAdds\n(M)",
+        ">median\n(ms)",
+        ">min",
+        ">max",
+        ">images/s",
     )
     for row in rows:
         rounds = row["round_seconds"]
         table.add_row(
             row["name"],
+            row["runtime"],
             str(row["resolution"]),
             millions(row["madds"]),
             *(f"{1e3 * t:.3g}" for t in (row["median_seconds"], *_ends(rounds))),
             f"{row['batch'] / row['median_seconds']:,.0f}",
         )
+    show(table)
+
+
+def print_record(record: "Record") -> None:
+    """Prints what `mobilenets export` has written, and how it compares."""
+    parity = record.parity
+    kind = "photographs" if parity.photographs else "random images"
+    table = rich.table.Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for word, arrays in (("takes", record.inputs), ("gives", record.outputs)):
+        for array in arrays:
+            table.add_row(word, f"{array.name} {list(array.shape)}".replace("'", ""))
+    table.add_row("size", f"{record.bytes / 1e6:.1f} MB, {record.numbers}")
+    table.add_row(
+        "differs by",
+        f"{parity.largest_difference:.1e} of the outputs' spread at most, "
+        f"{parity.mean_difference:.1e} on average",
+    )
+    if parity.agreement is not None:
+        table.add_row("agrees", f"{parity.agreement:.1%} on {parity.images} {kind}")
+    images = record.batch or 1
+    table.add_row(
+        "latency",
+        f"{1e3 * record.median_seconds:.3g} ms for {images} image(s), "
+        f"{record.threads} thread(s)",
+    )
     show(table)
 
 

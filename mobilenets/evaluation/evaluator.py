@@ -25,16 +25,28 @@ class Evaluator:
       task: gives model and data.
       mesh: over whose devices each batch is split.
       metric: what is found; None: the task's `metric`.
+      network: computes the outputs in the place of the task's model, from its inputs on
+        the host; the variables are then not used.
     """
 
-    def __init__(self, task: Task, mesh: Mesh, metric: Metric | None = None):
+    def __init__(
+        self,
+        task: Task,
+        mesh: Mesh,
+        metric: Metric | None = None,
+        network: Callable[[np.ndarray], Any] | None = None,
+    ):
         self._task, self._mesh = task, mesh
         self._metric = metric or task.metric
         in_shardings = (sharding.replicated(mesh), sharding.by_example(mesh))
-        self._eval_step = jax.jit(
-            make_eval_step(task, self._metric),
-            in_shardings=in_shardings,
-            out_shardings=sharding.replicated(mesh),  # every process has all rows
+        self._eval_step = (
+            _make_host_step(task, self._metric, network)
+            if network
+            else jax.jit(
+                make_eval_step(task, self._metric),
+                in_shardings=in_shardings,
+                out_shardings=sharding.replicated(mesh),  # every process has all rows
+            )
         )
         self._predict_step = jax.jit(
             make_predict_step(task),
@@ -103,6 +115,19 @@ def make_eval_step(task: Task, metric: Metric) -> Callable[[Any, Batch], Any]:
     def eval_step(variables, batch):
         outputs = task.model.apply(variables, task.inputs(batch), train=False)
         return metric.update(outputs, batch)
+
+    return eval_step
+
+
+def _make_host_step(
+    task: Task, metric: Metric, network: Callable[[np.ndarray], Any]
+) -> Callable[[Any, Batch], Any]:
+    """As `make_eval_step`, with the outputs of another network on the host."""
+    inputs, update = jax.jit(task.inputs), jax.jit(metric.update)
+
+    def eval_step(variables, batch):
+        del variables
+        return update(network(np.asarray(inputs(batch))), batch)
 
     return eval_step
 

@@ -3,9 +3,11 @@
 import contextlib
 import dataclasses
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
 from jax.sharding import Mesh
 
 from mobilenets.config.schema import Preprocessing
@@ -67,7 +69,12 @@ def evaluate_run(
 
 
 def evaluate_weights(
-    task: Task, name: str, variables: Any, per_class: bool = False, report: str = ""
+    task: Task,
+    name: str,
+    variables: Any,
+    per_class: bool = False,
+    report: str = "",
+    network: Callable[[np.ndarray], Any] | None = None,
 ) -> RunEvaluation:
     """Evaluates weights that are not of a run on all evaluation sets of the task.
 
@@ -77,6 +84,7 @@ def evaluate_weights(
       variables: what `task.model.apply` takes.
       per_class: see `evaluate_run`.
       report: see `evaluate_run`.
+      network: computes the outputs in the place of the model, see `Evaluator`.
 
     Raises:
       UserError: the batch cannot be split over the devices, or the report cannot be
@@ -84,7 +92,8 @@ def evaluate_weights(
     """
     mesh = sharding.data_mesh(task.config.batch_size)
     variables = jax.device_put(variables, sharding.replicated(mesh))
-    return _evaluate(task, mesh, {name: variables}, None, per_class, report)
+    named = {name: variables}
+    return _evaluate(task, mesh, named, None, per_class, report, network)
 
 
 def _evaluate(
@@ -94,12 +103,13 @@ def _evaluate(
     step: int | None,
     per_class: bool,
     report: str,
+    network: Callable[[np.ndarray], Any] | None = None,
 ) -> RunEvaluation:
     """Evaluates one set of variables, by its name."""
     folder = _make_folder(report) if report else None  # before minutes of work
     metric = task.report_metric if per_class or report else task.metric
     (weights,) = named_variables
-    evaluator = Evaluator(task, mesh, metric)
+    evaluator = Evaluator(task, mesh, metric, network)
     with progress_bar("evaluating", evaluator.batches) as on_batch:
         totals = {
             name: evaluator.totals(name, named_variables, on_batch)[weights]

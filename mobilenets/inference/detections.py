@@ -18,7 +18,7 @@ from mobilenets.errors import UserError
 from mobilenets.inference import montage
 from mobilenets.inference.colors import color_of
 from mobilenets.inference.prediction import apply, labels_of, read_image, write
-from mobilenets.inference.trained import TrainedNet
+from mobilenets.inference.trained import Net
 from mobilenets.networks.detector import DetectorSpec
 
 MOST_DRAWN = 30  # photographs in one picture
@@ -59,7 +59,7 @@ class _Photo:
 
 
 def detect_objects(
-    net: TrainedNet,
+    net: Net,
     paths: Sequence[pathlib.Path],
     on_broken: Callable[[UserError], None],
     score: float | None = None,
@@ -102,7 +102,7 @@ def detect_objects(
         yield DetectedPhoto(photo.path, objects)
 
 
-def _with_postprocessing(net: TrainedNet, chosen: Mapping[str, Any]) -> DetectorSpec:
+def _with_postprocessing(net: Net, chosen: Mapping[str, Any]) -> DetectorSpec:
     """The network with other values where there are some."""
     spec = cast(DetectorSpec, net.description.network)
     changes = {key: value for key, value in chosen.items() if value is not None}
@@ -112,7 +112,7 @@ def _with_postprocessing(net: TrainedNet, chosen: Mapping[str, Any]) -> Detector
 
 def _read(
     paths: Sequence[pathlib.Path],
-    net: TrainedNet,
+    net: Net,
     on_broken: Callable[[UserError], None],
 ) -> Iterator[_Photo]:
     spec, preprocessing = net.description.network, net.description.preprocessing
@@ -235,6 +235,6 @@ def _drawn(photo: DetectedPhoto, side: int | None) -> Image.Image:
     return draw_marks(image, marks)
 
 
-def is_detector(net: TrainedNet) -> bool:
+def is_detector(net: Net) -> bool:
     """Whether a network finds objects."""
     return isinstance(net.description.network, DetectorSpec)

@@ -5,7 +5,7 @@ import json
 import operator
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ from mobilenets.inference.overlay import (
     with_legend,
 )
 from mobilenets.inference.prediction import labels_of, read_image, write
-from mobilenets.inference.trained import TrainedNet
+from mobilenets.inference.trained import Net, TrainedNet
 from mobilenets.networks.segmenter import SegmenterSpec
 from mobilenets.nn.normalization import normalize
 from mobilenets.segmentation.labelling import classes_of_image
@@ -249,6 +249,6 @@ def _drawn(
     return with_legend(drawn, legend)
 
 
-def is_segmenter(net: TrainedNet) -> bool:
+def is_segmenter(net: Net) -> TypeGuard[TrainedNet]:
     """Whether a network labels pixels."""
     return isinstance(net.description.network, SegmenterSpec)

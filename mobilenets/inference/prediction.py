@@ -20,12 +20,11 @@ from mobilenets.data.decoding import decode
 from mobilenets.data.preprocessing import prepare_image
 from mobilenets.data.sources import photographs
 from mobilenets.errors import UserError
-from mobilenets.inference.trained import TrainedNet
+from mobilenets.inference.trained import Net
 from mobilenets.networks.detector import DetectorSpec
 from mobilenets.networks.feature_maps import last_map
 from mobilenets.networks.segmenter import SegmenterSpec
 from mobilenets.networks.spec import BackboneSpec
-from mobilenets.nn.normalization import normalize
 from mobilenets.runtime.drawing import as_drawn, as_text
 
 BATCH_SIZE = 16  # one size, so that the network is compiled once
@@ -86,7 +85,7 @@ def read_image(path: pathlib.Path) -> Image.Image:
 
 def read_photos(
     paths: Sequence[pathlib.Path],
-    net: TrainedNet,
+    net: Net,
     on_broken: Callable[[UserError], None],
 ) -> Iterator[Photo]:
     """Yields the photographs that can be read; errors of others go to `on_broken`."""
@@ -99,7 +98,7 @@ def read_photos(
 
 
 def predict(
-    net: TrainedNet,
+    net: Net,
     photos: Iterable[Photo],
     top: int | None = None,
     threshold: float | None = None,
@@ -151,7 +150,7 @@ def predict(
 
 
 def _classes(
-    net: TrainedNet, photos: Iterable[Photo], names: Sequence[str], top: int
+    net: Net, photos: Iterable[Photo], names: Sequence[str], top: int
 ) -> Iterator[Prediction]:
     def likeliest(outputs: Any) -> Any:
         logits, _ = outputs
@@ -163,7 +162,7 @@ def _classes(
 
 
 def _attributes(
-    net: TrainedNet, photos: Iterable[Photo], names: Sequence[str], threshold: float
+    net: Net, photos: Iterable[Photo], names: Sequence[str], threshold: float
 ) -> Iterator[Prediction]:
     def probabilities(outputs: Any) -> Any:
         logits, _ = outputs
@@ -188,7 +187,7 @@ def keep_few_pixels(predictions: Iterable[Prediction]) -> list[Prediction]:
 
 
 def features(
-    net: TrainedNet, photos: Iterable[Photo]
+    net: Net, photos: Iterable[Photo]
 ) -> Iterator[tuple[pathlib.Path, np.ndarray]]:
     """Yields the path of each photograph and its feature vector, [C] float32.
 
@@ -385,7 +384,7 @@ def _draw_bars(
 
 
 def apply(
-    net: TrainedNet, photos: Iterable[AnyPhoto], result: Callable[[Any], Any]
+    net: Net, photos: Iterable[AnyPhoto], result: Callable[[Any], Any]
 ) -> Iterator[tuple[AnyPhoto, tuple]]:
     """What is made of the network's outputs for each photograph.
 
@@ -394,19 +393,12 @@ def apply(
       photos: with `pixels`, as `Photo` has them.
       result: from the outputs for a batch to a tuple of arrays; it is compiled.
     """
-    preprocessing = net.description.preprocessing
-
-    @jax.jit
-    def run(variables: Any, pixels: jax.Array) -> Any:
-        images = normalize(pixels, preprocessing)
-        return result(net.model.apply(variables, images))
-
-    variables = jax.device_put(net.variables)
+    run = net.compiled(result)
     photos = iter(photos)
     while batch := list(itertools.islice(photos, BATCH_SIZE)):
         pixels = np.stack([photo.pixels for photo in batch])
         missing = BATCH_SIZE - len(batch)
         padded = np.pad(pixels, [(0, missing), (0, 0), (0, 0), (0, 0)])
-        outputs = jax.device_get(run(variables, padded))
+        outputs = jax.device_get(run(padded))
         rows = zip(*(output[: len(batch)] for output in outputs), strict=True)
         yield from zip(batch, rows, strict=True)

@@ -9,7 +9,7 @@ import functools
 import json
 import pathlib
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +33,28 @@ from mobilenets.runs.workdir import Workdir
 
 _HASHES = "hashes.json"  # of the arrays by their paths, to find damage
 
+Result = Callable[[np.ndarray], tuple[jax.Array, ...]]
+
+
+class Net(Protocol):
+    """What predicts: a network with its weights, or in a file of another runtime."""
+
+    @property
+    def description(self) -> Description:
+        """Of the network."""
+        ...
+
+    def compiled(self, result: Callable[[Any], Any]) -> Result:
+        """What is made of the network's outputs for pixels.
+
+        Args:
+          result: from the outputs for a batch to a tuple of arrays; it is compiled.
+
+        Returns:
+          A function of [N, resolution, resolution, 3] uint8, compiled for each N.
+        """
+        ...
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainedNet:
@@ -45,6 +67,17 @@ class TrainedNet:
     def model(self) -> Module:
         """The Linen module of the variables."""
         return build(self.description.network, len(self.description.class_names))
+
+    def compiled(self, result: Callable[[Any], Any]) -> Result:
+        """See `Net`."""
+        preprocessing = self.description.preprocessing
+
+        @jax.jit
+        def run(variables: Any, pixels: jax.Array) -> Any:
+            images = normalize(pixels, preprocessing)
+            return result(self.model.apply(variables, images))
+
+        return functools.partial(run, jax.device_put(self.variables))
 
     def detect(self, images: np.ndarray | jax.Array) -> Detections:
         """What a detector finds in images; compiled for each number of them.

@@ -4,7 +4,8 @@ import dataclasses
 import random
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
+from typing import Protocol, TypeVar
 
 import jax
 
@@ -14,13 +15,46 @@ from mobilenets.nn.initialization import init_variables
 
 WARM_UP_CALLS = 3
 
+Key = TypeVar("Key", bound=Hashable)
+
+
+class Measured(Protocol):
+    """What is measured."""
+
+    @property
+    def spec(self) -> Network:
+        """Of the network."""
+        ...
+
+    def timed(self, batch: int) -> Callable[[], object]:
+        """The call for so many images, warm."""
+        ...
+
 
 @dataclasses.dataclass(frozen=True)
 class Net:
-    """What is measured: float32, with random weights, which take as long as others."""
+    """A network in JAX: float32, with random weights, which take as long as others."""
 
     spec: Network
     num_classes: int = 1000
+
+    def timed(self, batch: int) -> Callable[[], object]:
+        """See `Measured`. The weights are constants of the program, as in a file."""
+        model = build(self.spec, self.num_classes)
+        variables = jax.jit(lambda rng: init_variables(model, rng))(jax.random.key(0))
+        shape = (batch, self.spec.resolution, self.spec.resolution, 3)
+        images = jax.random.normal(jax.random.key(1), shape)
+
+        @jax.jit
+        def apply(images: jax.Array) -> jax.Array:
+            outputs = model.apply(variables, images)
+            return outputs["features"] if isinstance(outputs, dict) else outputs[0]
+
+        def call() -> object:
+            return jax.block_until_ready(apply(images))
+
+        warm_up(call)
+        return call
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,12 +74,12 @@ class Latency:
 
 
 def measure(
-    nets: Mapping[str, Net],
+    nets: Mapping[Key, Measured],
     batch: int = 1,
     rounds: int = 7,
     seconds: float = 0.2,
     tell: Callable[[str], None] = lambda line: None,
-) -> dict[str, Latency]:
+) -> dict[Key, Latency]:
     """Measures networks in rounds, in an order that changes from round to round.
 
     A machine's speed drifts; in turn, all networks see the same of it.
@@ -65,40 +99,29 @@ def measure(
         what = f"{net.spec.name}, {net.spec.resolution} pixels"
         tell(f"compiling {len(calls) + 1} of {len(nets)}: {what}")
         try:
-            calls[name] = _compiled(net, batch)
+            calls[name] = net.timed(batch)
         except jax.errors.JaxRuntimeError as error:
             if "Out of memory" not in str(error):  # under several status codes
                 raise
             raise UserError(
                 f"{what} and a batch of {batch} do not fit into the memory: use fewer."
             ) from None
-    medians: dict[str, list[float]] = {name: [] for name in nets}
+    medians: dict[Key, list[float]] = {name: [] for name in nets}
     order = random.Random(0)
     for number in range(1, rounds + 1):
         tell(f"round {number} of {rounds}")
         for name in order.sample(list(nets), len(nets)):
-            medians[name].append(statistics.median(_durations(calls[name], seconds)))
+            medians[name].append(statistics.median(durations(calls[name], seconds)))
     return {name: Latency(tuple(values)) for name, values in medians.items()}
 
 
-def _compiled(net: Net, batch: int) -> Callable[[], object]:
-    """The call, warm. The weights are constants of the program, as when exported."""
-    model = build(net.spec, net.num_classes)
-    variables = jax.jit(lambda rng: init_variables(model, rng))(jax.random.key(0))
-    shape = (batch, net.spec.resolution, net.spec.resolution, 3)
-    images = jax.random.normal(jax.random.key(1), shape)
-
-    @jax.jit
-    def apply(images: jax.Array) -> jax.Array:
-        outputs = model.apply(variables, images)
-        return outputs["features"] if isinstance(outputs, dict) else outputs[0]
-
+def warm_up(call: Callable[[], object]) -> None:
+    """The first calls, which take longer than others."""
     for _ in range(WARM_UP_CALLS):
-        jax.block_until_ready(apply(images))
-    return lambda: jax.block_until_ready(apply(images))
+        call()
 
 
-def _durations(call: Callable[[], object], seconds: float) -> list[float]:
+def durations(call: Callable[[], object], seconds: float) -> list[float]:
     """The seconds of each call, for at least so many seconds in all."""
     result: list[float] = []
     while not result or sum(result) < seconds:

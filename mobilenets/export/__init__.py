@@ -1,0 +1,1 @@
+"""Files of trained networks for other runtimes: StableHLO, LiteRT and ONNX."""

@@ -1,0 +1,114 @@
+"""The text beside an exported file: what it is, and how it was shown to be equal."""
+
+import hashlib
+import pathlib
+from typing import Annotated, Literal
+
+import pydantic
+
+from mobilenets.config import json_files
+from mobilenets.errors import UserError
+from mobilenets.export.formats import FormatName, Layout
+from mobilenets.inference.description import Description, from_values
+
+
+class _Values(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
+class Array(_Values):
+    """An input or an output; where a dimension is "batch" it may be any number.
+
+    What int8 numbers mean is scale * (number - zero_point).
+    """
+
+    name: str
+    shape: tuple[int | Literal["batch"], ...]
+    dtype: Literal["float32", "int8"] = "float32"
+    scale: float | None = None
+    zero_point: int | None = None
+
+
+class Parity(_Values):
+    """How far the file's outputs are from those of the network in JAX.
+
+    Differences are fractions of the spread, which is the largest output less the least.
+    """
+
+    images: int
+    photographs: bool  # or drawn at random
+    largest_difference: float
+    mean_difference: float
+    # The part of the images with the same most likely class; of the attributes of an
+    # image, and of the anchors of a detector, the part that agrees. None for a
+    # backbone.
+    agreement: float | None
+
+
+class Record(_Values):
+    """All that is needed to use an exported file.
+
+    The input is an image of `network.preprocessing`, its mean and deviation applied.
+    """
+
+    format_version: Literal[1] = 1
+    format: FormatName
+    numbers: Literal["float32", "int8"]  # of weights and maps
+    layout: Layout  # of the input, and of the map of a backbone
+    network: Description
+    inputs: tuple[Array, ...]
+    outputs: tuple[Array, ...]
+    bytes: int
+    sha256: str
+    opset: int | None = None  # of ONNX
+    parity: Parity
+    # Of a call here, for one image or the fixed batch, after which follow the threads.
+    median_seconds: Annotated[float, pydantic.Field(gt=0)]
+    threads: int
+
+    @property
+    def batch(self) -> int | None:
+        """Images of a call; None for any number."""
+        first = self.inputs[0].shape[0]
+        return None if first == "batch" else int(first)
+
+
+def beside(path: pathlib.Path) -> pathlib.Path:
+    """The record of an exported file."""
+    return path.with_name(f"{path.name}.json")
+
+
+def read(path: pathlib.Path, content: bytes) -> Record:
+    """The record beside an exported file.
+
+    Args:
+      path: of the file.
+      content: of the file.
+
+    Raises:
+      UserError: there is none, it is damaged, or it is that of another file.
+    """
+    text = beside(path)
+    if not text.is_file():
+        raise UserError(
+            f"{path} has no {text.name} beside it: give a file that `mobilenets "
+            "export` wrote, and keep both together."
+        )
+    try:
+        values = json_files.load(text)
+        record = Record.model_validate(
+            values | {"network": from_values(values["network"])}
+        )
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        ArithmeticError,
+        UserError,
+    ) as error:
+        reason = str(error).splitlines()[0].removesuffix(".")
+        raise UserError(f"{text} cannot be read: {reason}.") from None
+    if hashlib.sha256(content).hexdigest() != record.sha256:
+        raise UserError(f"{text} is not of this {path.name}: export it again.")
+    return record

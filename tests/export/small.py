@@ -1,0 +1,108 @@
+"""Small networks of every kind of block, with weights that tell images apart."""
+
+import dataclasses
+import functools
+
+import jax
+import numpy as np
+
+from mobilenets import get_spec
+from mobilenets.config.schema import Preprocessing
+from mobilenets.inference.description import Description
+from mobilenets.inference.trained import TrainedNet
+from mobilenets.networks.architectures.resnet import se_resnet_of_basic
+from mobilenets.networks.architectures.ssd import ssd, ssdlite
+from mobilenets.networks.spec import (
+    BackboneSpec,
+    backbone_of,
+    with_backbone,
+    with_output_stride,
+)
+from mobilenets.nn.build import build
+from mobilenets.nn.initialization import init_variables
+
+
+def net_of(spec, outputs=5, names=(), **description):
+    """The network with random weights and statistics.
+
+    The statistics are those of no data, so that a folded batch norm is no identity. The
+    kernels keep the variance of a map behind ReLU (arXiv:1502.01852, Eq. 10), so that
+    in a deep network, too, the first layer tells in the outputs; behind gates, which
+    are about a half, kernels are twice as large.
+    """
+    names = names or tuple(f"class {i}" for i in range(outputs))
+    described = Description(
+        network=spec, preprocessing=Preprocessing(), class_names=names, **description
+    )
+    model = build(spec, len(names))
+    shapes = jax.eval_shape(lambda: init_variables(model, jax.random.key(0)))
+    rng = np.random.default_rng(1)
+
+    def drawn(path, leaf):
+        values = rng.standard_normal(leaf.shape)
+        if path[-1].key == "kernel":
+            fan_in = np.prod(leaf.shape[:-1])
+            gain = 2.0 if "project" in str(path) and has_gates(path) else 1.0
+            values *= gain * np.sqrt(2 / fan_in)
+        elif path[-1].key in ("scale", "var"):
+            values = rng.uniform(0.7, 1.4, leaf.shape)
+        else:
+            values *= 0.2
+        return values.astype(np.float32)
+
+    blocks = backbone_of(spec).blocks
+
+    def has_gates(path):
+        block = path[1].key
+        return block.startswith("block") and bool(blocks[int(block[5:])].se)
+
+    variables = jax.tree.map_with_path(drawn, shapes)
+    return TrainedNet(described, variables)
+
+
+def first_blocks(name, count, resolution, **changes):
+    """A published network with few blocks, and no wide last convolution."""
+    spec = get_spec(name, resolution=resolution)
+    changes = {"head_conv_channels": 24, **changes}
+    return with_backbone(spec, blocks=spec.backbone.blocks[:count], **changes)
+
+
+def _detector(make, padding):
+    """Three maps of 8, 4 and 2 pixels."""
+    spec = get_spec("mobilenet_v2", width_multiplier=0.35, resolution=32)
+    blocks = spec.backbone.blocks[:4]
+    backbone = with_backbone(spec, blocks=blocks, padding=padding)
+    spec = make(with_backbone(backbone, head_conv_channels=24))
+    anchors = (spec.anchors[0], *spec.anchors[1:3])
+    return dataclasses.replace(spec, extras=spec.extras[3:], anchors=anchors)
+
+
+def _basic():
+    """The first two stages of SE-ResNet-18, one block of each."""
+    spec = se_resnet_of_basic(18, resolution=33)
+    blocks = spec.backbone.blocks
+    return with_backbone(spec, blocks=(blocks[0], blocks[2]), padding="symmetric")
+
+
+# All kinds of blocks and heads, both paddings, even and odd sizes.
+SPECS = {
+    "depthwise separable": first_blocks("mobilenet_v1", 3, 33),
+    "inverted residual": first_blocks("mobilenet_v2", 4, 33, padding="symmetric"),
+    "dilated": with_output_stride(first_blocks("mobilenet_v2", 6, 32), 4),
+    "hard gates": first_blocks("mobilenet_v3_small", 5, 32),
+    "swish": first_blocks("efficientnet_b0", 4, 47),
+    "gates behind": first_blocks("se_mobilenet_v1", 2, 32),
+    "bottleneck": first_blocks("se_resnet50", 1, 32, head_conv_channels=0),
+    "v1 bottleneck": first_blocks("resnet50", 4, 33, head_conv_channels=0),
+    "basic": _basic(),
+    "backbone": first_blocks("mobilenet_v2", 3, 32).backbone,
+    "SSDLite": _detector(ssdlite, "same"),
+    "SSD": _detector(ssd, "symmetric"),
+}
+
+
+@functools.cache
+def net(name):
+    """One of `SPECS`, with weights."""
+    spec = SPECS[name]
+    return net_of(spec, 0 if isinstance(spec, BackboneSpec) else 5)

@@ -1,0 +1,271 @@
+"""What a user types: export, and the commands that take an exported file."""
+
+import hashlib
+import json
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mobilenets.config import files
+from mobilenets.export import exporting
+from mobilenets.export.formats import Options
+from mobilenets.inference import trained
+from mobilenets.networks.architectures import deeplab
+from mobilenets.tasks.registry import make_task
+from tests.export import small
+
+SEGMENTERS = [*deeplab.SEGMENTERS]
+CLOTHES = "--config.dataset.name=fashion_mnist_subset"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Photographs, and weights that classify, tell attributes, detect or do not."""
+    place = tmp_path_factory.mktemp("exported")
+    (place / "photos").mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(5):
+        pixels = rng.uniform(0, 255, (4, 6, 3)).astype(np.uint8)
+        Image.fromarray(pixels).resize((90, 60)).save(place / f"photos/{i}.jpg")
+    spec = small.SPECS["inverted residual"]
+    names = make_task(files.configuration("quickstart:smoke")).class_names
+    nets = {
+        "classes": small.net_of(spec, names=names),
+        "attributes": small.net_of(spec, task="multilabel", threshold=0.5),
+        "boxes": small.net_of(small.SPECS["SSDLite"], task="detection"),
+        "backbone": small.net("backbone"),
+    }
+    for name, net in nets.items():
+        trained.save(net, str(place / name))
+    return place
+
+
+@pytest.fixture(scope="module")
+def exported(place):
+    """The path of the weights as an ONNX file, written once."""
+
+    def exported(name):
+        path = place / f"{name}.onnx"
+        if not path.exists():
+            net = trained.load(str(place / name))
+            exporting.write(path, *exporting.export(net, "onnx", Options()))
+        return path
+
+    return exported
+
+
+@pytest.mark.parametrize("format", ["stablehlo", "onnx", "litert"])
+def test_export_writes_a_file_that_predict_takes(run, place, tmp_path, format):
+    if format == "litert":
+        pytest.importorskip("litert_converter")
+    path = tmp_path / "net"
+    words = ("--format", format, "--output", path, "--photographs", place / "photos")
+    result = run("export", "--weights", place / "classes", *words)
+    assert result.exit_code == 0, result.stderr
+    assert "100.0% on 5 photographs" in result.stdout
+    written = json.loads((tmp_path / "net.json").read_text())
+    assert written["format"] == format and written["parity"]["images"] == 5
+    wanted, found = (
+        predicted(run, place, weights, tmp_path)
+        for weights in (place / "classes", path)
+    )
+    assert [row["class"] for row in found] == [row["class"] for row in wanted]
+    assert [row["path"] for row in found] == [row["path"] for row in wanted]
+    np.testing.assert_allclose(
+        [row["probability"] for row in found],
+        [row["probability"] for row in wanted],
+        atol=1e-5,
+    )
+
+
+def predicted(run, place, weights, folder, *words):
+    output = folder / f"{weights.name}.predicted"
+    result = run(
+        *("predict", place / "photos", "--weights", weights, "--json", output),
+        *("--picture", folder / f"{weights.name}.png", *words),
+    )
+    assert result.exit_code == 0, result.stderr
+    return json.loads(output.read_text())
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "key"),
+    [
+        ("attributes", ("--threshold", 0.4), "attribute"),
+        ("boxes", ("--score", 0.05), "class"),
+    ],
+)
+def test_predict_gives_the_same_of_a_file(
+    run, place, exported, tmp_path, name, words, key
+):
+    wanted, found = (
+        predicted(run, place, weights, tmp_path, *words)
+        for weights in (place / name, exported(name))
+    )
+    assert [row[key] for row in found] == [row[key] for row in wanted]
+    assert len(found) > 5
+    for a, b in zip(found, wanted, strict=True):
+        assert a.get("box", []) == pytest.approx(b.get("box", []), abs=1e-2)
+
+
+@pytest.mark.parametrize("name", ["classes", "backbone"])
+def test_features_gives_the_same_of_a_file(run, place, exported, tmp_path, name):
+    vectors = []
+    for weights in (place / name, exported(name)):
+        output = tmp_path / f"{weights.name}.npz"
+        words = ("--weights", weights, "--output", output)
+        result = run("features", place / "photos", *words)
+        assert result.exit_code == 0, result.stderr
+        vectors.append(np.load(output)["features"])
+    assert np.ptp(vectors[0]) > 0.1
+    np.testing.assert_allclose(*vectors, atol=1e-5)
+
+
+def test_eval_counts_the_same_of_a_file(run, place, exported, tmp_path):
+    results = []
+    for weights in (place / "classes", exported("classes")):
+        output = tmp_path / f"{weights.name}.json"
+        result = run(
+            *("eval", "--workdir", weights, CLOTHES, "--json", output),
+            *("--split", "validation[:30]", "--config.batch_size=16"),
+        )
+        assert result.exit_code == 0, result.stderr
+        results.append(json.loads(output.read_text())["results"]["val"])
+    assert [*results[0]] == ["classes"] and [*results[1]] == ["classes.onnx"]
+    wanted, found = results[0]["classes"], results[1]["classes.onnx"]
+    assert found["count"] == 30
+    assert found == pytest.approx(wanted, rel=1e-4)
+
+
+def test_benchmark_measures_files_and_runtimes(run_json, exported):
+    path = exported("classes")
+    (row,) = run_json("benchmark", path)
+    assert (row["runtime"], row["resolution"]) == ("onnxruntime", 33)
+    words = ("--resolution", "32", "--runtime", "jax,onnxruntime")
+    rows = run_json("benchmark", "mobilenet_v3_small_minimalistic", *words)
+    assert [row["runtime"] for row in rows] == ["jax", "onnxruntime"]
+    assert all(row["median_seconds"] > 0 for row in rows)
+
+
+def refused(run, *words):
+    result = run(*words)
+    assert result.exit_code == 1
+    told = [line for line in result.stderr.splitlines() if not line.startswith("…")]
+    assert len(told) == 1 and told[0].startswith("error: ")
+    return told[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--int8"], "--int8 and --calibration need each other"),
+        (["--calibration", "photos"], "--int8 and --calibration need each other"),
+        (["--int8", "--calibration", "nothing"], "nothing is not a folder"),
+        (["--int8", "--calibration", "empty"], "empty holds no images"),
+        (["--int8", "--calibration", "photos/0.jpg"], "0.jpg is not a folder"),
+        (["--int8", "--calibration", "broken"], "x.jpg"),
+        (["--photographs", "empty"], "empty holds no images"),
+        (["--opset", 3], "The opset is 3, but must be from 14"),
+        (["--output", "there"], "there exists already: give another --output"),
+        (["--output", "old"], "old.json exists already"),
+        (["--output", "net.json"], "is the name of a record"),
+        (["--output", "there/net"], "it would be in a file"),
+        (["--weights", "nothing/there"], "There is no folder nothing/there"),
+        (["--format", "stablehlo", "--layout", "nchw"], "leave out --layout"),
+        (["--format", "stablehlo", "--opset", 17], "which are ONNX's"),
+        (
+            ["--format", "stablehlo", "--int8", "--calibration", "photos"],
+            "StableHLO files have no int8 here: give --format litert or onnx",
+        ),
+    ],
+)
+def test_export_refuses_at_the_start(
+    run, place, tmp_path, monkeypatch, words, sentence
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken/x.jpg").write_bytes(b"no image")
+    (tmp_path / "photos").symlink_to(place / "photos")
+    (tmp_path / "there").write_text("mine")
+    (tmp_path / "old.json").write_text("mine")
+    before = sorted(tmp_path.iterdir())
+    given = {"--weights": place / "classes", "--format": "onnx", "--output": "net"}
+    options = [w for w in words if isinstance(w, str) and w in given]
+    base = [w for key in given if key not in options for w in (key, given[key])]
+    assert sentence in refused(run, "export", *base, *words)
+    assert sorted(tmp_path.iterdir()) == before
+    assert (tmp_path / "there").read_text() == "mine"
+
+
+def test_an_unknown_format_is_refused(run, place, tmp_path):
+    words = ("--format", "tflite", "--output", tmp_path / "net")
+    result = run("export", "--weights", place / "classes", *words)
+    assert result.exit_code == 2 and "'stablehlo', 'litert', 'onnx'" in result.stderr
+
+
+@pytest.mark.parametrize("module", ["onnx", "onnxruntime"])
+def test_a_missing_runtime_is_named_with_what_installs_it(
+    run, place, exported, tmp_path, monkeypatch, module
+):
+    path = exported("classes")
+    monkeypatch.setitem(sys.modules, module, None)
+    for name in [*sys.modules]:
+        if name.startswith("mobilenets.export.onnx"):
+            monkeypatch.delitem(sys.modules, name)
+    words = ("--format", "onnx", "--output", tmp_path / "net")
+    for result in (
+        refused(run, "export", "--weights", place / "classes", *words),
+        refused(run, "predict", place / "photos", "--weights", path),
+        refused(run, "benchmark", "mobilenet_v2", "--runtime", "onnxruntime"),
+    ):
+        assert "ONNX files need a package that is not installed" in result
+        assert "pip install 'mobilenets[onnx]'" in result
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_file_that_is_no_export_of_ours_is_refused(run, place, exported, tmp_path):
+    photos = place / "photos"
+    path = tmp_path / "net.onnx"
+    path.write_bytes(b"something")
+    told = refused(run, "predict", photos, "--weights", path)
+    assert "has no net.onnx.json beside it: give a file that `mobilenets exp" in told
+    text = exported("classes").with_name("classes.onnx.json").read_text()
+    path.with_name("net.onnx.json").write_text(text)
+    told = refused(run, "predict", photos, "--weights", path)
+    assert "net.onnx.json is not of this net.onnx" in told
+    for damaged in ("{", "[]", "{}", text.replace('"onnx"', '"exe"')):
+        path.with_name("net.onnx.json").write_text(damaged)
+        told = refused(run, "predict", photos, "--weights", path)
+        assert "net.onnx.json" in told
+
+
+@pytest.mark.parametrize("format", ["stablehlo", "onnx", "litert"])
+def test_a_strangers_file_that_no_runtime_takes_is_refused(
+    run, place, exported, tmp_path, format
+):
+    path = tmp_path / "net"
+    path.write_bytes(b"something else")
+    values = json.loads(exported("classes").with_name("classes.onnx.json").read_text())
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    values |= {"sha256": digest, "format": format}
+    (tmp_path / "net.json").write_text(json.dumps(values))
+    told = refused(run, "predict", place / "photos", "--weights", path)
+    assert f"{path} is no " in told and " file that runs here" in told
+
+
+def test_a_file_of_the_wrong_kind_is_refused(run, place, exported, tmp_path):
+    photos, output = place / "photos", tmp_path / "x.npz"
+    detector = ("--weights", exported("boxes"))
+    told = refused(run, "features", photos, *detector, "--output", output)
+    assert "is an exported detector, which gives no features" in told
+    told = refused(run, "predict", photos, "--weights", exported("backbone"))
+    assert "a backbone without classes" in told
+    told = refused(run, "benchmark", exported("classes"), "--resolution", 64)
+    assert "leave out --width, --depth and --resolution" in told
+    told = refused(run, "benchmark", *SEGMENTERS[:1], "--runtime", "onnxruntime")
+    assert "is a segmenter, which cannot be exported" in told
+    told = refused(run, "benchmark", "mobilenet_v2", "--runtime", "onnx")
+    assert "Unknown runtime 'onnx': did you mean 'onnxruntime'?" in told

@@ -1,0 +1,111 @@
+"""The outputs of a file are those of the network in JAX, for each block and format."""
+
+import functools
+import re
+
+import jax
+import numpy as np
+import pytest
+
+from mobilenets import ARCHITECTURES, get_spec
+from mobilenets.export import formats
+from mobilenets.export.exported import in_runtime
+from mobilenets.export.folding import fold
+from mobilenets.export.stablehlo_file import forward
+from mobilenets.networks.architectures.ssd import DETECTORS, get_detector
+from tests.export import small
+
+FORMATS = ["stablehlo", "onnx", "litert"]
+needs_converter = functools.partial(pytest.importorskip, "litert_converter")
+
+
+def images_of(net):
+    side = net.description.network.resolution
+    return np.random.default_rng(0).standard_normal((2, side, side, 3)).astype("f")
+
+
+@functools.cache
+def in_jax(name):
+    """By stock Flax: no form of ours is common to both sides."""
+    net = small.net(name)
+    return jax.jit(forward(net, lowering="native"))(images_of(net))
+
+
+def written(net, name, **options):
+    if name == "litert":
+        needs_converter()
+    chosen = formats.checked(name, formats.Options(**options), int8=False)
+    content = formats.writer(name).convert(fold(net), chosen)
+    return content, in_runtime(net.description, name, content, chosen)
+
+
+def assert_close(found, wanted, fraction):
+    for a, b in zip(found, wanted, strict=True):
+        assert a.shape == b.shape
+        assert np.ptp(b) > 0.1
+        np.testing.assert_allclose(a, b, rtol=0, atol=fraction * np.ptp(b))
+
+
+# What is traced for three platforms takes long: in the fast suite of these alone.
+OF_STABLEHLO = ("depthwise separable", "basic", "backbone")
+
+
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [
+        (name, format)
+        for name in small.SPECS
+        for format in FORMATS
+        if format != "stablehlo" or name in OF_STABLEHLO
+    ],
+)
+def test_the_outputs_are_those_of_the_network(name, format):
+    net = small.net(name)
+    _, exported = written(net, format)
+    assert_close(exported.run(images_of(net)), in_jax(name), 1e-5)
+
+
+@pytest.mark.parametrize("name", small.SPECS)
+def test_folded_batch_norm_changes_nothing_but_the_rounding(name):
+    net = small.net(name)
+    folded = fold(net)
+    found = jax.jit(forward(folded, lowering="native"))(images_of(net))
+    assert_close(found, in_jax(name), 1e-5)
+    variances = [
+        leaf
+        for path, leaf in jax.tree.leaves_with_path(folded.variables)
+        if path[-1].key == "var"
+    ]
+    assert variances and all(np.ptp(variance) == 0 for variance in variances)
+    # The parameters must have their names and shapes, so that modules take them.
+    shapes = [jax.tree.map(np.shape, n.variables) for n in (net, folded)]
+    assert shapes[0] == shapes[1]
+
+
+# The smallest of each family; the others have the same blocks.
+DEEPER = re.compile(r"efficientnet_(b[1-7]|lite[1-4])|.*resnet1(01|52)")
+FAMILIES = [name for name in ARCHITECTURES if not DEEPER.fullmatch(name)]
+
+
+def of_family(number, name):
+    """Every second network has an odd size and PyTorch's padding."""
+    make = get_detector if name in DETECTORS else get_spec
+    if number % 2:
+        spec = make(name, resolution=65, padding="symmetric")
+    else:
+        spec = make(name, resolution=64, padding="same")
+    return small.net_of(spec)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "name"), [*enumerate([*FAMILIES, *DETECTORS])])
+def test_the_outputs_of_every_family_are_those_of_the_network(number, name):
+    net = of_family(number, name)
+    images = images_of(net)
+    wanted = jax.jit(forward(net, lowering="native"))(images)
+    for format in FORMATS:
+        _, exported = written(net, format)
+        found = exported.run(images)
+        for a, b in zip(found, wanted, strict=True):
+            assert a.shape == b.shape
+            assert np.abs(a - b).max() <= 1e-4 * np.ptp(b)
