@@ -5,6 +5,7 @@ import functools
 
 import jax
 import numpy as np
+import pytest
 
 from mobilenets import get_spec
 from mobilenets.config.schema import Preprocessing
@@ -20,6 +21,9 @@ from mobilenets.networks.spec import (
 )
 from mobilenets.nn.build import build
 from mobilenets.nn.initialization import init_variables
+
+# Its converter cannot be in the extra dev, see pyproject.toml.
+LITERT = pytest.param("litert", marks=pytest.mark.slow)
 
 
 def net_of(spec, outputs=5, names=(), **description):

@@ -56,10 +56,8 @@ def exported(place):
     return exported
 
 
-@pytest.mark.parametrize("format", ["stablehlo", "onnx", "litert"])
+@pytest.mark.parametrize("format", ["stablehlo", "onnx", small.LITERT])
 def test_export_writes_a_file_that_predict_takes(run, place, tmp_path, format):
-    if format == "litert":
-        pytest.importorskip("litert_converter")
     path = tmp_path / "net"
     words = ("--format", format, "--output", path, "--photographs", place / "photos")
     result = run("export", "--weights", place / "classes", *words)

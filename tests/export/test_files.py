@@ -21,8 +21,6 @@ from tests.export import small
 
 
 def written(name, format, **options):
-    if format == "litert":
-        pytest.importorskip("litert_converter")
     chosen = formats.checked(format, Options(**options), int8=False)
     return formats.writer(format).convert(fold(small.net(name)), chosen)
 
@@ -115,6 +113,7 @@ def test_a_backbone_gives_its_map_in_both_layouts(layout):
     np.testing.assert_allclose(found, endpoints["features"], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_litert_file_has_the_operators_of_phones():
     hard = litert_operators(written("hard gates", "litert"))
     assert hard["DEPTHWISE_CONV_2D"] == 5

@@ -23,15 +23,13 @@ def photographs(count):
 
 
 def exported(format, calibration, **options):
-    if format == "litert":
-        pytest.importorskip("litert_converter")
     net = small.net("inverted residual")
     chosen = Options(**options)
     pixels = photographs(16)
     return net, *exporting.export(net, format, chosen, pixels, calibration)
 
 
-@pytest.mark.parametrize("format", ["onnx", "litert"])
+@pytest.mark.parametrize("format", ["onnx", small.LITERT])
 def test_the_outputs_are_near_those_of_float32(format):
     _, content, found = exported(format, photographs(16))
     assert found.numbers == "int8"
@@ -58,6 +56,7 @@ def test_an_onnx_file_quantises_maps_without_sign_and_weights_by_channel():
         assert values.dtype == np.int8 and scale.shape == (len(values),)
 
 
+@pytest.mark.slow
 def test_a_litert_file_is_int8_from_end_to_end():
     net, content, found = exported("litert", photographs(16))
     assert {array.dtype for array in (*found.inputs, *found.outputs)} == {"int8"}
@@ -72,7 +71,7 @@ def test_a_litert_file_is_int8_from_end_to_end():
     assert set(kinds) <= {"int8", "int32"}  # the biases are int32
 
 
-@pytest.mark.parametrize("format", ["onnx", "litert"])
+@pytest.mark.parametrize("format", ["onnx", small.LITERT])
 def test_the_range_is_from_the_least_to_the_largest_value(format):
     """One bright image among dark ones counts as much as many: it is no average."""
     pixels = photographs(8) // 8 + 120

@@ -16,7 +16,6 @@ from mobilenets.networks.architectures.ssd import DETECTORS, get_detector
 from tests.export import small
 
 FORMATS = ["stablehlo", "onnx", "litert"]
-needs_converter = functools.partial(pytest.importorskip, "litert_converter")
 
 
 def images_of(net):
@@ -32,8 +31,6 @@ def in_jax(name):
 
 
 def written(net, name, **options):
-    if name == "litert":
-        needs_converter()
     chosen = formats.checked(name, formats.Options(**options), int8=False)
     content = formats.writer(name).convert(fold(net), chosen)
     return content, in_runtime(net.description, name, content, chosen)
@@ -53,7 +50,7 @@ OF_STABLEHLO = ("depthwise separable", "basic", "backbone")
 @pytest.mark.parametrize(
     ("name", "format"),
     [
-        (name, format)
+        pytest.param(name, format, marks=[pytest.mark.slow] * (format == "litert"))
         for name in small.SPECS
         for format in FORMATS
         if format != "stablehlo" or name in OF_STABLEHLO

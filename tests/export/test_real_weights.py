@@ -58,8 +58,6 @@ def crops_of(net, paths):
 
 
 def exported(name, format, pixels, calibration=None):
-    if format == "litert":
-        pytest.importorskip("litert_converter")
     net = net_of(name)
     content, found = exporting.export(net, format, Options(), pixels, calibration)
     options = Options(found.batch, found.layout)
