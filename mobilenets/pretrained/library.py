@@ -71,7 +71,8 @@ class Weights:
           [*shape] float32.
 
         Raises:
-          UserError: there is no such key, or the shape is another.
+          UserError: there is no such key, the shape is another, or a value is infinite
+            or not a number.
         """
         array = to_our_layout(np.asarray(self._find(key)))
         if array.shape != shape:  # before it is copied: a view can be of any size
@@ -79,8 +80,14 @@ class Weights:
                 f"The key {key} of the weights has the shape {array.shape} in our "
                 f"layout, but {self._model} needs {shape}."
             )
+        array = array.astype(np.float32)
+        if not np.isfinite(array).all():
+            raise UserError(
+                f"The key {key} of the weights has values that are infinite or not a "
+                "number: the file is damaged, or its training diverged."
+            )
         del self._arrays[key]
-        return array.astype(np.float32)
+        return array
 
     def check_all_taken(self) -> None:
         """Raises a UserError that names the keys that are left, if there are any."""
