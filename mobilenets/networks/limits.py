@@ -84,4 +84,6 @@ def _check_value(key: str, value: Any, rule: Rule) -> None:
         good = False
     if not good:
         given = f"has {len(value):,}" if isinstance(value, tuple) else f"is {value!r}"
-        raise UserError(f"The network is none: {key} must be {in_words}, but {given}.")
+        raise UserError(
+            f"There is no such network: {key} must be {in_words}, but {given}."
+        )

@@ -18,7 +18,7 @@ import safetensors.numpy
 from mobilenets import UserError
 from mobilenets.data import imagenet
 from mobilenets.inference import prediction, trained
-from mobilenets.pretrained import importing
+from mobilenets.pretrained import importing, state_dict
 from mobilenets.pretrained.state_dict import LIBRARIES
 from tests.pretrained import packages
 from tests.pretrained.rebuilt import golden, rebuilt_images, rebuilt_state
@@ -223,7 +223,7 @@ def test_a_file_becomes_a_folder_with_its_preprocessing(tmp_path):
     ("file", "library", "model", "message"),
     [
         ("model.safetensors", "timn", "x", "Unknown library 'timn': did you mean"),
-        ("model.safetensors", "timm", "mobilenetv3", "Unknown model of timm"),
+        ("model.safetensors", "timm", "mobilenetv3", "Unknown model .* of timm"),
         (
             "model.safetensors",
             "timm",
@@ -237,6 +237,16 @@ def test_a_wrong_import_is_one_clear_sentence(tmp_path, file, library, model, me
     save_file(tmp_path / "model.safetensors")
     with pytest.raises(UserError, match=message):
         importing.from_file(str(tmp_path / file), library, model)
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+@pytest.mark.parametrize("key", ["bn1.running_var", "classifier.bias"])
+def test_weights_that_are_not_finite_are_refused(key, value):
+    state = rebuilt_state(golden(NAME))
+    state[key] = state[key].copy()
+    state[key][3] = value
+    with pytest.raises(UserError, match=rf"{key} of the weights has values that are"):
+        state_dict.from_state_dict(state, "timm", "mobilenetv3_small_100")
 
 
 def test_weights_for_other_than_a_thousand_classes_number_them(tmp_path):
@@ -289,7 +299,7 @@ def test_a_model_of_the_hub_comes_with_its_own_preprocessing(hub):
 def test_what_the_hub_does_not_have_is_told(hub):
     with pytest.raises(UserError, match=r"Cannot download .*: 404: .* not found\.$"):
         importing.fetch("timm/mobilenetv3_small_100.other")
-    with pytest.raises(UserError, match="Unknown model of timm 'vit_base'"):
+    with pytest.raises(UserError, match="Unknown model 'vit_base' of timm"):
         importing.fetch("timm/vit_base")
 
 
