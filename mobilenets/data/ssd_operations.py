@@ -71,7 +71,7 @@ def _draw_patches(box: Box, rng: np.random.Generator, crop: SsdCrop) -> np.ndarr
     """
     start, whole = np.array(box[:2]), np.array(box[2:]) - box[:2]
     side = rng.uniform(math.sqrt(crop.min_area), 1.0, TRIES)  # root of the area
-    largest_log = np.minimum(math.log(crop.max_aspect_ratio), -2 * np.log(side))
+    largest_log = np.minimum(math.log(crop.max_aspect_ratio), 2 * np.abs(np.log(side)))
     stretch = np.exp(rng.uniform(-largest_log, largest_log) / 2)
     fractions = np.stack([side * stretch, side / stretch], axis=1).clip(max=1.0)
     sizes = np.maximum(1, np.round(whole * fractions)).astype(np.int64)

@@ -76,10 +76,10 @@ OUT_OF_RANGE = [
     ("preprocessing.crop_fraction", 1e-9, "must be at least 0.1"),
     ("augmentation.random_crop.max_aspect_ratio", math.inf, "a finite number"),
     ("batch_size", 10**30, "must be at most 1000000"),
-    ("schedule.name", "linear", "must be 'exponential', 'piecewise' or 'cosine'"),
-    ("task.name", "detecting", "'classification', 'multilabel' or 'detection'"),
+    ("schedule.name", "linear", "'exponential', 'piecewise', 'cosine' or 'poly'"),
+    ("task.name", "detecting", "'multilabel', 'detection' or 'segmentation'"),
     ("preprocessing.crop_fraction", 1.5, "must be at most 1"),
-    ("preprocessing.interpolation", "cubic", "must be 'bilinear' or 'bicubic'"),
+    ("preprocessing.interpolation", "cubic", "must be 'bilinear', 'bicubic' or"),
     ("augmentation.random_crop.min_area", 0.0, "must be at least 0.000001"),
     ("dataset.name", "", "must have at least 1 character"),
     ("batch_size", "many", "must be a valid integer"),
@@ -146,6 +146,19 @@ TOGETHER = [
         "has expand after a crop: put it before",
     ),
     ({"augmentation": {"ssd_crop": {}}}, "has ssd_crop, which needs boxes"),
+    (
+        {"augmentation": {"scale_crop": {}, "random_crop": {}}},
+        "has random_crop after scale_crop, which it would undo: leave out one",
+    ),
+    (
+        {"augmentation": {"scale_crop": {"min_scale": 3.0}}},
+        "min_scale 3.0 is above max_scale 2.0",
+    ),
+    (
+        {"preprocessing": {"resize": "keep", "crop_fraction": 1.0}},
+        "resize is 'keep', which only segmentation can use",
+    ),
+    ({"task": {"name": "segmentation"}}, "'crop', but segmentation labels all pixels"),
     ({"augmentation.flip": 3}, "augmentation: flip is 3, but it is a section with"),
     ({"augmentation.flipp": {}}, "augmentation.flipp (did you mean augmentation.flip?"),
 ]

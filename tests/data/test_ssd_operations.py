@@ -72,6 +72,10 @@ def test_each_choice_keeps_its_promise(choice):
     assert (not different) if choice == 0 else different
 
 
+def test_a_smallest_area_of_one_leaves_the_image_whole():
+    assert {*patches(OBJECTS, 100, crop=SsdCrop(min_area=1.0))} == {WHOLE}
+
+
 def test_without_objects_the_image_stays_whole():
     crowd = boxes_of([[10, 20, 60, 90]], [0], crowd=[True])
     assert {*patches(NO_BOXES, 50), *patches(crowd, 50)} == {WHOLE}

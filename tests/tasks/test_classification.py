@@ -8,6 +8,7 @@ import pytest
 
 import mobilenets
 from mobilenets import UserError
+from mobilenets.tasks import pictures
 from mobilenets.tasks.classification import Classification
 
 NAMES = ("bee", "cat", "dog")
@@ -104,3 +105,18 @@ def test_the_worst_predictions_are_drawn_first():
     assert count == 5
     assert [label for _, label, _ in drawn] == [1, 1, 2]
     np.testing.assert_array_equal([p for *_, p in drawn], rows[[1, 4, 2]])
+
+
+def test_the_first_batch_is_drawn_with_its_classes(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        pictures, "draw_images", lambda titled, *others: drawn.extend(titled)
+    )
+    batch = {
+        "image": np.arange(30 * 48, dtype=np.uint8).reshape(30, 4, 4, 3),
+        "label": np.arange(30, dtype=np.int32) % 3,
+    }
+    make_task().draw_first_batch(batch, tmp_path / "first_batch.png")
+    assert [title for _, title, _ in drawn[:4]] == [*NAMES, "bee"]
+    assert len(drawn) == 24  # of 30: enough to check
+    np.testing.assert_array_equal(drawn[5][0], batch["image"][5])

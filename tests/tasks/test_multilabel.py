@@ -438,3 +438,10 @@ def test_the_likelihood_of_labels_is_that_of_the_known_ones():
     prediction = np.full(len(label), 0.9)
     prediction[:2] = 0.5, 0.2
     assert task.likelihood(label, prediction) == pytest.approx(np.log(0.5 * 0.8))
+
+
+def test_the_attributes_of_the_first_batch_are_those_that_are_there():
+    task = task_of_three()
+    assert task.in_words(np.array([1, 0, NAN], np.float32)) == "a"
+    assert task.in_words(np.array([1, 1, 1], np.float32)) == "a, b, c"
+    assert task.in_words(np.array([0, NAN, 0], np.float32)) == "nothing"
