@@ -115,7 +115,7 @@ def close(given: str, names: Iterable[str]) -> list[str]:
 
 
 def unknown(
-    kind: str, given: str, allowed: Iterable[str], listed_by: str = ""
+    kind: str, given: str, allowed: Iterable[str], listed_by: str = "", of: str = ""
 ) -> UserError:
     """The error for a name that is none of the allowed ones, with the closest of them.
 
@@ -124,12 +124,16 @@ def unknown(
       given: the name.
       allowed: the names.
       listed_by: the command that prints them, for where they are too many to tell.
+      of: what has them.
 
     >>> print(unknown("optimizer", "rmsprob", ["rmsprop", "sgd"]))
     Unknown optimizer 'rmsprob': did you mean 'rmsprop'? Known are: rmsprop, sgd.
+    >>> print(unknown("split", "trian", ["train"], of="photos"))
+    Unknown split 'trian' of photos: did you mean 'train'? Known are: train.
     """
+    owner = f" of {of}" if of else ""
     return UserError(
-        f"Unknown {kind} {given!r}{suggestions(given, allowed, listed_by)}"
+        f"Unknown {kind} {given!r}{owner}{suggestions(given, allowed, listed_by)}"
     )
 
 

@@ -314,7 +314,7 @@ def test_the_reference_has_every_config_value():
     for key, row in rows.items():
         (meaning,) = re.findall(r"([^|]+)$", row)
         assert meaning.strip(), key
-    assert rows["epochs"].startswith("float from 1e-06, to 1,000,000 | `1.0` |")
+    assert rows["epochs"].startswith("float from 1e-06 to 1,000,000 | `1.0` |")
     assert "### optimizer.name=sgd" in page
     assert "### augmentation.color_jitter" in page
 

@@ -49,10 +49,11 @@ def command(
         for source in sources.values():
             broken += checking.broken_images(source, on_image)
     if broken:
-        are = "are" if len(broken) > 1 else "is"
+        are, them = ("are", "them") if len(broken) > 1 else ("is", "it")
         print(
-            f"Of {count:,} images, {len(broken):,} {are} broken: remove or replace, or "
-            f"pass over by --config.dataset.max_bad_images={len(broken)}."
+            f"Of {count:,} images, {len(broken):,} {are} broken: remove or replace "
+            f"{them}, or pass over {them} with "
+            f"--config.dataset.max_bad_images={len(broken)}."
         )
     else:
         print(f"All {count:,} images can be read.")

@@ -112,7 +112,7 @@ def _called(app: typer.Typer) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except TyperException as error:
-        message = error.format_message().replace("Value error, ", "")
+        message = check.plain(error.format_message())
         return _misused(f"{message}{'' if message[-1] in '.?' else '.'} See --help.")
     except typer.Abort:
         code = _INTERRUPTED

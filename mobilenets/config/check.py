@@ -12,6 +12,15 @@ from mobilenets.config.values import resolve
 from mobilenets.errors import UserError, closest
 
 _LONGEST = 100  # letters of a value in a sentence
+_PLAIN = {  # what pydantic says, and how it is said here
+    "Value error, ": "",
+    "Input should be": "must be",
+    "String should have": "must have",
+    "greater than or equal to": "at least",
+    "less than or equal to": "at most",
+    ", unable to parse string as a number": "",
+    ", unable to parse string as an integer": "",
+}
 
 
 def check(config: ml_collections.ConfigDict) -> Configuration:
@@ -67,6 +76,17 @@ def shown(value: Any) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
 
 
+def plain(message: str) -> str:
+    """A message that has one of pydantic's reasons in it, in plainer words.
+
+    >>> plain("Input should be greater than or equal to 1")
+    'must be at least 1'
+    """
+    for theirs, ours in _PLAIN.items():
+        message = message.replace(theirs, ours)
+    return message
+
+
 def check_key(key: str) -> None:
     """Raises UserError, with the closest name, unless `key` is that of a value."""
     if not keys.find(key):
@@ -93,7 +113,7 @@ def _clause(error: Any) -> str:
         return _unknown_kind(key, error["ctx"]["tag"])
     if kind in ("model_type", "model_attributes_type"):
         return f"{key} is {shown(value)}, but it is a section with values of its own"
-    reason = error["msg"].removeprefix("Value error, ")
+    reason = plain(error["msg"])
     reason = reason[0].lower() + reason[1:]
     if kind == "value_error":
         return f"{key}: {reason}" if key else reason
@@ -149,4 +169,4 @@ def _unknown_kind(key: str, given: str) -> str:
     listed = " or ".join(
         filter(None, [", ".join(map(repr, names[:-1])), repr(names[-1])])
     )
-    return f"{key}.name is {shown(given)}, but input should be {listed}{hint}"
+    return f"{key}.name is {shown(given)}, but must be {listed}{hint}"

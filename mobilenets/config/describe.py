@@ -16,7 +16,7 @@ from mobilenets.config.schema import Configuration, Operation, Section
 _LIMITS = {
     Gt: ("gt", "above"),
     Ge: ("ge", "from"),
-    Lt: ("lt", "below"),
+    Lt: ("lt", "to below"),
     Le: ("le", "to"),
 }
 
@@ -94,7 +94,7 @@ def in_words(annotation: Any) -> str:
     """The type and range that an annotation stands for.
 
     >>> in_words(Annotated[float, Ge(0), Lt(1)]), in_words(Literal["a", "b"])
-    ('float from 0, below 1', 'a or b')
+    ('float from 0 to below 1', 'a or b')
     """
     arguments = typing.get_args(annotation)
     origin = typing.get_origin(annotation)
@@ -106,6 +106,8 @@ def in_words(annotation: Any) -> str:
         return " or ".join(map(in_words, arguments))
     if origin is tuple and arguments[-1] is ...:
         return f"any number of: {in_words(arguments[0])}"
+    if origin is tuple and len({*arguments}) == 1:
+        return f"{len(arguments)} times {in_words(arguments[0])}"
     if origin is tuple:
         return ", ".join(map(in_words, arguments))
     return getattr(annotation, "__name__", str(annotation))
@@ -119,4 +121,4 @@ def _range(limits: tuple[Any, ...]) -> str:
         for kind, (name, word) in _LIMITS.items():
             if type(limit) is kind:
                 words.append(f"{word} {getattr(limit, name):,}")
-    return ", ".join(words)
+    return " ".join(words)

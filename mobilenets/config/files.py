@@ -22,6 +22,15 @@ from mobilenets.errors import UserError, unknown
 
 Function = Literal["get_config", "get_sweep"]
 
+_OTHER: Mapping[Function, Function] = {
+    "get_config": "get_sweep",
+    "get_sweep": "get_config",
+}
+# What the file is for, and the command that reads it.
+_USES: Mapping[Function, tuple[str, str]] = {
+    "get_config": ("a run", "train"),
+    "get_sweep": ("a sweep", "sweep"),
+}
 _PACKAGE = pathlib.Path(__file__).parents[1]
 
 
@@ -87,6 +96,13 @@ def _find(path: str, function: Function) -> pathlib.Path:
         return given
     if path in shipped(function):
         return (_folder() / path).with_suffix(".py")
+    if path in shipped(_OTHER[function]):
+        what, command = _USES[_OTHER[function]]
+        raise UserError(
+            f"{path!r} is the config of {what}: use it with `mobilenets {command}`."
+        )
+    if given.is_file():
+        raise UserError(f"{path!r} is no config file: the name of one ends with .py.")
     beside = given if given.is_dir() else given.parent
     files = [str(f) for f in sorted(beside.glob("[!_]*.py")) if _has(f, function)]
     is_path = given.suffix == ".py" or given.is_dir()

@@ -31,7 +31,7 @@ def parse_arg(arg: str | None, **allowed: Value | type[Value]) -> Config:
     for part in (arg or "").split(",") if arg else []:
         name, _, text = part.partition("=")
         if name not in allowed:
-            raise unknown("argument of the config file", name, allowed)
+            raise unknown("argument", name, allowed, of="the config file")
         values[name] = _parse_value(name, text, allowed[name])
     return values
 

@@ -102,4 +102,6 @@ def _check_value(key: str, value: Any, rule: Rule) -> None:
         given = f"is {value!r}"
         if isinstance(value, tuple) and len(value) > 64:
             given = f"has {len(value):,}"
-        raise UserError(f"The network is none: {key} must be {in_words}, but {given}.")
+        raise UserError(
+            f"There is no such network: {key} must be {in_words}, but {given}."
+        )

@@ -56,7 +56,7 @@ def find_model(library: str, model: str) -> tuple[Library, Model]:
     models = LIBRARIES[library].models
     name = model.partition(".")[0] if library == "timm" else model
     if name not in models:
-        raise unknown(f"model of {library}", model, models)
+        raise unknown("model", model, models, of=library)
     return LIBRARIES[library], models[name]
 
 

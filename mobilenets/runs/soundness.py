@@ -96,8 +96,11 @@ def read_run(checkpoint: pathlib.Path) -> dict[str, Any]:
 
 
 def reason(error: Exception) -> str:
-    """The first line of an error, without the parameters that TensorStore appends."""
-    line = (str(error).splitlines() or [type(error).__name__])[0]
+    """The first line of an error, without the parameters that TensorStore appends.
+
+    Orbax wraps that of TensorStore into one that names no file.
+    """
+    line = (str(error.__cause__ or error).splitlines() or [type(error).__name__])[0]
     for appended in (" [tensorstore_spec", " See full TensorStore details"):
         line = line.partition(appended)[0]
     return line.removesuffix(".")

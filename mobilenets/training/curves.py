@@ -32,7 +32,7 @@ def draw_training_curves(
         title(headline): [f"{part}/{headline}" for part in parts],
         "learning rate": ["train/learning_rate"],
     }
-    figure = Figure(figsize=(14, 4))
+    figure = Figure(figsize=(14, 4), layout="constrained")
     axes = figure.subplots(1, len(panels))
     for axis, (heading, names) in zip(axes, panels.items(), strict=True):
         for name in names:
@@ -47,7 +47,6 @@ def draw_training_curves(
     score = axes[1]
     if all(0 <= y <= 1 for line in score.lines for y in line.get_ydata()):
         score.yaxis.set_major_formatter(PercentFormatter(1))
-    figure.subplots_adjust(left=0.04, right=0.99, bottom=0.13, top=0.92, wspace=0.15)
     figure.savefig(path, dpi=110)
 
 

@@ -327,7 +327,7 @@ MISTAKES = [
     (["profile", "mobilenet_v2", "--width", "wide"], "Invalid value for '--width'"),
     (["profile", "mobilenet_v2", "--resolution", "20"], "resolution 20 is too small"),
     (["profile", "mobilenet_v2", "--num-classes", "-1"], "'--num-classes'"),
-    (["profile", "moga_a", "--depth", "2"], "option of moga_a 'depth_multiplier'"),
+    (["profile", "moga_a", "--depth", "2"], "option 'depth_multiplier' of moga_a"),
     (["profile", "mobilenet_v2", "--widht", "2"], "No such option: --widht"),
     (["profile", "mobilenet_v2", "--batch", "2"], "--batch applies to a training step"),
     (["profile", "mobilenet_v2", "--dtype", "bfloat16"], "--dtype applies to a train"),
@@ -338,9 +338,10 @@ MISTAKES = [
     (["profile", "mobilenet_v2", "--memory", "--batch", "4", "--num-classes", "0"],
      "--num-classes must not be 0"),
     (["profile", "mobilenet_v2", "--memory", "--batch", "4", "--dtype", "int8"],
-     "dtype is 'int8', but input should be 'float32' or 'bfloat16'"),
+     "dtype is 'int8', but must be 'float32' or 'bfloat16'"),
     (["benchmark", "mobilenet_v22"], "'mobilenet_v22': did you mean 'mobilenet_v2'?"),
-    (["benchmark", "mobilenet_v2", "--batch", "0"], "'--batch'"),
+    (["benchmark", "mobilenet_v2", "--batch", "0"], "'--batch': must be at least 1."),
+    (["profile", "mobilenet_v2", "--width", "wide"], "'--width': must be a valid numb"),
     (["report", "/nowhere"], "/nowhere holds no sweep: it has no sweep.json"),
     (["sweep"], "Missing option '--config'"),
     (["sweep", *WIDTHS], "--workdir is missing"),
@@ -406,10 +407,10 @@ def test_the_configs_are_listed_and_printed(run, run_json):
     assert run_json("config") == names
     shown = run("config", "quickstart:smoke", "--config.seed", "-0").stdout
     assert re.search(
-        r"batch_size +16 +int from 1, to 1,000,000 +128 +Images in one update", shown
+        r"batch_size +16 +int from 1 to 1,000,000 +128 +Images in one update", shown
     )
     result = run("config", "quickstart", "--config.model.foo=1")
-    assert "Unknown option of mobilenet_v3_small 'foo'" in result.stderr
+    assert "Unknown option 'foo' of mobilenet_v3_small" in result.stderr
     rows = {r["key"]: r for r in run_json("config", "quickstart", "--config.seed=7")}
     assert (rows["seed"]["value"], rows["seed"]["default"]) == (7, 0)
 

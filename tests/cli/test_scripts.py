@@ -33,7 +33,7 @@ MISTAKES = [
     (["--config", "configs/quickstart.py", "--config.model.width_multiplier=wide"],
      "width_multiplier must be above 0 and at most 1024, but is 'wide'"),
     (["--config", "configs/quickstart.py", "--config.epochs=-1"],
-     "epochs is -1.0, but input should be greater than or equal to 0.000001"),
+     "epochs is -1.0, but must be at least 0.000001"),
     (["--config", "configs/quickstart.py", "--config.model.name=mobilenet_v4"],
      "Unknown architecture 'mobilenet_v4': did you mean"),
     (["--config", "configs/quickstart.py", "--config.model.resolution=15"],
@@ -41,7 +41,7 @@ MISTAKES = [
     (["--config", "configs/mobilenet_v1.py", "--config.dataset.data_dir=/nowhere"],
      "mobilenets prepare imagenet2012 --data-dir /nowhere"),
     (["--config", "configs/quickstart.py", "--config.dataset.eval_split=test"],
-     "Unknown split of fashion_mnist_subset 'test'"),
+     "Unknown split 'test' of fashion_mnist_subset"),
     (["--config", "quickstart", "--wrokdir=x"], "Did you mean --workdir?"),
     (["--config", "configs/quickstart.py", "stray"], "Unexpected argument 'stray'"),
 ]

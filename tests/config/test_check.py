@@ -58,32 +58,32 @@ def test_an_unknown_key_is_met_with_the_closest():
 
 def test_several_mistakes_are_told_at_once():
     assert message(epochs=0.0, seed=-1) == (
-        "The config is wrong: epochs is 0.0, but input should be greater than or equal "
-        "to 0.000001; seed is -1, but input should be greater than or equal to 0."
+        "The config is wrong: epochs is 0.0, but must be at least 0.000001; seed is "
+        "-1, but must be at least 0."
     )
 
 
 # fmt: off
 OUT_OF_RANGE = [
-    ("dtype", "float16", "should be 'float32' or 'bfloat16'"),
-    ("batch_size", 0, "greater than or equal to 1"),
+    ("dtype", "float16", "must be 'float32' or 'bfloat16'"),
+    ("batch_size", 0, "must be at least 1"),
     ("task.label_smoothing", 1.0, "less than 1"),
-    ("ema_decay", -0.1, "greater than or equal to 0"),
-    ("optimizer.name", "adam", "should be 'rmsprop', 'sgd' or 'adamw'"),
-    ("optimizer.learning_rate", 0.0, "greater than or equal to 0.000000000001"),
-    ("optimizer.learning_rate", math.inf, "should be a finite number"),
-    ("evaluate_every_epochs", 1e-320, "greater than or equal to 0.000001"),
-    ("preprocessing.crop_fraction", 1e-9, "greater than or equal to 0.1"),
+    ("ema_decay", -0.1, "must be at least 0"),
+    ("optimizer.name", "adam", "must be 'rmsprop', 'sgd' or 'adamw'"),
+    ("optimizer.learning_rate", 0.0, "must be at least 0.000000000001"),
+    ("optimizer.learning_rate", math.inf, "must be a finite number"),
+    ("evaluate_every_epochs", 1e-320, "must be at least 0.000001"),
+    ("preprocessing.crop_fraction", 1e-9, "must be at least 0.1"),
     ("augmentation.random_crop.max_aspect_ratio", math.inf, "a finite number"),
-    ("batch_size", 10**30, "less than or equal to 1000000"),
+    ("batch_size", 10**30, "must be at most 1000000"),
     ("schedule.name", "linear", "'exponential', 'piecewise', 'cosine' or 'poly'"),
     ("task.name", "detecting", "'multilabel', 'detection' or 'segmentation'"),
-    ("preprocessing.crop_fraction", 1.5, "less than or equal to 1"),
-    ("preprocessing.interpolation", "cubic", "'bicubic' or 'bilinear_no_antialias'"),
-    ("augmentation.random_crop.min_area", 0.0, "or equal to 0.000001"),
-    ("dataset.name", "", "at least 1 character"),
-    ("batch_size", "many", "input should be a valid integer"),
-    ("batch_size", True, "input should be a valid integer"),
+    ("preprocessing.crop_fraction", 1.5, "must be at most 1"),
+    ("preprocessing.interpolation", "cubic", "must be 'bilinear', 'bicubic' or"),
+    ("augmentation.random_crop.min_area", 0.0, "must be at least 0.000001"),
+    ("dataset.name", "", "must have at least 1 character"),
+    ("batch_size", "many", "must be a valid integer"),
+    ("batch_size", True, "must be a valid integer"),
     ("dataset", 3, "it is a section"),
     ("optimizer", "sgd", "it is a section"),
 ]
@@ -174,7 +174,7 @@ def test_a_reference_that_cannot_be_computed_is_no_traceback():
     config = valid()
     config.optimizer.learning_rate = config.get_ref("batch_size").to_float() * 1e-3
     config.batch_size = "many"
-    with pytest.raises(UserError, match="batch_size is 'many', but input should be"):
+    with pytest.raises(UserError, match="batch_size is 'many', but must be a valid"):
         check.check(config)
     other = values.defaults()
     other.init_from = "1"

@@ -21,11 +21,19 @@ def test_every_row_is_a_key_that_can_be_overridden():
 
 def test_value_range_and_default_are_told():
     row = rows("quickstart")["task.label_smoothing"]
-    assert (row.value, row.default, row.allowed) == (0.1, 0.0, "float from 0, below 1")
+    assert (row.value, row.default, row.allowed) == (
+        0.1,
+        0.0,
+        "float from 0 to below 1",
+    )
     name = rows("quickstart")["optimizer.name"]
     assert (name.value, name.default) == ("adamw", "rmsprop")
     assert name.allowed == "rmsprop or sgd or adamw"
     assert (
+        rows("quickstart")["preprocessing.std"].allowed
+        == "3 times float from 1e-06 to 1,000,000"
+    )
+    assert (
         rows("resnet")["schedule.boundaries"].allowed
-        == "any number of: float from 1e-06, to 1,000,000"
+        == "any number of: float from 1e-06 to 1,000,000"
     )

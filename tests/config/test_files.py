@@ -59,13 +59,14 @@ def test_a_file_of_ones_own_builds_on_one_by_its_name(elsewhere):
 MISTAKES = [
     ("quickstrat", r"Unknown config file 'quickstrat': did you mean 'quickstart'\?"),
     ("QUICKSTART", r"did you mean 'quickstart'\?"),
-    ("sweeps/learning_rate", "Unknown config file 'sweeps/learning_rate'"),
+    ("sweeps/learning_rate", "is the config of a sweep: use it with `mobilenets swee"),
+    ("mine.txt", "'mine.txt' is no config file: the name of one ends with .py"),
     ("nowhere/quickstart.py", r"did you mean 'quickstart'\?"),
     ("mine.pi", "Unknown config file 'mine.pi'"),
     ("min.py", r"did you mean 'mine.py'\? Known are: mine.py"),
     (".", "Unknown config file '.'. Known are: mine.py"),
     ("", "Unknown config file ''"),
-    ("quickstart:smok", "argument of the config file 'smok': did you mean 'smoke'"),
+    ("quickstart:smok", "argument 'smok' of the config file: did you mean 'smoke'"),
     ("quickstart:smoke=maybe", "argument smoke of the config file is 'maybe', but mus"),
     ("mine.py:x", "mine.py takes no argument: leave out :x"),
     ("mine.py", "get_config of mine.py must return a ConfigDict, but gave 3"),
@@ -79,6 +80,7 @@ MISTAKES = [
 @pytest.mark.parametrize(("file", "sentence"), MISTAKES)
 def test_a_mistake_is_one_sentence(elsewhere, file, sentence):
     (elsewhere / "mine.py").write_text("def get_config():\n    return 3\n")
+    (elsewhere / "mine.txt").write_text("")
     if file in ("fails.py", "syntax.py", "empty.py"):
         texts = {
             "fails.py": "def get_config():\n    return 1 / 0\n",

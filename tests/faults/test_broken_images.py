@@ -208,7 +208,7 @@ def test_the_check_lists_every_broken_image(run, photos):
     )
     result = run(*check)
     assert result.exit_code == 1
-    assert "Of 16 images, 2 are broken: remove or replace, or pass" in result.stdout
+    assert "Of 16 images, 2 are broken: remove or replace them, or" in result.stdout
     first, second = result.stderr.splitlines()
     assert first.startswith(f"error: Cannot decode the image {photos}/train/cat/2.png")
     assert f"{photos}/validation/dog/1.png: the file is empty" in second

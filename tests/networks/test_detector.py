@@ -202,7 +202,7 @@ def test_another_resolution_is_another_number_of_anchors():
         ),
         (
             lambda: get_detector("ssd_mobilenet_v1", width_multiplier=0.5),
-            "Unknown option of ssd_mobilenet_v1 'width_multiplier'",
+            "Unknown option 'width_multiplier' of ssd_mobilenet_v1",
         ),
         (
             lambda: get_detector("ssd_mobilenet_v1", resolution=16),

@@ -82,7 +82,7 @@ def test_a_mistake_is_one_sentence(text, sentence):
 
 
 def test_only_what_does_not_follow_from_the_table_is_replaced():
-    with pytest.raises(UserError, match="option of mobilenet_v2 'width_multiplier'"):
+    with pytest.raises(UserError, match="option 'width_multiplier' of mobilenet_v2"):
         of_model({"spec": "tiny.json", "width_multiplier": 2.0})
 
 

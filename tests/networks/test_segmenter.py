@@ -183,7 +183,7 @@ def test_half_the_last_block_is_all_behind_the_last_stride():
         ),
         (
             lambda: get_segmenter("deeplabv3_resnet50_torchvision", filters=64),
-            "Unknown option of deeplabv3_resnet50_torchvision 'filters'",
+            "Unknown option 'filters' of deeplabv3_resnet50_torchvision",
         ),
         (
             lambda: get_segmenter("lraspp_mobilenet_v1", resolution=8),

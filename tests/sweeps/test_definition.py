@@ -110,7 +110,7 @@ def test_values_that_follow_from_others_still_do():
     assert definition.run_config(sweep, {"batch_size": 32}).optimizer.learning_rate == (
         pytest.approx(1.2e-2 / 4)
     )
-    with pytest.raises(UserError, match="batch_size is 'many', but input should be a"):
+    with pytest.raises(UserError, match="batch_size is 'many', but must be a"):
         definition.run_config(sweep, {"batch_size": "many"})
 
 

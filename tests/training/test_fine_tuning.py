@@ -284,10 +284,13 @@ MISTAKES = [
         "trainable_stages is 1, but what is not trained must come from init_from",
     ),
     ({"trainable_stages": 3}, "trainable_stages is 3, but mobilenet_v3_small has 2"),
-    ({"trainable_stages": -2}, "trainable_stages is -2, but input should be greater"),
-    ({"optimizer.backbone_rate": 0.0}, "optimizer.backbone_rate is 0.0, but input"),
+    ({"trainable_stages": -2}, "trainable_stages is -2, but must be at least -1"),
+    ({"optimizer.backbone_rate": 0.0}, "optimizer.backbone_rate is 0.0, but must"),
     ({"init_from": "/nowhere"}, "There is no folder /nowhere"),
-    ({"model": {"width_multiplier": 0.5}}, "Unknown option of mobilenet_v3_small"),
+    (
+        {"model": {"width_multiplier": 0.5}},
+        "Unknown option 'width_multiplier' of mobil",
+    ),
 ]
 
 

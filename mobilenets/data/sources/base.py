@@ -44,7 +44,7 @@ class UnknownSplit(UserError):
     def __init__(self, place: str, split: str, known: Iterable[str], advice: str = ""):
         self.known = sorted(known)
         self.split = split
-        sentence = unknown(f"split of {place}", split, self.known)
+        sentence = unknown("split", split, self.known, of=place)
         super().__init__(f"{sentence} {advice}".rstrip())
 
     @property

@@ -240,7 +240,7 @@ def _check_resolution(backbone: BackboneSpec) -> None:
 def _check(name: str, overrides: dict[str, Any], rules: dict[str, Any]) -> None:
     for key, value in overrides.items():
         if key not in rules:
-            raise unknown(f"option of {name}", key, rules)
+            raise unknown("option", key, rules, of=str(name))
         is_allowed, range_in_words = rules[key]
         try:
             good = not isinstance(value, bool) and is_allowed(value)

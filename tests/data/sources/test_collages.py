@@ -76,7 +76,7 @@ def test_slices_are_those_of_tfds():
 @pytest.mark.parametrize(
     ("split", "message"),
     [
-        ("trian", r"Unknown split of fashion_collages .*did you mean 'train'"),
+        ("trian", r"Unknown split 'trian' of fashion_collages.*did you mean 'train'"),
         ("train[", r"The split 'train\[' is wrong"),
         ("train[5:5]", "holds no images"),
         ("train[0:9999]", r"The split 'train\[0:9999\]' is wrong"),

@@ -95,7 +95,7 @@ def test_a_data_set_without_boxes_or_split_is_refused():
         TfdsBoxedSource(Builder(whole, []), "train")
     with pytest.raises(UserError, match="of tiny holds no images"):
         TfdsBoxedSource(Builder(features(), []), "train")
-    with pytest.raises(UserError, match="Unknown split of tiny"):
+    with pytest.raises(UserError, match="Unknown split 'trian' of tiny"):
         TfdsBoxedSource(Builder(features(), []), "trian")
 
 

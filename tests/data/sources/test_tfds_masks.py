@@ -76,5 +76,5 @@ def test_other_data_sets_and_splits_are_refused():
     with pytest.raises(UserError, match=r"masks of the data set coco, which has image"):
         TfdsMaskedSource(builder_of("coco", "image", "mask", values), "train")
     builder = builder_of("oxford_iiit_pet", "image", "segmentation_mask", values)
-    with pytest.raises(UserError, match="Unknown split of oxford_iiit_pet"):
+    with pytest.raises(UserError, match="Unknown split 'trian' of oxford"):
         TfdsMaskedSource(builder, "trian")

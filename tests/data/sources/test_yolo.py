@@ -145,7 +145,7 @@ def test_label_studios_export_has_no_splits(yolo):
         ("names: [cat, dog]", "has no splits"),
         ("train: train/images\nnames: [cat, cat]", "two classes of the same name"),
         ("train: elsewhere\nnames: [cat]", "should be in elsewhere, but there is no"),
-        (YAML, "Unknown split of .*: did you mean 'train'"),
+        (YAML, "Unknown split .*: did you mean 'train'"),
     ],
 )
 def test_a_data_yaml_that_cannot_be_understood_is_refused(yolo, yaml, message):
