@@ -11,9 +11,15 @@ import pydantic
 
 from mobilenets.config import json_files, own_function
 from mobilenets.errors import UserError
-from mobilenets.networks.architectures import ARCHITECTURES, get_spec, replace
+from mobilenets.networks.architectures import (
+    ARCHITECTURES,
+    get_search_space,
+    get_spec,
+    replace,
+)
 from mobilenets.networks.architectures.ssd import get_detector
 from mobilenets.networks.detector import DetectorSpec
+from mobilenets.networks.search_space import SearchSpace
 from mobilenets.networks.spec import ClassifierSpec, HasBackbone
 
 Kind = TypeVar("Kind", bound=HasBackbone)
@@ -22,6 +28,7 @@ Kind = TypeVar("Kind", bound=HasBackbone)
 _PUBLISHED: dict[type, Callable[..., Any]] = {
     ClassifierSpec: get_spec,
     DetectorSpec: get_detector,
+    SearchSpace: get_search_space,
 }
 
 
