@@ -28,6 +28,7 @@ ROOMS = (
     "profiling",
     "pretrained",
     "sweeps",
+    "search",
     "api",
     "cli",
 )

@@ -14,7 +14,7 @@ from typer.exceptions import TyperException
 from mobilenets.config import check, files, overrides
 from mobilenets.config.schema import Configuration
 from mobilenets.errors import Stuck, UserError, alternatives, close
-from mobilenets.networks.architectures import get_spec
+from mobilenets.networks.architectures import get_search_space, get_spec
 from mobilenets.networks.architectures.ssd import get_detector
 from mobilenets.runtime import signals
 
@@ -151,8 +151,8 @@ def configuration(
     overrides.apply(config, values)
     checked = check.check(config)
     if "name" in checked.model:
-        is_detection = checked.task.name == "detection"
-        make = get_detector if is_detection else get_spec
+        others = {"detection": get_detector, "supernet": get_search_space}
+        make = others.get(checked.task.name, get_spec)
         make(**checked.model)  # the network knows its own options
     return checked
 

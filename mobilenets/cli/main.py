@@ -14,12 +14,14 @@ from mobilenets.cli import (
     config,
     features,
     import_weights,
+    latency_table,
     predict,
     prepare,
     pretrained,
     profile,
     report,
     scale,
+    search,
     sweep,
     train,
 )
@@ -42,6 +44,8 @@ COMMANDS = {
     "features": features,
     "benchmark": benchmark,
     "sweep": sweep,
+    "search": search,
+    "latency-table": latency_table,
     "report": report,
     "compare": compare,
 }

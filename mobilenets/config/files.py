@@ -1,7 +1,7 @@
 """Config files: found by path or by the name of one that comes with the package.
 
-A file has a function `get_config`, which gives the `ConfigDict` of a run, or
-`get_sweep`. What follows a colon is its argument: "efficientnet:phi=2.5".
+A file has a function `get_config`, which gives the `ConfigDict` of a run, `get_sweep`
+or `get_search`. What follows a colon is its argument: "efficientnet:phi=2.5".
 """
 
 import contextlib
@@ -20,7 +20,13 @@ from mobilenets.config import check, overrides
 from mobilenets.config.schema import Configuration
 from mobilenets.errors import UserError, unknown
 
-Function = Literal["get_config", "get_sweep"]
+Function = Literal["get_config", "get_sweep", "get_search"]
+# Where the files of each lie below configs/.
+FOLDERS: dict[Function, str] = {
+    "get_config": "",
+    "get_sweep": "sweeps",
+    "get_search": "search",
+}
 
 _PACKAGE = pathlib.Path(__file__).parents[1]
 
@@ -52,10 +58,9 @@ def read(file: str) -> ml_collections.ConfigDict:
 
 def shipped(function: Function) -> list[str]:
     """The names of the files that come with the package."""
-    runs = function == "get_config"
-    folder = _folder() if runs else _folder() / "sweeps"
-    names = sorted(path.stem for path in folder.glob("[!_]*.py"))
-    return names if runs else [f"sweeps/{name}" for name in names]
+    below = pathlib.PurePosixPath(FOLDERS[function])
+    paths = (_folder() / below).glob("[!_]*.py")
+    return [str(below / name) for name in sorted(path.stem for path in paths)]
 
 
 def call(file: str, function: Function) -> Any:

@@ -67,8 +67,9 @@ class ClassificationTask(Section):
     """One class per image: softmax cross-entropy."""
 
     name: Literal["classification"] = "classification"
-    """One class per image (classification), any number of attributes (multilabel), or
-    objects with boxes (detection)."""
+    """One class per image (classification), any number of attributes (multilabel),
+    objects with boxes (detection), or all networks of a search space with one class per
+    image (supernet)."""
     label_smoothing: Fraction = 0.0
     """The part of a label that is spread evenly over all classes."""
     weights: dict[str, NonNegative] = {}
@@ -88,8 +89,9 @@ class MultilabelTask(Section):
     """Any number of attributes per image: sigmoid cross-entropy of each."""
 
     name: Literal["multilabel"] = "multilabel"
-    """One class per image (classification), any number of attributes (multilabel), or
-    objects with boxes (detection)."""
+    """One class per image (classification), any number of attributes (multilabel),
+    objects with boxes (detection), or all networks of a search space with one class per
+    image (supernet)."""
     threshold: Annotated[float, Gt(0), Lt(1)] = 0.5
     """The lowest probability at which an attribute is predicted."""
     weights: dict[str, NonNegative] = {}
@@ -100,8 +102,9 @@ class DetectionTask(Section):
     """Objects with boxes: SSD and SSDLite."""
 
     name: Literal["detection"] = "detection"
-    """One class per image (classification), any number of attributes (multilabel), or
-    objects with boxes (detection)."""
+    """One class per image (classification), any number of attributes (multilabel),
+    objects with boxes (detection), or all networks of a search space with one class per
+    image (supernet)."""
     loss: Literal["focal", "mined_sigmoid", "mined_softmax"] = "focal"
     """The loss of the classes: focal loss as for MobileNetV3, or cross-entropy with
     mined negatives, by sigmoids as for TensorFlow's MobileNetV1 and V2 or by a softmax
@@ -111,7 +114,26 @@ class DetectionTask(Section):
     TensorFlow's MobileNetV2."""
 
 
-Task = ClassificationTask | MultilabelTask | DetectionTask
+class SupernetTask(Section):
+    """All networks of a search space at once, with shared weights; one class per image.
+
+    `model` gives the space: a name of ours (moga), or a `spec` of your own that returns
+    a SearchSpace.
+    """
+
+    name: Literal["supernet"] = "supernet"
+    """One class per image (classification), any number of attributes (multilabel),
+    objects with boxes (detection), or all networks of a search space with one class per
+    image (supernet)."""
+    label_smoothing: Fraction = 0.0
+    """The part of a label that is spread evenly over all classes."""
+    sampling: Literal["fair", "uniform"] = "fair"
+    """The networks of a step: with fair (FairNAS' strict fairness) as many as a
+    position has choices, so that each choice is trained once; with uniform a random
+    one. All see the same batch, and their gradients are added up."""
+
+
+Task = ClassificationTask | MultilabelTask | DetectionTask | SupernetTask
 
 
 class _Splits(Section):
@@ -642,7 +664,7 @@ class Configuration(Section):
             if name == "expand" and {"random_crop", "ssd_crop"} & {*names[:place]}:
                 raise ValueError("augmentation has expand after a crop: put it before")
             if name in ("expand", "ssd_crop") and isinstance(
-                self.task, ClassificationTask | MultilabelTask
+                self.task, ClassificationTask | MultilabelTask | SupernetTask
             ):
                 raise ValueError(
                     f"augmentation has {name}, which needs boxes, but task.name is "

@@ -10,13 +10,15 @@ from mobilenets.errors import UserError
 from mobilenets.networks import complexity, limits
 from mobilenets.networks.architectures import check
 from mobilenets.networks.detector import DetectorSpec
+from mobilenets.networks.search_space import SearchSpace
 from mobilenets.networks.spec import BackboneSpec, ClassifierSpec
 
 FORMAT_VERSION = 2
 
 # Each kind of network says which one it is in its field "kind".
 Network = Annotated[
-    ClassifierSpec | BackboneSpec | DetectorSpec, pydantic.Field(discriminator="kind")
+    ClassifierSpec | BackboneSpec | DetectorSpec | SearchSpace,
+    pydantic.Field(discriminator="kind"),
 ]
 
 

@@ -28,6 +28,7 @@ from mobilenets.nn.classifier import Classifier
 from mobilenets.nn.detector import Detector
 from mobilenets.nn.initialization import init_variables
 from mobilenets.nn.normalization import normalize
+from mobilenets.nn.supernet import Supernet
 from mobilenets.runs.checkpoint import Checkpoints, abstract_like
 from mobilenets.runs.workdir import Workdir
 
@@ -40,7 +41,7 @@ class TrainedNet:
     variables: dict[str, Any]  # {"params", "batch_stats"} for `model.apply`
 
     @property
-    def model(self) -> Backbone | Classifier | Detector:
+    def model(self) -> Backbone | Classifier | Detector | Supernet:
         """The Linen module of the variables."""
         return build(self.description.network, len(self.description.class_names))
 

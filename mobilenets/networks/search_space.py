@@ -14,9 +14,9 @@ from mobilenets.errors import UserError
 from mobilenets.networks.layers import Layer, divided
 from mobilenets.networks.spec import (
     BackboneSpec,
-    Block,
     ChoiceSpec,
     ClassifierSpec,
+    FixedBlock,
     with_backbone,
 )
 
@@ -47,6 +47,11 @@ class SearchSpace:
         return self.backbone.resolution
 
     @property
+    def feature_channels(self) -> int:
+        """Width of the vector from which the logits are computed."""
+        return self.supernet.feature_channels
+
+    @property
     def supernet(self) -> ClassifierSpec:
         """The network that has all choices, as a classifier with open blocks."""
         return ClassifierSpec(
@@ -63,7 +68,7 @@ class SearchSpace:
         return tuple(i for i, b in enumerate(blocks) if isinstance(b, ChoiceSpec))
 
     @property
-    def choices(self) -> tuple[tuple[Block, ...], ...]:
+    def choices(self) -> tuple[tuple[FixedBlock, ...], ...]:
         """What the block at each position can be."""
         blocks = self.backbone.blocks
         return tuple(block.choices for block in blocks if isinstance(block, ChoiceSpec))

@@ -282,6 +282,10 @@ class BasicSpec:
         return result
 
 
+# Not open, as a `ChoiceSpec` is.
+FixedBlock = BlockSpec | BottleneckSpec | BasicSpec
+
+
 @dataclasses.dataclass(frozen=True)
 class ChoiceSpec:
     """A block that is open: one of several, as a `SearchSpace` allows.
@@ -289,7 +293,7 @@ class ChoiceSpec:
     The choices have the same input, output and stride, so that any of them fits.
     """
 
-    choices: tuple[BlockSpec | BottleneckSpec | BasicSpec, ...]
+    choices: tuple[FixedBlock, ...]
 
     @property
     def in_channels(self) -> int:
@@ -358,7 +362,7 @@ class BackboneSpec:
     resolution: int  # height and width of the input in pixels
     stem_channels: int
     act: Activation  # of stem and head
-    blocks: tuple[BlockSpec | BottleneckSpec | BasicSpec | ChoiceSpec, ...]
+    blocks: tuple[FixedBlock | ChoiceSpec, ...]
     bn_momentum: float  # the weight of the old value in the running averages
     bn_epsilon: float
     initialization: Initialization

@@ -10,11 +10,13 @@ import jax.numpy as jnp
 from jax import lax
 from jax.typing import DTypeLike
 
+from mobilenets.errors import UserError
 from mobilenets.networks.spec import (
     Activation,
     BasicSpec,
     BlockSpec,
     BottleneckSpec,
+    ChoiceSpec,
     Gate,
     Padding,
     SqueezeExciteSpec,
@@ -383,12 +385,57 @@ class Basic(nn.Module):
         return ACTIVATIONS[act](value(x) + value(shortcut)), {}
 
 
+class Choice(nn.Module):
+    """One `ChoiceSpec`: all choices have parameters, one is computed."""
+
+    spec: ChoiceSpec
+    conv_bn: Callable[..., ConvBN]
+    squeeze_excite: Callable[..., SqueezeExcite]
+
+    def setup(self):
+        """Makes the modules, "choice0", "choice1", …; Linen calls it."""
+        self.choices = [
+            BLOCKS[type(choice)](
+                choice, self.conv_bn, self.squeeze_excite, name=f"choice{i}"
+            )
+            for i, choice in enumerate(self.spec.choices)
+        ]
+
+    def __call__(
+        self, x: Map, train: bool, chosen: jax.Array | None = None
+    ) -> tuple[Map, dict[str, Map]]:
+        """As `Block`, but the output is no `Deferred`; there is no expanded map.
+
+        Args:
+          x: the input.
+          train: see `Block`.
+          chosen: the number of the choice, int32. What is not chosen has a gradient of
+            0, and its statistics stay as they are.
+        """
+
+        def branch(i: int) -> Callable[..., jax.Array]:
+            return lambda module, x: value(module.choices[i](x, train)[0])
+
+        branches = [branch(i) for i in range(len(self.spec.choices))]
+        x = value(x)  # all branches have the same kind of input and output
+        if self.is_initializing():
+            outputs = [run(self, x) for run in branches]  # of all: each has variables
+            return outputs[0], {}
+        if chosen is None:
+            raise UserError(
+                f"{self.name} is open: without a path, a supernet has no outputs. "
+                "Extract a network from it."
+            )
+        return nn.switch(chosen, branches, self, x), {}
+
+
 # The module of each kind of block. It is made from the spec, `conv_bn` and
 # `squeeze_excite`, and called with a map and `train`, as `Block`.
 BLOCKS: dict[type, Callable[..., Any]] = {
     BlockSpec: Block,
     BottleneckSpec: Bottleneck,
     BasicSpec: Basic,
+    ChoiceSpec: Choice,
 }
 
 

@@ -3,17 +3,19 @@
 from typing import Any
 
 from mobilenets.networks.detector import DetectorSpec
+from mobilenets.networks.search_space import SearchSpace
 from mobilenets.networks.spec import BackboneSpec, ClassifierSpec
 from mobilenets.nn.backbone import Backbone
 from mobilenets.nn.classifier import Classifier
 from mobilenets.nn.detector import Detector
+from mobilenets.nn.supernet import Supernet
 
-Network = BackboneSpec | ClassifierSpec | DetectorSpec
+Network = BackboneSpec | ClassifierSpec | DetectorSpec | SearchSpace
 
 
 def build(
     network: Network, outputs: int, **options: Any
-) -> Backbone | Classifier | Detector:
+) -> Backbone | Classifier | Detector | Supernet:
     """The Linen module of a network.
 
     Args:
@@ -26,4 +28,6 @@ def build(
         return Backbone(network, **options)
     if isinstance(network, DetectorSpec):
         return Detector(network, outputs, **options)
+    if isinstance(network, SearchSpace):
+        return Supernet(network, outputs, **options)
     return Classifier(network, outputs, **options)

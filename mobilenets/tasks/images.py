@@ -243,7 +243,12 @@ class ImageTask:
             self._bad_images[name],
         )
 
-    def inputs(self, batch: Batch) -> jax.Array:
+    def variants(self, rng: jax.Array) -> Batch:
+        """None: a batch passes once."""
+        del rng
+        return {}
+
+    def inputs(self, batch: Batch) -> Any:
         """The images normalised, [N, resolution, resolution, 3] float32."""
         return normalize(batch["image"], self.config.preprocessing)
 

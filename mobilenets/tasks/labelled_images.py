@@ -15,6 +15,7 @@ from mobilenets.data.sources.base import Record, Source
 from mobilenets.errors import UserError, unknown
 from mobilenets.inference.description import Description
 from mobilenets.networks.detector import DetectorSpec
+from mobilenets.networks.search_space import SearchSpace
 from mobilenets.networks.spec import BackboneSpec, ClassifierSpec
 from mobilenets.nn.build import Network
 from mobilenets.tasks.base import HostBatch
@@ -37,6 +38,11 @@ class LabelledImages(ImageTask):
             raise UserError(
                 "The weights in init_from are a detector: give a classifier or a "
                 "backbone."
+            )
+        if isinstance(network, SearchSpace):
+            raise UserError(
+                "The weights in init_from are a supernet: give those of a network that "
+                "`mobilenets search` has extracted from it."
             )
         return network
 

@@ -9,11 +9,13 @@ from mobilenets.tasks.base import Task
 from mobilenets.tasks.classification import Classification
 from mobilenets.tasks.detection import Detection
 from mobilenets.tasks.multilabel import Multilabel
+from mobilenets.tasks.supernet import Supernet
 
 TASKS = {
     "classification": Classification,
     "multilabel": Multilabel,
     "detection": Detection,
+    "supernet": Supernet,
 }
 
 
