@@ -412,21 +412,85 @@ class Choice(nn.Module):
           chosen: the number of the choice, int32. What is not chosen has a gradient of
             0, and its statistics stay as they are.
         """
-
-        def branch(i: int) -> Callable[..., jax.Array]:
-            return lambda module, x: value(module.choices[i](x, train)[0])
-
-        branches = [branch(i) for i in range(len(self.spec.choices))]
-        x = value(x)  # all branches have the same kind of input and output
+        x = value(x)  # all choices have the same kind of input and output
         if self.is_initializing():
-            outputs = [run(self, x) for run in branches]  # of all: each has variables
+            outputs = [value(choice(x, train)[0]) for choice in self.choices]
             return outputs[0], {}
         if chosen is None:
             raise UserError(
                 f"{self.name} is open: without a path, a supernet has no outputs. "
                 "Extract a network from it."
             )
-        return nn.switch(chosen, branches, self, x), {}
+        branches = tuple(
+            functools.partial(
+                _run_choice, f"choice{i}", choice.clone(parent=None), train
+            )
+            for i, choice in enumerate(self.choices)
+        )
+        collections = self.variables
+        params, statistics = collections["params"], collections["batch_stats"]
+        x, statistics = _switch(branches, chosen, params, x, statistics)
+        if train:
+            for name, of_choice in statistics.items():
+                self.put_variable("batch_stats", name, of_choice)
+        return x, {}
+
+
+def _run_choice(
+    name: str,
+    choice: nn.Module,
+    train: bool,
+    params: Any,
+    x: jax.Array,
+    statistics: Any,
+) -> tuple[jax.Array, Any]:
+    """The output of a choice, and the statistics of all after it.
+
+    Args:
+      name: of the choice, among `params` and `statistics`.
+      choice: its module, unbound.
+      train: see `Block`.
+      params: of all choices.
+      x: the input.
+      statistics: of all choices.
+    """
+    variables = {"params": params[name], "batch_stats": statistics[name]}
+    mutable = ["batch_stats"] if train else []
+    (x, _), updated = choice.apply(variables, x, train, mutable=mutable)
+    return value(x), {**statistics, name: updated.get("batch_stats", statistics[name])}
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _switch(branches, chosen, params, x, statistics):
+    """One of the branches, which is computed again for the gradient.
+
+    The gradient of `lax.switch` keeps what any branch would keep, filled with zeros
+    where another one is taken. Here it keeps the input alone.
+    """
+    return lax.switch(chosen, branches, params, x, statistics)
+
+
+def _switch_forward(branches, chosen, params, x, statistics):
+    outputs = _switch(branches, chosen, params, x, statistics)
+    return outputs, (chosen, params, x, statistics)
+
+
+def _switch_backward(branches, residuals, cotangents):
+    chosen, params, x, statistics = residuals
+
+    def backward(branch):
+        def run(params, x, cotangent):
+            _, pull_back = jax.vjp(lambda p, x: branch(p, x, statistics)[0], params, x)
+            return pull_back(cotangent)
+
+        return run
+
+    backwards = [backward(branch) for branch in branches]
+    from_params, from_x = lax.switch(chosen, backwards, params, x, cotangents[0])
+    return None, from_params, from_x, None
+
+
+_switch.defvjp(_switch_forward, _switch_backward)
 
 
 # The module of each kind of block. It is made from the spec, `conv_bn` and

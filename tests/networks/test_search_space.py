@@ -119,12 +119,17 @@ def residual(choices):
     return [dataclasses.replace(choice, residual=True) for choice in choices]
 
 
+def with_drop_path(choices):
+    return [dataclasses.replace(choice, drop_path_rate=0.1) for choice in choices]
+
+
 @pytest.mark.parametrize(
     ("space", "message"),
     [
         (with_choices(3, wider), "choices of block3 have other input, output"),
         (with_choices(3, lambda c: c[:1]), "block3 needs at least two choices"),
         (with_choices(3, lambda c: [*c, c[0]]), "block3 has a choice twice"),
+        (with_choices(3, with_drop_path), "choice0 of block3 has stochastic depth"),
         (with_choices(1, residual), "block1 adds its input to its output, but ch"),
         (
             with_choices(

@@ -7,6 +7,7 @@ import pytest
 
 import mobilenets
 from mobilenets import UserError
+from mobilenets.config import check, files
 from mobilenets.inference import trained
 from mobilenets.networks.architectures import get_search_space
 from mobilenets.nn.build import build
@@ -29,10 +30,10 @@ VALUES = {
 
 
 def make_config(**changes):
-    config = mobilenets.config.files.read("quickstart:smoke")
+    config = files.read("quickstart:smoke")
     for key, value in (VALUES | changes).items():
         config[key] = value
-    return mobilenets.config.check.check(config)
+    return check.check(config)
 
 
 def test_each_choice_of_each_position_is_in_one_path():

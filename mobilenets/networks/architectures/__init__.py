@@ -262,6 +262,11 @@ def _check_choices(name: str, number: int, block: ChoiceSpec) -> None:
     for i, choice in enumerate(block.choices):
         if choice in block.choices[:i]:
             raise UserError(f"{name}: the open block{number} has a choice twice.")
+        if isinstance(choice, BlockSpec) and choice.drop_path_rate:
+            raise UserError(
+                f"{name}: choice{i} of block{number} has stochastic depth, which open "
+                "blocks do not have: leave out drop_path_rate."
+            )
         if _shape(choice) != first:
             raise UserError(
                 f"{name} does not fit together: the choices of block{number} have "
