@@ -22,6 +22,7 @@ import platform
 import random
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -341,8 +342,8 @@ class Check:
     @property
     def rank_correlation(self) -> float:
         """Kendall's tau-b."""
-        tau, _ = scipy.stats.kendalltau(self.predicted, self.measured)
-        return float(tau)
+        found: Any = scipy.stats.kendalltau(self.predicted, self.measured)
+        return float(found.statistic)
 
 
 def check(

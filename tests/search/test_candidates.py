@@ -40,15 +40,19 @@ def score_alone(variables, genes):
     # With a momentum of 0 the running statistics are those of the batch.
     spec = with_backbone(SPACE.network(genes), bn_momentum=0.0)
     network = build(spec, CLASSES)
-    own = extract(SPACE, variables, genes)
-    _, updated = network.apply(
-        own,
-        normalize(jnp.asarray(IMAGES.calibration), Preprocessing()),
-        train=True,
-        mutable=["batch_stats"],
+    calibration, images = (
+        normalize(jnp.asarray(x), Preprocessing())
+        for x in (IMAGES.calibration, IMAGES.ranking)
     )
-    images = normalize(jnp.asarray(IMAGES.ranking), Preprocessing())
-    logits, _ = network.apply({**own, **updated}, images)
+
+    @jax.jit
+    def logits_of(own):
+        _, updated = network.apply(
+            own, calibration, train=True, mutable=["batch_stats"]
+        )
+        return network.apply({**own, **updated}, images)[0]
+
+    logits = logits_of(extract(SPACE, variables, genes))
     chosen = jax.nn.log_softmax(logits)[jnp.arange(22), IMAGES.labels]
     return float((logits.argmax(-1) == IMAGES.labels).mean()), -float(chosen.mean())
 
