@@ -456,7 +456,8 @@ def _run_choice(
     """
     variables = {"params": params[name], "batch_stats": statistics[name]}
     mutable = ["batch_stats"] if train else []
-    (x, _), updated = choice.apply(variables, x, train, mutable=mutable)
+    found: Any = choice.apply(variables, x, train, mutable=mutable)
+    (x, _), updated = found
     return value(x), {**statistics, name: updated.get("batch_stats", statistics[name])}
 
 

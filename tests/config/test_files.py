@@ -67,7 +67,7 @@ MISTAKES = [
     ("quickstrat", r"Unknown config file 'quickstrat': did you mean 'quickstart'\?"),
     ("QUICKSTART", r"did you mean 'quickstart'\?"),
     ("sweeps/learning_rate", "Unknown config file 'sweeps/learning_rate'"),
-    ("nowhere/quickstart.py", r"did you mean 'quickstart'\?"),
+    ("nowhere/quickstart.py", r"did you mean .*'quickstart'\?"),
     ("mine.pi", "Unknown config file 'mine.pi'"),
     ("min.py", r"did you mean 'mine.py'\? Known are: mine.py"),
     (".", "Unknown config file '.'. Known are: mine.py"),
