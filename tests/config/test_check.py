@@ -77,7 +77,7 @@ OUT_OF_RANGE = [
     ("augmentation.random_crop.max_aspect_ratio", math.inf, "a finite number"),
     ("batch_size", 10**30, "less than or equal to 1000000"),
     ("schedule.name", "linear", "should be 'exponential', 'piecewise' or 'cosine'"),
-    ("task.name", "detecting", "'classification', 'multilabel', 'detection' or 'superne"),
+    ("task.name", "detecting", "'multilabel', 'detection' or 'supernet'"),
     ("preprocessing.crop_fraction", 1.5, "less than or equal to 1"),
     ("preprocessing.interpolation", "cubic", "should be 'bilinear' or 'bicubic'"),
     ("augmentation.random_crop.min_area", 0.0, "or equal to 0.000001"),

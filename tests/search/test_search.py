@@ -12,6 +12,9 @@ from mobilenets.inference import trained
 from mobilenets.networks.own_spec import own_spec
 from mobilenets.search import latency_table
 from mobilenets.search.candidates import Candidates
+from mobilenets.search.command import values
+from mobilenets.search.definition import Reward, Search
+from mobilenets.search.folder import Evaluated
 from mobilenets.search.latency_table import CALL, Table, key_of, pieces_of
 from tests.small_space import CLASSES, SPACE
 
@@ -128,6 +131,16 @@ def test_a_finished_search_evaluates_nothing_again(searched, files, run, monkeyp
     result = run("search", "--config", files / "search.py", "--workdir", searched)
     assert result.exit_code == 0, result.stderr
     assert (searched / "evaluated.jsonl").read_bytes() == before
+
+
+def test_more_of_an_objective_is_better_as_its_sign_says():
+    one = Evaluated((0, 0), accuracy=0.5, latency=10.0, parameters=7, madds=3)
+    objectives = {"accuracy": 1.0, "latency": -2.0, "parameters": 0.5, "madds": -1.0}
+    search = Search(supernet="any", objectives=objectives)
+    assert values(search, one) == [0.5, -10.0, 7.0, -3.0]
+    # MnasNet's: twice the target costs 5 % of the accuracy.
+    search = Search(supernet="any", reward=Reward(target=5.0))
+    assert values(search, one) == [pytest.approx(0.5 * 2**-0.07)]
 
 
 def test_the_plan_tells_the_size_and_what_a_table_lacks(files, run, tmp_path):
