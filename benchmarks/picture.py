@@ -17,6 +17,7 @@ COLOURS = {
     "torch_jit": "#ef8a62",
     "torch_compile": "#8e24aa",
     "torch_amp": "#ce93d8",
+    "torchvision": "#d84315",
     "keras_tensorflow": "#1f5fa8",
     "keras_jax": "#7fb2dd",
     "litert": "#2e7d32",

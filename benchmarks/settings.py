@@ -1,4 +1,4 @@
-"""The options that the four benchmarks share, and what they mean."""
+"""The options that the benchmarks share, and what they mean."""
 
 import dataclasses
 import os

@@ -1,11 +1,11 @@
-"""What the benchmarks of training and of inference share."""
+"""What the benchmarks of whole networks share."""
 
 from collections.abc import Sequence
 
 from benchmarks import report, summary
-from benchmarks.driver import Measurement
+from benchmarks.driver import Measurement, Session
 from benchmarks.settings import Settings
-from benchmarks.workloads import CLASSES, Network
+from benchmarks.workloads import CLASSES, Detector, Network, Segmentation
 
 
 def compare(
@@ -19,9 +19,6 @@ def compare(
     with_memory: bool = False,
 ) -> None:
     """Measures the networks one after the other, and publishes the result.
-
-    A process is fast or slow for as long as it lives, by up to a quarter, whatever the
-    library: by where its memory happens to lie. So each network is measured in several.
 
     Args:
       task: a key of `workloads.TASKS`, and the name of the benchmark.
@@ -40,13 +37,16 @@ def compare(
     rows = []
     with options.session() as session:
         for network in networks:
-            measured = {name: Measurement() for name in session.names}
-            for number in range(1, processes + 1):
-                options.tell(f"{network.model}, processes {number} of {processes}")
-                session.restart()
-                more = session.compare(task, network, repeats, seconds, with_memory)
-                for name in more:
-                    measured[name] += more[name]
+            measured = in_processes(
+                session,
+                options,
+                task,
+                network,
+                processes,
+                repeats,
+                seconds,
+                with_memory,
+            )
             rows += summary.rows(
                 "time of a call", network.model, measured, network.batch
             )
@@ -60,3 +60,38 @@ def compare(
         session,
         rows,
     )
+
+
+def in_processes(
+    session: Session,
+    options: Settings,
+    task: str,
+    network: Network | Detector | Segmentation,
+    processes: int,
+    repeats: int,
+    seconds: float,
+    with_memory: bool,
+) -> dict[str, Measurement]:
+    """The measurements of one network by side.
+
+    A process is fast or slow for as long as it lives, by up to a quarter, whatever the
+    library: by where its memory happens to lie. So each network is measured in several.
+
+    Args:
+      session: the sides.
+      options: see `compare`, as for the others.
+      task: see there.
+      network: see there.
+      processes: see there.
+      repeats: see there.
+      seconds: see there.
+      with_memory: see there.
+    """
+    measured = {name: Measurement() for name in session.names}
+    for number in range(1, processes + 1):
+        options.tell(f"{network.model}, processes {number} of {processes}")
+        session.restart()
+        more = session.compare(task, network, repeats, seconds, with_memory)
+        for name in more:
+            measured[name] += more[name]
+    return measured

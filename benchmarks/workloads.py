@@ -1,7 +1,7 @@
 """What a side can be told to run. Only the standard library: every side reads this."""
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 CLASSES = 1000
 LEARNING_RATE, MOMENTUM = 0.01, 0.9  # small, so that nothing becomes NaN or denormal
@@ -16,6 +16,55 @@ class Network:
     resolution: int  # height and width of the images in pixels
     dropout_rate: float
     drop_path_rate: float  # of the last block with a residual; see the architecture
+
+
+@dataclasses.dataclass(frozen=True)
+class Detector:
+    """A step of torchvision's ssdlite320_mobilenet_v3_large in float32.
+
+    The images are synthetic, of the network's 320 pixels. In training each has `boxes`
+    boxes. For inference the biases of the classes are set, since what suppression costs
+    depends on how many boxes have a score: `BIASES`.
+    """
+
+    batch: int
+    boxes: int = 8
+
+    # COCO's numbers, of which each has a slot beside that of the background.
+    CLASSES: ClassVar[int] = 90
+    # Every anchor shows the first five classes a little, and no other class.
+    BIASES: ClassVar[tuple[float, ...]] = (0.0, *5 * [-4.0], *85 * [-20.0])
+
+    @property
+    def model(self) -> str:
+        """As torchvision names it."""
+        return "ssdlite320_mobilenet_v3_large"
+
+    def corners(self, image: int) -> list[tuple[float, float, float, float]]:
+        """Left, top, right and bottom of an image's boxes, as fractions of it."""
+        found = []
+        for number in range(self.boxes):
+            left, top = (0.13 * (number + image) % 0.5), (0.29 * number % 0.55)
+            width, height = 0.08 + 0.05 * number % 0.4, 0.08 + 0.07 * number % 0.35
+            found.append((left, top, left + width, top + height))
+        return found
+
+    def classes(self, image: int) -> list[int]:
+        """Of the boxes, from 1."""
+        return [1 + (7 * n + image) % self.CLASSES for n in range(self.boxes)]
+
+
+class Segmentation:
+    """A step of LR-ASPP as torchvision has it, on synthetic images in float32."""
+
+    batch: int
+    resolution: int  # height and width of the images in pixels
+    classes: int = 21  # of PASCAL VOC, with the background
+
+    @property
+    def model(self) -> str:
+        """As torchvision names it."""
+        return "lraspp_mobilenet_v3_large"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,8 +106,12 @@ class Copy:
 TASKS: dict[str, Any] = {
     "training": Network,
     "inference": Network,
+    "segmentation_training": Segmentation,
+    "segmentation_inference": Segmentation,
     "compile_training": Network,
     "compile_inference": Network,
+    "detector_training": Detector,
+    "detector_inference": Detector,
     "depthwise_forward": Depthwise,
     "depthwise_training": Depthwise,
     "matrix_product": MatrixProduct,

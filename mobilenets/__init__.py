@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from mobilenets.errors import UserError
 from mobilenets.networks.architectures import ARCHITECTURES, get_spec, replace
+from mobilenets.networks.architectures.ssd import DETECTORS, get_detector
+from mobilenets.networks.detector import DetectorSpec
 from mobilenets.networks.spec import BackboneSpec, ClassifierSpec
 
 if TYPE_CHECKING:
@@ -20,20 +22,25 @@ if TYPE_CHECKING:
     from mobilenets.networks import complexity, scaling
     from mobilenets.nn.backbone import Backbone, create_backbone
     from mobilenets.nn.classifier import Classifier, create_model
+    from mobilenets.nn.detector import Detector
 
 __version__ = "0.1.0"
 __all__ = [
     "ARCHITECTURES",
+    "DETECTORS",
     "ArraySource",
     "Backbone",
     "BackboneSpec",
     "Classifier",
     "ClassifierSpec",
+    "Detector",
+    "DetectorSpec",
     "UserError",
     "complexity",
     "create_backbone",
     "create_model",
     "evaluate",
+    "get_detector",
     "get_spec",
     "load",
     "load_config",
@@ -55,6 +62,7 @@ _HOLDERS = {
     "ArraySource": "mobilenets.data.sources.arrays",
     "Backbone": "mobilenets.nn.backbone",
     "Classifier": "mobilenets.nn.classifier",
+    "Detector": "mobilenets.nn.detector",
     "create_backbone": "mobilenets.nn.backbone",
     "create_model": "mobilenets.nn.classifier",
     "evaluate": "mobilenets.api",

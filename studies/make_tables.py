@@ -6,14 +6,24 @@ Run in the root of the repository as: python -m studies.make_tables
 import dataclasses
 import pathlib
 from collections.abc import Sequence
+from typing import Any
 
 from mobilenets.networks import complexity
 from mobilenets.networks.architectures import ARCHITECTURES
+from mobilenets.networks.architectures.deeplab import (
+    CITYSCAPES_CLASSES,
+    SEGMENTERS,
+    VOC_CLASSES,
+    get_segmenter,
+    published_classes,
+)
 from mobilenets.networks.architectures.ssd import DETECTORS, get_detector
+from mobilenets.networks.layers import Layer
 from mobilenets.networks.published import ROWS, Row
 from mobilenets.networks.scaling import Multipliers, scaled_spec
+from mobilenets.networks.segmenter import ASPPSpec, SegmenterSpec
 from mobilenets.networks.spec import ClassifierSpec, with_backbone
-from mobilenets.pretrained.importing import CATALOGUE
+from mobilenets.pretrained.catalogue import CATALOGUE
 from mobilenets.pretrained.state_dict import LIBRARIES
 from studies.pages import DOCS, ROOT, with_tables
 
@@ -297,6 +307,152 @@ def detectors() -> str:
     return "\n".join(lines)
 
 
+def segmenters() -> str:
+    """A row for each segmenter: a table of the page about segmenters."""
+    lines = [
+        "| name | parameters | MAdds (M) | pixels | classes |",
+        "|---|--:|--:|--:|--:|",
+    ]
+    for name in SEGMENTERS:
+        spec, classes = get_segmenter(name), published_classes(name)
+        cells = [
+            f"`{name}`",
+            f"{complexity.params(spec, classes):,}",
+            _million(complexity.madds(spec, classes)),
+            spec.resolution,
+            classes,
+        ]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
+
+
+@dataclasses.dataclass(frozen=True)
+class PrintedSegmenter:
+    """A row of a paper: what it prints of a segmenter for one size of image."""
+
+    name: str  # a key of `SEGMENTERS`
+    options: dict[str, Any]  # of `get_segmenter`
+    size: tuple[int, int]  # height and width in pixels
+    million_parameters: str
+    billion_madds: str
+
+    @property
+    def in_words(self) -> str:
+        """The segmenter, its options and the size."""
+        options = [f"{key}={value}" for key, value in self.options.items()]
+        return ", ".join([self.name, *options, f"{self.size[0]} x {self.size[1]}"])
+
+    @property
+    def num_classes(self) -> int:
+        """Of PASCAL VOC or Cityscapes."""
+        return VOC_CLASSES if self.size == _VOC else CITYSCAPES_CLASSES
+
+    @property
+    def spec(self) -> SegmenterSpec:
+        """The network."""
+        return get_segmenter(self.name, **self.options)
+
+    @property
+    def madds(self) -> int:
+        """As we count them."""
+        return complexity.madds_of_image(self.spec, *self.size, self.num_classes)
+
+
+# TensorFlow's DeepLab evaluates images of one pixel more than those of Cityscapes.
+_CITYSCAPES, _HALF, _VOC = (1025, 2049), (513, 1025), (513, 513)
+_WIDE, _REDUCED, _STRIDE_32 = {"filters": 256}, {"reduced": True}, {"output_stride": 32}
+_LARGE, _SMALL = "lraspp_mobilenet_v3_large", "lraspp_mobilenet_v3_small"
+# fmt: off
+PRINTED_SEGMENTERS = (
+    # MobileNetV2, Table 7
+    PrintedSegmenter("deeplabv3_mobilenet_v1", {}, _VOC, "11.15", "14.25"),
+    PrintedSegmenter("deeplabv3_mobilenet_v2", {}, _VOC, "4.52", "5.8"),
+    PrintedSegmenter("raspp_mobilenet_v2", {}, _VOC, "2.11", "2.75"),
+    # MobileNetV3, Table 7
+    PrintedSegmenter("raspp_mobilenet_v2", {}, _CITYSCAPES, "2.11", "21.29"),
+    PrintedSegmenter("raspp_mobilenet_v2", _REDUCED, _CITYSCAPES, "1.15", "13.68"),
+    PrintedSegmenter("lraspp_mobilenet_v2", _WIDE, _CITYSCAPES, "1.02", "12.83"),
+    PrintedSegmenter("lraspp_mobilenet_v2", {}, _CITYSCAPES, "0.98", "12.57"),
+    PrintedSegmenter("raspp_mobilenet_v3_large", {}, _CITYSCAPES, "3.60", "18.43"),
+    PrintedSegmenter("raspp_mobilenet_v3_large", _REDUCED, _CITYSCAPES,
+                     "1.76", "11.24"),
+    PrintedSegmenter(_LARGE, _WIDE, _CITYSCAPES, "1.63", "10.33"),
+    PrintedSegmenter(_LARGE, {}, _CITYSCAPES, "1.51", "9.74"),
+    PrintedSegmenter("lraspp_mobilenet_v2", {"width_multiplier": 0.5}, _CITYSCAPES,
+                     "0.28", "4.00"),
+    PrintedSegmenter("lraspp_mobilenet_v2", {"width_multiplier": 0.35}, _CITYSCAPES,
+                     "0.16", "2.54"),
+    PrintedSegmenter(_SMALL, {}, _CITYSCAPES, "0.47", "2.90"),
+    # MobileNetV3, Table 8
+    PrintedSegmenter(_LARGE, {}, _HALF, "", "2.48"),
+    PrintedSegmenter(_LARGE, _STRIDE_32, _CITYSCAPES, "", "7.74"),
+    PrintedSegmenter(_LARGE, _STRIDE_32, _HALF, "", "1.98"),
+    PrintedSegmenter(_SMALL, {}, _HALF, "", "0.74"),
+    PrintedSegmenter(_SMALL, _STRIDE_32, _CITYSCAPES, "", "2.06"),
+    PrintedSegmenter(_SMALL, _STRIDE_32, _HALF, "", "0.53"),
+)
+# fmt: on
+
+
+def as_tensorflow_counts(row: PrintedSegmenter) -> int:
+    """The MAdds with what explains those of the papers.
+
+    A hard swish counts two for each number, a product by the gates of
+    squeeze-and-excitation one, and the enlarged logits one each. A dilated convolution
+    is computed on a map padded to a multiple of its rate, as space_to_batch has it.
+    """
+    height, width = row.size
+    result = row.num_classes * height * width
+    by_height, by_width = (
+        with_backbone(row.spec, resolution=pixels).layers(row.num_classes)
+        for pixels in row.size
+    )
+    for layer, other in zip(by_height, by_width, strict=True):
+        rate, more = _in_tensorflow(row.spec, layer)
+        rows, columns = layer.output_size, other.output_size
+        result += more * layer.channels * rows * columns
+        padded = -(-rows // rate) * rate, -(-columns // rate) * rate
+        result += layer.weights * padded[0] * padded[1]
+    return result
+
+
+def _in_tensorflow(spec: SegmenterSpec, layer: Layer) -> tuple[int, int]:
+    """The rate of a layer, and what counts beside for each number that it gives."""
+    backbone, (module, _, part) = spec.backbone, layer.name.partition("/")
+    if module in ("stem", "head_conv"):
+        return 1, 2 * (backbone.act == "hard_swish")
+    if part in ("expand", "depthwise"):
+        block = backbone.blocks[int(module.removeprefix("block"))]
+        more = 2 * (block.act == "hard_swish")
+        if part == "expand":
+            return 1, more
+        return block.dilation, more + bool(block.se)
+    if isinstance(spec.head, ASPPSpec) and layer.kernel_size > 1:
+        return spec.head.rates[int(module.removeprefix("aspp")) - 1], 0
+    return 1, 0
+
+
+def printed_segmenters() -> str:
+    """A row for each of the papers' segmenters: another table of that page."""
+    lines = [
+        "| segmenter and image | parameters | printed (M) | MAdds (B) | as TensorFlow "
+        "counts (B) | printed (B) |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
+    for row in PRINTED_SEGMENTERS:
+        name, _, rest = row.in_words.partition(",")
+        cells = [
+            f"`{name}`{rest}",
+            f"{complexity.params(row.spec, row.num_classes):,}",
+            row.million_parameters,
+            f"{row.madds / 1e9:.2f}",
+            f"{as_tensorflow_counts(row) / 1e9:.2f}",
+            row.billion_madds,
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def _names(names: Sequence[str]) -> str:
     if len(names) > 3:
         return f"`{names[0]}` … `{names[-1]}`"
@@ -329,22 +485,26 @@ PAGES = {
     DOCS / "networks/published.md": published,
     DOCS / "networks/scaling_table_3.md": table_3,
 }
-# Pages written by hand, with the name of the marks and the table between them.
+# Pages written by hand, with the names of the marks and the tables between them.
 TABLES = {
-    ROOT / "README.md": ("families", families),
-    DOCS / "networks/index.md": ("networks", networks),
-    DOCS / "networks/detectors.md": ("detectors", detectors),
+    ROOT / "README.md": {"families": families},
+    DOCS / "networks/index.md": {"networks": networks},
+    DOCS / "networks/detectors.md": {"detectors": detectors},
+    DOCS / "networks/segmenters.md": {
+        "segmenters": segmenters,
+        "printed": printed_segmenters,
+    },
 }
 
 
 def texts() -> dict[pathlib.Path, str]:
     """What each of the files should hold."""
     pages = {path: page() for path, page in PAGES.items()}
-    tables = {
-        path: with_tables(path.read_text(), table(), name)
-        for path, (name, table) in TABLES.items()
-    }
-    return pages | tables
+    for path, tables in TABLES.items():
+        pages[path] = path.read_text()
+        for name, table in tables.items():
+            pages[path] = with_tables(pages[path], table(), name)
+    return pages
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from PIL import Image
 from benchmarks import compile as compile_benchmark
 from benchmarks import (
     depthwise,
+    detection,
     inference,
     picture,
     report,
@@ -28,13 +29,24 @@ from benchmarks import (
 from benchmarks.driver import Contestant, FailedError, Measurement, Session
 from benchmarks.sides import SIDES, jax_side
 from benchmarks.sides.__main__ import durations, peak_memory
-from benchmarks.workloads import NAMES, Copy, Depthwise, MatrixProduct, Network
+from benchmarks.workloads import (
+    NAMES,
+    Copy,
+    Depthwise,
+    Detector,
+    MatrixProduct,
+    Network,
+    Segmentation,
+)
 from mobilenets import get_spec
 from mobilenets.errors import UserError
 from mobilenets.networks import complexity
+from mobilenets.networks.architectures.deeplab import get_segmenter
+from mobilenets.networks.architectures.ssd import with_scores
 from mobilenets.networks.spec import with_backbone
 from mobilenets.nn.classifier import Classifier
 from mobilenets.pretrained.libraries import keras, timm
+from tests.tasks.test_detection import small_detector
 
 NETWORK = Network("mobilenet_v1", 2, 32, dropout_rate=0.0, drop_path_rate=0.0)
 
@@ -326,7 +338,75 @@ def test_a_training_step_updates_everything(monkeypatch):
     assert not any(jax.tree.leaves(unchanged))
 
 
+@pytest.fixture
+def small(monkeypatch):
+    """The detector's side with a small one, of softmax scores as torchvision's."""
+    spec = with_scores(small_detector(), "softmax")
+    monkeypatch.setattr(jax_side, "get_detector", lambda name: spec)
+
+
+def test_a_detector_s_training_step_updates_everything(small):
+    step, (state, images) = jax_side._detector_training("auto", Detector(2))
+    before = jax.device_get(state)
+    after = jax.device_get(step(state, images))
+    unchanged = {
+        path
+        for (path, old), new in zip(
+            jax.tree.leaves_with_path(before), jax.tree.leaves(after), strict=True
+        )
+        if np.array_equal(old, new)
+    }
+    names = {jax.tree_util.keystr(path) for path in unchanged}
+    # On the coarsest map no anchor has an object or is among the hardest.
+    assert all("predictor2" in name or "extra0" in name for name in names), names
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(after))
+
+
+def test_a_detector_s_inference_ends_with_the_five_classes_that_are_shown(small):
+    found = jax_side.detector_inference("auto", Detector(2))()
+    assert set(np.unique(found.classes)) <= {-1, *range(5)}
+    assert (found.classes >= 0).any(axis=1).all()
+
+
+def test_the_boxes_of_the_detector_s_images_are_in_them():
+    workload = Detector(batch=16)
+    for image in range(workload.batch):
+        boxes = np.array(workload.corners(image))
+        assert boxes.shape == (8, 4)
+        assert (boxes >= 0).all() and (boxes <= 1).all()
+        assert (boxes[:, 2:] - boxes[:, :2] >= 0.08 - 1e-9).all()
+        assert set(workload.classes(image)) <= set(range(1, 91))
+    assert len(Detector.BIASES) == 91
+
+
+def test_a_training_step_of_a_segmenter_updates_everything(monkeypatch):
+    spec = get_segmenter("lraspp_mobilenet_v1", resolution=32, width_multiplier=0.25)
+    spec = with_backbone(spec, blocks=spec.backbone.blocks[:6])
+    monkeypatch.setattr(jax_side, "get_segmenter", lambda *a, **k: spec)
+    workload = Segmentation(batch=2, resolution=32)
+    monkeypatch.setattr(
+        jax_side, "_again_and_again", lambda compiled, arguments: (compiled, arguments)
+    )
+    compiled, (state, images, labels) = jax_side.segmentation_training("auto", workload)
+    before = jax.device_get(state)
+    after = jax.device_get(compiled(state, images, labels))
+    unchanged = jax.tree.map(np.array_equal, before, after)
+    assert not any(jax.tree.leaves(unchanged))
+    assert labels.shape == (2, 32, 32) and labels.max() == 20
+
+
 # The commands.
+
+
+@pytest.mark.slow
+def test_detection_of_ours_alone(run):
+    arguments = "--batch 1 --repeats 1 --processes 1 --seconds 0 --sides ours"
+    _, result = run(detection.detection, *arguments.split())
+    training_step, inference_step = result["results"]
+    for row in (training_step, inference_step):
+        assert not row["failure"] and row["median_seconds"] > 0
+        if sys.platform == "linux":
+            assert row["peak_bytes"] > 50e6
 
 
 @pytest.mark.slow
@@ -407,7 +487,10 @@ def test_a_mistake_is_one_sentence(monkeypatch, capsys, tmp_path, arguments, sen
     assert sentence in said
 
 
-@pytest.mark.parametrize("name", ["training", "inference", "compile", "depthwise"])
+@pytest.mark.parametrize(
+    "name",
+    ["training", "inference", "compile", "depthwise", "detection", "segmentation"],
+)
 def test_help_has_examples(name):
     result = subprocess.run(
         [sys.executable, "-m", f"benchmarks.{name}", "--help"],

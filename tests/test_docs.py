@@ -18,7 +18,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import mobilenets
-from mobilenets import ARCHITECTURES, get_spec, scaling
+from mobilenets import ARCHITECTURES, DETECTORS, get_detector, get_spec, scaling
 from mobilenets.cli import command_line
 from mobilenets.cli.main import COMMANDS, app
 from mobilenets.config import check, files, keys, overrides, schema
@@ -28,7 +28,7 @@ from mobilenets.inference.description import Description
 from mobilenets.networks import own_spec
 from mobilenets.nn.classifier import create_model
 from mobilenets.nn.initialization import init_variables
-from mobilenets.pretrained.importing import CATALOGUE
+from mobilenets.pretrained.catalogue import CATALOGUE
 from mobilenets.pretrained.state_dict import LIBRARIES
 from mobilenets.sweeps import definition
 from studies import make_tables, reference, site_pages
@@ -172,7 +172,8 @@ def assert_network(name, given):
         "width_multiplier": given.get("width"),
         "depth_multiplier": given.get("depth"),
     }
-    get_spec(name, **{k: v for k, v in options.items() if v is not None})
+    make = get_detector if name in DETECTORS else get_spec
+    make(name, **{k: v for k, v in options.items() if v is not None})
 
 
 def assert_weights(name):
@@ -216,6 +217,7 @@ def test_what_is_said_of_commands_and_keys_within_a_sentence_exists(page):
 SLOW = {
     *("README.md", "docs/guides/python.md"),
     *("docs/guides/detection.md", "docs/networks/detectors.md"),
+    "docs/networks/segmenters.md",
 }
 WITH_PYTHON = [page for page in PAGES if blocks(page, "python")]
 

@@ -16,8 +16,9 @@ ROOMS = (
     "config",
     "networks",
     "runtime",
-    "nn",
     "detection",
+    "segmentation",
+    "nn",
     "data",
     "metrics",
     "runs",
@@ -36,6 +37,7 @@ ROOMS = (
 # module, and so is what it may import.
 ONLY = {
     "detection": {"detection", "networks"},
+    "segmentation": {"networks", "segmentation"},
     "networks": {"config.json_files", "config.own_function", "errors", "networks"},
     "metrics": {"metrics"},
     "tasks.base": {"config", "metrics.base"},

@@ -4,13 +4,17 @@ python -m tests.toy_program WORKDIR --steps 40 --seconds 0.05
 """
 
 import contextlib
+import threading
 import time
 from typing import Annotated
 
 import jax
+import orbax.checkpoint as ocp
 import typer
 
 from mobilenets.cli import command_line
+from mobilenets.errors import BrokenImage
+from mobilenets.runs import checkpoint
 from mobilenets.runtime import sharding
 from mobilenets.training import loop
 from tests import toy_task
@@ -24,11 +28,17 @@ class SlowTask(toy_task.ToyTask):
     Args:
       config: of the run.
       seconds: of a step.
+      broken: the number of the process that evaluates a broken image; -1 is none.
     """
 
-    def __init__(self, config, seconds=0.0):
+    def __init__(self, config, seconds=0.0, broken=-1):
         super().__init__(config)
-        self._seconds = seconds
+        self._seconds, self._broken = seconds, broken
+
+    def eval_batches(self, name):
+        if jax.process_index() == self._broken:
+            raise BrokenImage("Cannot decode the image bad.jpg: it is cut off.")
+        return super().eval_batches(name)
 
     def train_batches(self, first_step=0):
         def batches():
@@ -39,7 +49,7 @@ class SlowTask(toy_task.ToyTask):
         return batches()
 
 
-def make_task(steps=40, seconds=0.0):
+def make_task(steps=40, seconds=0.0, broken=-1):
     """Evaluated and saved every second step; its numbers are no round ones."""
     config = toy_task.make_config(
         epochs=float(steps),
@@ -50,7 +60,7 @@ def make_task(steps=40, seconds=0.0):
         optimizer={"name": "adamw", "learning_rate": 0.5},
         schedule={"name": "cosine"},
     )
-    return SlowTask(config, seconds)
+    return SlowTask(config, seconds, broken)
 
 
 def command(
@@ -58,11 +68,19 @@ def command(
     steps: Annotated[int, typer.Option()] = 40,
     seconds: Annotated[float, typer.Option()] = 0.0,
     distributed: Annotated[bool, typer.Option("--distributed")] = False,
+    broken: Annotated[int, typer.Option()] = -1,
+    save_seconds: Annotated[float, typer.Option()] = checkpoint.SAVE_SECONDS,
 ) -> None:
-    """Trains the toy task."""
+    """Trains the toy task.
+
+    With another number of --save-seconds than the usual one no save ever ends.
+    """
     command_line.prepare_jax()
+    if save_seconds != checkpoint.SAVE_SECONDS:
+        checkpoint.SAVE_SECONDS = save_seconds
+        ocp.PyTreeCheckpointHandler.finalize = lambda *_: threading.Event().wait()
     with sharding.joined() if distributed else contextlib.nullcontext():
-        loop.train(make_task(steps, seconds), workdir)
+        loop.train(make_task(steps, seconds, broken), workdir)
 
 
 def train_on(devices, workdir, steps, seconds):

@@ -102,6 +102,9 @@ class ToyTask:
     def predictions(self, outputs):
         return outputs
 
+    def draw_first_batch(self, batch, path):
+        path.write_text(str(batch["x"].shape))
+
     def draw_predictions(self, predict, path):
         batch = next(self.eval_batches("val"))
         path.write_text(str(predict(batch)))

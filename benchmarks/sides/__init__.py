@@ -39,6 +39,7 @@ class Side:
 _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
 _JAX = (("jax", "jaxlib", "flax"), "pip install .")
 _TORCH = (("torch", "timm"), "pip install torch timm")
+_TORCHVISION = (("torch", "torchvision"), "pip install torch torchvision")
 _TENSORFLOW = (
     ("keras", "tensorflow"),
     "pip install keras tensorflow",
@@ -80,6 +81,8 @@ _PEERS = {
     "torch_compile": Side("torch.compile", "torch_side", "compile", "torch", *_TORCH),
     "torch_amp": Side("torch.compile, mixed precision", "torch_side", "amp", "torch",
                       *_TORCH),
+    "torchvision": Side("torchvision", "torchvision_side", "eager", "torch",
+                        *_TORCHVISION),
     "keras_tensorflow": Side("Keras on TensorFlow", "keras_tensorflow_side",
                              "tensorflow", "keras", *_TENSORFLOW),
     "keras_jax": Side("Keras on JAX", "keras_jax_side", "jax", "keras", *_KERAS_ON_JAX),

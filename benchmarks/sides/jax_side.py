@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -18,12 +19,24 @@ from benchmarks.workloads import (
     MOMENTUM,
     Copy,
     Depthwise,
+    Detector,
     MatrixProduct,
     Network,
+    Segmentation,
 )
+from mobilenets.config.schema import Preprocessing
+from mobilenets.detection import losses, matching
+from mobilenets.detection.anchors import anchor_boxes
+from mobilenets.detection.losses import detection_loss
+from mobilenets.detection.matching import assign
+from mobilenets.detection.postprocessing import detect
+from mobilenets.networks.architectures.deeplab import get_segmenter
+from mobilenets.networks.architectures.ssd import get_detector
+from mobilenets.nn.build import build
 from mobilenets.nn.classifier import Classifier
 from mobilenets.nn.depthwise import depthwise_conv
 from mobilenets.nn.initialization import init_variables
+from mobilenets.nn.normalization import normalize
 from mobilenets.runtime import host_memory
 
 Step = Callable[[], Any]
@@ -52,21 +65,55 @@ def use_cache(folder: str) -> None:
 
 def training(variant: str, network: Network) -> Step:
     """An update by SGD with momentum, batch statistics included."""
-    compiled, (state, images, labels) = _training(variant, network)
-
-    def step():
-        nonlocal state  # the old one is donated
-        state = jax.block_until_ready(compiled(state, images, labels))
-
-    step()  # compiles
-    host_memory.give_back()  # as `mobilenets.training.loop` does
-    return step
+    return _again_and_again(*_training(variant, network))
 
 
 def inference(variant: str, network: Network) -> Step:
     """The logits."""
     compiled, arguments = _inference(variant, network)
     return lambda: jax.block_until_ready(compiled(*arguments))
+
+
+def detector_training(variant: str, workload: Detector) -> Step:
+    """An update by SGD with momentum: torchvision's matching, mining and losses."""
+    return _again_and_again(*_detector_training(variant, workload))
+
+
+def detector_inference(variant: str, workload: Detector) -> Step:
+    """The detections, non-maximum suppression included."""
+    model, variables, images = _detector(variant, workload)
+    params = dict(variables["params"])
+    for i, anchors in enumerate(model.spec.anchors):
+        name = f"class_predictor{i}"
+        output = params[name]["output"]
+        bias = jnp.tile(jnp.array(workload.BIASES), len(anchors))
+        params[name] = {**params[name], "output": {**output, "bias": bias}}
+    variables = {**variables, "params": params}
+    anchors = jnp.asarray(anchor_boxes(model.spec))
+
+    @jax.jit
+    def detections(images):
+        raw, _ = model.apply(variables, normalize(images, Preprocessing()))
+        return detect(raw.box_codes, raw.class_logits, anchors, model.spec)
+
+    return lambda: jax.block_until_ready(detections(images))
+
+
+def segmentation_training(variant: str, workload: Segmentation) -> Step:
+    """As `training`, with a label for every pixel."""
+    model, variables, images = _segmenter(variant, workload)
+    labels = jnp.arange(images[..., 0].size) % workload.classes
+    labels = labels.reshape(images.shape[:3])
+    return _again_and_again(
+        *_update(model, variables, images, labels, lambda outputs: outputs.logits)
+    )
+
+
+def segmentation_inference(variant: str, workload: Segmentation) -> Step:
+    """The logits of every pixel."""
+    model, variables, images = _segmenter(variant, workload)
+    compiled = jax.jit(lambda x: model.apply(variables, x)[0].logits)
+    return lambda: jax.block_until_ready(compiled(images))
 
 
 def compile_training(variant: str, network: Network) -> Callable[[], dict[str, float]]:
@@ -126,18 +173,45 @@ def copy(variant: str, workload: Copy) -> Step:
 def _training(variant: str, network: Network) -> tuple[Any, tuple]:
     """The jitted training step, and its arguments: state, images and labels."""
     model, variables, images = _model(variant, network)
+    labels = jnp.arange(network.batch) % CLASSES
+    return _update(model, variables, images, labels, lambda logits: logits)
+
+
+def _again_and_again(compiled: Any, arguments: tuple) -> Step:
+    """A training step that goes on from the state of the one before."""
+    state, *batch = arguments
+
+    def step():
+        nonlocal state  # the old one is donated
+        state = jax.block_until_ready(compiled(state, *batch))
+
+    step()  # compiles
+    host_memory.give_back()  # as `mobilenets.training.loop` does
+    return step
+
+
+def _update(
+    model: nn.Module,
+    variables: Any,
+    images: jax.Array,
+    labels: jax.Array,
+    logits_of: Callable[[Any], jax.Array],
+) -> tuple[Any, tuple]:
+    """The jitted training step of a model, and its arguments, see `_training`."""
     optimizer = optax.sgd(LEARNING_RATE, MOMENTUM)
     rng = jax.random.key(1)
 
     def loss_and_statistics(params, batch_stats, images, labels, rng):
-        (logits, _), updated = model.apply(
+        (outputs, _), updated = model.apply(
             {"params": params, "batch_stats": batch_stats},
             images,
             train=True,
             mutable=["batch_stats"],
             rngs={"dropout": rng},
         )
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+        losses = optax.softmax_cross_entropy_with_integer_labels(
+            logits_of(outputs), labels
+        )
         return losses.mean(), updated["batch_stats"]
 
     def train_step(state, images, labels):
@@ -155,7 +229,6 @@ def _training(variant: str, network: Network) -> tuple[Any, tuple]:
     params = variables["params"]
     state = (0, params, variables["batch_stats"], optimizer.init(params))
     state = jax.tree.map(jnp.asarray, state)
-    labels = jnp.arange(network.batch) % CLASSES
     return jax.jit(keep_state, donate_argnums=0), (state, images, labels)
 
 
@@ -179,6 +252,77 @@ def _model(variant: str, network: Network) -> tuple[Classifier, Any, jax.Array]:
     ).clone(lowering="native" if variant == "native" else "auto")
     rng, images_rng = jax.random.split(jax.random.key(0))
     shape = (network.batch, network.resolution, network.resolution, 3)
+    images = jax.random.normal(images_rng, shape)
+    return model, jax.jit(lambda rng: init_variables(model, rng))(rng), images
+
+
+def _detector_training(variant: str, workload: Detector) -> tuple[Any, tuple]:
+    """The jitted training step, and its arguments: the state and the images."""
+    model, variables, images = _detector(variant, workload)
+    optimizer = optax.sgd(LEARNING_RATE, MOMENTUM)
+    anchors = jnp.asarray(anchor_boxes(model.spec))
+    every = range(workload.batch)
+    corners = jnp.array([workload.corners(image) for image in every])
+    boxes = corners[..., jnp.array([1, 0, 3, 2])]  # rows before columns
+    classes = jnp.array([workload.classes(image) for image in every]) - 1
+    valid = jnp.ones(classes.shape, bool)
+
+    def loss_and_statistics(params, batch_stats, images, rng):
+        (raw, _), updated = model.apply(
+            {"params": params, "batch_stats": batch_stats},
+            normalize(images, Preprocessing()),
+            train=True,
+            mutable=["batch_stats"],
+            rngs={"dropout": rng},
+        )
+        coder = model.spec.box_coder
+        targets = assign(anchors, boxes, classes, valid, matching.TORCHVISION, coder)
+        outputs = (raw.box_codes, raw.class_logits)
+        loss, _ = detection_loss(*outputs, targets, anchors, coder, losses.TORCHVISION)
+        return loss, updated["batch_stats"]
+
+    def train_step(state, images):
+        number, params, batch_stats, opt_state = state
+        rng = jax.random.fold_in(jax.random.key(1), number)
+        (_, batch_stats), grads = jax.value_and_grad(loss_and_statistics, has_aux=True)(
+            params, batch_stats, images, rng
+        )
+        updates, opt_state = optimizer.update(grads, opt_state)
+        return number + 1, optax.apply_updates(params, updates), batch_stats, opt_state
+
+    params = variables["params"]
+    state = (0, params, variables["batch_stats"], optimizer.init(params))
+    state = jax.tree.map(jnp.asarray, state)
+    return jax.jit(train_step, donate_argnums=0), (state, images)
+
+
+def _detector(variant: str, workload: Detector) -> tuple[Any, Any, jax.Array]:
+    """The model, its variables, and images of 0 to 255."""
+    spec = get_detector(workload.model)
+    model, variables, normal = _built(variant, spec, workload.CLASSES, workload.batch)
+    return model, variables, 255 * jax.scipy.stats.norm.cdf(normal)
+
+
+def _segmenter(variant: str, workload: Segmentation) -> tuple[Any, Any, jax.Array]:
+    """The model, its variables and the images."""
+    spec = get_segmenter(
+        f"{workload.model}_torchvision", resolution=workload.resolution
+    )
+    return _built(variant, spec, workload.classes, workload.batch)
+
+
+def _built(
+    variant: str, spec: Any, classes: int, batch: int
+) -> tuple[Any, Any, jax.Array]:
+    """The model of a spec, its variables, and images of normal numbers."""
+    model = build(
+        spec,
+        classes,
+        dtype=jnp.bfloat16 if variant == "bfloat16" else jnp.float32,
+        lowering="native" if variant == "native" else "auto",
+    )
+    rng, images_rng = jax.random.split(jax.random.key(0))
+    shape = (batch, spec.resolution, spec.resolution, 3)
     images = jax.random.normal(images_rng, shape)
     return model, jax.jit(lambda rng: init_variables(model, rng))(rng), images
 

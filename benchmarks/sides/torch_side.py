@@ -12,6 +12,9 @@ import timm
 import torch
 import torch._inductor.config
 
+from benchmarks.sides.torch_device import DEVICE, channels_last, wait
+from benchmarks.sides.torch_device import accelerator_peak as accelerator_peak
+from benchmarks.sides.torch_device import start as start
 from benchmarks.workloads import (
     CLASSES,
     LEARNING_RATE,
@@ -19,33 +22,30 @@ from benchmarks.workloads import (
     NAMES,
     Depthwise,
     Network,
+    Segmentation,
 )
 
 Step = Callable[[], Any]
-DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def start(variant: str) -> dict[str, str]:
-    """Where torch computes."""
-    on_gpu = DEVICE.type == "cuda"
-    kind = torch.cuda.get_device_name() if on_gpu else "cpu"
-    return {"platform": "gpu" if on_gpu else "cpu", "kind": kind}
-
-
-def accelerator_peak(step: Step) -> int | None:
-    """Bytes of the GPU allocated at most during a step."""
-    if DEVICE.type == "cpu":
-        return None
-    torch.cuda.reset_peak_memory_stats()
-    step()
-    return torch.cuda.max_memory_allocated()
 
 
 def training(variant: str, network: Network) -> Step:
     """An update by SGD with momentum, batch statistics included."""
     model, images = _model(network)
-    model.train()
     labels = torch.arange(network.batch, device=DEVICE) % CLASSES
+    return _update(variant, model, images, labels)
+
+
+def segmentation_training(variant: str, workload: Segmentation) -> Step:
+    """As `training`, with a label for every pixel."""
+    model, images = _segmenter(workload)
+    labels = torch.arange(images[:, 0].numel(), device=DEVICE) % workload.classes
+    return _update(variant, model, images, labels.reshape(images[:, 0].shape))
+
+
+def _update(
+    variant: str, model: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor
+) -> Step:
+    model.train()
     optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM)
 
     if variant in ("compile", "amp"):
@@ -60,14 +60,22 @@ def training(variant: str, network: Network) -> Step:
         scaler.scale(loss).backward()
         scaler.step(optimizer)
         scaler.update()
-        _wait()
+        wait()
 
     return step
 
 
 def inference(variant: str, network: Network) -> Step:
     """The logits."""
-    model, images = _model(network)
+    return _evaluation(variant, *_model(network))
+
+
+def segmentation_inference(variant: str, workload: Segmentation) -> Step:
+    """The logits of every pixel."""
+    return _evaluation(variant, *_segmenter(workload))
+
+
+def _evaluation(variant: str, model: Any, images: torch.Tensor) -> Step:
     model.eval()
     if variant == "jit":
         with torch.inference_mode():
@@ -84,7 +92,7 @@ def inference(variant: str, network: Network) -> Step:
             torch.autocast(DEVICE.type, enabled=variant == "amp"),
         ):
             model(images)
-        _wait()
+        wait()
 
     return step
 
@@ -96,7 +104,7 @@ def depthwise_forward(variant: str, workload: Depthwise) -> Step:
     def step():
         with torch.inference_mode():
             convolve(x)
-        _wait()
+        wait()
 
     return step
 
@@ -110,7 +118,7 @@ def depthwise_training(variant: str, workload: Depthwise) -> Step:
 
     def step():
         torch.autograd.grad(convolve(x), (x, kernel), cotangent)
-        _wait()
+        wait()
 
     return step
 
@@ -126,15 +134,40 @@ def _model(network: Network) -> tuple[Any, torch.Tensor]:
     shape = (network.batch, 3, network.resolution, network.resolution)
     return (
         model.to(DEVICE, memory_format=torch.channels_last),
-        _channels_last(torch.randn(shape, device=DEVICE)),
+        channels_last(torch.randn(shape, device=DEVICE)),
+    )
+
+
+class _LogitsAlone(torch.nn.Module):
+    """A segmenter of torchvision without the dictionary around its logits."""
+
+    def __init__(self, model: torch.nn.Module):
+        super().__init__()
+        self.model = model
+
+    def forward(self, images):
+        return self.model(images)["out"]
+
+
+def _segmenter(workload: Segmentation) -> tuple[Any, torch.Tensor]:
+    """The model of torchvision and the images."""
+    from torchvision.models import segmentation  # pyright: ignore[reportMissingImports]
+
+    model = getattr(segmentation, workload.model)(
+        weights=None, weights_backbone=None, num_classes=workload.classes
+    )
+    shape = (workload.batch, 3, workload.resolution, workload.resolution)
+    return (
+        _LogitsAlone(model).to(DEVICE, memory_format=torch.channels_last),
+        channels_last(torch.randn(shape, device=DEVICE)),
     )
 
 
 def _depthwise(workload: Depthwise) -> tuple[Any, torch.Tensor, torch.Tensor]:
     """The convolution as a function of the input, an input and the kernel."""
     k, channels, size = workload.kernel_size, workload.channels, workload.size
-    x = _channels_last(torch.randn(workload.batch, channels, size, size, device=DEVICE))
-    kernel = _channels_last(torch.randn(channels, 1, k, k, device=DEVICE))
+    x = channels_last(torch.randn(workload.batch, channels, size, size, device=DEVICE))
+    kernel = channels_last(torch.randn(channels, 1, k, k, device=DEVICE))
 
     def convolve(x):
         return torch.nn.functional.conv2d(
@@ -146,12 +179,3 @@ def _depthwise(workload: Depthwise) -> tuple[Any, torch.Tensor, torch.Tensor]:
         )
 
     return convolve, x, kernel
-
-
-def _channels_last(x: torch.Tensor) -> torch.Tensor:
-    return x.contiguous(memory_format=torch.channels_last)
-
-
-def _wait() -> None:
-    if DEVICE.type == "cuda":
-        torch.cuda.synchronize()

@@ -28,10 +28,12 @@ def command(
 ) -> None:
     """Measure inference latency on this machine.
 
-    The latency is the time from images to logits, in float32. After a warm-up the
-    networks take turns in seven rounds, in an order that changes. The value of a round
-    is the median of its calls. The result is the median of the rounds. Trained weights
-    keep their classes; a network given by name has 1000.
+    The latency is the time from images to logits, in float32; for a detector to the
+    logits and box codes of its anchors, without non-maximum suppression. After a
+    warm-up the networks take turns in seven rounds, in an order that changes. The value
+    of a round is the median of its calls. The result is the median of the rounds.
+    Trained weights keep their classes; a classifier given by name has 1000, a detector
+    90.
     """
     overrides = {} if resolution is None else {"resolution": resolution}
     given = [networks.network(name, **overrides) for name in dict.fromkeys(names)]

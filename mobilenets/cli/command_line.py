@@ -15,6 +15,7 @@ from mobilenets.config import check, files, overrides
 from mobilenets.config.schema import Configuration
 from mobilenets.errors import Stuck, UserError, alternatives, close
 from mobilenets.networks.architectures import get_search_space, get_spec
+from mobilenets.networks.architectures.deeplab import get_segmenter
 from mobilenets.networks.architectures.ssd import get_detector
 from mobilenets.runtime import signals
 
@@ -22,6 +23,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, with exact numbe
 
 # For a command that takes --config.KEY=VALUE: it receives the words it does not know.
 WITH_OVERRIDES = {"ignore_unknown_options": True, "allow_extra_args": True}
+
+# Of the tasks whose networks are no classifiers.
+_NETWORKS = {
+    "detection": get_detector,
+    "segmentation": get_segmenter,
+    "supernet": get_search_space,
+}
 
 _MISUSED = 2  # the exit code of wrong options
 _INTERRUPTED = 130  # the exit code after Ctrl-C: 128 + SIGINT
@@ -151,8 +159,7 @@ def configuration(
     overrides.apply(config, values)
     checked = check.check(config)
     if "name" in checked.model:
-        others = {"detection": get_detector, "supernet": get_search_space}
-        make = others.get(checked.task.name, get_spec)
+        make = _NETWORKS.get(checked.task.name, get_spec)
         make(**checked.model)  # the network knows its own options
     return checked
 

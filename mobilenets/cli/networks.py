@@ -8,6 +8,11 @@ from typing import TYPE_CHECKING, Any
 from mobilenets.cli.command_line import prepare_jax
 from mobilenets.errors import UserError, suggestions
 from mobilenets.networks.architectures import ARCHITECTURES, replace
+from mobilenets.networks.architectures.deeplab import (
+    SEGMENTERS,
+    get_segmenter,
+    published_classes,
+)
 from mobilenets.networks.architectures.ssd import (
     COCO_NUMBERS,
     DETECTORS,
@@ -34,8 +39,8 @@ class Given:
     Args:
       name: as the user gave it.
       spec: of the network.
-      num_classes: of the weights, 0 for a backbone; 1000 for an architecture, and 90
-        for a detector.
+      num_classes: of the weights, 0 for a backbone; by name 1000 for a classifier, 90
+        for a detector, and for a segmenter those of `published_classes`.
       folder: where it was found, "" for an architecture.
     """
 
@@ -49,9 +54,10 @@ def network(text: str, **overrides: Any) -> Given:
     """The network of a run, of a folder of weights, or of that name.
 
     Args:
-      text: a folder, a name of `ARCHITECTURES` or `DETECTORS`, or what `own_spec`
-        takes.
-      **overrides: see `get_spec` and `get_detector`; of a folder, see `replace`.
+      text: a folder, a name of `ARCHITECTURES`, `DETECTORS` or `SEGMENTERS`, or what
+        `own_spec` takes.
+      **overrides: see `get_spec`, `get_detector` and `get_segmenter`; of a folder, see
+        `replace`.
 
     Raises:
       UserError: there is no such network, the folder holds no weights, or an override
@@ -60,7 +66,10 @@ def network(text: str, **overrides: Any) -> Given:
     listed_by = "mobilenets list"
     if text in DETECTORS and not _has_network(text):
         return Given(text, get_detector(text, **overrides), COCO_NUMBERS, "")
-    names = [*ARCHITECTURES, *DETECTORS]
+    if text in SEGMENTERS and not _has_network(text):
+        spec = get_segmenter(text, **overrides)
+        return Given(text, spec, published_classes(text), "")
+    names = [*ARCHITECTURES, *DETECTORS, *SEGMENTERS]
     if is_own(text) or not _is_folder(text, "architecture", names, listed_by):
         return Given(text, named_or_own(text, **overrides), _IMAGENET, "")
     if {"width_multiplier", "depth_multiplier"} & set(overrides):
@@ -83,12 +92,12 @@ def weights(text: str) -> str:
     """The folder of a run or of weights. Weights given by name are downloaded first.
 
     Args:
-      text: a folder, a name in `importing.CATALOGUE`, or one on the hub.
+      text: a folder, a name in `catalogue.CATALOGUE`, or one on the hub.
 
     Raises:
       UserError: it is none of them, or cannot be downloaded.
     """
-    from mobilenets.pretrained.importing import CATALOGUE
+    from mobilenets.pretrained.catalogue import CATALOGUE
 
     names = [*CATALOGUE, f"{HUB}MODEL.TAG"]
     on_hub = text.startswith(HUB) and not pathlib.Path(text).is_dir()

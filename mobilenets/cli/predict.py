@@ -1,7 +1,7 @@
 """`mobilenets predict`."""
 
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,18 +12,21 @@ from mobilenets.errors import UserError
 
 if TYPE_CHECKING:  # they need JAX
     from mobilenets.inference.detections import DetectedPhoto
+    from mobilenets.inference.pixels import SegmentedPhoto
     from mobilenets.inference.prediction import Prediction
     from mobilenets.inference.trained import TrainedNet
 
 Files = Mapping[str, Any]  # the path that each option of an output gives, or None
 
 _DEFAULT_PICTURE = pathlib.Path("predictions.png")
+_DEFAULT_MASKS = pathlib.Path("predicted_masks")
 
 EPILOG = examples(
     "mobilenets predict cat.jpg dog.png --weights efficientnet_lite0",
     "mobilenets predict photos --weights runs/photos --top 3 --csv predictions.csv",
     "mobilenets predict photos --weights runs/attributes --threshold 0.3",
     "mobilenets predict street.jpg --weights runs/coco --score 0.5 --json found.json",
+    "mobilenets predict street.jpg --weights runs/cityscapes --masks masks --tile 1024",
 )
 
 # The options that only some weights have, by what these predict.
@@ -31,6 +34,7 @@ _ONLY = {
     "one class per image": ("top", "csv"),
     "attributes": ("threshold", "csv"),
     "objects": ("score", "iou", "max-detections", "coco"),
+    "a class for each pixel": ("masks", "tile"),
 }
 
 
@@ -76,6 +80,14 @@ def command(
             help="Most objects in an image. Default: that of the weights.",
         ),
     ] = None,
+    tile: Annotated[
+        int | None,
+        typer.Option(
+            min=128,
+            help="See the photograph in overlapping parts of this height and width, a "
+            "multiple of 128, so that memory does not grow with it.",
+        ),
+    ] = None,
     picture: Annotated[
         pathlib.Path, typer.Option(help="Picture of the predictions.", metavar="FILE")
     ] = _DEFAULT_PICTURE,
@@ -87,6 +99,14 @@ def command(
         pathlib.Path | None,
         typer.Option("--csv", help="Also write them as a table.", metavar="FILE"),
     ] = None,
+    masks: Annotated[
+        pathlib.Path | None,
+        typer.Option(
+            help="Where the masks of segmenters are written. Default: "
+            f"{_DEFAULT_MASKS}.",
+            metavar="FOLDER",
+        ),
+    ] = None,
     as_coco: Annotated[
         pathlib.Path | None,
         typer.Option(
@@ -94,14 +114,15 @@ def command(
         ),
     ] = None,
 ) -> None:
-    """Classify images, or find objects in them.
+    """Classify images, find objects in them, or label their pixels.
 
     Prints and draws the most likely classes; for multi-label weights, the attributes;
-    for detectors, the objects. Files that are not images are reported and skipped; the
+    for detectors, the objects; for segmenters, the classes of the pixels, of which a
+    mask is written, too. Files that are not images are reported and skipped; the
     exit code is then 1.
     """
     prepare_jax()
-    from mobilenets.inference import detections, prediction, trained
+    from mobilenets.inference import detections, pixels, prediction, trained
 
     if picture.suffix != ".png":
         raise UserError(f"The picture must be a .png file, but is {str(picture)!r}.")
@@ -112,9 +133,16 @@ def command(
     net = trained.load(networks.weights(weights))
     given = {"top": top, "threshold": threshold, "score": score, "iou": iou}
     given |= {"max-detections": max_detections, "csv": as_csv, "coco": as_coco}
+    given |= {"masks": masks, "tile": tile}
     _refuse_others(given, net)
     broken: list[UserError] = []
-    if detections.is_detector(net):
+    if pixels.is_segmenter(net):
+        _check_tile(tile)
+        _check_masks(paths, masks)
+        segmented = pixels.segment(net, paths, broken.append, tile)
+        names = net.description.class_names
+        _tell_pixels(segmented, paths, names, masks or _DEFAULT_MASKS, files)
+    elif detections.is_detector(net):
         options = (score, iou, max_detections)
         objects = detections.detect_objects(net, paths, broken.append, *options)
         _tell_objects(list(objects), net.description.class_names, files)
@@ -156,6 +184,49 @@ def _tell_objects(
         detections.write_coco(found, ids, files["coco"])
 
 
+def _tell_pixels(
+    photos: "Iterator[SegmentedPhoto]",
+    paths: Sequence[pathlib.Path],
+    class_names: Sequence[str],
+    masks: pathlib.Path,
+    files: Files,
+) -> None:
+    from mobilenets.inference import pixels
+
+    found = pixels.write_masks(photos, paths, class_names, masks)
+    if not found:
+        return
+    tables.print_pixels(found)
+    pixels.draw(found, files["picture"])
+    _print_written(files["picture"], len(found), pixels.MOST_DRAWN)
+    print(f"Wrote {found[0].mask if len(found) == 1 else f'the masks to {masks}'}.")
+    if files["json"]:
+        pixels.write_json(found, files["json"])
+
+
+def _check_tile(tile: int | None) -> None:
+    """Raises UserError unless parts of a photograph can have that size."""
+    from mobilenets.segmentation.tiles import GRID
+
+    if tile is not None and tile % (4 * GRID):
+        lower = tile // (4 * GRID) * 4 * GRID
+        raise UserError(
+            f"--tile is {tile}, but must be a multiple of {4 * GRID}, such as {lower} "
+            f"or {lower + 4 * GRID}."
+        )
+
+
+def _check_masks(photos: Sequence[pathlib.Path], folder: pathlib.Path | None) -> None:
+    """Makes sure that no mask overwrites a file, unless the folder is our own."""
+    from mobilenets.inference.pixels import mask_names
+
+    if folder is None:
+        outputs.check({"masks": _DEFAULT_MASKS / "a mask"})
+        return
+    for name in mask_names(photos).values():
+        outputs.check({"masks": folder / name})
+
+
 def _print_written(picture: pathlib.Path, photos: int, most: int) -> None:
     which = f" with the first {most} photographs" if photos > most else ""
     print(f"Wrote {picture}{which}.")
@@ -163,10 +234,12 @@ def _print_written(picture: pathlib.Path, photos: int, most: int) -> None:
 
 def _refuse_others(given: Mapping[str, Any], net: "TrainedNet") -> None:
     """Raises UserError if an option is given that is for other weights."""
-    from mobilenets.inference import detections
+    from mobilenets.inference import detections, pixels
 
     predicted = "one class per image"
-    if detections.is_detector(net):
+    if pixels.is_segmenter(net):
+        predicted = "a class for each pixel"
+    elif detections.is_detector(net):
         predicted = "objects"
     elif net.description.threshold is not None:
         predicted = "attributes"

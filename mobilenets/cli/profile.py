@@ -24,6 +24,7 @@ EPILOG = examples(
     "mobilenets profile mobilenet_v2",
     "mobilenets profile mobilenet_v2 --width 0.5 --resolution 160 --num-classes 10",
     "mobilenets profile efficientnet_b0 --json",
+    "mobilenets profile ssdlite_mobilenet_v2",
     "mobilenets profile runs/mine",
     "mobilenets profile mobilenet_v1 --width 0.25 --memory --batch 128",
 )
@@ -47,7 +48,7 @@ def command(
         typer.Option(
             min=0,
             help="Number of logits; 0 leaves them out. Default: that of the weights, "
-            "or 1000 for a name.",
+            "1000 for the name of a classifier, 90 for that of a detector.",
         ),
     ] = None,
     memory: Annotated[

@@ -15,6 +15,7 @@ from mobilenets.runtime.tables import add_columns, millions, new, show
 
 if TYPE_CHECKING:
     from mobilenets.inference.detections import DetectedPhoto
+    from mobilenets.inference.pixels import Found
     from mobilenets.inference.prediction import Prediction
     from mobilenets.profiling.memory_profile import StepMemory
 
@@ -23,9 +24,10 @@ def print_list(networks: Sequence[dict[str, Any]]) -> None:
     """Prints the networks that `mobilenets list` knows.
 
     Args:
-      networks: of each its name, parameters, madds, resolution, source, and top1 or ap.
+      networks: of each its name, parameters, madds, resolution, source, and top1, ap
+        or miou.
     """
-    score = {"top1": "top-1", "ap": "AP"}
+    score = {"top1": "top-1", "ap": "AP", "miou": "mIoU"}
     key = next(key for key in score if key in networks[0])
     heading = score[key]
     table = new("name", ">parameters", ">MAdds\n(M)", ">pixels", f">{heading}\n(%)")
@@ -142,13 +144,13 @@ def _ends(values: Sequence[float]) -> tuple[float, float]:
 
 
 def print_catalogue(catalogue: Mapping[str, Any]) -> None:
-    """Prints the pretrained networks of `importing.CATALOGUE`."""
+    """Prints the trained networks of `pretrained.catalogue`."""
     table = rich.table.Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, entry in catalogue.items():
-        table.add_row(name, f"{entry.source}; {entry.licence}")
-        table.add_row("", f"PyPI: {entry.package}")
+        table.add_row(name, f"{entry.task}; {entry.source}; {entry.licence}")
+        table.add_row("", f"{entry.registry}: {entry.package}")
         table.add_row("", f"sha256: {entry.sha256}")
     show(table)
 
@@ -191,6 +193,21 @@ def print_detections(photos: "Sequence[DetectedPhoto]") -> None:
                 f" {found.class_name}",
                 *(f"{corner:.0f}" for corner in corners),
             )
+    show(table)
+
+
+def print_pixels(photos: "Sequence[Found]") -> None:
+    """Prints the parts of each photograph that are of a class, the largest first.
+
+    Args:
+      photos: at least one.
+    """
+    table = new("photograph", ">pixels", " class")
+    from mobilenets.inference.prediction import labels_of  # needs JAX
+
+    for name, photo in zip(labels_of([p.path for p in photos]), photos, strict=True):
+        for i, (class_name, share) in enumerate(photo.told.items()):
+            table.add_row("" if i else name, f"{share:.1%}", f" {class_name}")
     show(table)
 
 

@@ -131,6 +131,32 @@ def efficientnet(model: Mapping[str, Any], smoke_run: bool) -> Config:
     return config
 
 
+def deeplab(
+    config: Config, batch_size: int, steps: int, images: int, rate: float
+) -> None:
+    """DeepLabv3's recipe, arXiv:1706.05587, Sec. 4.1: "poly", random scales and crops.
+
+    Momentum and weight decay are those of TensorFlow's DeepLab.
+
+    Args:
+      config: gets the values.
+      batch_size: images in a step.
+      steps: of the run.
+      images: to train.
+      rate: the learning rate at this batch size.
+    """
+    config.augmentation = dict(scale_crop=dict(min_scale=0.5, max_scale=2.0), flip={})
+    config.batch_size = batch_size
+    config.epochs = steps * batch_size / images
+    config.optimizer.name = "sgd"
+    config.optimizer.momentum = 0.9
+    scale_learning_rate(config, rate, batch_size)
+    config.optimizer.weight_decay = 4e-5
+    config.schedule.name = "poly"
+    config.ema_decay = 0.0
+    config.evaluate_every_epochs = 5.0
+
+
 def scale_learning_rate(config: Config, rate: float, batch_size: int) -> None:
     """Sets the learning rate in proportion to the batch: `rate` at `batch_size`.
 
@@ -169,4 +195,11 @@ def smoke_detection(config: Config) -> None:
     """As `smoke`, with the embedded scenes, which have boxes."""
     smoke(config)
     config.model.resolution = 64
+    config.dataset.name = "fashion_scenes"
+
+
+def smoke_segmentation(config: Config) -> None:
+    """As `smoke`, with the embedded scenes, which have masks."""
+    smoke(config)
+    config.model.resolution = 57
     config.dataset.name = "fashion_scenes"

@@ -68,8 +68,8 @@ class ClassificationTask(Section):
 
     name: Literal["classification"] = "classification"
     """One class per image (classification), any number of attributes (multilabel),
-    objects with boxes (detection), or all networks of a search space with one class per
-    image (supernet)."""
+    objects with boxes (detection), a class for each pixel (segmentation), or all
+    networks of a search space with one class per image (supernet)."""
     label_smoothing: Fraction = 0.0
     """The part of a label that is spread evenly over all classes."""
     weights: dict[str, NonNegative] = {}
@@ -90,8 +90,8 @@ class MultilabelTask(Section):
 
     name: Literal["multilabel"] = "multilabel"
     """One class per image (classification), any number of attributes (multilabel),
-    objects with boxes (detection), or all networks of a search space with one class per
-    image (supernet)."""
+    objects with boxes (detection), a class for each pixel (segmentation), or all
+    networks of a search space with one class per image (supernet)."""
     threshold: Annotated[float, Gt(0), Lt(1)] = 0.5
     """The lowest probability at which an attribute is predicted."""
     weights: dict[str, NonNegative] = {}
@@ -103,8 +103,8 @@ class DetectionTask(Section):
 
     name: Literal["detection"] = "detection"
     """One class per image (classification), any number of attributes (multilabel),
-    objects with boxes (detection), or all networks of a search space with one class per
-    image (supernet)."""
+    objects with boxes (detection), a class for each pixel (segmentation), or all
+    networks of a search space with one class per image (supernet)."""
     loss: Literal["focal", "mined_sigmoid", "mined_softmax"] = "focal"
     """The loss of the classes: focal loss as for MobileNetV3, or cross-entropy with
     mined negatives, by sigmoids as for TensorFlow's MobileNetV1 and V2 or by a softmax
@@ -123,8 +123,8 @@ class SupernetTask(Section):
 
     name: Literal["supernet"] = "supernet"
     """One class per image (classification), any number of attributes (multilabel),
-    objects with boxes (detection), or all networks of a search space with one class per
-    image (supernet)."""
+    objects with boxes (detection), a class for each pixel (segmentation), or all
+    networks of a search space with one class per image (supernet)."""
     label_smoothing: Fraction = 0.0
     """The part of a label that is spread evenly over all classes."""
     sampling: Literal["fair", "uniform"] = "fair"
@@ -133,7 +133,37 @@ class SupernetTask(Section):
     one. All see the same batch, and their gradients are added up."""
 
 
-Task = ClassificationTask | MultilabelTask | DetectionTask | SupernetTask
+class SegmentationTask(Section):
+    """A class for each pixel: softmax cross-entropy, over the pixels with a label."""
+
+    name: Literal["segmentation"] = "segmentation"
+    """One class per image (classification), any number of attributes (multilabel),
+    objects with boxes (detection), a class for each pixel (segmentation), or all
+    networks of a search space with one class per image (supernet)."""
+    # PSPNet, arXiv:1612.01105, Sec. 3.3.
+    auxiliary_weight: NonNegative = 0.4
+    """The weight of the loss of an auxiliary head, where the network has one; 0.5 in
+    torchvision's training."""
+    frozen_batch_norm: bool = False
+    """Has all batch norms use the statistics of init_from, in training too, and leaves
+    those as they are. Scales and biases are trained."""
+    eval_scales: Annotated[
+        tuple[Annotated[float, Ge(0.1), Le(10)], ...],
+        pydantic.Field(min_length=1, max_length=20),
+    ] = (1.0,)
+    """The sizes at which an image is seen in evaluation, as multiples of its own; the
+    probabilities are averaged. DeepLab's: 0.5, 0.75, 1.0, 1.25, 1.5, 1.75."""
+    eval_flip: bool = False
+    """Whether an image is also seen mirrored in evaluation."""
+
+
+Task = (
+    ClassificationTask
+    | MultilabelTask
+    | DetectionTask
+    | SegmentationTask
+    | SupernetTask
+)
 
 
 class _Splits(Section):
@@ -180,7 +210,7 @@ class InFolder(_Divided):
 
     folder: Filled
     """Images as SPLIT/CLASS/*.jpg (or png, webp); with boxes, the folder of COCO's,
-    YOLO's or Pascal VOC's files."""
+    YOLO's or Pascal VOC's files; with masks, the folder of images and masks."""
 
 
 class InTable(_Divided):
@@ -282,14 +312,18 @@ class Preprocessing(Section):
     It belongs to the weights: training, evaluation and prediction read the same value.
     """
 
-    resize: Literal["crop", "squash", "pad"] = "crop"
+    resize: Literal["crop", "squash", "pad", "keep", "short_side"] = "crop"
     """In evaluation, crop resizes the short side to resolution / crop_fraction and
     takes the centre crop; squash resizes the whole image to a square; pad resizes its
-    long side and fills the square up with the mean."""
+    long side and fills the square up with the mean. For segmentation also keep, the
+    image as large as it is, and short_side, the whole image with its short side resized
+    to the resolution."""
     crop_fraction: Annotated[float, Ge(0.1), Le(1)] = 0.875
     """The part of the resized short side that is kept in evaluation."""
-    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
-    """The interpolation for resizing."""
+    interpolation: Literal["bilinear", "bicubic", "bilinear_no_antialias"] = "bilinear"
+    """The interpolation for resizing. bilinear and bicubic read more pixels when an
+    image becomes smaller; bilinear_no_antialias, of torchvision's detectors, always
+    reads four."""
     # The defaults are slim's, and so the papers' for MobileNetV1 and V2: the range
     # becomes -1 to 1.
     mean: tuple[Mean, Mean, Mean] = (127.5, 127.5, 127.5)
@@ -367,7 +401,31 @@ class SsdCrop(Section):
     1 is the shape of the image."""
 
 
-Operation = RandomCrop | Flip | ColorJitter | Expand | SsdCrop
+class ScaleCrop(Section):
+    """A random scale, then a window of the network's resolution at a random place.
+
+    What the window shows beyond the image has the mean colour and no label. A scale of
+    1 is the size that the image has in evaluation. DeepLab's: arXiv:1706.05587, Sec.
+    4.1.
+    """
+
+    name: Literal["scale_crop"] = "scale_crop"
+    """The operation."""
+    min_scale: Annotated[float, Ge(0.1), Le(10)] = 0.5
+    """The smallest scale."""
+    max_scale: Annotated[float, Ge(0.1), Le(10)] = 2.0
+    """The largest scale."""
+
+    @pydantic.model_validator(mode="after")
+    def _check_range(self) -> "ScaleCrop":
+        if self.min_scale > self.max_scale:
+            raise ValueError(
+                f"min_scale {self.min_scale} is above max_scale {self.max_scale}"
+            )
+        return self
+
+
+Operation = RandomCrop | Flip | ColorJitter | Expand | SsdCrop | ScaleCrop
 
 
 def _as_operations(values: Any) -> Any:
@@ -524,7 +582,19 @@ class Cosine(_Schedule):
     """The rate at the last step, as a fraction of the peak."""
 
 
-Schedule = Exponential | Piecewise | Cosine
+class Polynomial(_Schedule):
+    """A power of the steps that are left, as a fraction of all: DeepLab's "poly".
+
+    DeepLabv3, arXiv:1706.05587, Sec. 4.1.
+    """
+
+    name: Literal["poly"] = "poly"
+    """The decay of the learning rate."""
+    power: Annotated[float, Ge(0.1), Le(10)] = 0.9
+    """The power; 1 is a straight line."""
+
+
+Schedule = Exponential | Piecewise | Cosine | Polynomial
 
 
 class Configuration(Section):
@@ -615,7 +685,28 @@ class Configuration(Section):
             )
         self._check_network()
         self._check_names()
+        self._check_shape_of_images()
         return self
+
+    def _check_shape_of_images(self) -> None:
+        resize, of_pixels = self.preprocessing.resize, self.task.name == "segmentation"
+        if resize in ("keep", "short_side") and not of_pixels:
+            raise ValueError(
+                f"preprocessing.resize is {resize!r}, which only segmentation can use, "
+                f"but task.name is {self.task.name!r}: give crop, squash or pad"
+            )
+        if resize == "crop" and of_pixels and not self.init_from:
+            raise ValueError(
+                "preprocessing.resize is 'crop', but segmentation labels all pixels: "
+                "give pad, squash, keep or short_side, and crop_fraction=1.0"
+            )
+        if isinstance(self.task, SegmentationTask) and (
+            self.task.frozen_batch_norm and not self.init_from
+        ):
+            raise ValueError(
+                "task.frozen_batch_norm is given, but the statistics must come from "
+                "init_from, which is empty"
+            )
 
     def _check_network(self) -> None:
         given = [key for key in ("name", "spec") if key in self.model]
@@ -661,10 +752,16 @@ class Configuration(Section):
         for place, name in enumerate(names):
             if name in names[:place]:
                 raise ValueError(f"augmentation has {name} twice")
-            if name == "expand" and {"random_crop", "ssd_crop"} & {*names[:place]}:
+            crops = {"random_crop", "ssd_crop", "scale_crop"}
+            if name == "expand" and crops & {*names[:place]}:
                 raise ValueError("augmentation has expand after a crop: put it before")
-            if name in ("expand", "ssd_crop") and isinstance(
-                self.task, ClassificationTask | MultilabelTask | SupernetTask
+            if name in ("random_crop", "ssd_crop") and "scale_crop" in names[:place]:
+                raise ValueError(
+                    f"augmentation has {name} after scale_crop, which it would undo: "
+                    "leave out one"
+                )
+            if name in ("expand", "ssd_crop") and not isinstance(
+                self.task, DetectionTask
             ):
                 raise ValueError(
                     f"augmentation has {name}, which needs boxes, but task.name is "

@@ -12,6 +12,7 @@ What the formats leave open is decided here, once for training and prediction:
 - Of an animation the first image is taken.
 """
 
+import functools
 import io
 
 import numpy as np
@@ -21,9 +22,13 @@ from mobilenets.errors import BrokenImage
 
 BACKGROUND = (255, 255, 255)  # behind transparent pixels
 
+# What is decoded, whatever a file is called. Pillow knows more formats, for some of
+# which it starts other programs, such as Ghostscript for what begins like EPS.
+_FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "GIF", "JPEG2000", "PPM", "TIFF")
+
 # EXIF 2.32, 4.6.4 A, tag 0x0112: what brings an image of that orientation upright.
 _ORIENTATION = 0x0112
-_UPRIGHT = {
+UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -65,17 +70,24 @@ def decode(
     if isinstance(content, np.ndarray):
         return Image.fromarray(content).convert("RGB")
     try:
-        image = Image.open(io.BytesIO(content))
+        image = Image.open(io.BytesIO(content), formats=_formats())
         image.load()  # turns a TIFF, which then has no orientation any more
-        turn = _UPRIGHT.get(orientation(image)) if upright else None
+        turn = UPRIGHT.get(orientation(image)) if upright else None
         rgb = _in_rgb(image)
         return rgb if turn is None else rgb.transpose(turn)
     except MemoryError:
         raise
     except Exception as error:  # Pillow's decoders raise any, where a file is damaged
         raise BrokenImage(
-            f"Cannot decode the image {origin}: {_reason(content, error)}."
+            f"Cannot decode the image {origin}: {reason(content, error)}."
         ) from None
+
+
+@functools.cache
+def _formats() -> list[str]:
+    """Those of `_FORMATS` that this Pillow has."""
+    Image.init()
+    return [name for name in _FORMATS if name in Image.OPEN]
 
 
 def orientation(image: Image.Image) -> int:
@@ -84,7 +96,7 @@ def orientation(image: Image.Image) -> int:
         found = image.getexif().get(_ORIENTATION)
     except Exception:  # whatever is wrong with it, viewers show the image all the same
         return 1
-    return found if isinstance(found, int) and found in _UPRIGHT else 1
+    return found if isinstance(found, int) and found in UPRIGHT else 1
 
 
 def _in_rgb(image: Image.Image) -> Image.Image:
@@ -115,8 +127,13 @@ def _grey(image: Image.Image) -> np.ndarray:
     return np.round(pixels * (255 / most)).astype(np.uint8)
 
 
-def _reason(content: bytes, error: Exception) -> str:
-    """Why a file was not decoded."""
+def reason(content: bytes, error: Exception) -> str:
+    """Why a file was not decoded, without a full stop.
+
+    Args:
+      content: of the file.
+      error: that Pillow raised.
+    """
     if isinstance(error, Image.DecompressionBombError):
         most = 2 * (Image.MAX_IMAGE_PIXELS or 0)
         return f"it has more than {most:,} pixels, the most that are decoded"
@@ -130,8 +147,8 @@ def _reason(content: bytes, error: Exception) -> str:
         return f"it is {found}not a JPEG, PNG or WebP"
     try:  # `Image.open` does not say why the one reader that fits has failed
         Image.OPEN[kind][0](io.BytesIO(content), "")
-    except Exception as reason:
-        return f"the {kind} cannot be read: {_in_words(reason)}"
+    except Exception as why:
+        return f"the {kind} cannot be read: {_in_words(why)}"
     return f"it is a {kind} that cannot be read"
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -9,11 +10,11 @@ from PIL import Image
 Box = tuple[int, int, int, int]  # left, top, right, bottom; the last two are outside
 Color = tuple[int, int, int]  # red, green, blue
 
+NO_ANTIALIAS = "bilinear_no_antialias"  # the interpolation that `sample` is
 _INTERPOLATIONS = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
 }
-
 
 _SUPPORT = 2  # pixels on each side that bicubic interpolation reads; bilinear reads 1
 # Of a resized image, of which the window alone is resized if there are more. Images as
@@ -42,9 +43,12 @@ class Geometry:
 
         Args:
           image: to which the box belongs.
-          interpolation: "bilinear" or "bicubic".
+          interpolation: "bilinear", "bicubic" or `NO_ANTIALIAS`.
           fill: the colour of what is not in the image.
         """
+        if interpolation == NO_ANTIALIAS:
+            pixels = self.sample(image, fill)
+            return Image.fromarray(np.rint(pixels).astype(np.uint8))
         lies_in = _lies_in(self.box, image.size) and _lies_in(self.window, self.size)
         if lies_in and self.size[0] * self.size[1] > _MOST_PIXELS:
             image = self._resize_window(image, _INTERPOLATIONS[interpolation])
@@ -54,6 +58,81 @@ class Geometry:
         if self.mirrored:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         return image
+
+    def sample(self, image: Image.Image, fill: Color = (0, 0, 0)) -> np.ndarray:
+        """The window's pixels, each between the four of the image around its centre.
+
+        However small the box becomes, no more pixels are read, as by torch's
+        `interpolate` with mode "bilinear" and without antialias. Beyond the image there
+        is the fill, and pixels at its border are continued.
+
+        Args:
+          image: to which the box belongs.
+          fill: the colour of what is not in the image.
+
+        Returns:
+          [window height, window width, 3] float32, 0 to 255, not rounded.
+        """
+        columns, rows = (self._places(axis, image.size[axis]) for axis in (0, 1))
+        pixels = np.asarray(image)
+        above, below = (
+            _between(
+                pixels[np.ix_(row, columns.before)],
+                pixels[np.ix_(row, columns.after)],
+                columns.part,
+            )
+            for row in (rows.before, rows.after)
+        )
+        result = _between(above, below, rows.part[:, None])
+        result[~(rows.inside[:, None] & columns.inside)] = fill
+        return result[:, ::-1] if self.mirrored else result
+
+    def _places(self, axis: int, image_size: int) -> "_Places":
+        """Where the window's pixels are in the image along one side.
+
+        Args:
+          axis: 0 for columns, 1 for rows.
+          image_size: pixels of the image.
+        """
+        start, stop = self.box[axis], self.box[axis + 2]
+        per_pixel = (stop - start) / self.size[axis]
+        number = np.arange(self.window[axis], self.window[axis + 2])
+        place = start + (number + 0.5) * per_pixel  # of centres
+        from_centre = np.clip(place - 0.5, 0, image_size - 1)
+        before = from_centre.astype(np.int64)
+        return _Places(
+            before,
+            np.minimum(before + 1, image_size - 1),
+            (from_centre - before).astype(np.float32)[:, None],
+            (place >= 0) & (place < image_size),
+        )
+
+    def apply_to_mask(self, mask: np.ndarray, fill: int) -> np.ndarray:
+        """The nearest class of each of the window's pixels.
+
+        Args:
+          mask: of the image, [H, W] uint8.
+          fill: what is in the window but not in the image.
+        """
+        rows, columns = (self._nearest(axis, mask.shape[1 - axis]) for axis in (1, 0))
+        moved = mask[np.ix_(rows.clip(0), columns.clip(0))]
+        moved[rows < 0] = fill
+        moved[:, columns < 0] = fill
+        return moved[:, ::-1] if self.mirrored else moved
+
+    def _nearest(self, axis: int, image_size: int) -> np.ndarray:
+        """Of each of the window's pixels the one of the image, along x (0) or y (1).
+
+        Returns:
+          [window] integers; -1 for what `apply` fills up.
+        """
+        start, stop = self.box[axis], self.box[axis + 2]
+        size = self.size[axis]
+        inside, _ = _whole_pixels(start, stop, image_size, size)
+        places = np.arange(self.window[axis], self.window[axis + 2])
+        found = np.floor(start + (places + 0.5) * ((stop - start) / size))
+        found = found.astype(np.int64).clip(0, image_size - 1)
+        return np.where((places >= inside.start) & (places < inside.stop), found, -1)
 
     def move(self, corners: np.ndarray) -> np.ndarray:
         """Where boxes go; they may reach beyond the window.
@@ -117,6 +196,21 @@ class Geometry:
         return image.crop((left, top, right, bottom)).resize(size, filter_, box=box)
 
 
+class _Places(NamedTuple):
+    """Pixels along one side of a window, and where they are in the image."""
+
+    before: np.ndarray  # [n] int: the last pixel whose centre is not behind it
+    after: np.ndarray  # [n] int: the next one
+    part: np.ndarray  # [n, 1] float32: how far on the way to the next one
+    inside: np.ndarray  # [n] bool: whether it is in the image
+
+
+def _between(before: np.ndarray, after: np.ndarray, part: np.ndarray) -> np.ndarray:
+    """Float32 between two arrays of pixels."""
+    before = before.astype(np.float32)
+    return before + (after.astype(np.float32) - before) * part
+
+
 def to_square(box: Box, side: int) -> Geometry:
     """A box of the image, resized to a square."""
     return Geometry(box, (side, side), (0, 0, side, side))
@@ -129,6 +223,24 @@ def padded_to_square(box: Box, side: int) -> Geometry:
     w, h = (max(1, round(n * scale)) for n in (right - left, bottom - top))
     left, top = -((side - w) // 2), -((side - h) // 2)
     return Geometry(box, (w, h), (left, top, left + side, top + side))
+
+
+def whole(width: int, height: int, size: tuple[int, int]) -> Geometry:
+    """All of the image with another size.
+
+    Args:
+      width: of the image.
+      height: of the image.
+      size: width and height that it gets.
+    """
+    return Geometry((0, 0, width, height), size, (0, 0, *size))
+
+
+def centered(geometry: Geometry, side: int) -> Geometry:
+    """The same change with a square window in the middle of what it shows."""
+    left, top, right, bottom = geometry.window
+    left, top = left + (right - left - side) // 2, top + (bottom - top - side) // 2
+    return dataclasses.replace(geometry, window=(left, top, left + side, top + side))
 
 
 def center_crop(width: int, height: int, side: int, short: int) -> Geometry:

@@ -3,20 +3,26 @@
 import dataclasses
 
 import numpy as np
+from PIL import Image
 
 from mobilenets.config.schema import Operation, Preprocessing
 from mobilenets.data.boxes import NO_BOXES
 from mobilenets.data.decoding import decode
-from mobilenets.data.operations import augment, augment_with_boxes
-from mobilenets.data.preprocessing import fill_color, fit, prepare_image
+from mobilenets.data.masks import UNLABELLED
+from mobilenets.data.operations import augment, augment_with_boxes, augment_with_mask
+from mobilenets.data.preprocessing import black, fit, pixel_type, prepare_image, shown
 from mobilenets.data.sources.base import Record
+from mobilenets.errors import BrokenImage
 
 Example = dict[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageLoader:
-    """Gives a network the images of a source, [resolution, resolution, 3] uint8."""
+    """Gives a network the images of a source, [resolution, resolution, 3].
+
+    Those to train are uint8, those to evaluate as `prepare_image` gives them.
+    """
 
     resolution: int
     preprocessing: Preprocessing
@@ -38,7 +44,7 @@ class ImageLoader:
     @property
     def black(self) -> np.ndarray:
         """What fills up the last batch of an evaluation."""
-        return np.zeros((self.resolution, self.resolution, 3), np.uint8)
+        return black(self.resolution, self.preprocessing)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,14 +87,10 @@ class BoxedImageLoader:
           fractions of "image", see `Geometry.to_image`; "classes" and so on.
         """
         image = decode(record.image, record.origin, self.upright)
-        preprocessing = self.preprocessing
-        geometry = fit(image.width, image.height, self.resolution, preprocessing)
-        shown = geometry.apply(
-            image, preprocessing.interpolation, fill_color(preprocessing)
-        )
+        geometry = fit(image.width, image.height, self.resolution, self.preprocessing)
         arrays = record.target.padded(self.most_boxes)
         return {
-            "image": np.asarray(shown),
+            "image": shown(image, geometry, self.preprocessing),
             "pixel_boxes": arrays.pop("boxes"),
             "to_image": geometry.to_image,
             **arrays,
@@ -99,8 +101,89 @@ class BoxedImageLoader:
         """What fills up the last batch of an evaluation."""
         arrays = NO_BOXES.padded(self.most_boxes)
         return {
-            "image": np.zeros((self.resolution, self.resolution, 3), np.uint8),
+            "image": black(self.resolution, self.preprocessing),
             "pixel_boxes": arrays.pop("boxes"),
             "to_image": np.zeros((2, 2), np.float32),
             **arrays,
         }
+
+
+Size = tuple[int, int]  # height and width
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskedImageLoader:
+    """Gives a network the images of a source with their masks, as arrays of fixed size.
+
+    An image to evaluate and its mask are padded at the bottom and on the right, up to
+    sizes that all of the set have.
+    """
+
+    resolution: int
+    preprocessing: Preprocessing
+    augmentation: tuple[Operation, ...]  # of the images to train
+    upright: bool  # see `Source`
+    shown: Size  # of images to evaluate
+    labelled: Size  # of their masks
+
+    def augmented(self, record: Record, rng: np.random.Generator) -> Example:
+        """An image to train, randomly changed.
+
+        Returns:
+          "image" [resolution, resolution, 3] uint8 and "labels" [resolution,
+          resolution] uint8, the class of each pixel.
+        """
+        image = self._decoded(record)
+        pixels, labels = augment_with_mask(
+            image,
+            record.target,
+            rng,
+            self.resolution,
+            self.augmentation,
+            self.preprocessing,
+        )
+        return {"image": pixels, "labels": labels}
+
+    def prepared(self, record: Record) -> Example:
+        """An image to evaluate, with the mask of the source's image as it is.
+
+        Returns:
+          "image" [*shown, 3] uint8; "labels" [*labelled] uint8; "to_image" [2, 2]
+          float32, the way from fractions of "image" to pixels of "labels", see
+          `Geometry.to_image`.
+        """
+        image = self._decoded(record)
+        preprocessing = self.preprocessing
+        geometry = fit(image.width, image.height, self.resolution, preprocessing)
+        left, top, _, _ = geometry.window
+        height, width = self.shown
+        geometry = dataclasses.replace(
+            geometry, window=(left, top, left + width, top + height)
+        )
+        labels = np.full(self.labelled, UNLABELLED, np.uint8)
+        labels[: image.height, : image.width] = record.target
+        return {
+            "image": shown(image, geometry, preprocessing),
+            "labels": labels,
+            "to_image": geometry.to_image,
+        }
+
+    @property
+    def padding(self) -> Example:
+        """What fills up the last batch of an evaluation."""
+        return {
+            "image": np.zeros((*self.shown, 3), pixel_type(self.preprocessing)),
+            "labels": np.full(self.labelled, UNLABELLED, np.uint8),
+            "to_image": np.ones((2, 2), np.float32),
+        }
+
+    def _decoded(self, record: Record) -> Image.Image:
+        """The image; raises BrokenImage if its mask has another size."""
+        image = decode(record.image, record.origin, self.upright)
+        height, width = record.target.shape
+        if (width, height) != image.size:
+            raise BrokenImage(
+                f"The mask of {record.origin} has {width}x{height} pixels, but the "
+                f"image has {image.width}x{image.height}: give the mask of this image."
+            )
+        return image

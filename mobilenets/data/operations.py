@@ -2,7 +2,7 @@
 
 All are drawn first, in the order of the configuration: the geometric ones together make
 one `Geometry`, so that an image is resampled once and its boxes go where it goes, and
-colours are changed after that. Pixels stay uint8; the mean and deviation are applied on
+colours are changed after that. Pixels are uint8; the mean and deviation are applied on
 the accelerator.
 """
 
@@ -21,10 +21,12 @@ from mobilenets.config.schema import (
     Operation,
     Preprocessing,
     RandomCrop,
+    ScaleCrop,
     SsdCrop,
 )
 from mobilenets.data.boxes import NO_BOXES, Boxes, seen
-from mobilenets.data.geometry import Box, Geometry
+from mobilenets.data.geometry import Box, Geometry, centered
+from mobilenets.data.masks import UNLABELLED
 from mobilenets.data.preprocessing import fill_color, fit, fit_box
 from mobilenets.data.ssd_operations import draw_canvas, draw_ssd_crop
 
@@ -72,6 +74,33 @@ def augment_with_boxes(
     return change.apply(image, preprocessing), seen(boxes, change.geometry)
 
 
+def augment_with_mask(
+    image: Image.Image,
+    mask: np.ndarray,
+    rng: np.random.Generator,
+    resolution: int,
+    operations: Sequence[Operation],
+    preprocessing: Preprocessing,
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `augment`, and the classes of the pixels after that.
+
+    Args:
+      image: upright.
+      mask: its classes, [H, W] uint8.
+      rng: of what is drawn.
+      resolution: of the network.
+      operations: drawn in this order.
+      preprocessing: of the network.
+
+    Returns:
+      [resolution, resolution, 3] and [resolution, resolution] uint8; `UNLABELLED` where
+      there is no image.
+    """
+    change = _draw(image, NO_BOXES, rng, resolution, operations, preprocessing)
+    moved = change.geometry.apply_to_mask(mask, UNLABELLED)
+    return change.apply(image, preprocessing), moved
+
+
 @dataclasses.dataclass(frozen=True)
 class _Change:
     """All that was drawn for one image."""
@@ -96,6 +125,7 @@ def _draw(
     preprocessing: Preprocessing,
 ) -> _Change:
     geometry = fit(image.width, image.height, resolution, preprocessing)
+    geometry = centered(geometry, resolution)  # of an image that keeps its shape
     color_changes: list[ColorChange] = []
 
     def show(box: Box) -> Geometry:
@@ -111,6 +141,8 @@ def _draw(
                 geometry = show(draw_canvas(geometry.box, rng, operation))
             case SsdCrop():
                 geometry = show(draw_ssd_crop(geometry.box, boxes, rng, operation))
+            case ScaleCrop():
+                geometry = _draw_window(geometry, rng, operation, resolution)
             case Flip():
                 geometry = _draw_flip(geometry, rng)
             case ColorJitter():
@@ -145,6 +177,23 @@ def _draw_crop(box: Box, rng: np.random.Generator, crop: RandomCrop) -> Box:
     left, top, right, bottom = box
     part = random_box(right - left, bottom - top, rng, crop)
     return left + part[0], top + part[1], left + part[2], top + part[3]
+
+
+def _draw_window(
+    geometry: Geometry, rng: np.random.Generator, crop: ScaleCrop, side: int
+) -> Geometry:
+    """A window somewhere in the image after a change of size, or around it."""
+    scale = rng.uniform(crop.min_scale, crop.max_scale)
+    w, h = (max(1, round(n * scale)) for n in geometry.size)
+    left, top = (_draw_start(n, side, rng) for n in (w, h))
+    window = left, top, left + side, top + side
+    return dataclasses.replace(geometry, size=(w, h), window=window)
+
+
+def _draw_start(length: int, side: int, rng: np.random.Generator) -> int:
+    """Where a window begins that lies within a length, or the length within it."""
+    room = length - side
+    return int(rng.integers(min(room, 0), max(room, 0) + 1))
 
 
 def _draw_flip(geometry: Geometry, rng: np.random.Generator) -> Geometry:

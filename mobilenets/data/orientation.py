@@ -1,13 +1,15 @@
-"""Boxes on photographs that a camera stored lying on their side."""
+"""Boxes and masks of photographs that a camera stored lying on their side."""
 
 import dataclasses
 import io
+import pathlib
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
 
 from mobilenets.data.boxes import Boxes
-from mobilenets.data.decoding import orientation
+from mobilenets.data.decoding import UPRIGHT, orientation
 from mobilenets.errors import BrokenImage
 
 Size = tuple[float, float]  # width and height
@@ -60,6 +62,40 @@ def on_upright_image(boxes: Boxes, size: Size, content: bytes, origin: str) -> B
                 f"it has {_shown(upright)}: give the image that was annotated."
             )
     return boxes.scaled(upright[1] / size[1], upright[0] / size[0])
+
+
+def mask_on_upright_image(
+    mask: np.ndarray, photograph: pathlib.Path | BinaryIO, origin: str
+) -> np.ndarray:
+    """The mask of the image that `decode` gives with `upright`.
+
+    The size of the mask says which image was annotated, as with boxes: the upright one,
+    or else the one as it is stored, with which the mask is turned.
+
+    Args:
+      mask: [H, W] uint8.
+      photograph: the image's file, of which only the beginning is read.
+      origin: for messages.
+
+    Raises:
+      BrokenImage: the mask has another size than the image.
+    """
+    try:
+        with Image.open(photograph) as image:
+            turned, (width, height) = orientation(image), image.size
+    except Exception:  # Pillow raises any; decoding says what is wrong with the image
+        return mask
+    h, w = mask.shape
+    upright = (height, width) if turned in _TURNS else (width, height)
+    if (w, h) == upright:
+        return mask
+    if (w, h) == (width, height):
+        return np.asarray(Image.fromarray(mask).transpose(UPRIGHT[turned]))
+    raise BrokenImage(
+        f"The mask of {origin} has {_shown((w, h))} pixels, but the "
+        f"photograph has {_shown(upright)}: give the mask of this photograph, in "
+        "its size."
+    )
 
 
 def _turned(boxes: Boxes, size: Size, turned: int) -> Boxes:

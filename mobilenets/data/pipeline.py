@@ -52,6 +52,11 @@ class Batches:
         self._most = max_bad_images
         self._bad = bad
 
+    @property
+    def bad_images(self) -> int:
+        """Broken images that were passed over so far, by this process."""
+        return len(self._bad)
+
     def __iter__(self) -> Self:
         return self
 

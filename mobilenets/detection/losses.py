@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from mobilenets.detection import boxes as box
 from mobilenets.detection.matching import BACKGROUND, Targets
-from mobilenets.detection.suppression import suppress
+from mobilenets.detection.suppression import survivors
 from mobilenets.networks.detector import BOX_CODES, BoxCoderSpec
 
 
@@ -96,29 +96,32 @@ def class_losses(logits: jax.Array, slots: jax.Array, rule: DetectionLoss) -> ja
 def hard_examples(
     losses: jax.Array, matches: jax.Array, boxes: jax.Array, rule: HardNegatives
 ) -> jax.Array:
-    """Which anchors of an image count: `HardNegatives`.
+    """Which anchors of each image count: `HardNegatives`.
 
     Args:
-      losses: [A], of the classes.
-      matches: [A], see `Targets`.
-      boxes: [A, 4], as predicted.
+      losses: [..., A], of the classes.
+      matches: [..., A], see `Targets`.
+      boxes: [..., A, 4], as predicted.
       rule: the mining.
 
     Returns:
-      [A] bool.
+      [..., A] bool.
     """
     is_left = jnp.ones(losses.shape, bool)
     if rule.iou_threshold is not None:
-        most = min(rule.examples, len(losses))
-        numbers, taken = suppress(boxes, losses, rule.iou_threshold, most)
-        is_left = jnp.zeros(losses.shape, bool).at[numbers].max(taken > -jnp.inf)
+        is_left = survivors(boxes, losses, rule.iou_threshold)
+        is_left &= _ranks(losses, is_left) < rule.examples
     positives = is_left & (matches >= 0)
     negatives = is_left & (matches == BACKGROUND)
-    wanted = (rule.negatives_per_positive * positives.sum()).astype(int)
-    wanted = jnp.maximum(wanted, rule.min_negatives)
-    order = jnp.argsort(jnp.where(negatives, -losses, jnp.inf))
-    ranks = jnp.argsort(order)
-    return positives | (negatives & (ranks < wanted))
+    wanted = rule.negatives_per_positive * positives.sum(-1, keepdims=True)
+    wanted = jnp.maximum(wanted.astype(int), rule.min_negatives)
+    return positives | (negatives & (_ranks(losses, negatives) < wanted))
+
+
+def _ranks(losses: jax.Array, chosen: jax.Array) -> jax.Array:
+    """[..., A]: the place of each of the chosen ones by its loss, the highest at 0."""
+    order = jnp.argsort(jnp.where(chosen, -losses, jnp.inf), axis=-1)
+    return jnp.argsort(order, axis=-1)
 
 
 def detection_loss(
@@ -149,9 +152,8 @@ def detection_loss(
     counts = is_matched | (targets.matches == BACKGROUND)
     if rule.mining:
         boxes = box.decode(box_codes, anchors, coder)
-        mine = jax.vmap(hard_examples, in_axes=(0, 0, 0, None))
         seen = jax.lax.stop_gradient((of_classes, targets.matches, boxes))
-        counts = mine(*seen, rule.mining)
+        counts = hard_examples(*seen, rule.mining)
     normalizer = jnp.maximum(is_matched.sum(), 1).astype(jnp.float32)
     class_loss = jnp.where(counts, of_classes, 0.0).sum() / normalizer
     box_loss = jnp.where(counts & is_matched, of_boxes, 0.0).sum() / normalizer

@@ -11,13 +11,14 @@ from mobilenets.networks import complexity, limits
 from mobilenets.networks.architectures import check
 from mobilenets.networks.detector import DetectorSpec
 from mobilenets.networks.search_space import SearchSpace
+from mobilenets.networks.segmenter import SegmenterSpec
 from mobilenets.networks.spec import BackboneSpec, ClassifierSpec
 
 FORMAT_VERSION = 2
 
 # Each kind of network says which one it is in its field "kind".
 Network = Annotated[
-    ClassifierSpec | BackboneSpec | DetectorSpec | SearchSpace,
+    ClassifierSpec | BackboneSpec | DetectorSpec | SegmenterSpec | SearchSpace,
     pydantic.Field(discriminator="kind"),
 ]
 
@@ -35,7 +36,7 @@ class Description(pydantic.BaseModel):
     task: str = "classification"  # by its name in the config
     network: Network
     preprocessing: Preprocessing  # what the weights expect of an image
-    # Of each output: a class or an attribute. A background has no name.
+    # Of each output: a class or an attribute. A detector's background has no name.
     class_names: tuple[str, ...]
     # The probability from which an image has an attribute; None where it has one class.
     threshold: float | None = None

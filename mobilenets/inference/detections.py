@@ -1,6 +1,5 @@
 """What a detector finds in photographs, in their own pixels."""
 
-import colorsys
 import dataclasses
 import json
 import pathlib
@@ -11,12 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from mobilenets.data.preprocessing import fill_color, fit
+from mobilenets.data.preprocessing import fit, shown
 from mobilenets.detection.anchors import anchor_boxes
-from mobilenets.detection.drawing import Color, Mark, draw_marks
+from mobilenets.detection.drawing import Mark, draw_marks
 from mobilenets.detection.postprocessing import NO_CLASS, detect
 from mobilenets.errors import UserError
 from mobilenets.inference import montage
+from mobilenets.inference.colors import color_of
 from mobilenets.inference.prediction import apply, labels_of, read_image, write
 from mobilenets.inference.trained import TrainedNet
 from mobilenets.networks.detector import DetectorSpec
@@ -53,7 +53,7 @@ class _Photo:
     """A photograph as the network sees it."""
 
     path: pathlib.Path
-    pixels: np.ndarray  # [resolution, resolution, 3] uint8
+    pixels: np.ndarray  # see `prepare_image`
     to_image: np.ndarray  # see `Geometry.to_image`
     size: tuple[int, int]  # height and width of the photograph
 
@@ -123,11 +123,9 @@ def _read(
             on_broken(error)
             continue
         geometry = fit(image.width, image.height, spec.resolution, preprocessing)
-        shown = geometry.apply(
-            image, preprocessing.interpolation, fill_color(preprocessing)
-        )
+        pixels = shown(image, geometry, preprocessing)
         size = (image.height, image.width)
-        yield _Photo(path, np.asarray(shown), geometry.to_image, size)
+        yield _Photo(path, pixels, geometry.to_image, size)
 
 
 def _in_pixels(boxes: np.ndarray, photo: _Photo) -> np.ndarray:
@@ -235,17 +233,6 @@ def _drawn(photo: DetectedPhoto, side: int | None) -> Image.Image:
     if side is not None:
         image.thumbnail((side, side))
     return draw_marks(image, marks)
-
-
-def color_of(number: int) -> Color:
-    """A colour for each class: neighbours differ most.
-
-    >>> color_of(0), color_of(1)
-    ((230, 57, 46), (46, 88, 230))
-    """
-    hue = (0.01 + number * 0.61803) % 1  # the golden section spreads them evenly
-    red, green, blue = (round(255 * v) for v in colorsys.hsv_to_rgb(hue, 0.8, 0.9))
-    return red, green, blue
 
 
 def is_detector(net: TrainedNet) -> bool:

@@ -8,11 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure  # not pyplot, which has a notebook's own state
 from matplotlib.patches import Rectangle
 
-from mobilenets.runtime.drawing import as_text
+from mobilenets.runtime.drawing import as_drawn, as_text
 
 RIGHT, WRONG, NEITHER = "#1a7f37", "#c62828", "#606873"  # colours of frames
 
-Titled = tuple[np.ndarray, str, str]  # image [H, W, 3] uint8, its title and its colour
+# Image [H, W, 3], values of 0 to 255, its title and its colour.
+Titled = tuple[np.ndarray, str, str]
 
 _WIDTH = 12.8  # inches
 
@@ -58,7 +59,7 @@ def _draw_image(
     image, title, color = titled
     height, width = (side * n / max(image.shape[:2]) for n in image.shape[:2])
     left, top = center - width / 2, bottom + height
-    axis.imshow(image, extent=(left, left + width, bottom, top))
+    axis.imshow(as_drawn(image), extent=(left, left + width, bottom, top))
     axis.add_patch(
         Rectangle((left, bottom), width, height, fill=False, color=color, linewidth=2.5)
     )

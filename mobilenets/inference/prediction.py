@@ -22,9 +22,11 @@ from mobilenets.data.sources import photographs
 from mobilenets.errors import UserError
 from mobilenets.inference.trained import TrainedNet
 from mobilenets.networks.detector import DetectorSpec
+from mobilenets.networks.feature_maps import last_map
+from mobilenets.networks.segmenter import SegmenterSpec
 from mobilenets.networks.spec import BackboneSpec
 from mobilenets.nn.normalization import normalize
-from mobilenets.runtime.drawing import as_text
+from mobilenets.runtime.drawing import as_drawn, as_text
 
 BATCH_SIZE = 16  # one size, so that the network is compiled once
 MOST_DRAWN = 30  # photographs in one picture
@@ -36,7 +38,7 @@ class Photo:
     """An image file, preprocessed for a network."""
 
     path: pathlib.Path
-    pixels: np.ndarray  # [resolution, resolution, 3] uint8
+    pixels: np.ndarray  # see `prepare_image`
 
 
 class _HasPixels(Protocol):
@@ -126,6 +128,11 @@ def predict(
             "The weights are a detector, which has no classes for a whole image: give "
             "weights of a classifier."
         )
+    if isinstance(description.network, SegmenterSpec):
+        raise UserError(
+            "The weights are a segmenter, which has no classes for a whole image: give "
+            "weights of a classifier."
+        )
     if description.threshold is None and threshold is not None:
         raise UserError(
             "--threshold is for weights that predict attributes, but these predict one "
@@ -186,7 +193,7 @@ def features(
     """Yields the path of each photograph and its feature vector, [C] float32.
 
     The vector is the input of the logits; for a backbone it is the mean of "features"
-    over height and width, for a detector that of its backbone's last map.
+    over height and width, for a detector or segmenter that of its backbone's last map.
     """
     network = net.description.network
 
@@ -196,6 +203,8 @@ def features(
         _, endpoints = outputs
         if isinstance(network, DetectorSpec):
             return (endpoints[network.features[-1]].mean((1, 2)),)
+        if isinstance(network, SegmenterSpec):
+            return (endpoints[last_map(network.backbone)].mean((1, 2)),)
         return (endpoints["pre_logits"],)
 
     for photo, (vector,) in apply(net, photos, vectors):
@@ -334,7 +343,7 @@ def draw_predictions(predictions: Sequence[Prediction], path: pathlib.Path) -> N
     for i, prediction in enumerate(predictions):
         row, column = divmod(i, columns)
         picture = figure.add_subplot(grid[2 * row, column])
-        picture.imshow(prediction.photo.pixels)
+        picture.imshow(as_drawn(prediction.photo.pixels))
         picture.set_axis_off()
         picture.set_title(names[i], fontsize=9)
         axis = figure.add_subplot(grid[2 * row + 1, column])

@@ -6,6 +6,7 @@ Such a folder is what imported weights become; the workdir of a run holds the sa
 import contextlib
 import dataclasses
 import functools
+import json
 import pathlib
 from collections.abc import Callable
 from typing import Any, cast
@@ -22,15 +23,15 @@ from mobilenets.detection.postprocessing import Detections, detect
 from mobilenets.errors import UserError
 from mobilenets.inference.description import Description, from_values
 from mobilenets.networks.detector import DetectorSpec
-from mobilenets.nn.backbone import Backbone
-from mobilenets.nn.build import build
-from mobilenets.nn.classifier import Classifier
-from mobilenets.nn.detector import Detector
+from mobilenets.networks.segmenter import SegmenterSpec
+from mobilenets.nn.build import Module, build
 from mobilenets.nn.initialization import init_variables
 from mobilenets.nn.normalization import normalize
-from mobilenets.nn.supernet import Supernet
+from mobilenets.runs import hashes, soundness
 from mobilenets.runs.checkpoint import Checkpoints, abstract_like
 from mobilenets.runs.workdir import Workdir
+
+_HASHES = "hashes.json"  # of the arrays by their paths, to find damage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +42,7 @@ class TrainedNet:
     variables: dict[str, Any]  # {"params", "batch_stats"} for `model.apply`
 
     @property
-    def model(self) -> Backbone | Classifier | Detector | Supernet:
+    def model(self) -> Module:
         """The Linen module of the variables."""
         return build(self.description.network, len(self.description.class_names))
 
@@ -49,7 +50,7 @@ class TrainedNet:
         """What a detector finds in images; compiled for each number of them.
 
         Args:
-          images: [N, resolution, resolution, 3] uint8.
+          images: [N, resolution, resolution, 3], values of 0 to 255.
 
         Returns:
           Boxes as fractions of the images: top, left, bottom and right.
@@ -70,6 +71,25 @@ class TrainedNet:
             )
         return _detect(self.variables, images, self.description)
 
+    def segment(self, images: np.ndarray | jax.Array) -> jax.Array:
+        """The classes that a segmenter gives to pixels; compiled for each shape.
+
+        Args:
+          images: [N, H, W, 3] uint8; H and W may be any, and differ.
+
+        Returns:
+          [N, H, W] uint8, numbers of `description.class_names`.
+
+        Raises:
+          UserError: the network is no segmenter, or the images have another shape.
+        """
+        network = self.description.network
+        if not isinstance(network, SegmenterSpec):
+            raise UserError(
+                f"The weights are those of {network.name}, which is no segmenter."
+            )
+        return _segment(self.variables, images, self.description)
+
 
 @functools.partial(jax.jit, static_argnames="description")
 def _detect(
@@ -80,6 +100,15 @@ def _detect(
     raw, _ = model.apply(variables, normalize(images, description.preprocessing))
     anchors = jnp.asarray(anchor_boxes(spec))
     return detect(raw.box_codes, raw.class_logits, anchors, spec)
+
+
+@functools.partial(jax.jit, static_argnames="description")
+def _segment(
+    variables: dict[str, Any], images: jax.Array, description: Description
+) -> jax.Array:
+    model = build(description.network, len(description.class_names))
+    raw, _ = model.apply(variables, normalize(images, description.preprocessing))
+    return raw.logits.argmax(-1).astype(jnp.uint8)
 
 
 def save(net: TrainedNet, directory: str) -> None:
@@ -98,11 +127,14 @@ def save(net: TrainedNet, directory: str) -> None:
             checkpointer.save(unfinished / "variables", net.variables, force=True)
         text = net.description.model_dump_json(indent=2)
         (unfinished / "network.json").write_text(text + "\n")
+        found = hashes.of_arrays(net.variables)
+        (unfinished / _HASHES).write_text(json.dumps(found, indent=1) + "\n")
         if path.exists():
             path.rmdir()
         unfinished.rename(path)
-    except OSError as error:
-        raise UserError(f"Cannot write to {directory}: {error}.") from None
+    except Exception as error:  # of the disk, of Orbax and its threads
+        why = soundness.reason(error)
+        raise UserError(f"Cannot write to {directory}: {why}.") from None
 
 
 def describe(directory: str) -> Description:
@@ -139,12 +171,23 @@ def load(directory: str) -> TrainedNet:
         try:
             with ocp.StandardCheckpointer() as checkpointer:
                 variables = checkpointer.restore(path / "variables", shapes)
-        except (OSError, ValueError, KeyError) as error:
+            wrong = _different(path, variables)
+        except Exception as error:  # damage has any form
             raise _damaged(directory, error) from None
+        if wrong:
+            raise _damaged(directory, wrong)
     else:
         with _checkpoints_of_run(path, directory) as (checkpoints, step):
             variables = checkpoints.restore_variables(step, shapes, ema=True)
     return TrainedNet(description, jax.tree.map(np.asarray, variables))
+
+
+def _different(path: pathlib.Path, variables: Any) -> str:
+    """Which arrays are not what was saved; of older versions there are no hashes."""
+    if not (path / _HASHES).exists():
+        return ""
+    saved = json_files.load(path / _HASHES)
+    return soundness.different({"arrays": saved}, variables, whole=True)
 
 
 def _existing(directory: str) -> pathlib.Path:
@@ -200,5 +243,5 @@ def _shapes(description: Description) -> Any:
 
 
 def _damaged(directory: str, error: Exception | str) -> UserError:
-    reason = (str(error).splitlines() or [type(error).__name__])[0].removesuffix(".")
-    return UserError(f"The weights in {directory} cannot be read: {reason}.")
+    why = error if isinstance(error, str) else soundness.reason(error)
+    return UserError(f"The weights in {directory} cannot be read: {why}.")

@@ -4,7 +4,12 @@ FLOPs are twice the MAdds; see `networks.layers`.
 """
 
 from mobilenets.networks.layers import Layer
-from mobilenets.networks.spec import NetworkSpec
+from mobilenets.networks.spec import (
+    BackboneSpec,
+    HasBackbone,
+    NetworkSpec,
+    with_backbone,
+)
 
 
 def layers(spec: NetworkSpec, num_classes: int = 1000) -> list[Layer]:
@@ -25,3 +30,25 @@ def params(spec: NetworkSpec, num_classes: int = 1000) -> int:
 def madds(spec: NetworkSpec, num_classes: int = 1000) -> int:
     """Multiply-adds for one image of `spec.resolution` x `spec.resolution` pixels."""
     return sum(layer.madds for layer in layers(spec, num_classes))
+
+
+def madds_of_image(
+    spec: BackboneSpec | HasBackbone, height: int, width: int, num_classes: int = 1000
+) -> int:
+    """Multiply-adds for one image that need not be square.
+
+    Args:
+      spec: the network, or a backbone.
+      height: of the image in pixels.
+      width: of the image in pixels.
+      num_classes: number of logits; not used for a backbone.
+    """
+    # A layer treats height and width alike: they are those of two square images.
+    rows, columns = (
+        layers(with_backbone(spec, resolution=pixels), num_classes)
+        for pixels in (height, width)
+    )
+    return sum(
+        row.weights * row.output_size * column.output_size
+        for row, column in zip(rows, columns, strict=True)
+    )

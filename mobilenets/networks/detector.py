@@ -6,10 +6,10 @@ heights and widths. `architectures.ssd` has the published ones.
 """
 
 import dataclasses
-import re
 from typing import Literal
 
 from mobilenets.errors import UserError
+from mobilenets.networks.feature_maps import last_map, size_and_channels
 from mobilenets.networks.layers import (
     Layer,
     biased_conv,
@@ -165,7 +165,7 @@ class DetectorSpec:
           UserError: a feature is no map of the backbone, or the anchors are not for as
             many maps as there are.
         """
-        result = [_map(self.backbone, name) for name in self.features]
+        result = [size_and_channels(self.backbone, name) for name in self.features]
         size = result[-1][0]
         for extra in self.extras:
             size = divided(size, 2)
@@ -183,11 +183,16 @@ class DetectorSpec:
         per_map = zip(self.maps, self.anchors, strict=True)
         return sum(size**2 * len(anchors) for (size, _), anchors in per_map)
 
+    @property
+    def output_layer(self) -> str:
+        """The path of the module that gives the first logits of classes."""
+        return "class_predictor0/output"
+
     def num_classes(self, class_outputs: int) -> int:
         """Classes of weights, without the background.
 
         Args:
-          class_outputs: numbers that the first class predictor gives for a pixel.
+          class_outputs: numbers that the output layer gives for a pixel.
         """
         return class_outputs // len(self.anchors[0]) - 1
 
@@ -241,29 +246,4 @@ def features_for_ssd(backbone: BackboneSpec) -> tuple[str, str]:
     c4 = f"block{strided}/expand"
     if c4 not in names:
         c4 = f"block{strided - 1}"
-    c5 = "head_conv" if backbone.head_conv_channels else f"block{len(blocks) - 1}"
-    return c4, c5
-
-
-def _map(backbone: BackboneSpec, name: str) -> tuple[int, int]:
-    """Height and channels of one of the backbone's maps.
-
-    Raises:
-      UserError: there is no such map.
-    """
-    layers = {layer.name: layer for layer in backbone.layers()}
-    if name in layers and re.fullmatch(r"head_conv|block\d+/expand", name):
-        return layers[name].output_size, layers[name].channels
-    for i, block in enumerate(backbone.blocks):
-        if name == f"block{i}":
-            sizes = [
-                layer.output_size
-                for path, layer in layers.items()
-                if path.startswith(f"{name}/") and layer.operator != "dense"
-            ]
-            return min(sizes), block.out_channels
-    raise UserError(
-        f"{backbone.name} has no feature map {name!r}: give the name of a block, such "
-        "as 'block3', 'block3/expand' for the map before its depthwise convolution, or "
-        "'head_conv'."
-    )
+    return c4, last_map(backbone)

@@ -24,6 +24,11 @@ class Layer:
     madds: int  # for one image
 
     @property
+    def weights(self) -> int:
+        """Multiply-adds for one pixel of its output."""
+        return self.madds // self.output_size**2
+
+    @property
     def activations(self) -> int:
         """Numbers in its output for one image."""
         return self.output_size**2 * self.channels

@@ -13,8 +13,9 @@ from mobilenets.errors import UserError
 
 Rule = tuple[Callable[[Any], bool], str]
 
+MOST_PIXELS = 2**14
 MOST_CHANNELS = 2**24
-MOST_BLOCKS = 100_000
+MOST_BLOCKS = 1_000  # a ResNet of 1,001 layers has 333; each takes a while to build
 MOST_PARAMETERS = 10**11  # EfficientNet-B7 has 66 million
 
 
@@ -31,9 +32,19 @@ _KERNEL: Rule = (
     lambda v: isinstance(v, int) and 1 <= v <= 63 and v % 2 == 1,
     "an odd number from 1 to 63",
 )
+_DILATION = _whole(1, 1024)
+_DILATIONS: Rule = (
+    lambda v: len(v) <= 64 and all(map(_DILATION[0], v)),
+    "at most 64 whole numbers from 1 to 1,024",
+)
+_POOLING: Rule = (
+    lambda v: v is None or all(map(_whole(1, MOST_PIXELS)[0], v)),
+    f"whole numbers from 1 to {MOST_PIXELS:,}",
+)
+_NAME: Rule = (lambda v: len(v) <= 200, "at most 200 letters long")
 _FRACTION: Rule = (lambda v: 0 <= v < 1, "at least 0 and below 1")
 _RULES = {
-    "resolution": _whole(1, 2**14),
+    "resolution": _whole(1, MOST_PIXELS),
     "channels": _CHANNELS,
     "in_channels": _CHANNELS,
     "expanded_channels": _CHANNELS,
@@ -47,12 +58,17 @@ _RULES = {
     "stride": _whole(1, 8),
     "stem_stride": _whole(1, 8),
     "designed_stride": _whole(1, 8),
-    "dilation": _whole(1, 1024),
+    "dilation": _DILATION,
+    "rates": _DILATIONS,
+    "pooling_stride": _POOLING,
+    "filters": _CHANNELS,
     "dropout_rate": _FRACTION,
     "drop_path_rate": _FRACTION,
     "bn_momentum": _FRACTION,
     "bn_epsilon": (lambda v: 0 < v < math.inf, "above 0"),
-    "name": (lambda v: len(v) <= 200, "at most 200 letters long"),
+    "name": _NAME,
+    "low_level": _NAME,
+    "feature": _NAME,
     "blocks": (lambda v: len(v) <= MOST_BLOCKS, f"at most {MOST_BLOCKS:,}"),
 }
 
@@ -83,5 +99,7 @@ def _check_value(key: str, value: Any, rule: Rule) -> None:
     except TypeError:
         good = False
     if not good:
-        given = f"has {len(value):,}" if isinstance(value, tuple) else f"is {value!r}"
+        given = f"is {value!r}"
+        if isinstance(value, tuple) and len(value) > 64:
+            given = f"has {len(value):,}"
         raise UserError(f"The network is none: {key} must be {in_words}, but {given}.")

@@ -17,9 +17,11 @@ from mobilenets.networks.architectures import (
     get_spec,
     replace,
 )
+from mobilenets.networks.architectures.deeplab import get_segmenter
 from mobilenets.networks.architectures.ssd import get_detector
 from mobilenets.networks.detector import DetectorSpec
 from mobilenets.networks.search_space import SearchSpace
+from mobilenets.networks.segmenter import SegmenterSpec
 from mobilenets.networks.spec import ClassifierSpec, HasBackbone
 
 Kind = TypeVar("Kind", bound=HasBackbone)
@@ -28,6 +30,7 @@ Kind = TypeVar("Kind", bound=HasBackbone)
 _PUBLISHED: dict[type, Callable[..., Any]] = {
     ClassifierSpec: get_spec,
     DetectorSpec: get_detector,
+    SegmenterSpec: get_segmenter,
     SearchSpace: get_search_space,
 }
 

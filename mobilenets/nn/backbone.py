@@ -57,10 +57,11 @@ class Backbone(nn.Module):
 
         Returns:
           Feature maps by name, each [N, H / its stride, W / its stride, C]. They are
-          "stem"; for each block its output, such as "block3", and its map before the
-          depthwise convolution, such as "block3/expand" (not in a ResNet); "stride2" to
-          "stride32", the last map at each output stride; "head_conv" if there is one;
-          "features", the last map of all.
+          "stem"; for each block its output, such as "block3", and its maps before and
+          after the depthwise convolution, such as "block3/expand" and
+          "block3/depthwise" (not in a ResNet); "stride2" to "stride32", the last map at
+          each output stride; "head_conv" if there is one; "features", the last map of
+          all.
         """
         x, endpoints = self.run(images, train)
         last = "head_conv" if self.spec.head_conv_channels else None

@@ -293,9 +293,10 @@ class Block(nn.Module):
         """Runs the block on x, [N, H, W, in_channels].
 
         Returns:
-          The output, [N, ceil(H / stride), ceil(W / stride), out_channels], and
-          {"expand": the expanded map before the depthwise convolution, [N, H, W,
-          expanded_channels]}: SSDLite attaches to it (MobileNetV2, Sec. 6.2).
+          The output, [N, ceil(H / stride), ceil(W / stride), out_channels], and the
+          maps around the depthwise convolution, of expanded_channels: "expand" before
+          it, to which SSDLite attaches (MobileNetV2, Sec. 6.2), and "depthwise" behind
+          it, before squeeze-and-excitation, which LR-ASPP reads.
         """
         spec = self.spec
         if spec.residual:
@@ -315,6 +316,7 @@ class Block(nn.Module):
             act=spec.act,
             name="depthwise",
         )(x, train)
+        maps["depthwise"] = x
         if spec.se and not separable:
             x = self.squeeze_excite(spec.se, name="se")(x)
         act = spec.act if separable else None
@@ -335,7 +337,7 @@ class Bottleneck(nn.Module):
 
     @nn.compact
     def __call__(self, x: Map, train: bool) -> tuple[Map, dict[str, Map]]:
-        """As `Block`; there is no expanded map."""
+        """As `Block`; there are no maps but the output."""
         spec = self.spec
         x = shortcut = value(x)
         conv_bn, inner, act = self.conv_bn, spec.inner_channels, spec.act

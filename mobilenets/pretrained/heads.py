@@ -34,7 +34,18 @@ def dense_on(weights: Weights, library: Library, features: int) -> Dense | None:
     sizes = {np.size(weights.left[bias]) for bias in biases}
     if inputs != features or sizes - {outputs} or len(weights.left) != 1 + len(biases):
         return None
+    if not all(_is_bias_of(bias, kernels[0], library) for bias in biases):
+        return None
     return Dense(kernels[0], biases[0] if biases else None)
+
+
+def _is_bias_of(key: str, kernel: str, library: Library) -> bool:
+    """Whether it is in the module of the kernel, or is called a bias.
+
+    A loss may have weights of its classes, as many as there are biases.
+    """
+    module, _, variable = key.rpartition(library.separator)
+    return "bias" in variable or module == kernel.rpartition(library.separator)[0]
 
 
 def take(weights: Weights, library: Library, dense: Dense) -> dict[str, Any]:

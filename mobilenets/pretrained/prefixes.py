@@ -34,15 +34,16 @@ def without(
     chosen = min(
         found, key=lambda p: (bool(_AVERAGED.search(p)) != choice.averaged, len(p), p)
     )
+    if _AVERAGED.search(chosen) and not choice.averaged:
+        choice.tell(f"The file has only averaged weights, behind {chosen!r}.")
     rest = dict(arrays)
     for other in found:
         if other != chosen:
             choice.tell(
                 f"The network is there twice: {chosen!r} is taken, not {other!r}."
             )
-            rest = {
-                k: v for k, v in rest.items() if not _is_behind(k, other, chosen, keys)
-            }
+            for key in _behind(rest, other, chosen):
+                del rest[key]
     inside = {
         k.removeprefix(chosen): v for k, v in rest.items() if k.startswith(chosen)
     }
@@ -69,8 +70,10 @@ def _prefixes(arrays: Mapping[str, Any], keys: Collection[str]) -> list[str]:
     return [prefix for prefix, count in present.items() if count == most]
 
 
-def _is_behind(key: str, other: str, chosen: str, keys: Collection[str]) -> bool:
-    """Whether an array belongs to the network behind another prefix."""
-    if chosen.startswith(other):  # also what is chosen is behind it
-        return key.removeprefix(other) in keys and key.startswith(other)
-    return key.startswith(other)
+def _behind(arrays: Mapping[str, Any], other: str, chosen: str) -> set[str]:
+    """The arrays of the network behind another prefix than the chosen one."""
+    keys = {key for key in arrays if key.startswith(other)}
+    if not chosen.startswith(other):
+        return keys
+    # Also what is chosen is behind it. What has a counterpart there is left out.
+    return {key for key in keys if f"{chosen}{key.removeprefix(other)}" in arrays}

@@ -9,8 +9,8 @@ import jax
 import numpy as np
 
 from mobilenets.config.schema import Preprocessing
-from mobilenets.errors import unknown
-from mobilenets.networks.detector import DetectorSpec
+from mobilenets.errors import UserError, unknown
+from mobilenets.networks.segmenter import SegmenterSpec
 from mobilenets.networks.spec import ClassifierSpec
 from mobilenets.nn.build import Network, build
 from mobilenets.pretrained import heads, prefixes
@@ -67,7 +67,8 @@ def from_state_dict(
 
     The names may have a prefix, see `prefixes`. Where the head is not the library's,
     but one dense layer on the same features, it is taken with its classes. Where there
-    is none or another one, the network is a backbone, without classes.
+    is none or another one, the network is a backbone, without classes. A segmenter has
+    an auxiliary head if its weights are there.
 
     Args:
       state: the arrays by the library's keys, in its layout: `model.state_dict()` for
@@ -115,20 +116,28 @@ class _Reader:
         self._model, self._library = model, library
         self._tell = choice.tell
         self._names = model.names(model.spec)
+        if isinstance(model.spec, SegmenterSpec) and not self._has_auxiliary(arrays):
+            spec = dataclasses.replace(model.spec, auxiliary=None)
+            self._model = model = dataclasses.replace(model, spec=spec)
         self._shapes = _shapes(self._taken_whole)
         paths, _ = zip(*jax.tree.leaves_with_path(self._shapes), strict=True)
         keys = [self._key(*_layer_and_variable(path)) for path in paths]
         keys.sort(key=lambda key: not key.startswith(self._names["stem"][0]))
         self._weights = Weights(prefixes.without(arrays, keys, choice), name)
-        if isinstance(model.spec, DetectorSpec):
-            size = self._weights.size(self._key("class_predictor0/output", "bias"))
-            self._shapes = _shapes(model.spec, model.spec.num_classes(size))
+        if not isinstance(model.spec, ClassifierSpec):
+            key = self._key(model.spec.output_layer, "bias")
+            classes = model.spec.num_classes(self._weights.size(key))
+            if classes < 1:
+                raise UserError(
+                    f"The key {key} of the weights is too short for a class."
+                )
+            self._shapes = _shapes(model.spec, classes)
 
     @property
     def _taken_whole(self) -> Network:
-        """What all variables must be there of: a detector, or a backbone."""
+        """What all variables must be there of: of a classifier, the backbone."""
         spec = self._model.spec
-        return spec if isinstance(spec, DetectorSpec) else spec.backbone
+        return spec.backbone if isinstance(spec, ClassifierSpec) else spec
 
     def preprocessing(self) -> Preprocessing:
         """The model's; some have it among their weights."""
@@ -138,7 +147,7 @@ class _Reader:
         return self._model.preprocessing.model_copy(update=values)
 
     def backbone(self) -> dict[str, Any]:
-        """The variables of the backbone, or of a detector, as `init` returns them."""
+        """The variables of `_taken_whole`, as `init` returns them."""
 
         def take(path: tuple, wanted: jax.ShapeDtypeStruct) -> np.ndarray:
             return self._take(*_layer_and_variable(path), wanted.shape)
@@ -152,7 +161,7 @@ class _Reader:
           UserError: arrays are left that are no head.
         """
         spec, params = self._model.spec, {}
-        if isinstance(spec, DetectorSpec):
+        if not isinstance(spec, ClassifierSpec):
             self._weights.check_all_taken()
             return spec, {}
         features = spec.backbone.feature_channels
@@ -162,7 +171,7 @@ class _Reader:
                 params["head_dense"] = self._take_head_dense(spec)
             else:
                 spec = dataclasses.replace(spec, head_dense_channels=0)
-        if self._has_logits():
+        if self._has_logits(features):
             outputs = (self._shape("logits") or (0,))[-1]
             kernel = self._take("logits", "kernel", (features, outputs))
             bias = self._take("logits", "bias", kernel.shape[1:])
@@ -197,8 +206,18 @@ class _Reader:
             "backbone, for `features` and init_from."
         )
 
-    def _has_logits(self) -> bool:
-        """Whether the head ends as the library's.
+    def _has_auxiliary(self, arrays: Mapping[str, Any]) -> bool:
+        """Whether anything of a segmenter's auxiliary head is there."""
+        modules = [
+            f"{module}{self._library.separator}"
+            for layer, modules in self._names.items()
+            for module in modules
+            if layer.startswith("auxiliary/")
+        ]
+        return any(module in key for module in modules for key in arrays)
+
+    def _has_logits(self, features: int) -> bool:
+        """Whether the head ends as the library's, on that many features.
 
         Several layers of the user's own in the place of its head, such as torchvision's
         "classifier", may be called like it.
@@ -209,6 +228,9 @@ class _Reader:
         others = self._weights.left.keys() - own
         beside = f"{parent}{self._library.separator}"
         if parent and any(key.startswith(beside) for key in others):
+            return False
+        shape = self._shape("logits")
+        if shape and features not in shape:  # on a map instead of its means
             return False
         return not own.isdisjoint(self._weights.left)
 

@@ -1,7 +1,7 @@
 """The memory of a training step as XLA plans it, before a run is started."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -10,10 +10,16 @@ import numpy as np
 
 from mobilenets.config.check import check
 from mobilenets.config.values import defaults
+from mobilenets.data.boxes import NO_BOXES, boxes_of
 from mobilenets.data.sources.arrays import ArraySource
+from mobilenets.data.sources.base import Record, Source
 from mobilenets.errors import UserError
+from mobilenets.inference import trained
+from mobilenets.networks.architectures.ssd import DETECTORS, get_detector
+from mobilenets.networks.detector import DetectorSpec
 from mobilenets.runtime import sharding
 from mobilenets.tasks.classification import Classification
+from mobilenets.tasks.detection import MOST_BOXES, Detection
 from mobilenets.training.loop import jitted_functions
 
 
@@ -73,16 +79,23 @@ def of_training_step(
         dtype=dtype,
         remat=remat,
     )
+    names = [f"class {number}" for number in range(num_classes)]
+    scores = _scores_of_detector(model, init_from)
+    if scores:
+        values.task = dict(name="detection", loss=_LOSSES[scores])
+        if not init_from:
+            values.preprocessing.update(resize="squash", crop_fraction=1.0)
     config = check(values)
     mesh = sharding.data_mesh(batch, option="--batch")
-    names = [f"class {number}" for number in range(num_classes)]
-    black = ArraySource(np.zeros((1, 1, 1), np.uint8), np.zeros(1, np.int32), names)
-    task = Classification(config, sources={"train": black, "val": black})
+    source = _OneBox(names) if scores else _one_image(names)
+    make = Detection if scores else Classification
+    task = make(config, sources={"train": source, "val": source})
     rng = jax.random.key(0)
     tell("compiling the training step")
     create, update = jitted_functions(task, mesh)
     state = jax.eval_shape(create, jax.eval_shape(task.init_variables, rng))
-    images = batch_shapes(batch, task.spec.resolution)
+    shapes = box_batch_shapes if scores else batch_shapes
+    images = shapes(batch, task.spec.resolution)
     plan = update.lower(state, images, rng).compile().memory_analysis()
     if plan is None:
         raise UserError(f"XLA reports no memory analysis for {jax.default_backend()}.")
@@ -106,10 +119,63 @@ def of_training_step(
     )
 
 
+# With which a detector of these scores can be trained.
+_LOSSES = {"sigmoid": "focal", "softmax": "mined_softmax"}
+
+
+def _scores_of_detector(model: dict[str, Any], init_from: str) -> str:
+    """How a detector makes its scores, "" for a classifier."""
+    if init_from:
+        network = trained.describe(init_from).network
+    elif model.get("name") in DETECTORS:
+        network = get_detector(**model)
+    else:
+        return ""
+    is_detector = isinstance(network, DetectorSpec)
+    return network.postprocessing.scores if is_detector else ""
+
+
+def _one_image(names: Sequence[str]) -> Source:
+    return ArraySource(np.zeros((1, 1, 1), np.uint8), np.zeros(1, np.int32), names)
+
+
+@dataclasses.dataclass(frozen=True)
+class _OneBox:
+    """A black image with a box, for the shapes of what is trained on."""
+
+    names: Sequence[str]
+    upright: bool = True
+    image_ids: Sequence[int] = (0,)
+    box_counts: np.ndarray = dataclasses.field(
+        default_factory=lambda: np.full(1, MOST_BOXES)
+    )
+
+    @property
+    def category_ids(self) -> dict[str, int]:
+        """Numbers of the classes."""
+        return {name: number for number, name in enumerate(self.names)}
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> Record:
+        return Record(np.zeros((1, 1), np.uint8), boxes_of([[0, 0, 1, 1]], [0]), "")
+
+
 def batch_shapes(batch: int, resolution: int) -> dict[str, jax.ShapeDtypeStruct]:
     """Shapes and types of what `Classification.train_batches` yields in all."""
     shape = (batch, resolution, resolution, 3)
     return {
         "image": jax.ShapeDtypeStruct(shape, jnp.uint8),
         "label": jax.ShapeDtypeStruct(shape[:1], jnp.int32),
+    }
+
+
+def box_batch_shapes(batch: int, resolution: int) -> dict[str, jax.ShapeDtypeStruct]:
+    """As `batch_shapes`, of `Detection.train_batches`, with the most boxes."""
+    image = batch_shapes(batch, resolution)["image"]
+    boxes = NO_BOXES.padded(MOST_BOXES)
+    return {"image": image} | {
+        key: jax.ShapeDtypeStruct((batch, *array.shape), array.dtype)
+        for key, array in boxes.items()
     }

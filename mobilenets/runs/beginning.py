@@ -1,6 +1,7 @@
 """What is found out about the folder of a run before anything is computed."""
 
 import contextlib
+import errno
 import tempfile
 from collections.abc import Iterator
 
@@ -12,6 +13,10 @@ from mobilenets.runs import soundness, workdir
 from mobilenets.runs.workdir import Workdir
 from mobilenets.runtime import processes
 from mobilenets.runtime.console import console
+
+# What a file system says that has no locks, such as one of a network without its
+# service for them.
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 @contextlib.contextmanager
@@ -60,7 +65,9 @@ def _locked(files: Workdir, path: str) -> Iterator[None]:
             f"Another training is running in --workdir {path}: wait until it ends, or "
             "use another --workdir."
         ) from None
-    except NotImplementedError:  # of the file system
+    except (NotImplementedError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
+            raise workdir.unwritable(path, error) from None
         console.print(
             f"warning: the file system of {path} has no locks: nothing prevents a "
             "second training there.",
@@ -68,8 +75,6 @@ def _locked(files: Workdir, path: str) -> Iterator[None]:
         )
         yield
         return
-    except OSError as error:
-        raise workdir.unwritable(path, error) from None
     with lock:
         yield
 

@@ -121,7 +121,8 @@ class Checkpoints:
             donated.
           run: JSON values: "config" of the run, the "data_facts" that must not change
             when it goes on, the "description" of what its weights belong to, the
-            "headline", the metric that tells most, and whether the run is "finished".
+            "headline", the metric that tells most, whether the run is "finished", and
+            whether it "lacks_evaluation", which was due.
           score: of the averaged weights, more is better; None without an evaluation.
 
         Raises:
@@ -233,6 +234,14 @@ class Checkpoints:
         """
         restarted = any(r.step == step for r in history.read(self._files.history))
         return self._run(step).get("finished", False) and not restarted
+
+    def lacks_evaluation(self, step: int) -> bool:
+        """Whether the evaluation that was due at a checkpoint could not be made.
+
+        Raises:
+          UserError: the checkpoint is damaged.
+        """
+        return self._run(step).get("lacks_evaluation", False)
 
     def _run(self, step: int) -> dict[str, Any]:
         with self._read_errors(step):

@@ -17,7 +17,7 @@ from tensorboardX.proto.event_pb2 import (
 from tensorboardX.summary import scalar
 
 from mobilenets.errors import UserError
-from mobilenets.runs.workdir import Workdir
+from mobilenets.runs.workdir import Workdir, replace_file
 from mobilenets.runtime.console import console
 
 Tracker = Callable[[int, dict[str, float]], object]  # of the step and the numbers
@@ -51,9 +51,7 @@ class MetricLog:
         with _write_errors(workdir):
             if damaged:
                 _keep(damaged, workdir.damaged_metrics)
-            unfinished = self._path.with_suffix(".unfinished")  # renamed when complete
-            unfinished.write_text("".join(json.dumps(record) + "\n" for record in kept))
-            unfinished.rename(self._path)
+            replace_file(self._path, "".join(json.dumps(r) + "\n" for r in kept))
             self._events = _EventFile(workdir.tensorboard, first_step)
 
     def write(self, step: int, metrics: dict[str, float]) -> None:

@@ -1,5 +1,6 @@
 """Whether the checkpoints of a run are what was saved, and what is done if not."""
 
+import itertools
 import json
 import pathlib
 from typing import Any
@@ -97,7 +98,9 @@ def read_run(checkpoint: pathlib.Path) -> dict[str, Any]:
 def reason(error: Exception) -> str:
     """The first line of an error, without the parameters that TensorStore appends."""
     line = (str(error).splitlines() or [type(error).__name__])[0]
-    return line.partition(" [tensorstore_spec=")[0].removesuffix(".")
+    for appended in (" [tensorstore_spec", " See full TensorStore details"):
+        line = line.partition(appended)[0]
+    return line.removesuffix(".")
 
 
 def _read_arrays(folder: pathlib.Path) -> dict[str, np.ndarray]:
@@ -203,8 +206,14 @@ def _set_aside(files: Workdir, step: int, wrong: str) -> str:
     told = f"The checkpoint of step {step} is not used, because {wrong}"
     if not checkpoint.exists():
         return f"{told}."
-    files.damaged_checkpoints.mkdir(exist_ok=True)
-    number = sum(1 for _ in files.damaged_checkpoints.glob(f"{step}*"))
-    name = f"{step}.{number}" if number else str(step)
-    checkpoint.rename(files.damaged_checkpoints / name)
-    return f"{told}. It is now {files.damaged_checkpoints / name}."
+    aside = files.damaged_checkpoints / str(step)
+    for number in itertools.count(1):
+        if not aside.exists():
+            break
+        aside = files.damaged_checkpoints / f"{step}.{number}"
+    try:
+        files.damaged_checkpoints.mkdir(exist_ok=True)
+        checkpoint.rename(aside)
+    except OSError as error:
+        raise workdir.unwritable(str(files.path), error) from None
+    return f"{told}. It is now {aside}."

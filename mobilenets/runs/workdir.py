@@ -1,6 +1,7 @@
 """The folder of one run: what lies where in it, and whose it is."""
 
 import dataclasses
+import os
 import pathlib
 from collections.abc import Sequence
 
@@ -79,6 +80,11 @@ class Workdir:
         return self.path / "training_curves.png"
 
     @property
+    def first_batch(self) -> pathlib.Path:
+        """Images of the first batch, augmented, with what is known of them."""
+        return self.path / "first_batch.png"
+
+    @property
     def predictions(self) -> pathlib.Path:
         """Evaluation images with what the model says of them."""
         return self.path / "predictions.png"
@@ -136,10 +142,16 @@ def save_config(workdir: Workdir, config: Configuration) -> None:
 
 
 def replace_file(path: pathlib.Path, text: str) -> None:
-    """Writes a file under its name when it is complete: a killed run leaves no half."""
+    """Writes a file under its name when it is complete.
+
+    A killed run leaves no half of it, nor does a machine that loses its power.
+    """
     unfinished = path.with_suffix(".unfinished")
-    unfinished.write_text(text)
-    unfinished.rename(path)
+    with unfinished.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
 
 
 def changes(workdir: Workdir, config: Configuration) -> list[Difference]:

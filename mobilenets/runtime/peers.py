@@ -14,7 +14,9 @@ import traceback
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from jax._src import distributed  # the address and the store of the coordinator
+# The address and the store of the coordinator. In JAX 0.10 to 0.12 neither has a public
+# name; Orbax reads them here, too.
+from jax._src import distributed
 
 from mobilenets.errors import UserError
 from mobilenets.runtime import signals
@@ -23,6 +25,7 @@ _KEY = "mobilenets/peers"
 _DONE = b"."  # said before a connection is closed in good order
 _GRACE_SECONDS = 3  # in which a process may say itself why the run ends
 _CONNECTING_SECONDS = 60
+_SAYING_SECONDS = 5  # in which a process that has connected says its number
 _gone = threading.Event()
 
 
@@ -87,14 +90,23 @@ def _accept(client: Any, count: int) -> list[socket.socket]:
         try:
             while len(connections) < count - 1:
                 connection, _ = server.accept()
-                connection.settimeout(_CONNECTING_SECONDS)
-                number = int.from_bytes(connection.recv(4, socket.MSG_WAITALL), "big")
-                connection.settimeout(None)
+                number = _number(connection)
                 if number in range(1, count):  # else it is no process of this run
                     connections[number] = connection
         except OSError as error:
             raise _unreachable(error) from None
     return [connections[i] for i in sorted(connections)]
+
+
+def _number(connection: socket.socket) -> int:
+    """The number of the process at the other end; 0 if it says none at once."""
+    connection.settimeout(_SAYING_SECONDS)
+    try:
+        said = connection.recv(4, socket.MSG_WAITALL)
+    except OSError:
+        return 0
+    connection.settimeout(None)
+    return int.from_bytes(said, "big") if len(said) == 4 else 0
 
 
 def _connect(client: Any, coordinator: str) -> socket.socket:

@@ -2,6 +2,8 @@
 
 import logging
 import os
+import sys
+from typing import Any
 
 import absl.logging
 
@@ -21,13 +23,25 @@ def silence_tensorflow() -> None:
 def prepare_jax() -> None:
     """For a process that is ours alone: a script or a command.
 
-    Libraries no longer tell of their own work, only of errors; what is compiled is
-    kept; and memory comes in huge pages.
+    Libraries no longer tell of their own work, only of errors, and of no error twice;
+    what is compiled is kept; and memory comes in huge pages.
 
     Raises:
       UserError: see `compilation_cache.use`.
     """
     absl.logging.set_verbosity(absl.logging.ERROR)
     logging.getLogger("jax").setLevel(logging.ERROR)
+    sys.unraisablehook = _print_unraisable
     compilation_cache.use()
     host_memory.use_huge_pages()
+
+
+def _print_unraisable(unraisable: Any) -> None:
+    """As Python does, but for what only follows from an error that is told anyway.
+
+    Orbax closes its event loop when one array of a checkpoint cannot be read. Threads
+    of TensorStore that have read the others find it closed, and print a traceback each.
+    """
+    error = unraisable.exc_value
+    if not (isinstance(error, RuntimeError) and str(error) == "Event loop is closed"):
+        sys.__unraisablehook__(unraisable)

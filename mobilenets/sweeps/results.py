@@ -160,7 +160,7 @@ class SweepFolder:
         return self.path / "report"
 
     def lock(self) -> filelock.FileLock:
-        """Held while the queue is filled."""
+        """Held while what several processes may write is written."""
         return filelock.FileLock(self.path / ".lock")
 
     def point(self, number: int) -> pathlib.Path:
@@ -188,7 +188,7 @@ class SweepFolder:
             if dict(values) in self.others(number):
                 raise PointExists
             file.parent.mkdir(parents=True, exist_ok=True)
-            write(file, json.dumps(dict(values)))
+            workdir.replace_file(file, json.dumps(dict(values)) + "\n")
 
     def plan(self, number: int) -> "Plan | None":
         """What is run at a point; None if that is not known yet.
@@ -207,7 +207,8 @@ class SweepFolder:
         values = {f: getattr(plan, f) for f in _StoredPlan.model_fields}
         file = self.point(number) / "plan.json"
         file.parent.mkdir(parents=True, exist_ok=True)
-        write(file, _StoredPlan(**values).model_dump_json())
+        with self.lock():  # others may plan the same point
+            workdir.replace_file(file, _StoredPlan(**values).model_dump_json() + "\n")
 
     def values(self, number: int) -> Values | None:
         """Of a point; None if a Bayesian search has not chosen them yet.
@@ -234,7 +235,8 @@ class SweepFolder:
 
     def end(self, number: int, outcome: Outcome) -> None:
         """Writes down how a run ended."""
-        write(self.point(number) / "outcome.json", outcome.model_dump_json())
+        file = self.point(number) / "outcome.json"
+        workdir.replace_file(file, outcome.model_dump_json() + "\n")
 
     def outcome(self, number: int) -> Outcome | None:
         """How the run ended; None if it has not.
@@ -376,7 +378,8 @@ def claim(
             if not (folder / "sweep.json").exists():
                 name = f"{folder.name}-{uuid.uuid4().hex[:8]}"
                 claim = _Claim(name=name, sweep=sweep, config=config)
-                write(folder / "sweep.json", claim.model_dump_json(indent=2))
+                text = claim.model_dump_json(indent=2) + "\n"
+                workdir.replace_file(folder / "sweep.json", text)
     except OSError as error:
         raise UserError(f"Cannot write to --workdir {path}: {error}.") from None
     files = open_folder(path)
@@ -542,10 +545,3 @@ def accuracies(records: list[dict[str, Any]], headline: str) -> list[float]:
 def headline_key(headline: str) -> str:
     """What a task's headline of the averaged weights on "val" is called in a log."""
     return f"val/ema/{headline}"
-
-
-def write(file: pathlib.Path, text: str) -> None:
-    """Writes a file that is there completely or not at all."""
-    unfinished = file.with_suffix(".unfinished")
-    unfinished.write_text(text + "\n")
-    unfinished.replace(file)

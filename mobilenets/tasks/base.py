@@ -18,6 +18,11 @@ Metrics = dict[str, jax.Array]
 class Batches(Protocol):
     """Batches that are made ahead of time, until they are closed."""
 
+    @property
+    def bad_images(self) -> int:
+        """Broken images that were passed over so far; asked for if any may be."""
+        ...
+
     def __iter__(self) -> Iterator[HostBatch]: ...
 
     def __next__(self) -> HostBatch: ...
@@ -133,6 +138,18 @@ class Task(Protocol):
 
     def predictions(self, outputs: Any) -> jax.Array:
         """What is predicted for each example of a batch, [N, ...]."""
+        ...
+
+    def draw_first_batch(self, batch: HostBatch, path: pathlib.Path) -> None:
+        """Draws augmented images with what is known of them, so that it can be checked.
+
+        It is called when a run begins, on the first process alone, and should take
+        less than a second. What it raises costs the picture, not the run.
+
+        Args:
+          batch: the first of `train_batches`.
+          path: the PNG file to write.
+        """
         ...
 
     def draw_predictions(

@@ -13,7 +13,8 @@ from PIL import Image
 
 from mobilenets.detection.drawing import Mark, draw_marks
 from mobilenets.inference.montage import RIGHT, WRONG, draw_images
-from mobilenets.runtime.drawing import as_text
+from mobilenets.runtime.drawing import as_drawn, as_text
+from mobilenets.tasks import pictures
 from mobilenets.tasks.base import Batches, HostBatch
 
 LEAST_SCORE = 0.3  # of a detection that is drawn
@@ -27,7 +28,7 @@ _GREEN, _RED, _BLUE = (26, 127, 55), (198, 40, 40), (31, 95, 168)
 class Compared:
     """The detections in an image, and its true boxes; as fractions of the image."""
 
-    image: np.ndarray  # [H, W, 3] uint8
+    image: np.ndarray  # [H, W, 3], values of 0 to 255
     boxes: np.ndarray  # [n, 4], without crowds
     classes: np.ndarray  # [n]
     detected: np.ndarray  # [d, 6], see `Detection.predictions`; of `LEAST_SCORE`
@@ -122,6 +123,32 @@ def draw_comparison(
     draw_images(titled, heading, path, _COLUMNS)
 
 
+def draw_first_batch(
+    batch: HostBatch, class_names: Sequence[str], most: int, path: pathlib.Path
+) -> None:
+    """Draws images to train with their boxes, green or, of crowds, blue.
+
+    Args:
+      batch: of `Detection.train_batches`.
+      class_names: of the classes.
+      most: images.
+      path: the PNG file to write.
+    """
+    images = []
+    for row, image in enumerate(batch["image"][:most]):
+        real = batch["valid"][row]
+        objects = zip(
+            *(batch[key][row][real] for key in ("boxes", "classes", "crowd")),
+            strict=True,
+        )
+        marks = [
+            Mark(box, class_names[int(number)], _BLUE if is_crowd else _GREEN)
+            for box, number, is_crowd in objects
+        ]
+        images.append((_marked(image, marks), f"boxes: {len(marks)}"))
+    pictures.draw_first_batch(images, path, _COLUMNS)
+
+
 @as_text
 def draw_precision_recall(
     curves: np.ndarray, numbers: Mapping[str, Mapping[str, float]], path: pathlib.Path
@@ -150,7 +177,7 @@ def draw_precision_recall(
 
 
 def _drawn(image: Compared, class_names: Sequence[str]) -> np.ndarray:
-    """The image, enlarged if it is small, with all boxes."""
+    """The image with all boxes."""
     marks = [
         Mark(image.boxes[n], class_names[int(image.classes[n])], _BLUE)
         for n in image.missed
@@ -158,10 +185,16 @@ def _drawn(image: Compared, class_names: Sequence[str]) -> np.ndarray:
     for (*box, score, number), true in zip(image.detected, image.found, strict=True):
         text = f"{class_names[int(number)]} {score:.0%}"
         marks.append(Mark(box, text, _GREEN if true >= 0 else _RED))
-    height, width = image.image.shape[:2]
+    return _marked(image.image, marks)
+
+
+def _marked(image: np.ndarray, marks: Sequence[Mark]) -> np.ndarray:
+    """The image, enlarged if it is small, with boxes."""
+    height, width = image.shape[:2]
     scale = max(1.0, _SIDE / max(height, width))
     size = round(width * scale), round(height * scale)
-    return np.asarray(draw_marks(Image.fromarray(image.image).resize(size), marks))
+    drawn = Image.fromarray(as_drawn(image)).resize(size)
+    return np.asarray(draw_marks(drawn, marks))
 
 
 def _overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -91,6 +91,10 @@ class Classification(LabelledImages):
             return (counts.sum() / (len(counts) * counts)).astype(np.float32)
         return None
 
+    def in_words(self, label: Any) -> str:
+        """The name of the class."""
+        return self.class_names[int(label)]
+
     def likelihood(self, label: Any, prediction: np.ndarray) -> float:
         """The probability of the true class."""
         return float(prediction[label])

@@ -85,13 +85,16 @@ class Detection(ImageTask):
             spec = dataclasses.replace(spec, predictor=LITE_V3)
         return with_scores(spec, _LOSSES[loss].classes)
 
-    @staticmethod
-    def preprocessing_from(weights: Description) -> Preprocessing:
+    @classmethod
+    def preprocessing_from(
+        cls, weights: Description, given: Preprocessing
+    ) -> Preprocessing:
         """That of the weights, but the whole image: objects may be at its border."""
+        preprocessing = super().preprocessing_from(weights, given)
         changes = {"resize": "squash", "crop_fraction": 1.0}
         if isinstance(weights.network, DetectorSpec):
             changes = {}
-        return weights.preprocessing.model_copy(update=changes)
+        return preprocessing.model_copy(update=changes)
 
     def keeps(self, module: str, weights: Description) -> bool:
         """Of a detector all but what tells other classes apart."""
@@ -160,6 +163,10 @@ class Detection(ImageTask):
         columns = (found.scores, found.classes.astype(jnp.float32))
         columns = [column[..., None] for column in columns]
         return jnp.concatenate([found.boxes, *columns], axis=-1)
+
+    def draw_first_batch(self, batch: HostBatch, path: pathlib.Path) -> None:
+        """See `Task.draw_first_batch`; boxes of crowds have another colour."""
+        box_pictures.draw_first_batch(batch, self.class_names, IMAGES_DRAWN, path)
 
     def draw_predictions(
         self, predict: Callable[[HostBatch], np.ndarray], path: pathlib.Path

@@ -29,8 +29,18 @@ from mobilenets.nn.normalization import normalize
 from mobilenets.runtime.tables import millions
 
 # What there is of each kind of labels, in words.
-_OUTPUTS = {"class": "classes", "attributes": "attributes", "boxes": "classes"}
-_NEEDED = {"class": "one class", "attributes": "attributes", "boxes": "boxes"}
+_OUTPUTS: dict[Labels, str] = {
+    "class": "classes",
+    "attributes": "attributes",
+    "boxes": "classes",
+    "mask": "classes",
+}
+_NEEDED: dict[Labels, str] = {
+    "class": "one class",
+    "attributes": "attributes",
+    "boxes": "boxes",
+    "mask": "a mask",
+}
 
 
 class ImageTask:
@@ -50,6 +60,7 @@ class ImageTask:
     labels: Labels  # what must be known of an image
     kind: type[HasBackbone]  # of network
     threshold: float | None = None  # see `Description`
+    of_adapted: frozenset[str] = frozenset()  # the options of `model` that it reads
 
     def __init__(
         self,
@@ -76,11 +87,12 @@ class ImageTask:
         # The broken images that were passed over, by set: each is told once.
         self._bad_images: dict[str, set[int]] = collections.defaultdict(set)
         self.eval_sizes = {name: len(source) for name, source in self._evals.items()}
+        self._fixed = frozen_modules(self.spec, config.trainable_stages)
         self.model: nn.Module = build(
             self.spec,
             len(self.class_names),
             dtype=jnp.dtype(config.dtype),
-            frozen=frozen_modules(self.spec, config.trainable_stages),
+            frozen=self.in_evaluation_mode,
             remat=config.remat,
         )
 
@@ -93,17 +105,15 @@ class ImageTask:
           UserError: the config asks for one that is not to be had.
         """
         if description:
-            return self.adapted(description.network, config), description.preprocessing
+            finished = config.model_copy(update={"model": {}})
+            spec = self.adapted(description.network, finished)
+            return spec, description.preprocessing
         if not config.init_from:
             return own_spec.of_model(config.model, self.kind), config.preprocessing
         weights = trained.describe(config.init_from)
-        if config.preprocessing not in (Preprocessing(), weights.preprocessing):
-            raise UserError(
-                "preprocessing is given, but the weights in init_from define it: leave "
-                "it out."
-            )
-        spec = replace(self.adapted(weights.network, config), **config.model)
-        return spec, self.preprocessing_from(weights)
+        options = {k: v for k, v in config.model.items() if k not in self.of_adapted}
+        spec = replace(self.adapted(weights.network, config), **options)
+        return spec, self.preprocessing_from(weights, config.preprocessing)
 
     @staticmethod
     def adapted(network: Network, config: Configuration) -> HasBackbone:
@@ -118,9 +128,24 @@ class ImageTask:
         """
         raise NotImplementedError
 
-    @staticmethod
-    def preprocessing_from(weights: Description) -> Preprocessing:
-        """What is done to the images for a network that starts from weights."""
+    @classmethod
+    def preprocessing_from(
+        cls, weights: Description, given: Preprocessing
+    ) -> Preprocessing:
+        """What is done to the images for a network that starts from weights.
+
+        Args:
+          weights: that define it.
+          given: that of the config; the default stands for nothing.
+
+        Raises:
+          UserError: another one is given.
+        """
+        if given not in (Preprocessing(), weights.preprocessing):
+            raise UserError(
+                "preprocessing is given, but the weights in init_from define it: leave "
+                "it out."
+            )
         return weights.preprocessing
 
     def new_head(self, params: Any) -> Any:
@@ -134,6 +159,11 @@ class ImageTask:
     def keeps(self, module: str, weights: Description) -> bool:
         """Whether a module of the head starts from these weights, too."""
         raise NotImplementedError
+
+    @property
+    def in_evaluation_mode(self) -> tuple[str, ...]:
+        """The modules that behave as in evaluation while others are trained."""
+        return self._fixed
 
     @property
     def train_size(self) -> int:
@@ -198,7 +228,7 @@ class ImageTask:
         """1 for the head, `optimizer.backbone_rate` for the others, 0 if frozen."""
 
         def rate(module: str) -> float:
-            if module in self.model.frozen:
+            if module in self._fixed:
                 return 0.0
             is_head = self.model.role(module) == "head"
             return 1.0 if is_head else self.config.optimizer.backbone_rate
@@ -268,4 +298,5 @@ def _labels_of(source: Source) -> Labels:
     target = source[0].target
     if isinstance(target, Boxes):
         return "boxes"
-    return "attributes" if np.ndim(target) else "class"
+    by_dimensions: dict[int, Labels] = {0: "class", 1: "attributes", 2: "mask"}
+    return by_dimensions[np.ndim(target)]

@@ -2,6 +2,7 @@
 
 import contextlib
 import operator
+import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,10 +15,10 @@ from mobilenets.data.loading import ImageLoader
 from mobilenets.data.sources.base import Record, Source
 from mobilenets.errors import UserError, unknown
 from mobilenets.inference.description import Description
-from mobilenets.networks.detector import DetectorSpec
 from mobilenets.networks.search_space import SearchSpace
 from mobilenets.networks.spec import BackboneSpec, ClassifierSpec
 from mobilenets.nn.build import Network
+from mobilenets.tasks import pictures
 from mobilenets.tasks.base import HostBatch
 from mobilenets.tasks.images import ImageTask
 
@@ -34,15 +35,15 @@ class LabelledImages(ImageTask):
         """The network of the weights; a backbone gets the simplest head."""
         if isinstance(network, BackboneSpec):
             return ClassifierSpec(network, dropout_rate=0.0)
-        if isinstance(network, DetectorSpec):
-            raise UserError(
-                "The weights in init_from are a detector: give a classifier or a "
-                "backbone."
-            )
         if isinstance(network, SearchSpace):
             raise UserError(
                 "The weights in init_from are a supernet: give those of a network that "
                 "`mobilenets search` has extracted from it."
+            )
+        if not isinstance(network, ClassifierSpec):
+            raise UserError(
+                f"The weights in init_from are a {network.kind}: give a classifier or "
+                "a backbone."
             )
         return network
 
@@ -117,6 +118,15 @@ class LabelledImages(ImageTask):
         """The probabilities that are drawn, [N, classes]."""
         raise NotImplementedError
 
+    def in_words(self, label: Any) -> str:
+        """The "label" of an example, as pictures have it."""
+        raise NotImplementedError
+
+    def draw_first_batch(self, batch: HostBatch, path: pathlib.Path) -> None:
+        """See `Task.draw_first_batch`."""
+        words = map(self.in_words, batch["label"])
+        pictures.draw_first_batch(list(zip(batch["image"], words, strict=True)), path)
+
     def _image_loader(self, source: Source) -> ImageLoader:
         return ImageLoader(
             self.spec.resolution,
@@ -129,7 +139,7 @@ class LabelledImages(ImageTask):
         """An image of an evaluation set as the network sees it.
 
         Returns:
-          [resolution, resolution, 3] uint8.
+          As `prepare_image` gives it.
         """
         source = self._evals[name]
         return self._image_loader(source).prepared(source[index])

@@ -1,6 +1,7 @@
 """Images with several labels each: attributes that are there, are not, or unknown."""
 
 import csv
+import itertools
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any, cast
@@ -71,6 +72,10 @@ class Multilabel(LabelledImages):
         )
         loss = losses.sum() / jnp.maximum(weights.sum(), 1e-12)
         return loss, {"loss": loss}
+
+    def in_words(self, label: Any) -> str:
+        """The attributes that are there."""
+        return pictures.list_of(itertools.compress(self.class_names, label == 1))
 
     def likelihood(self, label: Any, prediction: np.ndarray) -> float:
         """The logarithm of the probability of all the known labels together."""

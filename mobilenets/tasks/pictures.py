@@ -4,13 +4,36 @@ import itertools
 import math
 import pathlib
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure  # not pyplot, which has a notebook's own state
 
-from mobilenets.inference.montage import RIGHT, WRONG, Titled, draw_images
+from mobilenets.inference.montage import NEITHER, RIGHT, WRONG, Titled, draw_images
 from mobilenets.runtime.drawing import as_text
+
+NOTHING = "nothing"  # what is said of an image without attributes
+_FIRST_IMAGES = 24  # of a batch, that are drawn
+
+
+def list_of(names: Iterable[str], start: str = "") -> str:
+    """Names in lines that are as wide as an image, or `NOTHING`."""
+    return textwrap.fill(start + ", ".join(names), 22) or NOTHING
+
+
+def draw_first_batch(
+    images: Sequence[tuple[np.ndarray, str]], path: pathlib.Path, columns: int = 8
+) -> None:
+    """Draws images of the first batch with what is known of them.
+
+    Args:
+      images: [H, W, 3] uint8, augmented, with their titles. The first ones are drawn.
+      path: the PNG file to write.
+      columns: images in a row.
+    """
+    titled = [(image, title, NEITHER) for image, title in images[:_FIRST_IMAGES]]
+    heading = "Images of the first batch, augmented as in training"
+    draw_images(titled, heading, path, columns)
 
 
 @as_text
@@ -71,12 +94,12 @@ def draw_attributes(
             "missed: ": ~given & (labels == 1),
         }
         words = [
-            textwrap.fill(start + ", ".join(itertools.compress(names, which)), 22)
+            list_of(itertools.compress(names, which), start)
             for start, which in lines.items()
             if which.any()
         ]
         is_wrong = lines["wrong: "].any() or lines["missed: "].any()
-        title = "\n".join(words) or "nothing"
+        title = "\n".join(words) or NOTHING
         titled.append((image, title, WRONG if is_wrong else RIGHT))
     heading = (
         f"The {len(titled)} of {images:,} images whose labels are the least probable, "

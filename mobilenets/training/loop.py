@@ -82,9 +82,10 @@ def train(
         checkpoints = stack.enter_context(contextlib.closing(Checkpoints(files)))
         first_step = checkpoints.latest_step or 0
         is_finished = _check_checkpoint(checkpoints, task)
+        is_owed = not warm_restart and _evaluation_is_owed(checkpoints, files)
         if warm_restart:
             _restart(files, config, first_step, total_steps)
-        elif is_finished or first_step >= total_steps:
+        elif is_finished or (first_step >= total_steps and not is_owed):
             console.print(f"Nothing to do: the run in {files.path} is finished.")
             if _lacks_pictures(files):
                 _Training(task, mesh, files, checkpoints).draw()
@@ -103,6 +104,8 @@ def train(
         )
         stop = stack.enter_context(StopRequest())
         progress = stack.enter_context(TrainingProgress(total_steps, first_step))
+        if is_owed:
+            training.evaluate_first(log, progress, after_evaluation)
         last_step = training.run(batches, log, stop, progress, after_evaluation)
         checkpoints.wait()
         best_step = checkpoints.best_step
@@ -148,6 +151,15 @@ def _check_checkpoint(checkpoints: Checkpoints, task: Task) -> bool:
     checkpoints.check_data(step, task.data_facts)
     checkpoints.check_description(step, task.description)
     return checkpoints.is_finished(step)
+
+
+def _evaluation_is_owed(checkpoints: Checkpoints, files: Workdir) -> bool:
+    """Whether a broken image has ended the run in the evaluation of the checkpoint."""
+    step = checkpoints.latest_step
+    if not step or not checkpoints.lacks_evaluation(step):
+        return False
+    logged = [r for r in read_metrics(files.metrics) if r["step"] == step]
+    return not any(key.startswith("val/") for record in logged for key in record)
 
 
 def _restart(
@@ -304,12 +316,18 @@ class _Training:
         Returns:
           The last step.
         """
+        if self._first_step == self._total_steps or self._ends_early():
+            self.is_finished = True
+            return self._first_step
         for step in range(self._first_step + 1, self._total_steps + 1):
-            self._update(step, self._next_batch(batches, step))
+            batch = self._next_batch(batches, step)
+            if step == 1:
+                self._draw_first_batch(batch)
+            self._update(step, batch)
             progress.step(step)
             due = self._due(step, stop)
             if due.log:
-                self._log(step, log, progress)
+                self._log(step, batches, log, progress)
             if due.evaluation:
                 self._evaluate(step, log, progress)
             self.is_finished = due.end or (due.evaluation and self._ends_early())
@@ -321,6 +339,19 @@ class _Training:
             if due.stop or self.is_finished:
                 return step
         return self._total_steps
+
+    def evaluate_first(
+        self,
+        log: MetricLog,
+        progress: TrainingProgress,
+        after_evaluation: AfterEvaluation,
+    ) -> None:
+        """Evaluates the checkpoint that the run goes on from; see `run`.
+
+        It stays one without a score, which is never the best.
+        """
+        self._evaluate(self._first_step, log, progress)
+        after_evaluation(self._first_step, self.results)
 
     def _restored(self, create: jax.stages.Wrapped) -> TrainState:
         """The state of the latest checkpoint."""
@@ -365,21 +396,21 @@ class _Training:
         try:
             return next(batches)
         except BrokenImage:
-            last = step - 1
-            # Of several processes, one cannot save alone.
-            if jax.process_count() == 1 and last > (self._checkpoints.latest_step or 0):
-                self._save(last, None)
-                console.print(f"Saved at step {last} of {self._total_steps}.")
+            self._save_before_the_end(step - 1)
             raise
 
-    def _log(self, step: int, log: MetricLog, progress: TrainingProgress) -> None:
-        """Logs the metrics of the update, and the throughput."""
+    def _log(
+        self, step: int, batches: Batches, log: MetricLog, progress: TrainingProgress
+    ) -> None:
+        """Logs the metrics of the update, the throughput, and images passed over."""
         metrics = {name: float(value) for name, value in self._metrics.items()}
         if metrics.pop(SKIPPED, False):
             metrics = {k: v for k, v in metrics.items() if math.isfinite(v)}
         else:
             _refuse_divergence(metrics, step, self._cause)
         logged = metrics | self._throughput.rate()
+        if self._config.dataset.max_bad_images:
+            logged["bad_images"] = batches.bad_images
         log.write(step, {f"train/{name}": value for name, value in logged.items()})
         progress.log(step, logged)
 
@@ -390,8 +421,8 @@ class _Training:
         try:
             with progress.evaluation(self._evaluator.batches) as on_batch:
                 self.results = self._evaluator.evaluate(weights, on_batch)
-        except BrokenImage:  # the training until here is not lost
-            self._save(step, None)
+        except BrokenImage:
+            self._save_before_the_end(step, lacks_evaluation=True)
             raise
         named = {
             f"{set_name}/{name}/{metric}": value
@@ -427,23 +458,34 @@ class _Training:
         return 0 < patience <= evaluations_since_best(self._scores)
 
     def draw(self) -> None:
-        """Draws the pictures of a finished run. What fails costs a warning, no run."""
-        try:
+        """Draws the pictures of a finished run."""
+        with _drawing("the pictures", "All else of the run is saved."):
             with _complete(self._files.training_curves) as path:
                 sets = self._task.eval_sizes
                 draw_training_curves(self._files, path, self._task.headline, sets)
             variables = self._state.variables(ema=True)
             with _complete(self._files.predictions) as path:
                 self._evaluator.draw_predictions(variables, path)
-        except Exception as error:  # of a font, a name, an image, the disk
-            console.print(
-                f"warning: the pictures cannot be drawn: {type(error).__name__}: "
-                f"{error}. All else of the run is saved.",
-                markup=False,
-                soft_wrap=True,
-            )
 
-    def _save(self, step: int, score: float | None) -> None:
+    def _draw_first_batch(self, batch: HostBatch) -> None:
+        """Draws what a new run is trained on, before anything is computed."""
+        if jax.process_index() == 0:
+            with _drawing("the first batch", "The run goes on."):
+                with _complete(self._files.first_batch) as path:
+                    self._task.draw_first_batch(batch, path)
+
+    def _save_before_the_end(self, step: int, lacks_evaluation: bool = False) -> None:
+        """Saves what was trained until here, since a broken image ends the run.
+
+        Of several processes, one cannot save alone.
+        """
+        if jax.process_count() == 1 and step > (self._checkpoints.latest_step or 0):
+            self._save(step, None, lacks_evaluation)
+            console.print(f"Saved at step {step} of {self._total_steps}.")
+
+    def _save(
+        self, step: int, score: float | None, lacks_evaluation: bool = False
+    ) -> None:
         """Saves a checkpoint in the background."""
         run = {
             "config": self._config.model_dump(mode="json"),
@@ -451,8 +493,28 @@ class _Training:
             "description": self._task.description,
             "headline": self._task.headline,
             "finished": self.is_finished,
+            "lacks_evaluation": lacks_evaluation,
         }
         self._checkpoints.save(step, self._state, run, score)
+
+
+@contextlib.contextmanager
+def _drawing(what: str, consequence: str) -> Iterator[None]:
+    """Drawing that, if it fails, costs a warning and no run.
+
+    Args:
+      what: is drawn.
+      consequence: a sentence on what the failure means for the run.
+    """
+    try:
+        yield
+    except Exception as error:  # of a font, a name, an image, the disk
+        console.print(
+            f"warning: {what} cannot be drawn: {type(error).__name__}: {error}. "
+            f"{consequence}",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 @contextlib.contextmanager

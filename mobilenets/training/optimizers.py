@@ -7,7 +7,15 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from mobilenets.config.schema import SGD, AdamW, Cosine, Optimizer, Piecewise, Schedule
+from mobilenets.config.schema import (
+    SGD,
+    AdamW,
+    Cosine,
+    Optimizer,
+    Piecewise,
+    Polynomial,
+    Schedule,
+)
 
 
 def make_schedule(
@@ -20,7 +28,8 @@ def make_schedule(
 
     The warm-up rises linearly from 0. As in the authors' code of EfficientNet and in
     that of ResNet for TPUs, the other decays count from step 0, so that the warm-up
-    hides their beginning; the cosine begins where the warm-up ends.
+    hides their beginning; the cosine begins where the warm-up ends. The polynomial ends
+    at 0.
     """
     warmup_steps = round(schedule.warmup_epochs * steps_per_epoch)
     if isinstance(schedule, Cosine):
@@ -35,6 +44,13 @@ def make_schedule(
         decay = optax.piecewise_constant_schedule(
             learning_rate,
             {round(b * steps_per_epoch): schedule.factor for b in schedule.boundaries},
+        )
+    elif isinstance(schedule, Polynomial):
+        decay = optax.polynomial_schedule(
+            init_value=learning_rate,
+            end_value=0.0,
+            power=schedule.power,
+            transition_steps=total_steps,
         )
     else:
         decay = optax.exponential_decay(

@@ -74,6 +74,26 @@ def test_list_tells_the_cost_of_detectors_and_their_published_accuracy(run, run_
     assert row[3:] == ["320", "23.0", "1807.11626"]
 
 
+def test_list_tells_the_cost_of_segmenters_and_their_published_accuracy(run, run_json):
+    nets = {net["name"]: net for net in run_json("list", "--task", "segmentation")}
+    # torchvision prints these for its own; the paper's Table 7.
+    torchvision = nets["lraspp_mobilenet_v3_large_torchvision"]
+    assert (torchvision["parameters"], torchvision["miou"]) == (3_221_538, 57.9)
+    assert nets["lraspp_mobilenet_v3_small"]["miou"] == 68.38
+    lines = run("list", "--task", "segmentation").stdout.splitlines()
+    row = next(line.split() for line in lines if line.startswith("lraspp_mobilenet_v1"))
+    assert row[3:] == ["769", "not", "published"]
+
+
+def test_profile_takes_a_segmenter_by_its_name(run_json):
+    report = run_json("profile", "lraspp_mobilenet_v2", "--width", 0.5)
+    assert (report["num_classes"], report["resolution"]) == (19, 769)
+    # MobileNetV3, Table 7, prints 0.28 M.
+    assert f"{report['parameters'] / 1e6:.2f}" == "0.28"
+    rows = {row["name"]: row for row in report["layers"]}
+    assert rows["low_level_logits"]["output"] == [97, 97, 19]
+
+
 def test_profile_takes_a_detector_by_its_name(run_json):
     report = run_json("profile", "ssdlite_mobilenet_v2", "--width", 0.5)
     assert report["num_classes"] == 90

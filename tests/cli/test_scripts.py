@@ -90,6 +90,7 @@ def test_a_config_from_training_to_evaluation(tmp_path):
         ".training.lock",
         "checkpoints",
         "config.json",
+        "first_batch.png",
         "last_checkpoint.json",
         "metrics.jsonl",
         "predictions.png",

@@ -76,8 +76,8 @@ OUT_OF_RANGE = [
     ("preprocessing.crop_fraction", 1e-9, "greater than or equal to 0.1"),
     ("augmentation.random_crop.max_aspect_ratio", math.inf, "a finite number"),
     ("batch_size", 10**30, "less than or equal to 1000000"),
-    ("schedule.name", "linear", "should be 'exponential', 'piecewise' or 'cosine'"),
-    ("task.name", "detecting", "'multilabel', 'detection' or 'supernet'"),
+    ("schedule.name", "linear", "'exponential', 'piecewise', 'cosine' or 'poly'"),
+    ("task.name", "detecting", "'detection', 'segmentation' or 'supernet'"),
     ("preprocessing.crop_fraction", 1.5, "less than or equal to 1"),
     ("preprocessing.interpolation", "cubic", "should be 'bilinear' or 'bicubic'"),
     ("augmentation.random_crop.min_area", 0.0, "or equal to 0.000001"),
@@ -146,6 +146,19 @@ TOGETHER = [
         "has expand after a crop: put it before",
     ),
     ({"augmentation": {"ssd_crop": {}}}, "has ssd_crop, which needs boxes"),
+    (
+        {"augmentation": {"scale_crop": {}, "random_crop": {}}},
+        "has random_crop after scale_crop, which it would undo: leave out one",
+    ),
+    (
+        {"augmentation": {"scale_crop": {"min_scale": 3.0}}},
+        "min_scale 3.0 is above max_scale 2.0",
+    ),
+    (
+        {"preprocessing": {"resize": "keep", "crop_fraction": 1.0}},
+        "resize is 'keep', which only segmentation can use",
+    ),
+    ({"task": {"name": "segmentation"}}, "'crop', but segmentation labels all pixels"),
     ({"augmentation.flip": 3}, "augmentation: flip is 3, but it is a section with"),
     ({"augmentation.flipp": {}}, "augmentation.flipp (did you mean augmentation.flip?"),
 ]

@@ -9,6 +9,7 @@ from mobilenets import UserError, get_spec
 from mobilenets.config import check
 from mobilenets.networks import scaling
 from mobilenets.networks.architectures import ARCHITECTURES, get_search_space
+from mobilenets.networks.architectures.deeplab import get_segmenter
 from mobilenets.networks.architectures.efficientnet import RELEASED, RELEASED_LITE
 from mobilenets.networks.architectures.ssd import get_detector
 
@@ -16,12 +17,12 @@ FOLDER = pathlib.Path(__file__).parents[2] / "configs"
 CONFIGS = sorted(path.stem for path in FOLDER.glob("*.py"))
 
 OWN_RECIPES = {  # no paper's
-    *("quickstart", "multilabel_quickstart", "ssdlite_quickstart"),
-    *("finetune", "ssdlite_finetune"),
+    *("quickstart", "multilabel_quickstart", "ssdlite_quickstart", "lraspp_quickstart"),
+    *("finetune", "ssdlite_finetune", "segmentation_finetune"),
     *("supernet_quickstart", "searched"),
 }
 # They need something of the user's: weights, or a network that a search has found.
-INCOMPLETE = {"finetune", "ssdlite_finetune", "searched"}
+INCOMPLETE = {"finetune", "ssdlite_finetune", "segmentation_finetune", "searched"}
 EMBEDDED = {
     "fashion_mnist_subset",
     "fashion_collages",
@@ -64,11 +65,17 @@ def test_a_config_says_how_it_is_run_and_what_it_reached(name):
         assert "Not run here" in module.__doc__
 
 
+NETWORK = {  # by task
+    "detection": get_detector,
+    "segmentation": get_segmenter,
+    "supernet": get_search_space,
+}
+
+
 @pytest.mark.parametrize("name", sorted({*CONFIGS} - INCOMPLETE))
 def test_a_smoke_run_is_small_and_needs_no_prepared_data(name):
     config = checked(name, "smoke")
-    others = {"detection": get_detector, "supernet": get_search_space}
-    make = others.get(config.task.name, get_spec)
+    make = NETWORK.get(config.task.name, get_spec)
     spec = make(**config.model)
     assert spec.resolution <= 64
     assert config.dataset.name in EMBEDDED
@@ -91,6 +98,27 @@ def test_ssdlite_on_coco_has_the_recipes_of_tensorflow():
         assert config.optimizer.learning_rate == pytest.approx(rate)
         assert config.optimizer.weight_decay == 4e-5
         assert get_detector(**config.model).backbone.name.startswith(backbone[:12])
+
+
+def test_segmenters_have_the_recipe_of_deeplab():
+    """DeepLabv3, Sec. 4.1: "poly" at the power 0.9, scales of 0.5 to 2."""
+    for name, argument, images, steps, rate, pixels in (
+        ("deeplabv3_voc", "backbone=mobilenet_v2", 10_582, 30_000, 0.007, 513),
+        ("deeplabv3_voc", "head=raspp", 10_582, 30_000, 0.007, 513),
+        ("deeplabv3_voc", "second_phase", 10_582, 30_000, 0.001, None),
+        ("lraspp_cityscapes", "backbone=mobilenet_v3_small", 2975, 90_000, 0.007, 769),
+    ):
+        module = importlib.import_module(f"configs.{name}")
+        built = module.get_config(argument)
+        built.init_from = "runs/voc" if pixels is None else ""
+        config = check.check(built)
+        assert config.total_steps(images) == steps and config.batch_size == 16
+        assert config.optimizer.learning_rate == pytest.approx(rate)
+        assert (config.schedule.name, config.schedule.power) == ("poly", 0.9)
+        assert config.augmentation[0].min_scale == 0.5
+        assert config.task.frozen_batch_norm == (pixels is None)
+        if pixels:
+            assert get_segmenter(**config.model).resolution == pixels
 
 
 # The papers' and authors' recipes; see the header of each config for what is whose.

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from mobilenets.config.schema import Preprocessing
+from mobilenets.data.geometry import Geometry, to_square
 from mobilenets.data.preprocessing import prepare_image
 
 
@@ -84,3 +85,72 @@ def test_squashing_is_pils_resize_of_the_whole_image(interpolation):
 def test_what_is_squashed_is_not_cropped():
     with pytest.raises(ValueError, match=r"crop_fraction is 0\.9: give 1\.0"):
         Preprocessing(resize="squash", crop_fraction=0.9)
+
+
+NO_ANTIALIAS = SQUASH.model_copy(update={"interpolation": "bilinear_no_antialias"})
+
+# torch.nn.functional.interpolate(mode="bilinear", align_corners=False) of `waves`, by
+# torch 2.14.1; by height and width.
+# fmt: off
+BY_TORCH = {
+    (3, 3): [
+        [32.7778, 104.3333, 90.5555],
+        [63.3333, 23.0, 68.0],
+        [59.8889, 78.3333, 96.7778],
+    ],
+    (8, 4): [
+        [4.125, 23.375, 42.625, 61.875],
+        [29.9922, 94.4141, 60.8359, 111.2578],
+        [65.5703, 182.5234, 87.4766, 170.4297],
+        [88.7734, 150.2578, 119.7422, 127.2266],
+        [85.1016, 151.1172, 115.1328, 137.1484],
+        [54.5547, 185.1016, 73.6484, 200.1953],
+        [65.6328, 116.7109, 55.7891, 106.8672],
+        [76.625, 60.875, 45.125, 29.375],
+    ],
+}
+# fmt: on
+
+
+def waves():
+    """5 x 7 pixels that differ much."""
+    rows, columns = np.mgrid[:5, :7]
+    red = ((37 * rows**2 + 59 * columns * rows + 11 * columns) % 256).astype(np.uint8)
+    return Image.fromarray(np.stack([red, 255 - red, red // 2], axis=-1))
+
+
+@pytest.mark.parametrize("size", BY_TORCH)
+def test_without_antialias_pixels_are_those_of_torch(size):
+    height, width = size
+    geometry = Geometry((0, 0, 7, 5), (width, height), (0, 0, width, height))
+    sampled = geometry.sample(waves())
+    assert (sampled.shape, sampled.dtype) == ((height, width, 3), np.float32)
+    np.testing.assert_allclose(sampled[..., 0], BY_TORCH[size], atol=2e-4)
+    np.testing.assert_allclose(sampled[..., 1], 255 - sampled[..., 0], atol=2e-4)
+    # As every image to train, it is rounded.
+    rounded = np.asarray(geometry.apply(waves(), "bilinear_no_antialias"))
+    np.testing.assert_array_equal(rounded, np.rint(sampled))
+
+
+def test_a_window_without_antialias_is_cut_out_of_the_whole():
+    whole = Geometry((0, 0, 7, 5), (21, 10), (0, 0, 21, 10))
+    window = Geometry((0, 0, 7, 5), (21, 10), (4, 2, 15, 9), mirrored=True)
+    expected = whole.sample(waves())[2:9, 4:15][:, ::-1]
+    np.testing.assert_allclose(window.sample(waves()), expected, atol=1e-4)
+
+
+def test_beyond_the_image_there_is_the_fill_without_antialias():
+    canvas = to_square((-7, -5, 14, 10), 6).sample(waves(), fill=(1, 2, 3))
+    inside = np.zeros((6, 6), bool)
+    inside[2:4, 2:4] = True
+    assert (canvas[~inside] == (1, 2, 3)).all()
+    expected = to_square((0, 0, 7, 5), 2).sample(waves())
+    np.testing.assert_allclose(canvas[2:4, 2:4], expected, atol=1e-4)
+
+
+def test_without_antialias_pixels_to_evaluate_are_not_rounded():
+    prepared = prepare_image(waves(), 3, NO_ANTIALIAS)
+    assert prepared.dtype == np.float32
+    np.testing.assert_allclose(prepared[..., 0], BY_TORCH[3, 3], atol=2e-4)
+    strip = Image.new("RGB", (70_001, 3), (9, 8, 7))  # takes little memory
+    assert (prepare_image(strip, 32, NO_ANTIALIAS) == (9, 8, 7)).all()

@@ -10,7 +10,7 @@ import pytest
 
 from mobilenets.detection.boxes import encode
 from mobilenets.detection.postprocessing import NO_CLASS, class_scores, detect
-from mobilenets.detection.suppression import suppress
+from mobilenets.detection.suppression import suppress, survivors
 from mobilenets.networks.architectures.ssd import (
     TENSORFLOW_CODER,
     get_detector,
@@ -58,6 +58,50 @@ def test_the_boxes_taken_are_those_of_the_definition(levels, iou_threshold):
         assert numbers[: len(expected)].tolist() == expected
         np.testing.assert_array_equal(taken[: len(expected)], scores[expected])
         assert np.isneginf(taken[len(expected) :]).all()
+
+
+def crowded_boxes(rng, images, number):
+    """Boxes of which many nearly coincide, in chains; no overlap is a threshold."""
+    centres = random_boxes(rng, images, number // 6)
+    boxes = centres[:, rng.integers(number // 6, size=number)]
+    side = (boxes[..., 2:] - boxes[..., :2]).max(-1)[..., None]
+    steps = rng.integers(-2, 3, boxes.shape) * rng.choice([0.0, 0.0021, 0.0473])
+    return (boxes + side * steps).astype("f")
+
+
+ours_survivors = jax.jit(survivors, static_argnums=2)
+
+
+@pytest.mark.parametrize("iou_threshold", [0.3, 0.6, 0.9, 0.99])
+@pytest.mark.parametrize("levels", [3, 1000])
+def test_the_survivors_are_the_boxes_taken_one_by_one(iou_threshold, levels):
+    rng = np.random.default_rng(levels)
+    one_by_one = jax.jit(jax.vmap(lambda b, s: suppress(b, s, iou_threshold, 90)))
+    dropped = 0
+    for _ in range(12):
+        boxes = crowded_boxes(rng, 3, 90)
+        scores = (rng.integers(levels, size=(3, 90)) / levels).astype("f")
+        scores[rng.random(scores.shape) < 0.1] = -np.inf
+        numbers, taken = one_by_one(boxes, scores)
+        expected = np.zeros(scores.shape, bool)
+        for image in range(3):
+            expected[image, numbers[image][taken[image] > -np.inf]] = True
+        np.testing.assert_array_equal(
+            ours_survivors(boxes, scores, iou_threshold), expected
+        )
+        dropped += (np.isfinite(scores) & ~expected).sum()
+    assert dropped > 100
+
+
+def test_a_chain_of_boxes_drops_every_second_one():
+    """Each overlaps the next by .8 and the next but one by .64, 20 of them in a row."""
+    tops = 0.1111 * np.arange(20)  # of boxes of height 1: .8889 / 1.1111 = .8
+    boxes = np.stack([tops, 0 * tops, tops + 1, 0 * tops + 1], -1).astype("f")
+    scores = np.linspace(1, 0.5, 20).astype("f")
+    expected = np.arange(20) % 2 == 0
+    for shuffle in (np.arange(20), np.random.default_rng(0).permutation(20)):
+        found = ours_survivors(boxes[shuffle], scores[shuffle], 0.7)
+        np.testing.assert_array_equal(found, expected[shuffle])
 
 
 def test_of_no_boxes_none_is_taken():

@@ -11,6 +11,7 @@ from mobilenets.data import pipeline
 from mobilenets.data.sources.base import Record
 from mobilenets.errors import BrokenImage
 from mobilenets.runs.checkpoint import Checkpoints
+from mobilenets.runs.metric_log import read_metrics
 from mobilenets.runs.workdir import of_run
 from mobilenets.tasks.registry import make_task
 from mobilenets.training.loop import train
@@ -50,6 +51,40 @@ def test_a_broken_image_costs_no_training(tmp_path):
     task.train_batches = super(BrokenAt, task).train_batches  # it is replaced
     results = train(task, str(tmp_path))
     assert results["val"]["raw"]["value"] == 6.0  # a step of 1 in each of six epochs
+
+
+def test_an_evaluation_that_was_not_made_is_made_first(tmp_path, capsys):
+    """Also the last one, after which nothing is left to train."""
+
+    def run(folder, *broken):
+        task = toy_task.ToyTask(toy_task.make_config(evaluate_every_epochs=3.0))
+        whole, done = task.eval_batches, []
+
+        def eval_batches(name):
+            done.append(name)
+            if len(done) in broken:
+                raise BrokenImage("Cannot decode the image bad.jpg: it is cut off.")
+            return whole(name)
+
+        task.eval_batches = eval_batches
+        return train(task, str(folder))
+
+    def evaluations(folder):
+        records = read_metrics(folder / "metrics.jsonl")
+        return [r for r in records if "val/ema/value" in r]
+
+    expected = run(tmp_path / "whole")
+    folder = tmp_path / "broken"
+    for number, saved in ((1, 3), (2, 6), (1, 6)):
+        with pytest.raises(BrokenImage, match=r"bad\.jpg"):
+            run(folder, number)
+        assert latest(folder) == saved
+    assert run(folder) == expected
+    assert evaluations(folder) == evaluations(tmp_path / "whole")
+    assert {r["step"] for r in evaluations(folder)} == {3, 6}
+    assert (folder / "predictions.png").exists()
+    assert run(folder) == expected
+    assert "Nothing to do" in capsys.readouterr().out
 
 
 class Numbered:
@@ -94,6 +129,30 @@ def test_the_record_and_the_seed_choose_what_stands_in(capsys):
     assert len(told) == 4  # two by each of the two pipelines
     assert told[0].startswith("Cannot decode the image ")
     assert told[0].endswith("Passed over 1 of at most 2.")
+
+
+class PassesOver(toy_task.ToyTask):
+    """Trains on twelve records, of which one is broken."""
+
+    def train_batches(self, first_step=0):
+        def load_input(record, rng):
+            load(record)
+            return {"x": np.float32(1)}
+
+        most = self.config.dataset.max_bad_images
+        return pipeline.train_batches(
+            Numbered(3), load_input, 8, 7, 0, first_step, most
+        )
+
+
+def test_what_is_passed_over_is_counted_in_the_log(tmp_path):
+    dataset = {"name": "fashion_mnist_subset", "max_bad_images": 5}
+    config = toy_task.make_config(dataset=dataset, log_every_steps=1)
+    train(PassesOver(config), str(tmp_path))
+    records = read_metrics(tmp_path / "metrics.jsonl")
+    counts = [r["train/bad_images"] for r in records if "train/loss" in r]
+    # A record of twelve is met in the first or the second batch of eight.
+    assert counts in ([1] * 6, [0] + [1] * 5)
 
 
 def test_workers_pass_over_the_same_images():

@@ -1,8 +1,11 @@
 """Damaged checkpoints are found, named and set aside; nothing begins from zero."""
 
 import json
+import os
 import random
 import shutil
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -64,10 +67,18 @@ def truncate_all(checkpoint):
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
+def make_unreadable(checkpoint):
+    """As root, who may read every file, cannot read a folder as one."""
+    for path in data_files(checkpoint):
+        path.unlink()
+        path.mkdir()
+
+
 # What is done to a checkpoint, and what is said of it.
 DAMAGES = {
     "an array": (write_other_array, "its array params/kernel is not what was saved"),
     "a file cut off": (truncate_all, "it cannot be read: "),
+    "unreadable": (make_unreadable, "it cannot be read: "),
     "no data": (lambda c: [p.unlink() for p in data_files(c)], "it cannot be read: "),
     "no state": (lambda c: shutil.rmtree(c / "state"), "it cannot be read: "),
     "no run": (lambda c: shutil.rmtree(c / "run"), "it cannot be read: "),
@@ -112,6 +123,21 @@ def test_a_damaged_checkpoint_is_set_aside(workdir, run, damage):
     assert run("check-run", workdir).stdout == "step 4: sound\n"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", ["a file cut off", "no data"])
+def test_damage_is_one_sentence_of_a_process(workdir, damage):
+    """Threads that have read other arrays than the damaged one tell nothing."""
+    DAMAGES[damage][0](workdir / "checkpoints/5")
+    result = subprocess.run(
+        [sys.executable, "-m", "mobilenets", "check-run", workdir],
+        env=os.environ | {"JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+    )
+    assert (result.returncode, result.stderr) == (1, "")
+    assert result.stdout.count("\n") == 2
+
+
 @pytest.mark.parametrize("damage", ["an array", "bytes in the metrics", "nothing"])
 def test_the_run_continues_from_the_one_before(
     workdir, make_task, values, capsys, damage
@@ -140,6 +166,25 @@ def test_a_checkpoint_under_another_step_is_not_used(workdir, make_task, values)
     with pytest.raises(UserError, match=r"step 5: its state is that of step 4"):
         train(make_task(), str(workdir))
     assert {p.name for p in (workdir / "checkpoints").iterdir()} == {"3", "5"}
+
+
+def test_a_checkpoint_is_set_aside_beside_others(workdir):
+    aside = workdir / "damaged_checkpoints"
+    (aside / "5.1/state").mkdir(parents=True)  # the user has moved 5 away
+    for expected in ("5", "5.2"):
+        shutil.copytree(workdir / "checkpoints/4", workdir / "checkpoints/5.copy")
+        shutil.rmtree(workdir / "checkpoints/5", ignore_errors=True)
+        (workdir / "checkpoints/5.copy").rename(workdir / "checkpoints/5")
+        told, _ = soundness.recover(Workdir(workdir))
+        assert told.endswith(f"It is now {aside / expected}.")
+    assert {p.name for p in aside.iterdir()} == {"5", "5.1", "5.2"}
+
+
+def test_a_place_for_damaged_checkpoints_that_is_none_is_told(workdir, make_task):
+    write_other_array(workdir / "checkpoints/5")
+    (workdir / "damaged_checkpoints").touch()
+    with pytest.raises(UserError, match="Cannot write to --workdir"):
+        train(make_task(), str(workdir))
 
 
 def test_where_none_is_sound_the_run_is_refused_and_left_as_it_is(workdir, make_task):

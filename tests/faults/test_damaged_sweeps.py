@@ -1,5 +1,6 @@
 """The folder of a sweep, damaged or by a stranger: each fault names its file."""
 
+import concurrent.futures
 import json
 import os
 import shutil
@@ -118,6 +119,18 @@ def test_a_plan_that_is_gone_is_written_again(sweep):
         command.make(str(files.path), tell=print)
     results.claim(str(files.path), files.sweep)
     assert files.plan(1) == before
+
+
+def test_several_may_write_one_plan(sweep):
+    files, _, _ = sweep
+    plan = files.plan(0)
+
+    def save(_):
+        files.save_plan(0, plan)
+
+    with concurrent.futures.ThreadPoolExecutor(4) as threads:
+        list(threads.map(save, range(100)))
+    assert files.plan(0) == plan
 
 
 @pytest.mark.parametrize(

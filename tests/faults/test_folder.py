@@ -1,6 +1,8 @@
 """The folder of a run: others in it, no access, no room, damaged records."""
 
+import contextlib
 import errno
+import fcntl
 import json
 import os
 import pathlib
@@ -8,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 
 import filelock
 import orbax.checkpoint as ocp
@@ -15,7 +18,7 @@ import pytest
 
 from mobilenets import UserError
 from mobilenets.errors import Stuck
-from mobilenets.runs import checkpoint
+from mobilenets.runs import checkpoint, soundness
 from mobilenets.runs.metric_log import MetricLog, read_metrics
 from mobilenets.runs.workdir import Workdir
 from mobilenets.training.loop import train
@@ -56,6 +59,21 @@ def test_the_lock_is_held_until_the_end(make_task, tmp_path):
 
     train(make_task(), str(tmp_path), after_evaluation)
     assert len(refused) == 6
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_on_a_file_system_without_locks_a_run_is_warned(
+    make_task, tmp_path, monkeypatch, capsys, number
+):
+    def flock(descriptor, operation):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    train(make_task(), str(tmp_path))
+    printed = capsys.readouterr().out
+    assert (
+        f"warning: the file system of {tmp_path} has no locks: nothing prev" in printed
+    )
 
 
 @pytest.mark.parametrize("name", ["checkpoints", "tensorboard"])
@@ -135,6 +153,54 @@ def test_a_disk_that_is_full_costs_only_what_came_after_the_last_save(
     assert values(tmp_path) == {step: float(step) for step in range(1, 7)}
 
 
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of a megabyte."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder],
+        capture_output=True,
+        text=True,
+    )
+    if made.returncode:
+        pytest.skip(f"nobody may mount a file system here: {made.stderr}")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def fill(folder, room):
+    """Leaves so many bytes of a file system."""
+    filler = folder / "filler"
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    os.truncate(filler, filler.stat().st_size - room)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.getuid() != 0, reason="only root makes a small file system")
+@pytest.mark.parametrize("room", [0, 4, 12, 24, 40, 56, 72])
+def test_a_disk_that_is_really_full_costs_only_what_came_after(
+    make_task, small_disk, values, room
+):
+    run = small_disk / "run"
+    complete = run / "checkpoints/4/_CHECKPOINT_METADATA"
+
+    def after_evaluation(step, results):
+        if step == 4:
+            while not complete.exists():
+                time.sleep(0.01)
+            fill(small_disk, room * 1024)
+
+    with pytest.raises(UserError, match="No space left on device"):
+        train(make_task(), str(run), after_evaluation)
+    assert not soundness.fault(run / "checkpoints/4")
+    (small_disk / "filler").unlink()
+    train(make_task(), str(run))
+    assert values(run) == {step: float(step) for step in range(1, 7)}
+
+
 def test_a_save_that_does_not_end_is_given_up(make_task, tmp_path, monkeypatch):
     release = threading.Event()
     wait = ocp.CheckpointManager.wait_until_finished
@@ -149,6 +215,22 @@ def test_a_save_that_does_not_end_is_given_up(make_task, tmp_path, monkeypatch):
     with pytest.raises(Stuck, match=r"could not be saved .* longer than 0\.2 seconds"):
         train(make_task(), str(tmp_path))
     release.set()
+
+
+@pytest.mark.slow
+def test_the_process_of_a_save_that_does_not_end_ends(tmp_path):
+    command = [sys.executable, "-m", "tests.toy_program", tmp_path / "run"]
+    result = subprocess.run(
+        [*command, "--save-seconds=0.5"],
+        cwd=ROOT,
+        env=os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert result.returncode == 1
+    assert "error: The checkpoint of step 2 could not be saved" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_metrics_that_cannot_be_written_end_the_run_in_a_sentence(

@@ -6,7 +6,7 @@ import struct
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import EpsImagePlugin, Image, ImageCms
 
 from mobilenets.config.schema import Preprocessing
 from mobilenets.data.decoding import decode
@@ -198,6 +198,19 @@ def test_the_reason_is_the_true_one(monkeypatch):
         assert re.search("truncated", reason(cut_off), re.IGNORECASE)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
     assert "it has more than 1,000 pixels, the most that are decod" in reason(jpeg)
+
+
+def test_no_other_program_is_started_to_decode_an_image(monkeypatch):
+    """Pillow has Ghostscript draw what begins like EPS, whatever the file is called."""
+
+    def start(*_, **__):
+        raise AssertionError("Ghostscript has been called")
+
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", start)
+    eps = (
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n"
+    )
+    assert "it is not a JPEG, PNG or WebP" in reason(eps)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "GIF"])

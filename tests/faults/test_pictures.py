@@ -27,7 +27,8 @@ def test_names_with_dollars_are_drawn(tmp_path):
         [("label", int), ("predicted", int), ("confidence", float)],
     )
     pictures.draw_mistakes([IMAGE] * 2, mistakes, NAMES, tmp_path / "e.png")
-    assert len(list(tmp_path.iterdir())) == 5
+    pictures.draw_first_batch([(IMAGE, name) for name in NAMES], tmp_path / "f.png")
+    assert len(list(tmp_path.iterdir())) == 6
 
 
 def test_photographs_with_dollars_in_their_names_are_drawn(tmp_path):
@@ -71,3 +72,31 @@ def test_a_run_is_finished_before_it_draws(make_task, tmp_path, capsys, error):
     before = (tmp_path / "predictions.png").stat().st_mtime_ns
     train(make_task(), str(tmp_path))
     assert (tmp_path / "predictions.png").stat().st_mtime_ns == before
+
+
+def test_the_first_batch_is_drawn_once_before_anything_is_computed(make_task, tmp_path):
+    task = make_task()
+    train(task, str(tmp_path))
+    picture = tmp_path / "first_batch.png"
+    assert picture.read_text() == "(8,)"  # as the toy task draws it
+    drawn = picture.stat().st_mtime_ns
+    assert drawn < (tmp_path / "metrics.jsonl").stat().st_ctime_ns
+    picture.unlink()
+    train(make_task(), str(tmp_path))
+    assert not picture.exists()
+
+
+def test_a_first_batch_that_cannot_be_drawn_costs_a_warning(
+    make_task, tmp_path, capsys
+):
+    task = make_task()
+
+    def fails(batch, path):
+        path.write_text("half a picture")
+        raise ValueError("no such font")
+
+    task.draw_first_batch = fails
+    assert train(task, str(tmp_path))["val"]["raw"]["value"] == 6.0
+    warning = "warning: the first batch cannot be drawn: ValueError: no such font. "
+    assert f"{warning}The run goes on." in capsys.readouterr().out
+    assert not (tmp_path / "first_batch.png").exists()

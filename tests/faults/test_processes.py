@@ -29,12 +29,13 @@ class Pair:
         self._port = free_port()
         self.processes = {}
 
-    def start(self, number):
+    def start(self, number, *options):
         log = (self.folder / f"log_{number}").open("wb")
         self.processes[number] = subprocess.Popen(
             [
                 *(sys.executable, "-m", "tests.toy_program", self.folder / "run"),
                 *("--distributed", "--steps", "2000", "--seconds", "0.05"),
+                *options,
             ],
             cwd=ROOT,
             env=os.environ
@@ -121,6 +122,18 @@ def test_a_process_that_comes_late_is_waited_for(pair):
     pair.wait_for(0, "raw:")
     pair.processes[0].send_signal(signal.SIGTERM)
     assert set(pair.ends()) <= {143}
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_an_image_that_is_broken_for_one_ends_both(pair, number):
+    """It cannot save alone, and does not try to."""
+    pair.start(0, f"--broken={number}")
+    pair.start(1, f"--broken={number}")
+    pair.wait_for(0, "step 2/")
+    assert pair.ends(60) == [1, 1]
+    assert "error: Cannot decode the image bad.jpg" in pair.log(number)
+    assert "has ended, so this one ends too" in pair.log(1 - number)
+    assert "Traceback" not in pair.log(0) + pair.log(1)
 
 
 def test_an_error_on_the_first_is_said_by_both(pair):

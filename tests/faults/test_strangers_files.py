@@ -13,6 +13,7 @@ from mobilenets.config import files
 from mobilenets.config.schema import Preprocessing
 from mobilenets.inference import trained
 from mobilenets.inference.description import Description
+from mobilenets.networks.architectures.deeplab import get_segmenter
 from mobilenets.networks.architectures.resnet import se_resnet_of_basic
 from mobilenets.networks.own_spec import own_spec
 from mobilenets.pretrained.formats import read_state
@@ -161,6 +162,73 @@ def test_an_impossible_description_is_refused(tmp_path, description, key, value)
     assert "\n" not in str(error.value) and len(str(error.value)) < 2100
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("network.head.kind", "lraspp"),  # of the other head's fields
+        ("network.head.filters", 0),
+        ("network.head.filters", 10**12),
+        ("network.head.rates", [6, 0]),
+        ("network.head.rates", [6, NAN]),
+        ("network.head.rates", [10**12]),
+        ("network.head.rates", [1] * 10**5),
+        ("network.head.dropout_rate", 1.0),
+        ("network.auxiliary.channels", -1),
+        ("network.auxiliary.feature", "block99"),
+        ("network.auxiliary.feature", "a" * 10**6),
+        ("network.resizing", "nearest"),
+        ("network.bn_epsilon", 0.0),
+        ("network.backbone.blocks.3.dilation", 0),
+    ],
+)
+def test_an_impossible_segmenter_is_refused(tmp_path, key, value):
+    sound = Description(
+        task="segmentation",
+        network=get_segmenter("deeplabv3_mobilenet_v3_large_torchvision"),
+        preprocessing=Preprocessing(),
+        class_names=("cat", "dog"),
+    ).model_dump(mode="json")
+    (tmp_path / "network.json").write_text(json.dumps(sound))
+    assert trained.describe(str(tmp_path)).network.head.rates == (12, 24, 36)
+    (tmp_path / "network.json").write_text(json.dumps(changed(sound, key, value)))
+    with pytest.raises(UserError, match=r"The weights in .* cannot be read: ") as error:
+        trained.load(str(tmp_path))
+    assert "\n" not in str(error.value) and len(str(error.value)) < 2100
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("network.head.pooling_stride", [0, 1]),
+        ("network.head.pooling_stride", [10**12, 1]),
+        ("network.head.low_level", "block6/middle"),
+        ("network.head.low_level", "a" * 10**6),
+        ("network.head.gate", "relu"),
+    ],
+)
+def test_an_impossible_lr_aspp_is_refused(tmp_path, key, value):
+    sound = Description(
+        task="segmentation",
+        network=get_segmenter("lraspp_mobilenet_v3_small"),
+        preprocessing=Preprocessing(),
+        class_names=("cat", "dog"),
+    )
+    values = changed(sound.model_dump(mode="json"), key, value)
+    (tmp_path / "network.json").write_text(json.dumps(values))
+    with pytest.raises(UserError, match=r"The weights in .* cannot be read: ") as error:
+        trained.load(str(tmp_path))
+    assert "\n" not in str(error.value) and len(str(error.value)) < 2100
+
+
+def test_a_network_of_more_blocks_than_can_be_built_is_refused(tmp_path, description):
+    blocks = description["network"]["backbone"]["blocks"]
+    many = [*blocks[:2], *[blocks[1]] * 1000, *blocks[2:]]
+    values = changed(description, "network.backbone.blocks", many)
+    (tmp_path / "network.json").write_text(json.dumps(values))
+    with pytest.raises(UserError, match="blocks must be at most 1,000, but has 1,016"):
+        trained.describe(str(tmp_path))
+
+
 def test_each_kind_of_block_is_the_same_in_a_file(tmp_path):
     for spec in (se_resnet_of_basic(18), get_spec("se_resnet50"), get_spec("moga_a")):
         sound = Description(
@@ -205,8 +273,14 @@ def test_a_folder_cannot_name_code_as_its_network(tmp_path, run):
     (tmp_path / "checkpoints").mkdir()
     with pytest.raises(UserError, match=r"config\.json cannot be read"):
         read_config(Workdir(tmp_path))
-    assert run("eval", "--workdir", tmp_path).exit_code == 1
-    assert not (tmp_path / "ran").exists()
+    for words in (
+        ("eval", "--workdir", tmp_path),
+        ("predict", tmp_path, "--weights", tmp_path),
+        ("features", tmp_path, "--weights", tmp_path, "--output", tmp_path / "a.npz"),
+        ("compare", tmp_path, tmp_path, "--output", tmp_path / "compared"),
+    ):
+        assert run(*words).exit_code == 1, words
+        assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes")
@@ -236,6 +310,19 @@ def test_groups_nested_deeply_are_refused_at_once(tmp_path):
             group = group.create_group("a")
         group["vars/0"] = np.zeros(3)
     with pytest.raises(UserError, match="nested too deeply"):
+        read_state(tmp_path / "x.h5")
+
+
+def test_a_chunk_is_no_larger_than_what_a_file_can_hold(tmp_path):
+    """To read three numbers of a chunk, all of it is unpacked: 512 MB, from 520 kB."""
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        dataset = file.create_dataset(
+            "vars/0", (2**26,), "f8", maxshape=(None,), chunks=(2**26,), compression=9
+        )
+        dataset[0] = 1.0
+        dataset.resize((3,))
+    assert (tmp_path / "x.h5").stat().st_size < 2**20
+    with pytest.raises(UserError, match=r"unpacks to 536,870,912 bytes"):
         read_state(tmp_path / "x.h5")
 
 

@@ -4,9 +4,12 @@ import contextlib
 import dataclasses
 import json
 import logging
+import random
+import shutil
 
 import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from mobilenets import UserError, get_spec
@@ -14,6 +17,7 @@ from mobilenets.config.schema import Preprocessing
 from mobilenets.inference import trained
 from mobilenets.inference.description import Description
 from mobilenets.inference.trained import TrainedNet
+from mobilenets.networks.architectures.deeplab import deeplabv3, lraspp
 from mobilenets.networks.architectures.ssd import get_detector
 from mobilenets.networks.spec import backbone_of, with_backbone
 from mobilenets.nn.build import build
@@ -84,6 +88,27 @@ def test_a_detector_that_is_saved_is_loaded(name, tmp_path):
     assert loaded.description.network.anchors == net.description.network.anchors
     jax.tree.map(np.testing.assert_array_equal, loaded.variables, net.variables)
     assert loaded.model == build(net.description.network, 2)
+
+
+@pytest.mark.parametrize("head", [lraspp, deeplabv3])
+def test_a_segmenter_that_is_saved_is_loaded(head, tmp_path):
+    spec = with_backbone(small_net().description.network, resolution=33)
+    blocks = get_spec("mobilenet_v3_small").backbone.blocks[:4]
+    spec = head(with_backbone(spec, blocks=blocks, head_conv_channels=0), filters=8)
+    model = build(spec, 2)
+    variables = jax.device_get(init_variables(model, jax.random.key(0)))
+    description = Description(
+        task="segmentation",
+        network=spec,
+        preprocessing=Preprocessing(),
+        class_names=("sky", "sea"),
+    )
+    net = TrainedNet(description, variables)
+    trained.save(net, str(tmp_path / "weights"))
+    loaded = trained.load(str(tmp_path / "weights"))
+    assert loaded.description == net.description
+    assert loaded.model == model
+    jax.tree.map(np.testing.assert_array_equal, loaded.variables, variables)
 
 
 def test_a_detector_that_does_not_fit_together_is_one_clear_sentence(tmp_path):
@@ -199,3 +224,40 @@ def test_a_run_is_loaded_in_silence(tmp_path, caplog, capfd):
         logging.getLogger("absl").warning("Given directory is read only: another's")
         assert len(caplog.messages) == 1  # nothing else is dropped
     jax.tree.map(np.testing.assert_array_equal, loaded.variables, net.variables)
+
+
+def test_a_flipped_bit_of_the_weights_changes_nothing_or_is_found(tmp_path):
+    net = small_net()
+    folder = tmp_path / "net"
+    trained.save(net, str(folder))
+    rng, found = random.Random(0), 0
+    for path in [p for p in folder.rglob("*") if p.is_file() and p.stat().st_size]:
+        whole = path.read_bytes()
+        flipped = bytearray(whole)
+        flipped[rng.randrange(len(whole))] ^= 1 << rng.randrange(8)
+        path.write_bytes(flipped)
+        try:
+            read = trained.load(str(folder)).variables
+            jax.tree.map(np.testing.assert_array_equal, read, net.variables)
+        except UserError:
+            found += 1
+        path.write_bytes(whole)
+    assert found > 3
+
+
+def test_an_array_that_is_another_is_named(tmp_path):
+    net = small_net()
+    folder = tmp_path / "net"
+    trained.save(net, str(folder))
+    shutil.rmtree(folder / "variables")
+    others = jax.tree.map(np.array, net.variables)
+    others["params"]["stem"]["conv"]["kernel"][0, 0, 0, 0] += 1
+    with ocp.StandardCheckpointer() as checkpointer:
+        checkpointer.save(folder / "variables", others)
+    with pytest.raises(
+        UserError, match=r"read: its array params/stem/conv/kernel is n"
+    ):
+        trained.load(str(folder))
+    (folder / "hashes.json").unlink()  # as in a folder of before there were any
+    read = trained.load(str(folder)).variables
+    jax.tree.map(np.testing.assert_array_equal, read, others)

@@ -79,6 +79,23 @@ def test_the_counts_for_coco_are_exact(name, options, everything, without, madds
     assert f"{complexity.madds(spec, 90) / 1e9:.2f}" == madds
 
 
+@pytest.mark.parametrize(
+    "name", ["ssdlite_mobilenet_v1", "ssdlite_mobilenet_v3_small", "ssdlite_moga_a"]
+)
+def test_a_width_scales_backbone_and_extra_layers(name):
+    if name == "ssdlite_moga_a":  # whose paper has one width
+        with pytest.raises(UserError, match="width_multiplier"):
+            get_detector(name, width_multiplier=0.5)
+        return
+    spec = get_detector(name, width_multiplier=0.5)
+    architecture = name.removeprefix("ssdlite_")
+    backbone = get_spec(architecture, width_multiplier=0.5).backbone
+    assert spec.backbone.blocks == backbone.blocks
+    assert spec.backbone.head_conv_channels == backbone.head_conv_channels
+    assert [extra.out_channels for extra in spec.extras] == [256, 128, 128, 64]
+    assert get_detector(name, width_multiplier=1.0) == get_detector(name)
+
+
 def test_the_released_detectors_have_exactly_their_parameters():
     torchvision = get_detector("ssdlite320_mobilenet_v3_large")
     assert complexity.params(torchvision, 90) == 3_440_060

@@ -116,11 +116,14 @@ def products_in(value):
     return products_of(inner) if hasattr(inner, "eqns") else 0
 
 
+PARTS = ("", "/expand", "/depthwise")  # the maps of a block
+
+
 def test_the_endpoints_of_mobilenet_v2_are_those_of_table_2():
     spec = get_spec("mobilenet_v2")
     _, logits, endpoints = shapes_of(spec, 1000, 224)
     assert logits.shape == (2, 1000)
-    blocks = {f"block{i}{part}" for i in range(17) for part in ("", "/expand")}
+    blocks = {f"block{i}{part}" for i in range(17) for part in PARTS}
     strides = {"stride2", "stride4", "stride8", "stride16", "stride32"}
     assert set(endpoints) == blocks | strides | {"stem", "head_conv", "pre_logits"}
     expected = {
@@ -129,6 +132,7 @@ def test_the_endpoints_of_mobilenet_v2_are_those_of_table_2():
         "stride4": (2, 56, 56, 24),
         "stride8": (2, 28, 28, 32),
         "block13/expand": (2, 14, 14, 576),  # where SSDLite attaches
+        "block13/depthwise": (2, 7, 7, 576),
         "stride16": (2, 14, 14, 96),
         "stride32": (2, 7, 7, 320),  # the last block, not the head
         "head_conv": (2, 7, 7, 1280),
@@ -141,7 +145,7 @@ def test_the_endpoints_of_mobilenet_v1_are_those_of_table_1():
     backbone = create_backbone("mobilenet_v1")
     images = jax.ShapeDtypeStruct((2, 224, 224, 3), jnp.float32)
     endpoints, _ = jax.eval_shape(backbone.init_with_output, jax.random.key(0), images)
-    blocks = {f"block{i}{part}" for i in range(13) for part in ("", "/expand")}
+    blocks = {f"block{i}{part}" for i in range(13) for part in PARTS}
     strides = {"stride2", "stride4", "stride8", "stride16", "stride32"}
     assert set(endpoints) == blocks | strides | {"stem", "features"}
     expected = {
@@ -162,6 +166,7 @@ def test_the_endpoints_of_mobilenet_v3_are_those_of_table_1():
     expected = {
         "stem": (2, 112, 112, 16),
         "stride8": (2, 28, 28, 40),
+        "block5/depthwise": (2, 28, 28, 120),  # which LR-ASPP reads
         "block12/expand": (2, 14, 14, 672),  # C4 of Sec. 6.3, where SSDLite attaches
         "stride16": (2, 14, 14, 112),
         "stride32": (2, 7, 7, 160),

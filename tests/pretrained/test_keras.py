@@ -167,7 +167,7 @@ def test_what_keras_saves_is_imported(applications, tmp_path, name, suffix):
 def in_a_sequence(keras, base):
     return keras.Sequential(
         [
-            keras.Input((32, 32, 3)),
+            keras.Input((64, 64, 3)),
             keras.layers.Rescaling(1 / 127.5, offset=-1),
             base,
             keras.layers.GlobalAveragePooling2D(),
@@ -177,7 +177,7 @@ def in_a_sequence(keras, base):
 
 
 def as_a_layer(keras, base):
-    images = keras.Input((32, 32, 3))
+    images = keras.Input((64, 64, 3))
     x = keras.layers.GlobalAveragePooling2D()(base(images, training=False))
     return keras.Model(images, keras.layers.Dense(7, name="mine")(x))
 
@@ -193,17 +193,28 @@ def with_two_layers(keras, base):
     return keras.Model(base.input, keras.layers.Dense(7, name="second")(x))
 
 
+def with_a_batch_norm(keras, base):
+    x = keras.layers.GlobalAveragePooling2D()(base.output)
+    x = keras.layers.BatchNormalization(name="normed")(x)
+    return keras.Model(base.input, keras.layers.Dense(7, name="second")(x))
+
+
+def on_a_map(keras, base):
+    x = keras.layers.Flatten()(base.output)
+    return keras.Model(base.input, keras.layers.Dense(7, name="second")(x))
+
+
 def without_a_top(keras, base):
     return base
 
 
 @pytest.fixture(scope="module")
 def base_of(applications):
-    """Builds the base of a small MobileNet, each of its weights by its name."""
+    """Builds the base of a small network, each of its weights by its name."""
 
-    def make():
-        base = applications.MobileNet(
-            weights=None, include_top=False, input_shape=(32, 32, 3), alpha=0.25
+    def make(function, alpha):
+        base = getattr(applications, function)(
+            weights=None, include_top=False, input_shape=(64, 64, 3), alpha=alpha
         )
         for weight in base.weights:
             weight.assign(random_value(weight.path, weight.shape, 1.0))
@@ -212,30 +223,39 @@ def base_of(applications):
     return make
 
 
+# The logits of the first are a convolution, those of the second a dense layer.
+V1, V2 = ("MobileNet", 0.25), ("MobileNetV2", 0.35)
+
+
 @pytest.mark.parametrize(
-    "build_on",
-    [in_a_sequence, as_a_layer, behind_its_output, with_two_layers, without_a_top],
+    ("function", "alpha", "build_on"),
+    [
+        *[(*V1, in_a_sequence), (*V1, as_a_layer), (*V1, behind_its_output)],
+        *[(*V1, with_two_layers), (*V1, without_a_top), (*V2, behind_its_output)],
+        *[(*V2, with_two_layers), (*V2, with_a_batch_norm), (*V2, on_a_map)],
+    ],
 )
 def test_a_model_with_a_head_of_its_own_is_the_same_from_each_format(
-    base_of, tmp_path, build_on
+    base_of, tmp_path, function, alpha, build_on
 ):
     keras = importlib.import_module("keras")
-    base = base_of()
+    base = base_of(function, alpha)
+    name = f"{function}(alpha={alpha})"
     weights = state_of(base)
     model = build_on(keras, base)
     nets = []
     for suffix in ("keras", "weights.h5", "h5"):
         path = tmp_path / f"x.{suffix}"
         (model.save_weights if suffix == "weights.h5" else model.save)(path)
-        nets.append(importing.from_file(str(path), "keras", "MobileNet(alpha=0.25)"))
+        nets.append(importing.from_file(str(path), "keras", name))
     for net in nets[1:]:
         assert net.description == nets[0].description
         jax.tree.map(np.testing.assert_array_equal, net.variables, nets[0].variables)
     params = nets[0].variables["params"]
     logits = params.pop("logits", None)
-    _, expected, _ = from_state_dict(weights, "keras", "MobileNet(alpha=0.25)")
+    _, expected, _ = from_state_dict(weights, "keras", name)
     jax.tree.map(np.testing.assert_array_equal, nets[0].variables, expected)
-    if build_on in (with_two_layers, without_a_top):
+    if build_on not in (in_a_sequence, as_a_layer, behind_its_output):
         assert logits is None and nets[0].description.class_names == ()
     else:
         own = np.asarray(model.get_layer("mine").kernel)
@@ -251,6 +271,17 @@ def test_imagenet_weights_of_an_efficientnet_expect_imagenet_statistics(applicat
     _, _, preprocessing = from_state_dict(state, "keras", "EfficientNetB0")
     np.testing.assert_allclose(preprocessing.mean, (123.675, 116.28, 103.53), 1e-5)
     np.testing.assert_allclose(preprocessing.std, (58.395, 57.12, 57.375), 1e-5)
+
+
+def test_of_two_normalizations_none_is_taken_in_silence(applications):
+    """One may be the user's own, before the network and its own."""
+    state = state_of(build(applications, "EfficientNetB0", 32, gain=1.5))
+    more = {
+        "normalization_99/mean": np.zeros(3),
+        "normalization_99/variance": np.ones(3),
+    }
+    with pytest.raises(mobilenets.UserError, match="two layers that normalise images"):
+        from_state_dict(more | state, "keras", "EfficientNetB0")
 
 
 @pytest.fixture(scope="module")

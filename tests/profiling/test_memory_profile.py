@@ -9,11 +9,18 @@ from mobilenets import UserError, get_spec
 from mobilenets.cli.tables import print_memory
 from mobilenets.config import check
 from mobilenets.networks import complexity
+from mobilenets.networks.architectures.ssd import get_detector
 from mobilenets.profiling import memory_profile
 from mobilenets.profiling.memory_profile import StepMemory
 from mobilenets.tasks.registry import make_task
+from tests.tasks.test_detection import make_config, write_photographs
 
 MODEL = {"name": "mobilenet_v1", "width_multiplier": 0.25, "resolution": 32}
+DETECTOR = {
+    "name": "ssdlite_mobilenet_v2",
+    "width_multiplier": 0.35,
+    "resolution": 64,
+}
 OPTIONS = ["mobilenet_v1", "--width", "0.25", "--resolution", "32"]
 
 
@@ -72,6 +79,56 @@ def test_the_batch_is_what_the_pipeline_yields():
     batch = next(make_task(config).train_batches())
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), dict(batch))
     assert memory_profile.batch_shapes(16, 32) == shapes
+
+
+def test_the_batch_of_a_detector_is_what_the_pipeline_yields(tmp_path):
+    write_photographs(tmp_path, "train", 8, seed=0)
+    write_photographs(tmp_path, "valid", 2, seed=1)
+    batch = dict(next(make_task(make_config(tmp_path)).train_batches()))
+    most = batch["valid"].shape[1]  # boxes of an image here: two
+    shapes = memory_profile.box_batch_shapes(8, 64)
+    expected = {
+        key: (array.shape[0], memory_profile.MOST_BOXES, *array.shape[2:])
+        for key, array in batch.items()
+    }
+    assert most == 2
+    assert {key: s.shape for key, s in shapes.items()} == {
+        **expected,
+        "image": batch["image"].shape,
+    }
+    assert {k: s.dtype for k, s in shapes.items()} == {
+        k: array.dtype for k, array in batch.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "loss"),
+    [
+        ("ssdlite_mobilenet_v2", "focal"),
+        ("ssdlite320_mobilenet_v3_large", "mined_softmax"),
+    ],
+)
+def test_the_step_of_a_detector_is_that_of_its_loss(run, monkeypatch, name, loss):
+    def step_of(task, mesh):
+        raise Compiled(task.model, task.config)
+
+    monkeypatch.setattr(memory_profile, "jitted_functions", step_of)
+    with pytest.raises(Compiled) as compiled:
+        run("profile", name, "--resolution", "64", "--memory", "--batch", "4")
+    model, config = compiled.value.args
+    assert model.spec == get_detector(name, resolution=64)
+    assert (model.num_classes, config.task.loss) == (90, loss)
+
+
+def test_the_memory_of_a_detector_s_step_is_that_of_its_state():
+    found = memory_profile.of_training_step(DETECTOR, 3, 4, "float32", False)
+    spec = get_detector(**DETECTOR)
+    # Weights, averages, mean of squares and momentum, and statistics of batch norm.
+    assert found.alias_bytes > 4 * 4 * complexity.params(spec, 3)
+    # Corners, class, crowd and valid: the loss reads no area, and draws nothing.
+    boxes = memory_profile.MOST_BOXES * (4 * 4 + 4 + 1 + 1)
+    batch = 64 * 64 * 3 + boxes  # one of four images on each of four devices
+    assert found.argument_bytes == found.alias_bytes + batch
 
 
 def test_the_table_counts_the_state_once(capsys):

@@ -9,6 +9,7 @@ import pytest
 from configs.sweeps import (
     alpha_beta_gamma,
     compound_scaling,
+    detectors,
     learning_rate,
     other_networks,
     width_resolution,
@@ -24,6 +25,7 @@ FILES = {
     "learning_rate": learning_rate,
     "alpha_beta_gamma": alpha_beta_gamma,
     "compound_scaling": compound_scaling,
+    "detectors": detectors,
     "other_networks": other_networks,
 }
 

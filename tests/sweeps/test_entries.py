@@ -4,7 +4,13 @@ import random
 
 import pytest
 
-from mobilenets.sweeps.report.entries import aspects, front, group, pareto_front
+from mobilenets.sweeps.report.entries import (
+    aspects,
+    front,
+    group,
+    measure,
+    pareto_front,
+)
 from tests.sweeps.made_up import result
 
 
@@ -117,3 +123,11 @@ def test_aspects_are_what_varies_and_the_network_is_told_once():
 def test_a_value_that_only_some_points_set_is_none_elsewhere():
     results = [result(0, values={"a": 1}), result(1, values={"a": 1, "b": 2})]
     assert aspects(group(results, {})) == {"b": [None, 2]}
+
+
+def test_the_accuracy_of_a_detector_is_called_ap():
+    waiting = result(1, None, headline="", state="waiting")
+    detectors = group([waiting, result(2, headline="val/ema/AP")], {})
+    assert measure(detectors) == "AP"
+    assert measure(group([result(1), result(2)], {})) == "accuracy"
+    assert measure([]) == "accuracy"

@@ -217,3 +217,31 @@ def test_a_training_that_diverges_has_failed_and_the_others_go_on(tmp_path):
     *_, done, failed = printed.splitlines()
     assert done.startswith("1 of 2 points are done")
     assert failed.startswith("error: 1 of 2 points failed, the first")
+
+
+DETECTORS = """
+from mobilenets.sweeps.definition import Choices, Sweep
+
+def get_sweep():
+    return Sweep(
+        config="configs/ssdlite_quickstart.py:smoke",
+        values={"model.name": "ssdlite_mobilenet_v1", "epochs": 1.0},
+        parameters={"model.width_multiplier": Choices(values=(0.25, 0.5))},
+    )
+"""
+
+
+def test_detectors_are_swept_like_any_network(tmp_path):
+    sweep, folder = tmp_path / "sweep.py", tmp_path / "runs"
+    sweep.write_text(DETECTORS)
+    printed, code = finish(start(str(sweep), folder))
+    assert code == 0, printed
+    thin, wide = found(folder)
+    assert thin.state == wide.state == "finished"
+    assert thin.headline == "val/ema/AP" and 0 <= thin.accuracy <= 1
+    assert thin.madds < wide.madds and thin.parameters < wide.parameters
+    words = [sys.executable, "-m", "mobilenets", "report", str(folder)]
+    subprocess.run(words, cwd=ROOT, check=True, capture_output=True)
+    page = (folder / "report/report.html").read_text()
+    assert "AP, %" in page and "accuracy, %" not in page
+    assert "AP of the averaged weights on 40 images of val" in page

@@ -127,6 +127,10 @@ def test_a_run_trains_and_writes_what_it_found(run_folder):
     assert {"val/raw/AP", "val/ema/AP50", "val/ema/AR100"} <= records[-1].keys()
     with Image.open(run_folder / "predictions.png") as picture:
         assert len(picture.convert("RGB").getcolors(1 << 24)) > 20
+    with Image.open(run_folder / "first_batch.png") as picture:
+        pixels = np.asarray(picture.convert("RGB")).astype(int)
+    is_green = np.abs(pixels - box_pictures._GREEN).max(-1) < 30
+    assert is_green.sum() > 500  # the lines of boxes
     description = trained.describe(str(run_folder))
     assert (description.task, description.class_names) == ("detection", (*COLORS,))
     assert description.network == small_detector()
@@ -355,3 +359,29 @@ def test_each_true_box_is_found_once_by_the_best_detection():
     np.testing.assert_allclose(found.boxes, [[0, 0, 0.5, 0.5], [0.5, 0.5, 1, 1]])
     assert found.found.tolist() == [-1, 0, -1]
     assert (found.missed, found.mistakes) == ([1], 3)
+
+
+def test_images_that_are_not_rounded_are_evaluated_and_drawn(photographs, tmp_path):
+    config = make_config(photographs)
+    how = {"interpolation": "bilinear_no_antialias"}
+    preprocessing = config.preprocessing.model_copy(update=how)
+    config = config.model_copy(update={"preprocessing": preprocessing})
+    task = make_task(config)
+    batches = list(task.eval_batches("val"))  # 11 images in batches of 8
+    assert len(batches) == 2
+    assert {batch["image"].dtype for batch in batches} == {np.dtype("float32")}
+    assert next(task.train_batches())["image"].dtype == np.uint8
+    images = batches[0]["image"]
+    assert (
+        images != np.rint(images)
+    ).any() and 0 <= images.min() <= images.max() <= 255
+    nothing = np.zeros((8, 1, 6), np.float32)
+    worst, count = box_pictures.worst(
+        (batch for batch in batches), lambda batch: nothing, 4
+    )
+    assert count == 11
+    box_pictures.draw_comparison(worst, count, task.class_names, tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as picture:
+        pixels = np.asarray(picture.convert("RGB")).astype(int)
+    # The grey of the photographs, as it would not be if it were taken for 0 to 1.
+    assert (np.abs(pixels - 120).max(-1) < 3).sum() > 1000

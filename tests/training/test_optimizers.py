@@ -202,3 +202,17 @@ def test_the_cosine_without_warm_up_begins_at_the_peak():
     schedule = make_schedule(schema.Cosine(), 0.5, 10.0, total_steps=100)
     found = [float(schedule(step)) for step in (0, 50, 100)]
     assert found == pytest.approx([0.5, 0.25, 0.0], abs=1e-7)
+
+
+def test_poly_is_a_power_of_the_steps_that_are_left():
+    """DeepLabv3, Sec. 4.1: (1 - step / steps) ** 0.9 of the first rate."""
+    schedule = make_schedule(schema.Polynomial(), 0.007, 10.0, total_steps=200)
+    assert schedule(0) == pytest.approx(0.007)
+    assert schedule(50) == pytest.approx(0.007 * 0.75**0.9)
+    assert schedule(150) == pytest.approx(0.007 * 0.25**0.9)
+    assert schedule(200) == 0
+    warmed_up = make_schedule(
+        schema.Polynomial(power=2.0, warmup_epochs=2.0), 1.0, 10.0, total_steps=100
+    )
+    assert warmed_up(10) == pytest.approx(0.5)
+    assert warmed_up(50) == pytest.approx(0.25)

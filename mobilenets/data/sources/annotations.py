@@ -1,15 +1,18 @@
-"""What the files of boxes have in common, whatever their format."""
+"""What the files of boxes and masks have in common, whatever their format."""
 
 import dataclasses
 import math
 import os
 import pathlib
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from PIL import Image
 
 from mobilenets.data.orientation import FRACTIONS, Size
+from mobilenets.data.sources import division
+from mobilenets.data.sources.base import Undivided, UnknownSplit
+from mobilenets.errors import UserError
 
 WHOLE = "all"  # the one split of a folder that has no splits
 
@@ -71,8 +74,12 @@ class Faults:
         )
 
 
-class Layout(Protocol):
-    """A folder whose images have boxes in some format."""
+# What the files of a split say: a `Listing` or, of masks, a `MaskListing`.
+AnyListing = TypeVar("AnyListing", covariant=True)
+
+
+class Layout(Protocol[AnyListing]):
+    """A folder whose images have boxes or masks in some format."""
 
     format: str  # for messages
 
@@ -81,17 +88,103 @@ class Layout(Protocol):
         """Those that the folder has; `WHOLE` alone if it is not divided."""
         ...
 
-    def read(self, split: str, dropped: Faults) -> Listing:
-        """All images of a split, with their boxes.
+    def read(self, split: str, dropped: Faults) -> AnyListing:
+        """All images of a split, with their boxes or masks.
 
         Args:
           split: one of `splits`.
-          dropped: gets what belongs to no image or class, or is no box.
+          dropped: gets what belongs to no image or class, or is no box or mask.
 
         Raises:
           UserError: a file is not as it should be.
         """
         ...
+
+
+class _HasPath(Protocol):
+    @property
+    def path(self) -> pathlib.Path: ...
+
+
+_Images = TypeVar("_Images", bound=_HasPath)
+
+
+def read_split(
+    layout: Layout[AnyListing],
+    folder: str,
+    split: str,
+    eval_fraction: float,
+    dropped: Faults,
+) -> AnyListing:
+    """What the files say of the split, or of all photographs that are to be divided.
+
+    Args:
+      layout: of the folder.
+      folder: for messages.
+      split: see `Layout.read`.
+      eval_fraction: see `divided`.
+      dropped: see `Layout.read`.
+
+    Raises:
+      UserError: there is no such split, or the photographs are divided already.
+    """
+    splits = layout.splits
+    if eval_fraction:
+        if len(splits) > 1:
+            raise UserError(
+                "dataset.eval_fraction divides photographs that are not divided yet, "
+                f"but {folder} has the splits {', '.join(splits)}: leave it out."
+            )
+        return layout.read(splits[0], dropped)
+    if split in splits:
+        return layout.read(split, dropped)
+    if len(splits) == 1:
+        raise Undivided(
+            f"dataset.folder {folder} has no split {split}, only {splits[0]}.",
+            only=splits[0],
+        )
+    raise UnknownSplit(folder, split, splits)
+
+
+def divided(
+    images: list[_Images],
+    root: pathlib.Path,
+    folder: str,
+    split: str,
+    eval_fraction: float,
+) -> list[_Images]:
+    """The photographs on the split's side; all of them without a fraction.
+
+    Args:
+      images: all of them.
+      root: of the folder.
+      folder: for messages.
+      split: see `division.side`.
+      eval_fraction: see `division.side`.
+
+    Raises:
+      UserError: there is no such split.
+    """
+    if not eval_fraction or not images:
+        return images
+    names = [os.path.relpath(image.path, root) for image in images]
+    sides = [division.side(name, eval_fraction) for name in names]
+    division.check(folder, split, sides)
+    return [image for image, s in zip(images, sides, strict=True) if s == split]
+
+
+def because(dropped: Faults) -> str:
+    """Why something is empty, to be added to a sentence; "" if nothing was dropped."""
+    return f", after these were dropped: {dropped}" if str(dropped) else ""
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """A number and what it counts, in the singular or plural.
+
+    >>> counted(1, "photograph"), counted(1200, "class", "classes")
+    ('1 photograph', '1,200 classes')
+    """
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def cleaned(

@@ -10,8 +10,8 @@ from mobilenets.errors import UserError, closest, unknown
 from mobilenets.runtime.console import console
 
 # What is known of an image: the one class it is of, for each of several attributes
-# whether it has it, or the boxes of its objects.
-Labels = Literal["class", "attributes", "boxes"]
+# whether it has it, the boxes of its objects, or the class of each pixel.
+Labels = Literal["class", "attributes", "boxes", "mask"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Record:
     image: bytes | np.ndarray  # JPEG, PNG or WebP; or [H, W, 3] or [H, W] uint8
     # Of labels "class" the number of the class, an int; of "attributes" [A] float32, 1
     # for one that the image has, 0 for one that it lacks, nan where that is unknown. Of
-    # labels "boxes" `Boxes`.
+    # labels "boxes" `Boxes`. Of "mask" [H, W] uint8: the class of each pixel of the
+    # upright image, 255 where it is not known.
     target: Any
     origin: str  # for messages: a file, or a record of a data set
 
@@ -75,7 +76,7 @@ class Undivided(UserError):
 class Source(Protocol):
     """A split of a data set; an attribute does for what is a property here.
 
-    Those with boxes are `BoxedSource`.
+    Those with boxes are `BoxedSource`, those with masks `MaskedSource`.
     """
 
     @property
@@ -113,6 +114,15 @@ class BoxedSource(Source, Protocol):
     @property
     def category_ids(self) -> Mapping[str, int]:
         """The id of each class by its name, for COCO's results."""
+        ...
+
+
+class MaskedSource(Source, Protocol):
+    """A split of a data set whose records have masks."""
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """Height and width of each mask, [images, 2] integers."""
         ...
 
 

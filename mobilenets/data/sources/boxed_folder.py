@@ -1,6 +1,5 @@
 """Photographs with boxes, in any of the formats that annotation tools write."""
 
-import os
 import pathlib
 from collections.abc import Callable, Sequence
 
@@ -8,18 +7,21 @@ import numpy as np
 
 from mobilenets.data.boxes import Boxes
 from mobilenets.data.orientation import on_upright_image
-from mobilenets.data.sources import division, photographs
+from mobilenets.data.sources import photographs
 from mobilenets.data.sources.annotations import (
     Corners,
     Faults,
     Layout,
     ListedBox,
     ListedImage,
-    Listing,
+    because,
     cleaned,
+    counted,
+    divided,
+    read_split,
     twice,
 )
-from mobilenets.data.sources.base import Record, Undivided, UnknownSplit
+from mobilenets.data.sources.base import Record
 from mobilenets.data.sources.coco_json import CocoLayout
 from mobilenets.data.sources.pascal_voc import PascalVocLayout
 from mobilenets.data.sources.yolo import YoloLayout
@@ -65,14 +67,14 @@ class BoxedFolderSource:
             raise UserError(f"dataset.folder {folder} is not a folder.")
         layout = _recognised(root, folder)
         dropped, changed = Faults(), Faults()
-        listing = _listing(layout, folder, split, eval_fraction, dropped)
-        images = _divided(listing.images, root, folder, split, eval_fraction)
+        listing = read_split(layout, folder, split, eval_fraction, dropped)
+        images = divided(listing.images, root, folder, split, eval_fraction)
         place = f"{root}, split {split},"
         _check_images(images, place, layout, dropped)
         boxes = _clean_boxes(images, dropped, changed)
         if not any(boxes):
             raise UserError(
-                f"{place} has no boxes{_because(dropped)}: give a folder whose "
+                f"{place} has no boxes{because(dropped)}: give a folder whose "
                 "photographs have some."
             )
         used = {box.name for of_image in boxes for box, _ in of_image}
@@ -125,51 +127,13 @@ def _recognised(root: pathlib.Path, folder: str) -> Layout:
     )
 
 
-def _listing(
-    layout: Layout, folder: str, split: str, eval_fraction: float, dropped: Faults
-) -> Listing:
-    """What the files say of the split, or of all photographs that are to be divided."""
-    splits = layout.splits
-    if eval_fraction:
-        if len(splits) > 1:
-            raise UserError(
-                "dataset.eval_fraction divides photographs that are not divided yet, "
-                f"but {folder} has the splits {', '.join(splits)}: leave it out."
-            )
-        return layout.read(splits[0], dropped)
-    if split in splits:
-        return layout.read(split, dropped)
-    if len(splits) == 1:
-        raise Undivided(
-            f"dataset.folder {folder} has no split {split}, only {splits[0]}.",
-            only=splits[0],
-        )
-    raise UnknownSplit(folder, split, splits)
-
-
-def _divided(
-    images: list[ListedImage],
-    root: pathlib.Path,
-    folder: str,
-    split: str,
-    eval_fraction: float,
-) -> list[ListedImage]:
-    """The photographs on the split's side; all of them without a fraction."""
-    if not eval_fraction or not images:
-        return images
-    names = [os.path.relpath(image.path, root) for image in images]
-    sides = [division.side(name, eval_fraction) for name in names]
-    division.check(folder, split, sides)
-    return [image for image, s in zip(images, sides, strict=True) if s == split]
-
-
 def _check_images(
     images: list[ListedImage], place: str, layout: Layout, dropped: Faults
 ) -> None:
     """Raises UserError if there are no photographs, or one is listed twice."""
     if not images:
         raise UserError(
-            f"{place} has no photographs{_because(dropped)}: give the folder in which "
+            f"{place} has no photographs{because(dropped)}: give the folder in which "
             f"the files of {layout.format} and the photographs are."
         )
     path = twice(image.path for image in images)
@@ -178,10 +142,6 @@ def _check_images(
             f"{place} lists {path} twice, so it is unknown which boxes it has: leave "
             "one out, or rename one of two photographs of the same name."
         )
-
-
-def _because(dropped: Faults) -> str:
-    return f", after these were dropped: {dropped}" if str(dropped) else ""
 
 
 def _clean_boxes(
@@ -231,12 +191,12 @@ def _summary(
     """One line on what was found."""
     counts = source.box_counts
     line = (
-        f"{place} in {layout.format}: {_counted(len(source), 'photograph')}, "
-        f"{_counted(counts.sum(), 'box', 'boxes')} of "
-        f"{_counted(len(source.names), 'class', 'classes')}"
+        f"{place} in {layout.format}: {counted(len(source), 'photograph')}, "
+        f"{counted(counts.sum(), 'box', 'boxes')} of "
+        f"{counted(len(source.names), 'class', 'classes')}"
     )
     if without := int((counts == 0).sum()):
-        line += f", {_counted(without, 'photograph')} without boxes"
+        line += f", {counted(without, 'photograph')} without boxes"
     if str(dropped):
         line += f"; dropped: {dropped}"
     if str(changed):
@@ -245,7 +205,3 @@ def _summary(
         shown = ", ".join(unused[:5]) + (", …" if unused[5:] else "")
         line += f"; classes without boxes, left out: {shown}"
     return line + "."
-
-
-def _counted(count: int, one: str, many: str = "") -> str:
-    return f"{count:,} {one if count == 1 else many or one + 's'}"

@@ -1,5 +1,6 @@
 """Boxes in COCO's JSON: cocodataset.org/#format-data, "Object Detection"."""
 
+import dataclasses
 import itertools
 import json
 import pathlib
@@ -7,6 +8,7 @@ import urllib.parse
 from collections.abc import Iterator
 from typing import Any
 
+from mobilenets.data.orientation import Size
 from mobilenets.data.sources.annotations import (
     HUGE,
     WHOLE,
@@ -21,6 +23,17 @@ from mobilenets.data.sources.annotations import (
 from mobilenets.errors import UserError
 
 ROBOFLOW, LABEL_STUDIO, PREFIX = "_annotations.coco.json", "result.json", "instances_"
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """What a file says, as it says it."""
+
+    path: pathlib.Path
+    names: dict[Any, str]  # of the categories by their ids
+    listed_ids: list[int | str]  # of all images, also of those that are missing
+    images: dict[int | str, tuple[pathlib.Path, Size]]  # by their ids
+    annotations: list
 
 
 class CocoLayout:
@@ -53,33 +66,55 @@ class CocoLayout:
 
     def read(self, split: str, dropped: Faults) -> Listing:
         """See `Layout`."""
-        path, folders = self._files[split]
-        content = _parsed(path)
-        names = _class_names(content["categories"], path)
-        boxes = _boxes_by_image(content["annotations"], names, dropped)
-        images = []
-        for image_id, entry in _entries(content["images"], path).items():
-            own = boxes.pop(image_id, [])
-            image = _found(entry["file_name"], folders)
-            if image:
-                images.append(ListedImage(image, image_id, _size(entry, image), own))
-            else:
-                dropped.add("photographs that are missing", entry["file_name"])
+        found = self.parsed(split, dropped)
+        names, listed = found.names, found.images
+        boxes = _boxes_by_image(found.annotations, names, dropped)
+        known = {key: boxes.pop(key, []) for key in found.listed_ids}
+        images = [
+            ListedImage(path, image_id, size, known[image_id])
+            for image_id, (path, size) in listed.items()
+        ]
         for box in itertools.chain.from_iterable(boxes.values()):
             dropped.add("boxes of an image that the file does not list", box.where)
         return Listing({name: number for number, name in names.items()}, images)
 
+    def parsed(self, split: str, dropped: Faults, outlines: bool = False) -> Split:
+        """The categories, photographs and annotations of a split.
 
-def _parsed(path: pathlib.Path) -> dict[str, list]:
+        Args:
+          split: one of `splits`.
+          dropped: gets the photographs that are missing.
+          outlines: whether the annotations have "segmentation", nine tenths of COCO's
+            file.
+
+        Raises:
+          UserError: the file is not as it should be.
+        """
+        path, folders = self._files[split]
+        content = _parsed(path, outlines)
+        names = _class_names(content["categories"], path)
+        entries = _entries(content["images"], path)
+        images = {}
+        for image_id, entry in entries.items():
+            image = _found(entry["file_name"], folders)
+            if image:
+                images[image_id] = image, _size(entry, image)
+            else:
+                dropped.add("photographs that are missing", entry["file_name"])
+        return Split(path, names, [*entries], images, content["annotations"])
+
+
+def _parsed(path: pathlib.Path, outlines: bool) -> dict[str, list]:
     """The file's three lists."""
 
     def without_outlines(value: dict[str, Any]) -> dict[str, Any]:
-        value.pop("segmentation", None)  # nine tenths of COCO's file
+        value.pop("segmentation", None)
         return value
 
+    hook = None if outlines else without_outlines
     try:
         with path.open(encoding="utf-8-sig") as file:
-            content = json.load(file, object_hook=without_outlines)
+            content = json.load(file, object_hook=hook)
     except json.JSONDecodeError as error:
         raise UserError(
             f"{path} is not valid JSON, or is cut short (line {error.lineno}, column "
@@ -95,7 +130,7 @@ def _parsed(path: pathlib.Path) -> dict[str, list]:
     if lacking:
         raise UserError(
             f"{path} has no list of {' and '.join(lacking)}, which COCO's format needs:"
-            " export it as COCO JSON with boxes."
+            " export it as COCO JSON with the objects."
         )
     return content
 

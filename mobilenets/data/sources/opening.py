@@ -20,6 +20,7 @@ from mobilenets.data.sources import (
     slices,
     tfds,
     tfds_boxes,
+    tfds_masks,
 )
 from mobilenets.data.sources.base import (
     Labels,
@@ -30,6 +31,7 @@ from mobilenets.data.sources.base import (
 )
 from mobilenets.data.sources.boxed_folder import BoxedFolderSource
 from mobilenets.data.sources.folder import FolderSource
+from mobilenets.data.sources.masked_folder import MaskedFolderSource
 from mobilenets.data.sources.table import TableSource
 from mobilenets.errors import UserError
 
@@ -133,7 +135,7 @@ def _open(
     in_use: Sequence[str],
 ) -> Source:
     match dataset:
-        case InTable() if labels == "boxes":
+        case InTable() if labels in ("boxes", "mask"):
             _check_labels(f"dataset.table {dataset.table}", "class", labels)
         case InTable():
             return TableSource(
@@ -148,6 +150,10 @@ def _open(
             )
         case InFolder() if labels == "boxes":
             return BoxedFolderSource(dataset.folder, split, dataset.eval_fraction)
+        case InFolder() if labels == "mask":
+            return MaskedFolderSource(
+                dataset.folder, split, dataset.eval_fraction, to_train
+            )
         case InFolder():
             _check_labels(f"dataset.folder {dataset.folder}", "class", labels)
             return FolderSource(
@@ -156,6 +162,9 @@ def _open(
         case Prepared() if labels == "boxes":
             builder = tfds.prepared_builder(dataset.directory)
             return tfds_boxes.TfdsBoxedSource(builder, split)
+        case Prepared() if labels == "mask":
+            builder = tfds.prepared_builder(dataset.directory)
+            return tfds_masks.TfdsMaskedSource(builder, split)
         case Prepared():
             _check_labels(f"dataset.directory {dataset.directory}", "class", labels)
             return tfds.TfdsSource(tfds.prepared_builder(dataset.directory), split)
@@ -173,7 +182,8 @@ def _named(dataset: Named, split: str, labels: Labels) -> Source:
         _check_labels(f"The data set {dataset.name}", "attributes", labels)
         return collages.CollageSource(_garments(), split)
     if dataset.name == embedded.SCENES:
-        _check_labels(f"The data set {dataset.name}", "boxes", labels)
+        if labels not in ("boxes", "mask"):
+            _check_labels(f"The data set {dataset.name}", "boxes", labels)
         chosen = slices.places(dataset.name, scenes.SIZES, split)
         folder = scenes.folder_of_scenes(_garments(), dataset.data_dir)
         names = sorted({name for name, _ in chosen})
@@ -182,8 +192,10 @@ def _named(dataset: Named, split: str, labels: Labels) -> Source:
                 f"The data set {dataset.name} has no split {split}: give a part of "
                 f"{' or '.join(names)} alone."
             )
-        of_split = BoxedFolderSource(folder, names[0])
-        return slices.PartOfBoxed(of_split, [number for _, number in chosen])
+        numbers = [number for _, number in chosen]
+        if labels == "mask":
+            return slices.PartOfMasked(MaskedFolderSource(folder, names[0]), numbers)
+        return slices.PartOfBoxed(BoxedFolderSource(folder, names[0]), numbers)
     if labels == "attributes" or dataset.name in embedded.PREPARED:
         _check_labels(f"The data set {dataset.name}", "class", labels)
     if dataset.name in embedded.PREPARED:
@@ -191,6 +203,8 @@ def _named(dataset: Named, split: str, labels: Labels) -> Source:
     builder = tfds.named_builder(dataset.name, dataset.data_dir)
     if labels == "boxes":
         return tfds_boxes.TfdsBoxedSource(builder, split)
+    if labels == "mask":
+        return tfds_masks.TfdsMaskedSource(builder, split)
     return tfds.TfdsSource(builder, split)
 
 
@@ -208,10 +222,15 @@ def _check_labels(what: str, has: Labels, needed: Labels) -> None:
             f"{what} has no boxes, but the task needs them: give dataset.folder with "
             "COCO, YOLO or Pascal VOC files, or another task.name."
         )
+    if needed == "mask":
+        raise UserError(
+            f"{what} has no masks, but the task needs them: give dataset.folder with "
+            "images and masks, or another task.name."
+        )
     if has == "boxes":
         raise UserError(
-            f"{what} has boxes, but the task needs labels of whole images: give another"
-            " data set, or task.name=detection."
+            f"{what} has boxes and masks, but the task needs labels of whole images: "
+            "give another data set, or task.name=detection or segmentation."
         )
     if has == "class":
         raise UserError(

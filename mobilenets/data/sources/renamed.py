@@ -6,7 +6,14 @@ from typing import cast
 
 import numpy as np
 
-from mobilenets.data.sources.base import BoxedSource, Record, Source, some
+from mobilenets.data.masks import UNLABELLED
+from mobilenets.data.sources.base import (
+    BoxedSource,
+    MaskedSource,
+    Record,
+    Source,
+    some,
+)
 from mobilenets.errors import UserError
 from mobilenets.runtime.console import console
 
@@ -18,7 +25,7 @@ def with_names(source: Source, names: Sequence[str], what: str) -> Source:
     Attributes that it lacks are unknown.
 
     Args:
-      source: of images with a class, attributes or boxes.
+      source: of images with a class, attributes, boxes or masks.
       names: of the classes or attributes that a network tells apart.
       what: the source, for the message.
 
@@ -41,6 +48,8 @@ def with_names(source: Source, names: Sequence[str], what: str) -> Source:
         )
     if hasattr(source, "category_ids"):
         return _RenamedBoxes(cast(BoxedSource, source), names)
+    if hasattr(source, "sizes"):
+        return _RenamedMasks(cast(MaskedSource, source), names)
     return _Renamed(source, names)
 
 
@@ -86,3 +95,17 @@ class _RenamedBoxes(_Renamed):
         classes = self._numbers[record.target.classes].astype(np.int32)
         target = dataclasses.replace(record.target, classes=classes)
         return dataclasses.replace(record, target=target)
+
+
+class _RenamedMasks(_Renamed):
+    """See `with_names`."""
+
+    def __init__(self, source: MaskedSource, names: Sequence[str]):
+        super().__init__(source, names)
+        self.sizes = source.sizes
+        self._of_values = np.full(256, UNLABELLED, np.uint8)
+        self._of_values[: len(self._numbers)] = self._numbers
+
+    def __getitem__(self, index: int) -> Record:
+        record = self._source[index]
+        return dataclasses.replace(record, target=self._of_values[record.target])

@@ -1,4 +1,4 @@
-"""Scenes of the embedded clothes with boxes and masks: a small set for detection.
+"""Scenes of the embedded clothes: a small set for detection and segmentation.
 
 They are written once, as COCO JSON and mask images, and read as a user's photographs
 are.
@@ -17,14 +17,16 @@ import numpy as np
 from PIL import Image
 
 from mobilenets.data import decoding
+from mobilenets.data.masks import BACKGROUND
 from mobilenets.data.sources.base import Source
 from mobilenets.data.sources.embedded import SCENES
+from mobilenets.data.sources.mask_files import CLASSES
 from mobilenets.errors import UserError
 from mobilenets.runtime import user_cache
 from mobilenets.runtime.console import console
 
 SIZES = {"train": 2000, "validation": 400}
-VERSION = "1"  # of all that follows; other scenes need another one
+VERSION = "2"  # of all that follows; other files need another one
 
 _SEED = 20_170_825  # a date; changing it makes other scenes
 _SIDES = (128, 192)  # pixels of a scene
@@ -178,6 +180,8 @@ def _write_all(garments: Mapping[str, Source], folder: pathlib.Path) -> None:
     (partial / "annotations").mkdir(parents=True)
     for split, count in SIZES.items():
         _write_split(garments, split, count, partial)
+    classes = (BACKGROUND, *garments["train"].names)  # of the masks
+    (partial / CLASSES).write_text("\n".join(classes) + "\n")
     partial.rename(folder)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mobilenets.data.sources.base import BoxedSource, Record
+from mobilenets.data.sources.base import BoxedSource, MaskedSource, Record, Source
 from mobilenets.data.sources.tfds import parts_of_split
 
 
@@ -37,19 +37,16 @@ def places(
     ]
 
 
-class PartOfBoxed:
-    """Some of the images of a source with boxes; all its classes.
+class _Part:
+    """Some of the images of a source; all its classes.
 
     Args:
       source: of all images.
       numbers: of the images.
     """
 
-    def __init__(self, source: BoxedSource, numbers: Sequence[int]):
+    def __init__(self, source: Source, numbers: Sequence[int]):
         self.names, self.upright = source.names, source.upright
-        self.category_ids = source.category_ids
-        self.box_counts = np.asarray(source.box_counts)[list(numbers)]
-        self.image_ids = [source.image_ids[number] for number in numbers]
         self._source, self._numbers = source, numbers
 
     def __len__(self) -> int:
@@ -57,3 +54,21 @@ class PartOfBoxed:
 
     def __getitem__(self, index: int) -> Record:
         return self._source[self._numbers[index]]
+
+
+class PartOfBoxed(_Part):
+    """Some of the images of a source with boxes; see `_Part`."""
+
+    def __init__(self, source: BoxedSource, numbers: Sequence[int]):
+        super().__init__(source, numbers)
+        self.category_ids = source.category_ids
+        self.box_counts = np.asarray(source.box_counts)[list(numbers)]
+        self.image_ids = [source.image_ids[number] for number in numbers]
+
+
+class PartOfMasked(_Part):
+    """Some of the images of a source with masks; see `_Part`."""
+
+    def __init__(self, source: MaskedSource, numbers: Sequence[int]):
+        super().__init__(source, numbers)
+        self.sizes = np.asarray(source.sizes)[list(numbers)]

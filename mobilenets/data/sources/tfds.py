@@ -41,12 +41,15 @@ class TfdsSource:
         return Record(record["image"], int(record["label"]), origin)
 
 
-def records(builder: Any, split: str) -> Sequence[Any]:
+def records(
+    builder: Any, split: str, images: Sequence[str] = ("image",)
+) -> Sequence[Any]:
     """The records of a split, their images as they are stored.
 
     Args:
       builder: of a prepared data set.
       split: of it, or a slice.
+      images: the features that are images.
 
     Raises:
       UserError: there is no such split or slice, or it is empty, or the data set has no
@@ -57,7 +60,7 @@ def records(builder: Any, split: str) -> Sequence[Any]:
     parts_of_split(builder.name, split, builder.info.splits)
     try:
         return builder.as_data_source(
-            split, decoders={"image": tfds.decode.SkipDecoding()}
+            split, decoders={name: tfds.decode.SkipDecoding() for name in images}
         )
     except NotImplementedError:
         raise needs_conversion(builder) from None

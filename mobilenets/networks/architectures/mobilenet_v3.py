@@ -149,16 +149,58 @@ def halve_last_stage(spec: Spec) -> Spec:
     )
 
 
+def reduce_last_block(backbone: BackboneSpec) -> BackboneSpec:
+    """A MobileNet with half the channels after its last stride, for segmentation.
+
+    The paper's "RF2" (Table 7): half the filters of the last block. As in
+    `halve_last_stage`, the outputs from the last stride on are halved, and so is the
+    convolution behind them. In a MobileNetV3 the expansion from which that stride
+    starts is halved as well; so says the number of parameters in the paper's table, and
+    that in MobileNetV2 it is not.
+
+    Args:
+      backbone: before `with_output_stride`.
+
+    Raises:
+      UserError: the network is no MobileNet.
+    """
+    if not backbone.name.startswith("mobilenet_v"):
+        raise UserError(
+            f"{backbone.name} has no variant with half its last block: it must be a "
+            "MobileNetV1, V2 or V3."
+        )
+    strided = max(i for i, block in enumerate(backbone.blocks) if block.stride > 1)
+    blocks = cast(tuple[BlockSpec, ...], backbone.blocks)
+    first = blocks[strided]
+    reduced = [*blocks[:strided], _halve(first, first.in_channels)]
+    if backbone.name.startswith("mobilenet_v3"):
+        expanded = make_divisible(first.expanded_channels / 2)
+        reduced[-1] = _expanded_to(reduced[-1], expanded)
+    for block in blocks[strided + 1 :]:
+        reduced.append(_halve(block, reduced[-1].out_channels))
+    return dataclasses.replace(
+        backbone,
+        blocks=tuple(reduced),
+        head_conv_channels=make_divisible(backbone.head_conv_channels / 2)
+        if backbone.head_conv_channels
+        else 0,
+    )
+
+
 def _halve(block: BlockSpec, in_channels: int) -> BlockSpec:
     """The block with half the outputs and its own ratio of expansion."""
     expanded = make_divisible(in_channels * block.expanded_channels / block.in_channels)
-    return dataclasses.replace(
+    halved = dataclasses.replace(
         block,
         in_channels=in_channels,
-        expanded_channels=expanded,
         out_channels=make_divisible(block.out_channels / 2),
-        se=_squeeze_excite(expanded) if block.se else None,
     )
+    return _expanded_to(halved, expanded)
+
+
+def _expanded_to(block: BlockSpec, expanded: int) -> BlockSpec:
+    se = _squeeze_excite(expanded) if block.se else None
+    return dataclasses.replace(block, expanded_channels=expanded, se=se)
 
 
 def _squeeze_excite(expanded_channels: int) -> SqueezeExciteSpec:

@@ -180,8 +180,14 @@ def _ssd_v2() -> DetectorSpec:
     return dataclasses.replace(spec, extras=extra_layers(separable=True))
 
 
-def _ssdlite(architecture: str) -> DetectorSpec:
-    return ssdlite(get_spec(architecture, resolution=320))
+def _moga_a() -> DetectorSpec:
+    return ssdlite(get_spec("moga_a", resolution=320))
+
+
+def _wide(architecture: str, width_multiplier: float = 1.0) -> DetectorSpec:
+    """Backbone and extra layers scaled alike."""
+    spec = get_spec(architecture, width_multiplier=width_multiplier, resolution=320)
+    return ssdlite(spec, width_multiplier)
 
 
 def _scaled(architecture: str, width_multiplier: float = 1.0) -> DetectorSpec:
@@ -191,10 +197,15 @@ def _scaled(architecture: str, width_multiplier: float = 1.0) -> DetectorSpec:
     return ssdlite(with_backbone(spec, head_conv_channels=last), width_multiplier)
 
 
-def _v3(architecture: str, halved: bool) -> DetectorSpec:
+def _v3(architecture: str, halved: bool, width_multiplier: float = 1.0) -> DetectorSpec:
     """Halved, the dagger of MobileNetV3's Table 6."""
-    spec = get_spec(architecture, resolution=320, bn_momentum=V3_BN_MOMENTUM)
-    detector = ssdlite(halve_last_stage(spec) if halved else spec)
+    spec = get_spec(
+        architecture,
+        width_multiplier=width_multiplier,
+        resolution=320,
+        bn_momentum=V3_BN_MOMENTUM,
+    )
+    detector = ssdlite(halve_last_stage(spec) if halved else spec, width_multiplier)
     return dataclasses.replace(
         detector,
         name=detector.name + ("_halved" if halved else ""),
@@ -222,15 +233,15 @@ def _torchvision() -> DetectorSpec:
 DETECTORS: dict[str, Callable[..., DetectorSpec]] = {
     "ssd_mobilenet_v1": _ssd_v1,
     "ssd_mobilenet_v2": _ssd_v2,
-    "ssdlite_mobilenet_v1": partial(_ssdlite, "mobilenet_v1"),
+    "ssdlite_mobilenet_v1": partial(_wide, "mobilenet_v1"),
     "ssdlite_mobilenet_v2": partial(_scaled, "mobilenet_v2"),
     "ssdlite_mobilenet_v3_large": partial(_v3, "mobilenet_v3_large", False),
     "ssdlite_mobilenet_v3_large_halved": partial(_v3, "mobilenet_v3_large", True),
     "ssdlite_mobilenet_v3_small": partial(_v3, "mobilenet_v3_small", False),
     "ssdlite_mobilenet_v3_small_halved": partial(_v3, "mobilenet_v3_small", True),
     "ssdlite_mnasnet_a1": partial(_scaled, "mnasnet_a1"),
-    "ssdlite_moga_a": partial(_ssdlite, "moga_a"),
-    "ssdlite_efficientnet_lite0": partial(_ssdlite, "efficientnet_lite0"),
+    "ssdlite_moga_a": _moga_a,
+    "ssdlite_efficientnet_lite0": partial(_wide, "efficientnet_lite0"),
     "ssdlite320_mobilenet_v3_large": _torchvision,
 }
 
@@ -275,8 +286,9 @@ def get_detector(name: str, **overrides: Any) -> DetectorSpec:
 
     Args:
       name: a key of `DETECTORS`.
-      **overrides: `width_multiplier` for MobileNetV2 and MnasNet; `scores`, see
-        `with_scores`; and those of `architectures.replace`, such as `resolution`.
+      **overrides: `width_multiplier` for SSDLite on all but MoGA and torchvision's, of
+        the extra layers, too; `scores`, see `with_scores`; and those of
+        `architectures.replace`, such as `resolution`.
 
     Raises:
       UserError: the name or a key is unknown, or a value is out of its range.

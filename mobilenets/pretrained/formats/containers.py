@@ -74,6 +74,8 @@ def find(tree: Any, choice: Choice, is_weights: Callable[[Any], bool]) -> Any:
             )
         elif averaged and not choice.averaged:
             choice.tell(f"The file has only averaged weights, {names[0]}.")
+        elif len(names) > 1:
+            choice.tell(f"The file has {' and '.join(names)}: {names[0]} is taken.")
         tree = tree[names[0]]
     return tree
 

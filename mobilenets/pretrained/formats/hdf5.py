@@ -61,8 +61,14 @@ def contents(file: h5py.File, path: pathlib.Path) -> Contents:
             f"{path} refers to weights in other files, which is not supported: "
             "save the model again."
         )
-    check_size(path, sum(math.prod(d.shape) * d.dtype.itemsize for d in datasets))
+    check_size(path, sum(map(_size, datasets)))
     return found
+
+
+def _size(dataset: h5py.Dataset) -> int:
+    """Bytes that it takes to read a data set, of which each chunk is read whole."""
+    elements = max(math.prod(dataset.shape), math.prod(dataset.chunks or (0,)))
+    return elements * dataset.dtype.itemsize
 
 
 def _items(group: h5py.Group) -> Iterator[tuple[str, Any]]:

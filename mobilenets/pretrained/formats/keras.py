@@ -128,19 +128,19 @@ def rename_keras_variables(
         return dict(state)
     place = _place_of_model(groups)
     found = collections.Counter(_class_name(g) for g in groups if _place(g) == place)
+    # With more layers than the model has, the head is the user's own.
+    more = {c for c, names in layer_names.items() if found[c] > len(names)}
     layers = {}
     for class_name, names in layer_names.items():
-        count, needed = found[class_name], len([n for n in names if n not in head])
-        if count > len(names) and not needed:
-            continue  # a head of the user's own of several layers
-        # That may have batch norms behind those of the model, too.
-        is_more = count > len(names) and class_name != "batch_normalization"
-        if count < needed or is_more:
+        count, backbone = found[class_name], [n for n in names if n not in head]
+        # That may have batch norms behind those of the model.
+        is_other = class_name in more - {"batch_normalization"} and backbone
+        if count < len(backbone) or is_other:
             raise UserError(
                 f"The weights have {count} layers of the class {class_name}, but the "
                 f"model has {len(names)}: give the model they belong to."
             )
-        for number, name in enumerate(names[:count]):
+        for number, name in enumerate(backbone if more else names[:count]):
             layers[_numbered(f"{place}{class_name}", number)] = _Layer(name, class_name)
     return _renamed(state, layers)
 

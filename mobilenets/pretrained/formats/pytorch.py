@@ -11,14 +11,12 @@ storage, before it a row of pickles followed by the storages. Source:
 torch/serialization.py and torch/_utils.py of PyTorch 2.
 """
 
-import collections
 import functools
 import io
 import math
 import pathlib
 import pickle
 import pickletools
-import types
 import zipfile
 from collections.abc import Callable
 from typing import Any, BinaryIO, Literal, NamedTuple
@@ -31,6 +29,8 @@ from mobilenets.pretrained.formats.containers import AVERAGED, LATEST, Choice, f
 
 _MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 _PROTOCOL_VERSION = 1001
+
+_MOST_DIMENSIONS = 64  # of NumPy
 
 # The storages of PyTorch by their classes, and their elements' types in NumPy.
 _DTYPES = {
@@ -209,8 +209,8 @@ class _Unpickler(pickle.Unpickler):
         if module == "torch" and name in _DTYPES:
             return name
         wanted = f"{module}.{name}"
-        if wanted in _CONTAINERS:
-            return _CONTAINERS[wanted]
+        if wanted == "collections.OrderedDict":
+            return _Dictionary
         if wanted in _FUNCTIONS:
             return _Function(_FUNCTIONS[wanted])
         known = f"{_OTHER_MODULES.get(module, module)}.{name}"
@@ -244,6 +244,8 @@ class _Function(NamedTuple):
 
 def _integers(values: Any) -> tuple[int, ...]:
     """A tuple of no other tuples: see `_TupleDepths`."""
+    if len(values) > _MOST_DIMENSIONS:
+        raise ValueError("a tensor has too many dimensions")
     result = tuple(values)
     if not all(isinstance(value, int) for value in result):
         raise ValueError("a shape or strides are no integers")
@@ -268,6 +270,26 @@ def _rebuild_from_type(function: Any, _: Any, arguments: Any, *__: Any) -> Any:
     if not isinstance(function, _Function):
         raise ValueError("a tensor is rebuilt by what is no function for it")
     return function(*arguments)
+
+
+class _Dictionary(dict):
+    """In place of an ordered dictionary, which a pickle by Python 2 makes of pairs.
+
+    They are taken out of their list: else a short pickle, which gives a long list again
+    and again, would make any number of long dictionaries. Its attributes are forgotten.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, pairs: Any = ()):
+        if pairs and not isinstance(pairs, list):
+            raise ValueError("a dictionary is made of what is no list")
+        super().__init__(pairs)
+        if pairs:
+            pairs.clear()
+
+    def __setstate__(*_: Any) -> None:
+        """Also where it is called on the class, which therefore stays as it is."""
 
 
 def _dictionary(*_: Any) -> dict[Any, Any]:
@@ -297,16 +319,12 @@ class _Inert:
     append = extend = add = __setitem__ = __call__ = _forget
 
 
-_CONTAINERS = {
-    "collections.OrderedDict": collections.OrderedDict,
-    # The options in training checkpoints of timm and torchvision.
-    "argparse.Namespace": types.SimpleNamespace,
-}
 # What training checkpoints hold beside the weights: numbers and their types, paths,
 # options. None of these can do more than be made.
 _INERT_NAMES = {
     "numpy": "bool_ dtype float64 int64 ndarray",
     "numpy.dtypes": "BoolDType Float32DType Float64DType Int64DType",
+    "argparse": "Namespace",
     "pathlib": "Path PosixPath PurePath PurePosixPath PureWindowsPath WindowsPath",
     "collections": "Counter deque",
     "types": "NoneType SimpleNamespace",

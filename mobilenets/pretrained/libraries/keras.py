@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from mobilenets.errors import UserError
 from mobilenets.networks import complexity
 from mobilenets.networks.spec import ClassifierSpec
 from mobilenets.pretrained.library import (
@@ -162,8 +163,16 @@ def _clean(state: Mapping[str, Any]) -> dict[str, Any]:
 
     The layer has no name of its own: Keras numbers those it makes, from "normalization"
     and "normalization_1" on.
+
+    Raises:
+      UserError: there are two such layers.
     """
     named = {re.sub(r"^normalization_\d+/", "normalization/", k): k for k in state}
+    if len(named) < len(state):
+        raise UserError(
+            "The weights have two layers that normalise images, and nothing says which "
+            "is the network's: save the network alone."
+        )
     return {
         name: state[k] for name, k in named.items() if name != "normalization/count"
     }

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from mobilenets.networks.spec import ClassifierSpec
+from mobilenets.networks.spec import HasBackbone
 from mobilenets.pretrained.library import Library, Model, Names, Place, block_names
 
 # The constants of PyTorch's batch norm; its momentum of 0.1 is our 0.9.
@@ -31,7 +31,7 @@ def pytorch_library(models: dict[str, Model]) -> Library:
     )
 
 
-def resnet(spec: ClassifierSpec) -> Names:
+def resnet(spec: HasBackbone) -> Names:
     """The modules of a ResNet or SE-ResNet."""
 
     def names_at(place: Place) -> Names:

@@ -52,6 +52,8 @@ def _clean(state: Mapping[str, Any]) -> dict[str, Any]:
         scope, _, variable = key.rpartition("/")
         if variable != "biases" or not scope.startswith(_SCOPE):
             continue
+        if f"{scope}/BatchNorm/moving_variance" in result:
+            continue  # it is not folded
         bias = np.asarray(result.pop(key))
         result[f"{scope}/BatchNorm/beta"] = bias
         result[f"{scope}/BatchNorm/gamma"] = np.ones_like(bias)

@@ -73,7 +73,7 @@ def _clean(state: Mapping[str, Any]) -> dict[str, Any]:
     """With one name for all kernels, and without the background."""
     result = {}
     for key, value in state.items():
-        if f"/{_LOGITS}/" in key and np.shape(value)[-1] == 1001:
+        if f"/{_LOGITS}/" in key and np.shape(value)[-1:] == (1001,):
             value = np.asarray(value)[..., 1:]
         result[key.replace("/depthwise_weights", "/weights")] = value
     return result

@@ -1,10 +1,15 @@
 """torchvision's models, as of 0.29: their specs, module names and preprocessing."""
 
+from collections.abc import Callable
+from typing import cast
+
 from mobilenets.config.schema import Preprocessing
+from mobilenets.networks.architectures.deeplab import get_segmenter
 from mobilenets.networks.architectures.ssd import get_detector
 from mobilenets.networks.detector import DetectorSpec
+from mobilenets.networks.segmenter import ASPPSpec, SegmenterSpec
 from mobilenets.networks.spec import ClassifierSpec
-from mobilenets.pretrained.libraries import coco
+from mobilenets.pretrained.libraries import coco, voc
 from mobilenets.pretrained.libraries.pytorch import BATCH_NORM, pytorch_library, resnet
 from mobilenets.pretrained.library import (
     IMAGENET,
@@ -105,6 +110,55 @@ def _ssdlite(spec: DetectorSpec) -> Names:
     return names
 
 
+def _lraspp(spec: SegmenterSpec) -> Names:
+    return {
+        **_mobilenet_v3_of_segmenter(spec),
+        "aspp0": _conv_bn("classifier.cbr"),
+        "image_pooling": ("classifier.scale.1",),
+        "logits": ("classifier.high_classifier",),
+        "low_level_logits": ("classifier.low_classifier",),
+    }
+
+
+def _deeplabv3_mobilenet_v3(spec: SegmenterSpec) -> Names:
+    return _mobilenet_v3_of_segmenter(spec) | _deeplabv3(spec)
+
+
+def _deeplabv3_resnet(spec: SegmenterSpec) -> Names:
+    names = {
+        layer: tuple(f"backbone.{module}" for module in modules)
+        for layer, modules in resnet(spec).items()
+    }
+    return names | _deeplabv3(spec)
+
+
+def _mobilenet_v3_of_segmenter(spec: SegmenterSpec) -> Names:
+    def names_at(place: Place) -> Names:
+        return _sequence(f"backbone.{place.number + 1}.block", place)
+
+    return {
+        "stem": _conv_bn("backbone.0"),
+        "head_conv": _conv_bn(f"backbone.{len(spec.backbone.blocks) + 1}"),
+        **block_names(spec, names_at),
+    }
+
+
+def _deeplabv3(spec: SegmenterSpec) -> Names:
+    """The two heads; the first module of the pooling is the pooling."""
+    rates = cast(ASPPSpec, spec.head).rates
+    convs = "classifier.0.convs"
+    pooling = f"{convs}.{len(rates) + 1}"
+    return {
+        **{f"aspp{i}": _conv_bn(f"{convs}.{i}") for i in range(len(rates) + 1)},
+        "image_pooling": (f"{pooling}.1", f"{pooling}.2"),
+        "concat_projection": _conv_bn("classifier.0.project"),
+        "refine": ("classifier.1", "classifier.2"),
+        "logits": ("classifier.4",),
+        "auxiliary/conv": ("aux_classifier.0", "aux_classifier.1"),
+        "auxiliary/logits": ("aux_classifier.4",),
+    }
+
+
 def _sequence(there: str, place: Place) -> Names:
     """The modules of a block that is the sequence of its parts."""
     names: Names = {}
@@ -163,9 +217,30 @@ _SSDLITE = Model(
     get_detector("ssdlite320_mobilenet_v3_large"),
     _ssdlite,
     # The default mean and deviation make -1 to 1 of the pixels.
-    Preprocessing(resize="squash", crop_fraction=1.0),
+    Preprocessing(
+        resize="squash", crop_fraction=1.0, interpolation="bilinear_no_antialias"
+    ),
     class_names=coco.CLASS_NAMES,
 )
+
+
+def _segmenter(name: str, names: Callable[[SegmenterSpec], Names]) -> Model:
+    """With the preset's short side of 520 pixels."""
+    preprocessing = Preprocessing(
+        resize="short_side",
+        crop_fraction=1.0,
+        mean=IMAGENET["mean"],
+        std=IMAGENET["std"],
+    )
+    spec = get_segmenter(f"{name}_torchvision")
+    return Model(spec, names, preprocessing, class_names=voc.CLASS_NAMES)
+
+
+_SEGMENTERS = {
+    "lraspp_mobilenet_v3_large": _lraspp,
+    "deeplabv3_mobilenet_v3_large": _deeplabv3_mobilenet_v3,
+    "deeplabv3_resnet50": _deeplabv3_resnet,
+}
 
 LIBRARY = pytorch_library(
     models_of(_V2, _mobilenet_v2, BATCH_NORM, "symmetric")
@@ -175,4 +250,5 @@ LIBRARY = pytorch_library(
     | models_of(_MNASNET, _mnasnet, _MNASNET_BATCH_NORM, "symmetric")
     | models_of(_RESNET, resnet, BATCH_NORM, "symmetric")
     | {"ssdlite320_mobilenet_v3_large": _SSDLITE}
+    | {name: _segmenter(name, names) for name, names in _SEGMENTERS.items()}
 )

@@ -155,6 +155,17 @@ def shown(entries: Sequence[Entry], cost: str) -> list[Entry]:
     ]
 
 
+def measure(entries: Sequence[Entry]) -> str:
+    """What axes and columns call the accuracy: that of a metric by its name, as "AP".
+
+    Args:
+      entries: of one task.
+    """
+    headlines = {r.headline for entry in entries for r in entry.results} - {""}
+    metric = next(iter(headlines), "").rpartition("/")[2]
+    return "accuracy" if metric in ("", "top1") else metric
+
+
 def keys(results: Sequence[Result]) -> list[str]:
     """The keys of the values, without the seed, in the order of their first use."""
     every = itertools.chain.from_iterable(result.values for result in results)

@@ -16,7 +16,7 @@ from mobilenets.config.schema import Section
 from mobilenets.errors import UserError
 from mobilenets.profiling import latency
 from mobilenets.profiling.latency import Net
-from mobilenets.sweeps import results
+from mobilenets.runs.workdir import replace_file
 
 
 class _Kept(Section):
@@ -50,7 +50,7 @@ def of(
         measured = latency.measure(different, tell=tell)
         known = {name: found.median for name, found in measured.items()}
         kept_now = _Kept(device=device, seconds=known)
-        results.write(kept, kept_now.model_dump_json(indent=1))
+        replace_file(kept, kept_now.model_dump_json(indent=1) + "\n")
     return {number: known[name] for number, name in names.items()}
 
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from mobilenets.sweeps.report import labels, panels
-from mobilenets.sweeps.report.entries import Entry, front
+from mobilenets.sweeps.report.entries import Entry, front, measure
 from mobilenets.sweeps.report.labels import Line, Place
 from mobilenets.sweeps.report.looks import Look, Looks
 from mobilenets.sweeps.report.panels import GREY, INK, PALE
@@ -67,7 +67,9 @@ def draw(
         zorder=1,
         **FRONT,
     )
-    panels.finish(axis, f"Trained here, named by {look.named}", "accuracy, %")
+    panels.finish(
+        axis, f"Trained here, named by {look.named}", f"{measure(entries)}, %"
+    )
     panels.cost_axis(axis, cost, title, [mark.x for mark in marks.values()])
     on_front = Line2D([], [], label="Pareto front", **FRONT)
     panels.legend(axis, meanings(entries, marks, look, [on_front]))

@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from mobilenets.sweeps.report import labels, panels
-from mobilenets.sweeps.report.entries import Entry, front
+from mobilenets.sweeps.report.entries import Entry, front, measure
 from mobilenets.sweeps.report.looks import SEQUENCE, Looks
 
 
@@ -57,7 +57,7 @@ def draw(axis: Axes, entries: Sequence[Entry], look: Looks) -> None:
         colour = SEQUENCE(norm(entry.madds)) if norm else look[entry].colour
         _draw_curve(axis, entry, colour, entry in on_front)
     title = "Accuracy of the averaged weights; thick: on the front by MAdds"
-    panels.finish(axis, title, "accuracy, %")
+    panels.finish(axis, title, f"{measure(entries)}, %")
     axis.set_xlabel("step")
     if not norm:
         panels.legend(axis, panels.colour_column(look))

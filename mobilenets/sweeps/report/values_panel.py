@@ -9,7 +9,7 @@ from matplotlib.ticker import NullLocator
 
 from mobilenets.sweeps.definition import text
 from mobilenets.sweeps.report import panels, sweep_panel
-from mobilenets.sweeps.report.entries import Entry
+from mobilenets.sweeps.report.entries import Entry, measure
 from mobilenets.sweeps.report.looks import Looks, are_numbers
 from mobilenets.sweeps.report.panels import GREY
 
@@ -43,7 +43,7 @@ def draw(
             lines.setdefault(alike, []).append(marks[entry.number].place)
     for line in lines.values():
         axis.plot(*zip(*sorted(line), strict=True), color=GREY, alpha=0.5, zorder=1)
-    panels.finish(axis, f"Accuracy against {name}", "accuracy, %")
+    panels.finish(axis, f"Accuracy against {name}", f"{measure(entries)}, %")
     axis.set_xlabel(name)
     axis.label_outer(remove_inner_ticks=True)
 

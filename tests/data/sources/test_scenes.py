@@ -117,7 +117,7 @@ def test_a_folder_that_cannot_be_written_is_an_error(tmp_path, few):
 
 
 def test_other_tasks_do_not_get_scenes_and_detection_no_clothes():
-    with pytest.raises(UserError, match="has boxes, but the task needs labels"):
+    with pytest.raises(UserError, match="has boxes and masks, but the task needs"):
         open_source(NamedDataset(name="fashion_scenes"), "train")
     with pytest.raises(UserError, match="fashion_mnist_subset has no boxes"):
         open_source(CLOTHES, "train", "boxes")

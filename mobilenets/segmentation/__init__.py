@@ -1,0 +1,1 @@
+"""What segmentation computes on arrays of pixels."""
