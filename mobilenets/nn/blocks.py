@@ -431,7 +431,8 @@ class Choice(nn.Module):
         )
         collections = self.variables
         params, statistics = collections["params"], collections["batch_stats"]
-        x, statistics = _switch(branches, chosen, params, x, statistics)
+        switched: Any = _switch(branches, chosen, params, x, statistics)
+        x, statistics = switched
         if train:
             for name, of_choice in statistics.items():
                 self.put_variable("batch_stats", name, of_choice)

@@ -15,7 +15,6 @@ from mobilenets.data.loading import ImageLoader
 from mobilenets.data.sources.base import Record, Source
 from mobilenets.errors import UserError, unknown
 from mobilenets.inference.description import Description
-from mobilenets.networks.search_space import SearchSpace
 from mobilenets.networks.spec import BackboneSpec, ClassifierSpec
 from mobilenets.nn.build import Network
 from mobilenets.tasks import pictures
@@ -35,11 +34,6 @@ class LabelledImages(ImageTask):
         """The network of the weights; a backbone gets the simplest head."""
         if isinstance(network, BackboneSpec):
             return ClassifierSpec(network, dropout_rate=0.0)
-        if isinstance(network, SearchSpace):
-            raise UserError(
-                "The weights in init_from are a supernet: give those of a network that "
-                "`mobilenets search` has extracted from it."
-            )
         if not isinstance(network, ClassifierSpec):
             raise UserError(
                 f"The weights in init_from are a {network.kind}: give a classifier or "
