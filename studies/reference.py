@@ -109,7 +109,7 @@ def _row(key: str, info: FieldInfo) -> str:
 def _shipped() -> str:
     """The configs that come with the package."""
     lines = ["## Shipped configs", ""]
-    for function in ("get_config", "get_sweep"):
+    for function in files.FOLDERS:
         lines += [f"- `{name}`" for name in files.shipped(function)]
     return "\n".join([*lines, ""])
 

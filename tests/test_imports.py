@@ -30,6 +30,7 @@ ROOMS = (
     "pretrained",
     "export",
     "sweeps",
+    "search",
     "api",
     "cli",
 )

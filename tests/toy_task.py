@@ -89,6 +89,9 @@ class ToyTask:
                 "index": np.where(real, index, -1).astype(np.int32),
             }
 
+    def variants(self, rng):
+        return {}
+
     def inputs(self, batch):
         return batch["x"]
 

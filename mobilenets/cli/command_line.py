@@ -14,7 +14,7 @@ from typer.exceptions import TyperException
 from mobilenets.config import check, files, overrides
 from mobilenets.config.schema import Configuration
 from mobilenets.errors import Stuck, UserError, alternatives, close
-from mobilenets.networks.architectures import get_spec
+from mobilenets.networks.architectures import get_search_space, get_spec
 from mobilenets.networks.architectures.deeplab import get_segmenter
 from mobilenets.networks.architectures.ssd import get_detector
 from mobilenets.runtime import signals
@@ -25,7 +25,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, with exact numbe
 WITH_OVERRIDES = {"ignore_unknown_options": True, "allow_extra_args": True}
 
 # Of the tasks whose networks are no classifiers.
-_NETWORKS = {"detection": get_detector, "segmentation": get_segmenter}
+_NETWORKS = {
+    "detection": get_detector,
+    "segmentation": get_segmenter,
+    "supernet": get_search_space,
+}
 
 _MISUSED = 2  # the exit code of wrong options
 _INTERRUPTED = 130  # the exit code after Ctrl-C: 128 + SIGINT

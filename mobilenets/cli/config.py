@@ -30,7 +30,7 @@ def command(
     Prints every value with its allowed range, its default and its meaning.
     """
     if not file:
-        names = [*files.shipped("get_config"), *files.shipped("get_sweep")]
+        names = [name for kind in files.FOLDERS for name in files.shipped(kind)]
         if as_json:
             print_json(names)
         else:

@@ -15,12 +15,14 @@ from mobilenets.cli import (
     export,
     features,
     import_weights,
+    latency_table,
     predict,
     prepare,
     pretrained,
     profile,
     report,
     scale,
+    search,
     sweep,
     train,
 )
@@ -44,6 +46,8 @@ COMMANDS = {
     "benchmark": benchmark,
     "export": export,
     "sweep": sweep,
+    "search": search,
+    "latency-table": latency_table,
     "report": report,
     "compare": compare,
 }

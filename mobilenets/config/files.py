@@ -1,7 +1,7 @@
 """Config files: found by path or by the name of one that comes with the package.
 
-A file has a function `get_config`, which gives the `ConfigDict` of a run, or
-`get_sweep`. What follows a colon is its argument: "efficientnet:phi=2.5".
+A file has a function `get_config`, which gives the `ConfigDict` of a run, `get_sweep`
+or `get_search`. What follows a colon is its argument: "efficientnet:phi=2.5".
 """
 
 import contextlib
@@ -20,16 +20,19 @@ from mobilenets.config import check, overrides
 from mobilenets.config.schema import Configuration
 from mobilenets.errors import UserError, unknown
 
-Function = Literal["get_config", "get_sweep"]
-
-_OTHER: Mapping[Function, Function] = {
-    "get_config": "get_sweep",
-    "get_sweep": "get_config",
+Function = Literal["get_config", "get_sweep", "get_search"]
+# Where the files of each lie below configs/.
+FOLDERS: dict[Function, str] = {
+    "get_config": "",
+    "get_sweep": "sweeps",
+    "get_search": "search",
 }
+
 # What the file is for, and the command that reads it.
 _USES: Mapping[Function, tuple[str, str]] = {
     "get_config": ("a run", "train"),
     "get_sweep": ("a sweep", "sweep"),
+    "get_search": ("a search", "search"),
 }
 _PACKAGE = pathlib.Path(__file__).parents[1]
 
@@ -61,10 +64,9 @@ def read(file: str) -> ml_collections.ConfigDict:
 
 def shipped(function: Function) -> list[str]:
     """The names of the files that come with the package."""
-    runs = function == "get_config"
-    folder = _folder() if runs else _folder() / "sweeps"
-    names = sorted(path.stem for path in folder.glob("[!_]*.py"))
-    return names if runs else [f"sweeps/{name}" for name in names]
+    below = pathlib.PurePosixPath(FOLDERS[function])
+    paths = (_folder() / below).glob("[!_]*.py")
+    return [str(below / name) for name in sorted(path.stem for path in paths)]
 
 
 def call(file: str, function: Function) -> Any:
@@ -96,11 +98,11 @@ def _find(path: str, function: Function) -> pathlib.Path:
         return given
     if path in shipped(function):
         return (_folder() / path).with_suffix(".py")
-    if path in shipped(_OTHER[function]):
-        what, command = _USES[_OTHER[function]]
-        raise UserError(
-            f"{path!r} is the config of {what}: use it with `mobilenets {command}`."
-        )
+    for other, (what, command) in _USES.items():
+        if path in shipped(other):
+            raise UserError(
+                f"{path!r} is the config of {what}: use it with `mobilenets {command}`."
+            )
     if given.is_file():
         raise UserError(f"{path!r} is no config file: the name of one ends with .py.")
     beside = given if given.is_dir() else given.parent

@@ -68,7 +68,8 @@ class ClassificationTask(Section):
 
     name: Literal["classification"] = "classification"
     """One class per image (classification), any number of attributes (multilabel),
-    objects with boxes (detection), or a class for each pixel (segmentation)."""
+    objects with boxes (detection), a class for each pixel (segmentation), or all
+    networks of a search space with one class per image (supernet)."""
     label_smoothing: Fraction = 0.0
     """The part of a label that is spread evenly over all classes."""
     weights: dict[str, NonNegative] = {}
@@ -89,7 +90,8 @@ class MultilabelTask(Section):
 
     name: Literal["multilabel"] = "multilabel"
     """One class per image (classification), any number of attributes (multilabel),
-    objects with boxes (detection), or a class for each pixel (segmentation)."""
+    objects with boxes (detection), a class for each pixel (segmentation), or all
+    networks of a search space with one class per image (supernet)."""
     threshold: Annotated[float, Gt(0), Lt(1)] = 0.5
     """The lowest probability at which an attribute is predicted."""
     weights: dict[str, NonNegative] = {}
@@ -101,7 +103,8 @@ class DetectionTask(Section):
 
     name: Literal["detection"] = "detection"
     """One class per image (classification), any number of attributes (multilabel),
-    objects with boxes (detection), or a class for each pixel (segmentation)."""
+    objects with boxes (detection), a class for each pixel (segmentation), or all
+    networks of a search space with one class per image (supernet)."""
     loss: Literal["focal", "mined_sigmoid", "mined_softmax"] = "focal"
     """The loss of the classes: focal loss as for MobileNetV3, or cross-entropy with
     mined negatives, by sigmoids as for TensorFlow's MobileNetV1 and V2 or by a softmax
@@ -111,12 +114,32 @@ class DetectionTask(Section):
     TensorFlow's MobileNetV2."""
 
 
+class SupernetTask(Section):
+    """All networks of a search space at once, with shared weights; one class per image.
+
+    `model` gives the space: a name of ours (moga), or a `spec` of your own that returns
+    a SearchSpace.
+    """
+
+    name: Literal["supernet"] = "supernet"
+    """One class per image (classification), any number of attributes (multilabel),
+    objects with boxes (detection), a class for each pixel (segmentation), or all
+    networks of a search space with one class per image (supernet)."""
+    label_smoothing: Fraction = 0.0
+    """The part of a label that is spread evenly over all classes."""
+    sampling: Literal["fair", "uniform"] = "fair"
+    """The networks of a step: with fair (FairNAS' strict fairness) as many as a
+    position has choices, so that each choice is trained once; with uniform a random
+    one. All see the same batch, and their gradients are added up."""
+
+
 class SegmentationTask(Section):
     """A class for each pixel: softmax cross-entropy, over the pixels with a label."""
 
     name: Literal["segmentation"] = "segmentation"
     """One class per image (classification), any number of attributes (multilabel),
-    objects with boxes (detection), or a class for each pixel (segmentation)."""
+    objects with boxes (detection), a class for each pixel (segmentation), or all
+    networks of a search space with one class per image (supernet)."""
     # PSPNet, arXiv:1612.01105, Sec. 3.3.
     auxiliary_weight: NonNegative = 0.4
     """The weight of the loss of an auxiliary head, where the network has one; 0.5 in
@@ -134,7 +157,13 @@ class SegmentationTask(Section):
     """Whether an image is also seen mirrored in evaluation."""
 
 
-Task = ClassificationTask | MultilabelTask | DetectionTask | SegmentationTask
+Task = (
+    ClassificationTask
+    | MultilabelTask
+    | DetectionTask
+    | SegmentationTask
+    | SupernetTask
+)
 
 
 class _Splits(Section):

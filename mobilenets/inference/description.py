@@ -10,6 +10,7 @@ from mobilenets.errors import UserError
 from mobilenets.networks import complexity, limits
 from mobilenets.networks.architectures import check
 from mobilenets.networks.detector import DetectorSpec
+from mobilenets.networks.search_space import SearchSpace
 from mobilenets.networks.segmenter import SegmenterSpec
 from mobilenets.networks.spec import BackboneSpec, ClassifierSpec
 
@@ -17,7 +18,7 @@ FORMAT_VERSION = 2
 
 # Each kind of network says which one it is in its field "kind".
 Network = Annotated[
-    ClassifierSpec | BackboneSpec | DetectorSpec | SegmenterSpec,
+    ClassifierSpec | BackboneSpec | DetectorSpec | SegmenterSpec | SearchSpace,
     pydantic.Field(discriminator="kind"),
 ]
 

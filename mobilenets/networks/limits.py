@@ -70,6 +70,7 @@ _RULES = {
     "low_level": _NAME,
     "feature": _NAME,
     "blocks": (lambda v: len(v) <= MOST_BLOCKS, f"at most {MOST_BLOCKS:,}"),
+    "choices": (lambda v: len(v) <= MOST_BLOCKS, f"at most {MOST_BLOCKS:,}"),
 }
 
 

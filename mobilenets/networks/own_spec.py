@@ -11,10 +11,16 @@ import pydantic
 
 from mobilenets.config import json_files, own_function
 from mobilenets.errors import UserError
-from mobilenets.networks.architectures import ARCHITECTURES, get_spec, replace
+from mobilenets.networks.architectures import (
+    ARCHITECTURES,
+    get_search_space,
+    get_spec,
+    replace,
+)
 from mobilenets.networks.architectures.deeplab import get_segmenter
 from mobilenets.networks.architectures.ssd import get_detector
 from mobilenets.networks.detector import DetectorSpec
+from mobilenets.networks.search_space import SearchSpace
 from mobilenets.networks.segmenter import SegmenterSpec
 from mobilenets.networks.spec import ClassifierSpec, HasBackbone
 
@@ -25,6 +31,7 @@ _PUBLISHED: dict[type, Callable[..., Any]] = {
     ClassifierSpec: get_spec,
     DetectorSpec: get_detector,
     SegmenterSpec: get_segmenter,
+    SearchSpace: get_search_space,
 }
 
 

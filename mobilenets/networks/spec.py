@@ -282,6 +282,73 @@ class BasicSpec:
         return result
 
 
+# Not open, as a `ChoiceSpec` is.
+FixedBlock = BlockSpec | BottleneckSpec | BasicSpec
+
+
+@dataclasses.dataclass(frozen=True)
+class ChoiceSpec:
+    """A block that is open: one of several, as a `SearchSpace` allows.
+
+    The choices have the same input, output and stride, so that any of them fits.
+    """
+
+    choices: tuple[FixedBlock, ...]
+
+    @property
+    def in_channels(self) -> int:
+        """See `Block`."""
+        return self.choices[0].in_channels
+
+    @property
+    def out_channels(self) -> int:
+        """See `Block`."""
+        return self.choices[0].out_channels
+
+    @property
+    def stride(self) -> int:
+        """See `Block`."""
+        return self.choices[0].stride
+
+    @property
+    def dilation(self) -> int:
+        """See `Block`."""
+        return self.choices[0].dilation
+
+    @property
+    def se(self) -> SqueezeExciteSpec | None:
+        """See `Block`: the choices differ in it."""
+        return None
+
+    @property
+    def operator(self) -> str:
+        """See `Block`."""
+        return f"one of {len(self.choices)}"
+
+    @property
+    def kernel_size(self) -> int:
+        """See `Block`: the largest."""
+        return max(choice.kernel_size for choice in self.choices)
+
+    @property
+    def expansion(self) -> float:
+        """See `Block`: the largest."""
+        return max(choice.expansion for choice in self.choices)
+
+    @property
+    def filters_behind_stride(self) -> bool:
+        """See `Block`."""
+        return self.choices[0].filters_behind_stride
+
+    def layers(self, name: str, size: int) -> list[Layer]:
+        """See `Block`: those of all choices, "block3/choice5/expand"."""
+        return [
+            layer
+            for i, choice in enumerate(self.choices)
+            for layer in choice.layers(f"{name}/choice{i}", size)
+        ]
+
+
 @dataclasses.dataclass(frozen=True)
 class BackboneSpec:
     """A stem, blocks and, in most networks, a last 1x1 convolution.
@@ -295,7 +362,7 @@ class BackboneSpec:
     resolution: int  # height and width of the input in pixels
     stem_channels: int
     act: Activation  # of stem and head
-    blocks: tuple[BlockSpec | BottleneckSpec | BasicSpec, ...]
+    blocks: tuple[FixedBlock | ChoiceSpec, ...]
     bn_momentum: float  # the weight of the old value in the running averages
     bn_epsilon: float
     initialization: Initialization

@@ -1,6 +1,7 @@
 """`Backbone`, the module that turns a `BackboneSpec` into maps of images."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -10,7 +11,12 @@ from jax.typing import DTypeLike
 
 from mobilenets.errors import UserError
 from mobilenets.networks.architectures import get_spec, replace
-from mobilenets.networks.spec import BackboneSpec, HasBackbone, backbone_of
+from mobilenets.networks.spec import (
+    BackboneSpec,
+    ChoiceSpec,
+    HasBackbone,
+    backbone_of,
+)
 from mobilenets.nn.batch_norm import value
 from mobilenets.nn.blocks import BLOCKS, ConvBN, Map, SqueezeExcite, max_pool
 from mobilenets.nn.initialization import KernelInit
@@ -63,24 +69,19 @@ class Backbone(nn.Module):
         return {**endpoints, "features": features}
 
     @nn.compact
-    def run(self, images: jax.Array, train: bool) -> tuple[Map, Endpoints]:
-        """The last map as a head of this package reads it, and the maps by name."""
+    def run(
+        self, images: jax.Array, train: bool, path: jax.Array | None = None
+    ) -> tuple[Map, Endpoints]:
+        """The last map as a head of this package reads it, and the maps by name.
+
+        Args:
+          images: see `__call__`.
+          train: see `__call__`.
+          path: the choice at each open block, int32; None where there are none.
+        """
         spec = self.spec
         _check_images(images)
-        conv_bn = functools.partial(
-            ConvBN,
-            padding=spec.padding,
-            bn_momentum=spec.bn_momentum,
-            bn_epsilon=spec.bn_epsilon,
-            kernel_init=KernelInit(spec.initialization),
-            dtype=self.dtype,
-            lowering=self.lowering,
-        )
-        squeeze_excite = functools.partial(
-            SqueezeExcite,
-            kernel_init=KernelInit(spec.initialization),
-            dtype=self.dtype,
-        )
+        conv_bn, squeeze_excite = makers(spec, self.dtype, self.lowering)
         x = conv_bn(
             spec.stem_channels,
             spec.stem_kernel_size,
@@ -99,8 +100,11 @@ class Backbone(nn.Module):
             module = BLOCKS[type(block)]
             if self.remat:
                 module = nn.remat(module, static_argnums=(2,))  # `train`
+            chosen = ()
+            if path is not None and isinstance(block, ChoiceSpec):
+                chosen, path = (path[0],), path[1:]
             x, maps = module(block, conv_bn, squeeze_excite, name=name)(
-                x, self._trains(name, train)
+                x, self._trains(name, train), *chosen
             )
             stride *= block.stride
             endpoints |= {f"{name}/{inner}": value(y) for inner, y in maps.items()}
@@ -119,6 +123,32 @@ class Backbone(nn.Module):
 
     def _trains(self, name: str, train: bool) -> bool:
         return train and name not in self.frozen
+
+
+def makers(
+    spec: BackboneSpec, dtype: DTypeLike = jnp.float32, lowering: Lowering = "auto"
+) -> tuple[Callable[..., ConvBN], Callable[..., SqueezeExcite]]:
+    """What blocks are made with: the two modules, a network's constants filled in.
+
+    Args:
+      spec: the network; its blocks do not matter.
+      dtype: see `Backbone`.
+      lowering: see `Backbone`.
+    """
+    kernel_init = KernelInit(spec.initialization)
+    conv_bn = functools.partial(
+        ConvBN,
+        padding=spec.padding,
+        bn_momentum=spec.bn_momentum,
+        bn_epsilon=spec.bn_epsilon,
+        kernel_init=kernel_init,
+        dtype=dtype,
+        lowering=lowering,
+    )
+    squeeze_excite = functools.partial(
+        SqueezeExcite, kernel_init=kernel_init, dtype=dtype
+    )
+    return conv_bn, squeeze_excite
 
 
 def _check_images(images: jax.Array) -> None:

@@ -10,11 +10,13 @@ import jax.numpy as jnp
 from jax import lax
 from jax.typing import DTypeLike
 
+from mobilenets.errors import UserError
 from mobilenets.networks.spec import (
     Activation,
     BasicSpec,
     BlockSpec,
     BottleneckSpec,
+    ChoiceSpec,
     Gate,
     Padding,
     SqueezeExciteSpec,
@@ -385,12 +387,123 @@ class Basic(nn.Module):
         return ACTIVATIONS[act](value(x) + value(shortcut)), {}
 
 
+class Choice(nn.Module):
+    """One `ChoiceSpec`: all choices have parameters, one is computed."""
+
+    spec: ChoiceSpec
+    conv_bn: Callable[..., ConvBN]
+    squeeze_excite: Callable[..., SqueezeExcite]
+
+    def setup(self):
+        """Makes the modules, "choice0", "choice1", …; Linen calls it."""
+        self.choices = [
+            BLOCKS[type(choice)](
+                choice, self.conv_bn, self.squeeze_excite, name=f"choice{i}"
+            )
+            for i, choice in enumerate(self.spec.choices)
+        ]
+
+    def __call__(
+        self, x: Map, train: bool, chosen: jax.Array | None = None
+    ) -> tuple[Map, dict[str, Map]]:
+        """As `Block`, but the output is no `Deferred`; there is no expanded map.
+
+        Args:
+          x: the input.
+          train: see `Block`.
+          chosen: the number of the choice, int32. What is not chosen has a gradient of
+            0, and its statistics stay as they are.
+        """
+        x = value(x)  # all choices have the same kind of input and output
+        if self.is_initializing():
+            outputs = [value(choice(x, train)[0]) for choice in self.choices]
+            return outputs[0], {}
+        if chosen is None:
+            raise UserError(
+                f"{self.name} is open: without a path, a supernet has no outputs. "
+                "Extract a network from it."
+            )
+        branches = tuple(
+            functools.partial(
+                _run_choice, f"choice{i}", choice.clone(parent=None), train
+            )
+            for i, choice in enumerate(self.choices)
+        )
+        collections = self.variables
+        params, statistics = collections["params"], collections["batch_stats"]
+        switched: Any = _switch(branches, chosen, params, x, statistics)
+        x, statistics = switched
+        if train:
+            for name, of_choice in statistics.items():
+                self.put_variable("batch_stats", name, of_choice)
+        return x, {}
+
+
+def _run_choice(
+    name: str,
+    choice: nn.Module,
+    train: bool,
+    params: Any,
+    x: jax.Array,
+    statistics: Any,
+) -> tuple[jax.Array, Any]:
+    """The output of a choice, and the statistics of all after it.
+
+    Args:
+      name: of the choice, among `params` and `statistics`.
+      choice: its module, unbound.
+      train: see `Block`.
+      params: of all choices.
+      x: the input.
+      statistics: of all choices.
+    """
+    variables = {"params": params[name], "batch_stats": statistics[name]}
+    mutable = ["batch_stats"] if train else []
+    found: Any = choice.apply(variables, x, train, mutable=mutable)
+    (x, _), updated = found
+    return value(x), {**statistics, name: updated.get("batch_stats", statistics[name])}
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _switch(branches, chosen, params, x, statistics):
+    """One of the branches, which is computed again for the gradient.
+
+    The gradient of `lax.switch` keeps what any branch would keep, filled with zeros
+    where another one is taken. Here it keeps the input alone.
+    """
+    return lax.switch(chosen, branches, params, x, statistics)
+
+
+def _switch_forward(branches, chosen, params, x, statistics):
+    outputs = _switch(branches, chosen, params, x, statistics)
+    return outputs, (chosen, params, x, statistics)
+
+
+def _switch_backward(branches, residuals, cotangents):
+    chosen, params, x, statistics = residuals
+
+    def backward(branch):
+        def run(params, x, cotangent):
+            _, pull_back = jax.vjp(lambda p, x: branch(p, x, statistics)[0], params, x)
+            return pull_back(cotangent)
+
+        return run
+
+    backwards = [backward(branch) for branch in branches]
+    from_params, from_x = lax.switch(chosen, backwards, params, x, cotangents[0])
+    return None, from_params, from_x, None
+
+
+_switch.defvjp(_switch_forward, _switch_backward)
+
+
 # The module of each kind of block. It is made from the spec, `conv_bn` and
 # `squeeze_excite`, and called with a map and `train`, as `Block`.
 BLOCKS: dict[type, Callable[..., Any]] = {
     BlockSpec: Block,
     BottleneckSpec: Bottleneck,
     BasicSpec: Basic,
+    ChoiceSpec: Choice,
 }
 
 

@@ -3,15 +3,17 @@
 from typing import Any
 
 from mobilenets.networks.detector import DetectorSpec
+from mobilenets.networks.search_space import SearchSpace
 from mobilenets.networks.segmenter import SegmenterSpec
 from mobilenets.networks.spec import BackboneSpec, ClassifierSpec
 from mobilenets.nn.backbone import Backbone
 from mobilenets.nn.classifier import Classifier
 from mobilenets.nn.detector import Detector
 from mobilenets.nn.segmenter import Segmenter
+from mobilenets.nn.supernet import Supernet
 
-Network = BackboneSpec | ClassifierSpec | DetectorSpec | SegmenterSpec
-Module = Backbone | Classifier | Detector | Segmenter
+Network = BackboneSpec | ClassifierSpec | DetectorSpec | SegmenterSpec | SearchSpace
+Module = Backbone | Classifier | Detector | Segmenter | Supernet
 
 
 def build(network: Network, outputs: int, **options: Any) -> Module:
@@ -29,4 +31,6 @@ def build(network: Network, outputs: int, **options: Any) -> Module:
         return Detector(network, outputs, **options)
     if isinstance(network, SegmenterSpec):
         return Segmenter(network, outputs, **options)
+    if isinstance(network, SearchSpace):
+        return Supernet(network, outputs, **options)
     return Classifier(network, outputs, **options)

@@ -67,7 +67,10 @@ class Classifier(nn.Module):
         )
 
     def __call__(
-        self, images: jax.Array, train: bool = False
+        self,
+        images: jax.Array,
+        train: bool = False,
+        path: jax.Array | None = None,
     ) -> tuple[jax.Array, Endpoints]:
         """Runs the network.
 
@@ -75,13 +78,14 @@ class Classifier(nn.Module):
           images: [N, H, W, 3], normalised; H and W need not be the spec's resolution.
           train: use batch statistics, dropout and stochastic depth; `apply` then needs
             `mutable=["batch_stats"]` and an rng "dropout".
+          path: the choice at each open block of a supernet, int32.
 
         Returns:
           logits: [N, num_classes] float32.
           endpoints: the maps of `Backbone` but for "features", and "pre_logits", the
             vectors [N, C] from which the logits are computed.
         """
-        x, endpoints = self.backbone.run(images, train)
+        x, endpoints = self.backbone.run(images, train, path)
         x = _global_average_pool(x)
         if self.spec.head_dense_channels:
             x = ACTIVATIONS[self.spec.backbone.act](self.head_dense(x))

@@ -15,6 +15,7 @@ from mobilenets.errors import UserError, unknown, unreachable
 from mobilenets.inference.description import Description
 from mobilenets.inference.trained import TrainedNet
 from mobilenets.networks.architectures import replace
+from mobilenets.networks.search_space import SearchSpace
 from mobilenets.networks.spec import BackboneSpec, ClassifierSpec
 from mobilenets.nn.build import Network
 from mobilenets.pretrained import packages
@@ -102,7 +103,7 @@ def _outputs(spec: Network, params: dict[str, Any]) -> int:
     """How many classes the weights tell apart, for a detector without a background."""
     if isinstance(spec, BackboneSpec):
         return 0
-    if isinstance(spec, ClassifierSpec):
+    if isinstance(spec, ClassifierSpec | SearchSpace):
         return len(params["logits"]["bias"])
     for module in spec.output_layer.split("/"):
         params = params[module]

@@ -106,11 +106,28 @@ def measure(
             raise UserError(
                 f"{what} and a batch of {batch} do not fit into the memory: use fewer."
             ) from None
-    medians: dict[Key, list[float]] = {name: [] for name in nets}
+    return in_turn(calls, rounds, seconds, tell)
+
+
+def in_turn(
+    calls: Mapping[Key, Callable[[], object]],
+    rounds: int = 7,
+    seconds: float = 0.2,
+    tell: Callable[[str], None] = lambda line: None,
+) -> dict[Key, Latency]:
+    """Measures calls in rounds; see `measure`.
+
+    Args:
+      calls: by any names; each returns when its work is done.
+      rounds: see `measure`.
+      seconds: see `measure`.
+      tell: see `measure`.
+    """
+    medians: dict[Key, list[float]] = {name: [] for name in calls}
     order = random.Random(0)
     for number in range(1, rounds + 1):
         tell(f"round {number} of {rounds}")
-        for name in order.sample(list(nets), len(nets)):
+        for name in order.sample(list(calls), len(calls)):
             medians[name].append(statistics.median(durations(calls[name], seconds)))
     return {name: Latency(tuple(values)) for name, values in medians.items()}
 

@@ -116,7 +116,19 @@ class Task(Protocol):
         """
         ...
 
-    def inputs(self, batch: Batch) -> jax.Array:
+    def variants(self, rng: jax.Array) -> Batch:
+        """What a batch passes through the model with, [passes, ...] each.
+
+        In one update the batch passes once with each of these values beside its own,
+        and the update follows the mean of the gradients. Empty, as for most tasks: one
+        pass with the batch as it is.
+
+        Args:
+          rng: of the step.
+        """
+        ...
+
+    def inputs(self, batch: Batch) -> Any:
         """What the model is applied to."""
         ...
 

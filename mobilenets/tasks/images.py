@@ -21,6 +21,7 @@ from mobilenets.inference.description import Description
 from mobilenets.metrics.base import Batch
 from mobilenets.networks import complexity, own_spec
 from mobilenets.networks.architectures import replace
+from mobilenets.networks.search_space import SearchSpace
 from mobilenets.networks.spec import HasBackbone
 from mobilenets.nn.backbone import frozen_modules
 from mobilenets.nn.build import Network, build
@@ -111,6 +112,11 @@ class ImageTask:
         if not config.init_from:
             return own_spec.of_model(config.model, self.kind), config.preprocessing
         weights = trained.describe(config.init_from)
+        if isinstance(weights.network, SearchSpace) and self.kind is not SearchSpace:
+            raise UserError(
+                "The weights in init_from are a supernet: give those of a network that "
+                "`mobilenets search` has extracted from it."
+            )
         options = {k: v for k, v in config.model.items() if k not in self.of_adapted}
         spec = replace(self.adapted(weights.network, config), **options)
         return spec, self.preprocessing_from(weights, config.preprocessing)
@@ -273,7 +279,12 @@ class ImageTask:
             self._bad_images[name],
         )
 
-    def inputs(self, batch: Batch) -> jax.Array:
+    def variants(self, rng: jax.Array) -> Batch:
+        """None: a batch passes once."""
+        del rng
+        return {}
+
+    def inputs(self, batch: Batch) -> Any:
         """The images normalised, [N, resolution, resolution, 3] float32."""
         return normalize(batch["image"], self.config.preprocessing)
 

@@ -10,12 +10,14 @@ from mobilenets.tasks.classification import Classification
 from mobilenets.tasks.detection import Detection
 from mobilenets.tasks.multilabel import Multilabel
 from mobilenets.tasks.segmentation import Segmentation
+from mobilenets.tasks.supernet import Supernet
 
 TASKS = {
     "classification": Classification,
     "multilabel": Multilabel,
     "detection": Detection,
     "segmentation": Segmentation,
+    "supernet": Supernet,
 }
 
 

@@ -19,6 +19,7 @@ from mobilenets.inference.description import Description
 from mobilenets.metrics.base import Batch
 from mobilenets.metrics.pixels import PixelConfusion
 from mobilenets.networks.architectures.deeplab import segmenter_on
+from mobilenets.networks.search_space import SearchSpace
 from mobilenets.networks.segmenter import SegmenterSpec
 from mobilenets.nn.build import Network
 from mobilenets.nn.multi_scale import MultiScale
@@ -84,6 +85,7 @@ class Segmentation(ImageTask):
     @staticmethod
     def adapted(network: Network, config: Configuration) -> SegmenterSpec:
         """See `segmenter_on`: LR-ASPP unless `model` has another head."""
+        assert not isinstance(network, SearchSpace)  # which `ImageTask` refuses
         options = {k: v for k, v in config.model.items() if k in OPTIONS}
         return segmenter_on(network, **options)
 

@@ -18,6 +18,8 @@ from mobilenets.training.state import TrainState
 
 # The metric that says whether the step was skipped; it is not logged.
 SKIPPED = "is_skipped"
+# Folded into the key of a step for the variants; a pass folds its number into it.
+_VARIANTS = 2**32 - 1
 
 
 def make_train_step(
@@ -29,11 +31,11 @@ def make_train_step(
 
     The key is an argument, so that runs that differ in their seed share a program.
     With accumulation the parts of the batch pass one after the other: gradients and
-    metrics are their means, the batch norms see a part at a time. The "gradient_norm"
+    metrics are their means, the batch norms see a part at a time. So do the variants of
+    a task, with the whole batch each. The "gradient_norm"
     is that before the gradient is clipped. Where steps may be skipped, "skipped_steps"
     counts those until now, which changed nothing but the number of the step.
     """
-    parts = task.config.accumulation_steps
     # Not a part of the optimizer: its state is the same with and without.
     clip = optax.clip_by_global_norm(task.config.optimizer.clip_norm)
 
@@ -56,23 +58,29 @@ def make_train_step(
     def train_step(state, batch, rng):
         step_rng = jax.random.fold_in(rng, state.step)
 
-        def accumulate(batch_stats, numbered_part):
-            number, part = numbered_part
+        count, nth_part = _passes(task, batch, step_rng)
+
+        def gradients(batch_stats, number):
             part_rng = jax.random.fold_in(step_rng, number)
             grads, (metrics, batch_stats) = jax.grad(loss_and_updates, has_aux=True)(
-                state.params, batch_stats, part, part_rng
+                state.params, batch_stats, nth_part(number), part_rng
             )
             return batch_stats, (grads, metrics)
 
-        if parts == 1:  # not a scan of length 1: XLA's CPU code for that is slower
-            batch_stats, (grads, metrics) = accumulate(state.batch_stats, (0, batch))
+        def accumulate(carry, number):
+            batch_stats, sums = carry
+            batch_stats, new = gradients(batch_stats, number)
+            return (batch_stats, jax.tree.map(jnp.add, sums, new)), None
+
+        if count == 1:  # not a scan of length 1: XLA's CPU code for that is slower
+            batch_stats, (grads, metrics) = gradients(state.batch_stats, 0)
         else:
-            batch_stats, stacked = jax.lax.scan(
-                accumulate,
-                state.batch_stats,
-                (jnp.arange(parts), jax.tree.map(lambda x: _split(x, parts), batch)),
+            _, shapes = jax.eval_shape(gradients, state.batch_stats, 0)
+            zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+            (batch_stats, sums), _ = jax.lax.scan(
+                accumulate, (state.batch_stats, zeros), jnp.arange(count)
             )
-            grads, metrics = jax.tree.map(lambda x: x.mean(0), stacked)
+            grads, metrics = jax.tree.map(lambda x: x / count, sums)
 
         gradient_norm = optax.tree.norm(grads)
         if task.config.optimizer.clip_norm:
@@ -133,6 +141,25 @@ def ema_decay_at(step: jax.Array, ema_decay: float) -> jax.Array:
     `tf.train.ExponentialMovingAverage`.
     """
     return jnp.minimum(ema_decay, (1.0 + step) / (10.0 + step))
+
+
+def _passes(
+    task: Task, batch: Batch, step_rng: jax.Array
+) -> tuple[int, Callable[[Any], Batch]]:
+    """What passes through the model in one update, one after the other.
+
+    Returns:
+      The number of passes, and the batch of each by its number.
+    """
+    variants = task.variants(jax.random.fold_in(step_rng, _VARIANTS))
+    if variants:
+        count = len(jax.tree.leaves(variants)[0])
+        return count, lambda i: batch | jax.tree.map(lambda x: x[i], variants)
+    parts = task.config.accumulation_steps
+    if parts == 1:
+        return 1, lambda _: batch
+    split = jax.tree.map(lambda x: _split(x, parts), batch)
+    return parts, lambda i: jax.tree.map(lambda x: x[i], split)
 
 
 def _split(x: jax.Array, parts: int) -> jax.Array:

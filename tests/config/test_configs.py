@@ -8,7 +8,7 @@ import pytest
 from mobilenets import UserError, get_spec
 from mobilenets.config import check
 from mobilenets.networks import scaling
-from mobilenets.networks.architectures import ARCHITECTURES
+from mobilenets.networks.architectures import ARCHITECTURES, get_search_space
 from mobilenets.networks.architectures.deeplab import get_segmenter
 from mobilenets.networks.architectures.efficientnet import RELEASED, RELEASED_LITE
 from mobilenets.networks.architectures.ssd import get_detector
@@ -19,7 +19,10 @@ CONFIGS = sorted(path.stem for path in FOLDER.glob("*.py"))
 OWN_RECIPES = {  # no paper's
     *("quickstart", "multilabel_quickstart", "ssdlite_quickstart", "lraspp_quickstart"),
     *("finetune", "ssdlite_finetune", "segmentation_finetune"),
+    *("supernet_quickstart", "searched"),
 }
+# They need something of the user's: weights, or a network that a search has found.
+INCOMPLETE = {"finetune", "ssdlite_finetune", "segmentation_finetune", "searched"}
 EMBEDDED = {
     "fashion_mnist_subset",
     "fashion_collages",
@@ -62,11 +65,14 @@ def test_a_config_says_how_it_is_run_and_what_it_reached(name):
         assert "Not run here" in module.__doc__
 
 
-FROM_WEIGHTS = {"finetune", "ssdlite_finetune", "segmentation_finetune"}
-NETWORK = {"detection": get_detector, "segmentation": get_segmenter}  # by task
+NETWORK = {  # by task
+    "detection": get_detector,
+    "segmentation": get_segmenter,
+    "supernet": get_search_space,
+}
 
 
-@pytest.mark.parametrize("name", sorted({*CONFIGS} - FROM_WEIGHTS))
+@pytest.mark.parametrize("name", sorted({*CONFIGS} - INCOMPLETE))
 def test_a_smoke_run_is_small_and_needs_no_prepared_data(name):
     config = checked(name, "smoke")
     make = NETWORK.get(config.task.name, get_spec)

@@ -6,6 +6,7 @@ import pytest
 
 from mobilenets.config import files
 from mobilenets.errors import UserError
+from mobilenets.search.definition import Search, supernet_config
 from mobilenets.sweeps.definition import Sweep
 
 CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
@@ -25,6 +26,8 @@ def test_the_names_are_those_of_the_files():
         *files.shipped("get_config"),
         *files.shipped("get_sweep"),
     }
+    searches = {f"search/{f.stem}" for f in CONFIGS.glob("search/*.py")}
+    assert set(files.shipped("get_search")) == searches >= {"search/moga"}
 
 
 def test_every_one_is_found_by_name_and_by_path(elsewhere):
@@ -35,6 +38,10 @@ def test_every_one_is_found_by_name_and_by_path(elsewhere):
         sweep = files.call(name, "get_sweep")
         assert isinstance(sweep, Sweep)
         files.read(sweep.config)
+    for name in files.shipped("get_search"):
+        search = files.call(name, "get_search")
+        assert isinstance(search, Search)
+        assert supernet_config(search).task.name == "supernet"
 
 
 def test_an_argument_follows_the_colon(elsewhere):
@@ -60,8 +67,9 @@ MISTAKES = [
     ("quickstrat", r"Unknown config file 'quickstrat': did you mean 'quickstart'\?"),
     ("QUICKSTART", r"did you mean 'quickstart'\?"),
     ("sweeps/learning_rate", "is the config of a sweep: use it with `mobilenets swee"),
+    ("search/moga", "is the config of a search: use it with `mobilenets search`"),
     ("mine.txt", "'mine.txt' is no config file: the name of one ends with .py"),
-    ("nowhere/quickstart.py", r"did you mean 'quickstart'\?"),
+    ("nowhere/quickstart.py", r"did you mean .*'quickstart'\?"),
     ("mine.pi", "Unknown config file 'mine.pi'"),
     ("min.py", r"did you mean 'mine.py'\? Known are: mine.py"),
     (".", "Unknown config file '.'. Known are: mine.py"),

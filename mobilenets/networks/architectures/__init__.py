@@ -18,13 +18,15 @@ from mobilenets.networks.architectures.mnasnet import mnasnet
 from mobilenets.networks.architectures.mobilenet_v1 import mobilenet_v1, se_mobilenet_v1
 from mobilenets.networks.architectures.mobilenet_v2 import mobilenet_v2
 from mobilenets.networks.architectures.mobilenet_v3 import mobilenet_v3
-from mobilenets.networks.architectures.moga import moga, moga_a
+from mobilenets.networks.architectures.moga import moga, moga_a, moga_space
 from mobilenets.networks.architectures.resnet import resnet, se_resnet
+from mobilenets.networks.search_space import SearchSpace
 from mobilenets.networks.spec import (
     BackboneSpec,
     BasicSpec,
     BlockSpec,
     BottleneckSpec,
+    ChoiceSpec,
     ClassifierSpec,
     HasBackbone,
     Padding,
@@ -96,6 +98,9 @@ ARCHITECTURES = {
 }
 # fmt: on
 
+# What can be searched, by name.
+SEARCH_SPACES: dict[str, Callable[..., SearchSpace]] = {"moga": moga_space}
+
 _FRACTION = (lambda v: 0 <= v < 1, "at least 0 and below 1")
 _MULTIPLIER = (lambda v: 0 < v <= 1024, "above 0 and at most 1024")
 _POSITIVE = (
@@ -150,7 +155,29 @@ def get_spec(name: str, **overrides: Any) -> ClassifierSpec:
     """
     if name not in ARCHITECTURES:
         raise unknown("architecture", str(name), ARCHITECTURES, "mobilenets list")
-    make = ARCHITECTURES[name].make
+    return _made(name, ARCHITECTURES[name].make, overrides)
+
+
+def get_search_space(name: str, **overrides: Any) -> SearchSpace:
+    """The search space of that name. Without overrides it is the paper's.
+
+    Args:
+      name: a key of `SEARCH_SPACES`.
+      **overrides: as of `get_spec`.
+
+    Raises:
+      UserError: as `get_spec`.
+
+    >>> get_search_space("moga").size == 12**14
+    True
+    """
+    if name not in SEARCH_SPACES:
+        raise unknown("search space", str(name), SEARCH_SPACES)
+    return _made(name, SEARCH_SPACES[name], overrides)
+
+
+def _made(name: str, make: Callable[..., Spec], overrides: dict[str, Any]) -> Spec:
+    """What a function makes with some of the values, the others replaced in it."""
     arguments = inspect.signature(make).parameters
     of_make = {k: v for k, v in _ARGUMENTS.items() if k in arguments}
     rules = _OF_BACKBONE | _OF_HEAD | of_make
@@ -179,7 +206,7 @@ def replace(spec: Spec, **overrides: Any) -> Spec:
         spec = dataclasses.replace(cast(Any, spec), **of_head)
     spec = with_backbone(spec, **of_backbone)
     limits.check(spec)
-    _check_blocks(backbone_of(spec))
+    _check_blocks(spec)
     _check_resolution(backbone_of(spec))
     return spec
 
@@ -190,32 +217,66 @@ def check(spec: BackboneSpec | HasBackbone) -> None:
     values = {f: getattr(backbone_of(spec), f) for f in _OF_BACKBONE}
     values |= {f: getattr(spec, f) for f in _rules(spec) if f not in _OF_BACKBONE}
     _check(spec.name, values, _rules(spec))
-    _check_blocks(backbone_of(spec))
+    _check_blocks(spec)
     _check_resolution(backbone_of(spec))
 
 
 def _rules(spec: BackboneSpec | HasBackbone) -> dict[str, Any]:
-    return _OF_BACKBONE | (_OF_HEAD if isinstance(spec, ClassifierSpec) else {})
+    has_head = isinstance(spec, ClassifierSpec | SearchSpace)
+    return _OF_BACKBONE | (_OF_HEAD if has_head else {})
 
 
-def _check_blocks(backbone: BackboneSpec) -> None:
+def _check_blocks(spec: BackboneSpec | HasBackbone) -> None:
     """Raises UserError unless each block takes what stands before it gives."""
+    backbone = backbone_of(spec)
     if not backbone.blocks:
         raise UserError(f"{backbone.name} has no blocks: give at least one.")
+    is_open = any(isinstance(block, ChoiceSpec) for block in backbone.blocks)
+    if is_open != isinstance(spec, SearchSpace):
+        some = "open blocks, so it is a" if is_open else "no open block, so it is no"
+        raise UserError(f"{backbone.name} has {some} search space.")
     before, width = "the stem", backbone.stem_channels
     for i, block in enumerate(backbone.blocks):
+        if isinstance(block, ChoiceSpec):
+            _check_choices(backbone.name, i, block)
+        choices = block.choices if isinstance(block, ChoiceSpec) else (block,)
         if block.in_channels != width:
             raise UserError(
                 f"{backbone.name} does not fit together: block{i} takes "
                 f"{block.in_channels} channels, but {before} gives {width}."
             )
         same = block.stride == 1 and block.in_channels == block.out_channels
-        if _adds_input(block) and not same:
+        if any(map(_adds_input, choices)) and not same:
             raise UserError(
                 f"{backbone.name} does not fit together: block{i} adds its input to "
                 "its output, but changes its size or its channels."
             )
         before, width = f"block{i}", block.out_channels
+
+
+def _check_choices(name: str, number: int, block: ChoiceSpec) -> None:
+    """Raises UserError unless the choices of an open block differ and fit alike."""
+    if len(block.choices) < 2:
+        raise UserError(f"{name}: the open block{number} needs at least two choices.")
+    first = _shape(block.choices[0])
+    for i, choice in enumerate(block.choices):
+        if choice in block.choices[:i]:
+            raise UserError(f"{name}: the open block{number} has a choice twice.")
+        if isinstance(choice, BlockSpec) and choice.drop_path_rate:
+            raise UserError(
+                f"{name}: choice{i} of block{number} has stochastic depth, which open "
+                "blocks do not have: leave out drop_path_rate."
+            )
+        if _shape(choice) != first:
+            raise UserError(
+                f"{name} does not fit together: the choices of block{number} have "
+                f"other input, output channels and strides: {_shape(choice)} in "
+                f"choice{i}, {first} in choice0."
+            )
+
+
+def _shape(block: Any) -> tuple[int, int, int]:
+    return block.in_channels, block.out_channels, block.stride
 
 
 def _adds_input(block: Any) -> bool:

@@ -1,20 +1,26 @@
 """MoGA, Chu et al. 2019, arXiv:1908.01314: found by a search for mobile GPUs."""
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
+from mobilenets.networks.search_space import SearchSpace
 from mobilenets.networks.spec import (
     Activation,
     BackboneSpec,
     BlockSpec,
+    ChoiceSpec,
     ClassifierSpec,
     SqueezeExciteSpec,
     inverted_residual,
+    make_divisible,
 )
 
 RE: Activation = "relu"
 HS: Activation = "hard_swish"
 
-# The layers that the search leaves alone: output channels, stride and activation.
+STEM = 16  # channels of the stem and of the first block
+
+# What the search leaves alone of its 14 layers: output channels, stride and activation.
 # fmt: off
 LAYERS: tuple[tuple[int, int, Activation], ...] = (
     # out, s, NL      input
@@ -33,6 +39,11 @@ LAYERS: tuple[tuple[int, int, Activation], ...] = (
     ( 160, 1, HS),  #   7 x 7 x 160
     ( 160, 1, HS),  #   7 x 7 x 160
 )
+
+# What each of them may be. That every layer has all of these is inferred from the
+# twelve choices that the authors speak of, and from the values in their three networks.
+# The order is ours.
+OPTIONS = tuple((e, k, se) for e in (3, 6) for k in (3, 5, 7) for se in (0, 1))
 
 # What it chose for each: E: expansion, k: kernel, S: squeeze-and-excitation. From the
 # authors' models/MoGA_{A,B,C}.py.
@@ -97,29 +108,79 @@ def moga(
     expansion as the squeezed width, a first block without its residual, and a dense
     layer without bias before the logits.
     """
-    first = BlockSpec("inverted_residual", 16, 16, 16, 3, 1, RE)  # not residual
-    blocks = [first]
+    blocks = []
+    before = STEM
     for (out, s, nl), (e, k, has_se) in zip(LAYERS, CHOICES[variant], strict=True):
-        in_channels = blocks[-1].out_channels
-        expanded = e * in_channels
-        squeeze = SqueezeExciteSpec(expanded // 4, act=nl, gate="hard_sigmoid")
-        blocks.append(
-            inverted_residual(
-                in_channels, expanded, out, k, s, nl, squeeze if has_se else None
-            )
-        )
-    backbone = BackboneSpec(
-        name=f"moga_{variant}",
+        blocks.append(_block(before, out, s, nl, e, k, has_se))
+        before = out
+    return ClassifierSpec(
+        _backbone(f"moga_{variant}", resolution, blocks), **_head(1.0)
+    )
+
+
+def moga_space(resolution: int = 224, width_multiplier: float = 1.0) -> SearchSpace:
+    """The space that MoGA searches: 14 layers with 12 choices each.
+
+    Args:
+      resolution: input height and width in pixels.
+      width_multiplier: scales the channels of all layers, rounded by `make_divisible`.
+        Ours, for small machines: the paper has none.
+    """
+
+    def scaled(channels: int) -> int:
+        if width_multiplier == 1:
+            return channels
+        return make_divisible(channels * width_multiplier)
+
+    blocks = []
+    before = scaled(STEM)
+    for out, s, nl in LAYERS:
+        choices = [_block(before, scaled(out), s, nl, *option) for option in OPTIONS]
+        blocks.append(ChoiceSpec(tuple(choices)))
+        before = scaled(out)
+    backbone = _backbone("moga", resolution, blocks, scaled(STEM), scaled(960))
+    return SearchSpace(backbone, **_head(width_multiplier))
+
+
+def _block(
+    in_channels: int, out: int, s: int, nl: Activation, e: int, k: int, has_se: int
+) -> BlockSpec:
+    """A layer of the tables: E, k and S of it are chosen."""
+    expanded = e * in_channels
+    squeeze = SqueezeExciteSpec(expanded // 4, act=nl, gate="hard_sigmoid")
+    return inverted_residual(
+        in_channels, expanded, out, k, s, nl, squeeze if has_se else None
+    )
+
+
+def _backbone(
+    name: str,
+    resolution: int,
+    blocks: Sequence[BlockSpec | ChoiceSpec],
+    stem: int = STEM,
+    last: int = 960,
+) -> BackboneSpec:
+    """The layers that all networks of the space share, around the blocks."""
+    first = BlockSpec("inverted_residual", stem, stem, stem, 3, 1, RE)  # not residual
+    return BackboneSpec(
+        name=name,
         resolution=resolution,
-        stem_channels=16,
+        stem_channels=stem,
         act=HS,
-        blocks=tuple(blocks),
-        head_conv_channels=960,
+        blocks=(first, *blocks),
+        head_conv_channels=last,
         bn_momentum=0.9,
         bn_epsilon=1e-5,
         initialization="moga",
         padding="symmetric",
     )
-    return ClassifierSpec(
-        backbone, head_dense_channels=1280, head_dense_bias=False, dropout_rate=0.2
-    )
+
+
+def _head(width_multiplier: float) -> dict[str, Any]:
+    """Of a classifier; a narrow network has a narrow dense layer."""
+    width = 1280 if width_multiplier == 1 else make_divisible(1280 * width_multiplier)
+    return {
+        "head_dense_channels": width,
+        "head_dense_bias": False,
+        "dropout_rate": 0.2,
+    }

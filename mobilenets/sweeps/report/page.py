@@ -1,10 +1,8 @@
 """What a sweep has found, on one page: pictures, tables, the command of each point."""
 
-import base64
 import collections
 import csv
 import dataclasses
-import importlib.resources
 import io
 import os
 import pathlib
@@ -12,12 +10,10 @@ import urllib.parse
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import jinja2
-
 from mobilenets.errors import UserError
 from mobilenets.sweeps import definition
 from mobilenets.sweeps.definition import Sweep, text
-from mobilenets.sweeps.report import latencies, pictures
+from mobilenets.sweeps.report import html, latencies, pictures
 from mobilenets.sweeps.report.entries import (
     SEED,
     Entry,
@@ -164,19 +160,14 @@ def _page(
     links: Mapping[int, str],
 ) -> str:
     """The page, which needs no other file; links to the folders of the runs."""
-    template = importlib.resources.files("mobilenets.sweeps.report") / "page.html.jinja"
-    environment = jinja2.Environment(
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     by_accuracy = sorted(entries, key=_best_first)
     fronts = _fronts(entries)
-    return environment.from_string(template.read_text("utf-8")).render(
+    return html.render(
+        "mobilenets.sweeps.report",
+        "page.html.jinja",
         heading=heading,
         summary=_summary(heading, by_accuracy),
-        pictures=[(p, base64.b64encode(p.png).decode()) for p in drawn],
+        pictures=[(p, html.embedded(p.png)) for p in drawn],
         latency_note=_latency_note(entries),
         entries=by_accuracy,
         columns=_columns(heading.row, by_accuracy, fronts),

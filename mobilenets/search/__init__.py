@@ -1,0 +1,1 @@
+"""The search of a network in a space of networks that share their weights."""

@@ -1,0 +1,109 @@
+"""A path of the supernet is the network of its genes, in every number."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mobilenets import UserError
+from mobilenets.nn.build import build
+from mobilenets.nn.initialization import init_variables
+from mobilenets.nn.supernet import extract
+from tests.small_space import CLASSES, SPACE
+
+GENES = [(0, 2), (2, 1)]
+SUPERNET = build(SPACE, CLASSES)
+IMAGES = jax.random.normal(jax.random.key(1), (8, 16, 16, 3))
+LABELS = jnp.arange(8) % CLASSES
+
+
+def loss_of(model, variables, inputs):
+    (logits, _), updated = model.apply(
+        variables, inputs, train=True, mutable=["batch_stats"]
+    )
+    loss = -jnp.mean(jax.nn.log_softmax(logits)[jnp.arange(8), LABELS])
+    return loss, (logits, updated["batch_stats"])
+
+
+def gradients(model, variables, inputs):
+    def loss(params):
+        return loss_of(model, {**variables, "params": params}, inputs)
+
+    (value, (logits, stats)), grads = jax.value_and_grad(loss, has_aux=True)(
+        variables["params"]
+    )
+    return {"loss": value, "logits": logits, "statistics": stats, "params": grads}
+
+
+of_supernet = jax.jit(
+    lambda variables, path: gradients(SUPERNET, variables, (IMAGES, path))
+)
+evaluated = jax.jit(lambda variables, path: SUPERNET.apply(variables, (IMAGES, path)))
+
+
+@pytest.fixture(scope="module")
+def variables():
+    """With statistics and batch norm scales that no choice shares with another."""
+    variables = jax.jit(lambda: init_variables(SUPERNET, jax.random.key(0)))()
+    leaves, structure = jax.tree.flatten(variables)
+    rngs = jax.random.split(jax.random.key(2), len(leaves))
+    other = [
+        x + 0.1 * jnp.abs(jax.random.normal(rng, x.shape))
+        for x, rng in zip(leaves, rngs, strict=True)
+    ]
+    return jax.tree.unflatten(structure, other)
+
+
+def assert_close(given, expected):
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(
+            a, b, rtol=1e-4, atol=1e-5 * (1 + float(jnp.abs(b).max()))
+        ),
+        given,
+        expected,
+    )
+
+
+@pytest.mark.parametrize("genes", GENES)
+def test_a_path_trains_as_the_network_alone(variables, genes):
+    found = of_supernet(variables, jnp.array(genes))
+    alone = extract(SPACE, variables, genes)
+    network = build(SPACE.network(genes), CLASSES)
+    expected = jax.jit(lambda v: gradients(network, v, IMAGES))(alone)
+    part = extract(
+        SPACE, {"params": found["params"], "statistics": found["statistics"]}, genes
+    )
+    assert_close({**found, **part}, expected)
+
+
+@pytest.mark.parametrize("genes", GENES)
+def test_a_path_evaluates_as_the_network_alone(variables, genes):
+    logits, _ = evaluated(variables, jnp.array(genes))
+    network = build(SPACE.network(genes), CLASSES)
+    alone = extract(SPACE, variables, genes)
+    expected, _ = jax.jit(network.apply)(alone, IMAGES)
+    assert_close(logits, expected)
+
+
+def test_what_is_not_on_the_path_stays_as_it_is(variables):
+    genes = GENES[0]
+    found = of_supernet(variables, jnp.array(genes))
+    for position, gene in zip(SPACE.positions, genes, strict=True):
+        for i in range(3):
+            of_choice = found["params"][f"block{position}"][f"choice{i}"]
+            moved = [bool(jnp.any(x != 0)) for x in jax.tree.leaves(of_choice)]
+            assert any(moved) if i == gene else not any(moved)
+            before = variables["batch_stats"][f"block{position}"][f"choice{i}"]
+            after = found["statistics"][f"block{position}"][f"choice{i}"]
+            same = jax.tree.map(lambda a, b: bool((a == b).all()), before, after)
+            assert all(jax.tree.leaves(same)) == (i != gene)
+
+
+def test_the_parameters_are_those_that_the_space_counts(variables):
+    counted = sum(layer.params for layer in SPACE.layers(CLASSES))
+    assert sum(x.size for x in jax.tree.leaves(variables["params"])) == counted
+
+
+def test_a_supernet_without_a_path_has_no_outputs(variables):
+    with pytest.raises(UserError, match="without a path, a supernet has no outputs"):
+        SUPERNET.apply(variables, IMAGES)
