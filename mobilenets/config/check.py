@@ -97,7 +97,7 @@ def unknown_key(key: str) -> str:
     """A clause for a key that there is not."""
     close = keys.suggestion(key)
     hint = f"did you mean {close}?" if close else "`mobilenets config NAME` prints all"
-    return f"unknown key {key} ({hint})"
+    return f"unknown key {key or repr(key)} ({hint})"
 
 
 def _clause(error: Any) -> str:

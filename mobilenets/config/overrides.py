@@ -116,6 +116,12 @@ def _candidates(text: str) -> list[Any]:
         pass
     if text in ("true", "false"):
         found.append(text == "true")
+    if text.lower().lstrip("+-") in (
+        "inf",
+        "infinity",
+        "nan",
+    ):  # to be refused as what they are
+        found.append(float(text))
     return [*found, text]
 
 

@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 from mobilenets.config.schema import Preprocessing
 from mobilenets.errors import UserError
 from mobilenets.evaluation.evaluator import Evaluator, Results
-from mobilenets.runs import workdir
+from mobilenets.runs import soundness, workdir
 from mobilenets.runs.checkpoint import Checkpoints, abstract_like
 from mobilenets.runtime import sharding
 from mobilenets.runtime.console import progress_bar
@@ -130,11 +130,12 @@ def _restore(
     """The step and the variables of the checkpoint, on all devices of the mesh."""
     files = workdir.of_run(directory)
     workdir.refuse_other_config(files, task.config, _compared(files))
+    missing = f"--workdir {directory} {soundness.has_no_checkpoint(files)}."
     if not files.checkpoints.exists():
-        raise UserError(f"--workdir {directory} holds no checkpoint yet.")
+        raise UserError(missing)
     with contextlib.closing(Checkpoints(files, read_only=True)) as checkpoints:
         if checkpoints.latest_step is None:
-            raise UserError(f"--workdir {directory} holds no checkpoint yet.")
+            raise UserError(missing)
         step = checkpoints.best_step if best else checkpoints.latest_step
         if step is None:
             raise UserError(

@@ -245,7 +245,8 @@ def _checkpoints_of_run(path: pathlib.Path, directory: str):
     with contextlib.closing(Checkpoints(workdir, read_only=True)) as checkpoints:
         step = checkpoints.best_step or checkpoints.latest_step
         if step is None:
-            raise UserError(f"The run in {directory} has saved no checkpoint yet.")
+            why = soundness.has_no_checkpoint(workdir)
+            raise UserError(f"The run in {directory} {why}.")
         yield checkpoints, step
 
 

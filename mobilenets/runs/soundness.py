@@ -144,6 +144,17 @@ def _last_saved(files: Workdir) -> int:
         ) from None
 
 
+def has_no_checkpoint(files: Workdir) -> str:
+    """A clause on a run without checkpoints: it has saved none, or they are gone."""
+    last = _last_saved(files)
+    if last:
+        return (
+            f"has no checkpoint left, though it had saved step {last}: put them back "
+            f"into {files.checkpoints}, or train anew in another folder"
+        )
+    return "has saved no checkpoint yet"
+
+
 def faults(files: Workdir) -> dict[int, str]:
     """What is wrong with each checkpoint by its step, "" for a sound one.
 

@@ -40,6 +40,8 @@ class TrainingProgress:
 
     def __enter__(self) -> "TrainingProgress":
         self._bar.start()
+        if not shows_bars():
+            console.print("Compiling the training step.")
         return self
 
     def __exit__(self, *_) -> None:

@@ -56,7 +56,6 @@ MISTAKES = [
      "be of type int, like 128"),
     (["--config.batch_size=2.5"], "must be of type int"),
     (["--config.seed=True"], "must be of type int"),
-    (["--config.epochs=inf"], "must be of type float"),
     (["--config.epochs=[1"], "must be of type float"),
     (["--config.remat=yes"], "must be of type bool"),
     (["--config.preprocessing.mean=1,2"], "must be of type tuple"),
@@ -75,7 +74,7 @@ MISTAKES = [
     (["--config.optimizer.batch_size=3"], "did you mean batch_size?"),
     (["--config.optimizer.betas=3"], "unknown key optimizer.betas (`mobilenets"),
     (["--config.augmentation.random_crop.name=x"], "unknown key augmentation.random"),
-    (["--config.=3"], "unknown key"),
+    (["--config.=3"], "unknown key ''"),
     (["--config.seed"], "--config.seed needs a value"),
     (["--config.seed", "--config.epochs=3"], "--config.seed needs a value"),
     (["--wrokdir=x"], "No such option: --wrokdir. Did you mean --workdir?"),
@@ -89,6 +88,12 @@ def test_a_mistake_is_one_sentence(words, sentence):
     with pytest.raises(UserError) as error:
         overrides.parse(words, ["--workdir"])
     assert sentence in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["inf", "-Infinity", "nan"])
+def test_a_number_that_is_not_finite_is_refused_as_what_it_is(text):
+    with pytest.raises(UserError, match=r"epochs is (-?inf|nan), but must be a finite"):
+        configured(f"epochs={text}")
 
 
 def test_another_optimizer_drops_what_only_the_former_has():

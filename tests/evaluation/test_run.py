@@ -119,5 +119,8 @@ def test_a_folder_without_a_run_or_a_checkpoint_is_told(tmp_path):
     with pytest.raises(UserError, match="holds no run"):
         evaluate_run(make_task(), str(tmp_path))
     workdir.claim(str(tmp_path), make_task().config)
-    with pytest.raises(UserError, match="holds no checkpoint yet"):
+    with pytest.raises(UserError, match="has saved no checkpoint yet"):
+        evaluate_run(make_task(), str(tmp_path))
+    (tmp_path / "last_checkpoint.json").write_text('{"step": 8}')
+    with pytest.raises(UserError, match=r"no checkpoint left, .* had saved step 8"):
         evaluate_run(make_task(), str(tmp_path))
