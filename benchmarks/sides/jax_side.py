@@ -253,7 +253,7 @@ def _model(variant: str, network: Network) -> tuple[Classifier, Any, jax.Array]:
     rng, images_rng = jax.random.split(jax.random.key(0))
     shape = (network.batch, network.resolution, network.resolution, 3)
     images = jax.random.normal(images_rng, shape)
-    return model, jax.jit(lambda rng: init_variables(model, rng))(rng), images
+    return model, init_variables(model, rng), images
 
 
 def _detector_training(variant: str, workload: Detector) -> tuple[Any, tuple]:
@@ -324,7 +324,7 @@ def _built(
     rng, images_rng = jax.random.split(jax.random.key(0))
     shape = (batch, spec.resolution, spec.resolution, 3)
     images = jax.random.normal(images_rng, shape)
-    return model, jax.jit(lambda rng: init_variables(model, rng))(rng), images
+    return model, init_variables(model, rng), images
 
 
 def _phases(jitted: Any, arguments: tuple) -> dict[str, float]:

@@ -39,7 +39,7 @@ class NetInFile:
             network=self.spec, preprocessing=Preprocessing(), class_names=names
         )
         model = build(self.spec, self.num_classes)
-        variables = jax.jit(lambda rng: init_variables(model, rng))(jax.random.key(0))
+        variables = init_variables(model, jax.random.key(0))
         options = formats.checked(self.format, formats.Options(batch), int8=False)
         writer = formats.writer(self.format)
         content = writer.convert(fold(TrainedNet(described, variables)), options)

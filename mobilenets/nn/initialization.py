@@ -9,6 +9,7 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from mobilenets.networks.spec import Initialization
 
@@ -103,8 +104,9 @@ def init_variables(
     """`model.init` in a second instead of ten: the same tree and distributions.
 
     All kernels of one distribution are cut from one draw, since XLA compiles a random
-    generator for every array that is drawn by itself. What the modules of this package
-    did not start (`KernelInit`, `Draw`, `Constant`) is what `model.init` gives.
+    generator for every array that is drawn by itself. They are cut on the host, since
+    it also compiles every cut: half a minute for a supernet. What the modules of this
+    package did not start (`KernelInit`, `Draw`, `Constant`) is what `model.init` gives.
 
     Args:
       model: any module that is called with images alone.
@@ -112,7 +114,8 @@ def init_variables(
       shape: of the images, [N, H, W, C]; the variables need not depend on N, H and W.
 
     Returns:
-      {"params": ..., "batch_stats": ...}, as `model.init`.
+      {"params": ..., "batch_stats": ...}, as `model.init`, in numpy arrays; where it is
+      traced, in jax arrays of the same values.
     """
     initializers, shapes = _initializers(model, rng, shape)
     leaves, structure = jax.tree.flatten_with_path(shapes)
@@ -125,7 +128,7 @@ def init_variables(
     values = _draw_kernels(kernels, rng)
     for path, leaf in wanted.items():
         if isinstance(initializer := initializers.get(path), Constant):
-            values[path] = initializer(rng, leaf.shape)
+            values[path] = np.full(leaf.shape, initializer.number, np.float32)
     others = [path for path in wanted if path not in values]
     values |= _by_init(model, rng, shape, others)
     found = [values[path].astype(leaf.dtype) for path, leaf in wanted.items()]
@@ -170,6 +173,8 @@ def _draw_kernels(
         paths = [path for path in kernels if draws[path].distribution == distribution]
         sizes = [math.prod(kernels[path][1]) for path in paths]
         sample = sampler(jax.random.fold_in(rng, number), (sum(sizes),))
+        if not isinstance(sample, jax.core.Tracer):
+            sample = np.asarray(sample)
         ends = itertools.accumulate(sizes)
         for path, size, end in zip(paths, sizes, ends, strict=True):
             kernel = sample[end - size : end].reshape(kernels[path][1])

@@ -41,7 +41,7 @@ class Net:
     def timed(self, batch: int) -> Callable[[], object]:
         """See `Measured`. The weights are constants of the program, as in a file."""
         model = build(self.spec, self.num_classes)
-        variables = jax.jit(lambda rng: init_variables(model, rng))(jax.random.key(0))
+        variables = init_variables(model, jax.random.key(0))
         shape = (batch, self.spec.resolution, self.spec.resolution, 3)
         images = jax.random.normal(jax.random.key(1), shape)
 

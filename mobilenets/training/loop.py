@@ -364,7 +364,7 @@ class _Training:
 
     def _created(self, create: jax.stages.Wrapped, rng: jax.Array) -> TrainState:
         """The state before the first step."""
-        fresh = jax.jit(self._task.init_variables)(rng)
+        fresh = self._task.init_variables(rng)
         return create(self._task.with_pretrained(jax.device_get(fresh)))
 
     def _due(self, step: int, stop: StopRequest) -> _Due:

@@ -44,7 +44,7 @@ evaluated = jax.jit(lambda variables, path: SUPERNET.apply(variables, (IMAGES, p
 @pytest.fixture(scope="module")
 def variables():
     """With statistics and batch norm scales that no choice shares with another."""
-    variables = jax.jit(lambda: init_variables(SUPERNET, jax.random.key(0)))()
+    variables = init_variables(SUPERNET, jax.random.key(0))
     leaves, structure = jax.tree.flatten(variables)
     rngs = jax.random.split(jax.random.key(2), len(leaves))
     other = [

@@ -28,7 +28,7 @@ ALL = [(i, j) for i in range(3) for j in range(3)]
 @pytest.fixture(scope="module")
 def variables():
     supernet = build(SPACE, CLASSES)
-    return jax.jit(lambda: init_variables(supernet, jax.random.key(0)))()
+    return init_variables(supernet, jax.random.key(0))
 
 
 def make(variables, **options):

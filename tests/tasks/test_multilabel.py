@@ -135,7 +135,7 @@ def test_a_step_on_a_batch_of_which_nothing_is_known_is_finite():
     spec = with_backbone(task.spec, blocks=task.spec.backbone.blocks[:1])
     task.model = create_model(spec, 3)  # which compiles in seconds
     create, update = jitted_functions(task, mesh)
-    state = create(jax.jit(task.init_variables)(jax.random.key(0)))
+    state = create(task.init_variables(jax.random.key(0)))
     batch = {
         "image": np.zeros((2, 32, 32, 3), np.uint8),
         "label": np.full((2, 3), NAN, np.float32),
@@ -263,7 +263,7 @@ def test_one_device_and_four_train_alike():
         task = make_small_task(make_config(optimizer={"name": "sgd"}))
         mesh = mesh_of(devices)
         create, update = jitted_functions(task, mesh)
-        state = create(jax.jit(task.init_variables)(jax.random.key(0)))
+        state = create(task.init_variables(jax.random.key(0)))
         batches, logged = task.train_batches(), []
         for _ in range(2):
             batch = next(batches)
@@ -313,7 +313,7 @@ def test_it_is_fine_tuned_from_weights_of_classes(tmp_path):
             init_from=str(tmp_path / name), trainable_stages=0, epochs=0.5
         )
         task = make_task(config)
-        fresh = jax.device_get(jax.jit(task.init_variables)(jax.random.key(0)))
+        fresh = jax.device_get(task.init_variables(jax.random.key(0)))
         begun = task.with_pretrained(fresh)
         logits = begun["params"]["logits"]
         assert logits["kernel"].shape == (40, 10)

@@ -49,7 +49,7 @@ def make_config(weights, **changes):
 def run(config, workdir):
     """The weights before and after, the average after, and the logged steps."""
     task = make_task(config)
-    fresh = jax.device_get(jax.jit(task.init_variables)(jax.random.key(0)))
+    fresh = jax.device_get(task.init_variables(jax.random.key(0)))
     before = task.with_pretrained(fresh)
     train(task, str(workdir))
     return before, trained.load(str(workdir)), read_metrics(workdir / "metrics.jsonl")
@@ -129,7 +129,7 @@ def first_step(task, config):
         return 0.1
 
     optimizer = make_optimizer(config.optimizer, schedule, task.relative_rates)
-    fresh = jax.device_get(jax.jit(task.init_variables)(jax.random.key(0)))
+    fresh = jax.device_get(task.init_variables(jax.random.key(0)))
     state = create_state(task.with_pretrained(fresh), optimizer)
     update = make_train_step(task, optimizer, schedule)
     step = functools.partial(update, rng=jax.random.key(1))
@@ -201,7 +201,7 @@ def test_the_backbone_learns_at_its_own_rate(weights, tmp_path):
 
 def test_the_logits_are_new_unless_the_classes_are_the_same(tmp_path):
     task = make_task(make_config_for(tmp_path, ("cat", "dog")))
-    fresh = jax.device_get(jax.jit(task.init_variables)(jax.random.key(0)))
+    fresh = jax.device_get(task.init_variables(jax.random.key(0)))
     assert task.with_pretrained(fresh)["params"]["logits"]["kernel"].shape == (40, 10)
 
     classes = task.class_names
