@@ -17,7 +17,7 @@ def get_sweep() -> Sweep:
     """The sweep."""
     return Sweep(
         config="ssdlite_quickstart",
-        values={"epochs": 6.0},
+        values={"epochs": 6.0, "model.scores": "softmax", "model.bn_momentum": 0.9},
         parameters={
             "model.name": Choices(values=BACKBONES),
             "model.width_multiplier": Choices(values=(0.5, 1.0)),

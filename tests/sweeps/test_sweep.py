@@ -225,7 +225,11 @@ from mobilenets.sweeps.definition import Choices, Sweep
 def get_sweep():
     return Sweep(
         config="configs/ssdlite_quickstart.py:smoke",
-        values={"model.name": "ssdlite_mobilenet_v1", "epochs": 1.0},
+        values={
+            "model.name": "ssdlite_mobilenet_v1",
+            "model.scores": "softmax",
+            "epochs": 1.0,
+        },
         parameters={"model.width_multiplier": Choices(values=(0.25, 0.5))},
     )
 """
