@@ -19,8 +19,8 @@ Others of its rows: --config.model.filters=256, --config.model.reduced=False (or
 Trained from scratch on the fine annotations: crops of 769 pixels after a random scale,
 90,000 steps, "poly". The paper does not print batch size, learning rate and weight
 decay: here they are those of DeepLab on VOC. All photographs have 1024 x 2048 pixels,
-and are evaluated as they are; if the memory is too small, give a smaller batch.
-Not run here.
+and are evaluated as they are: the network pads them to 1025 x 2049, as DeepLab does. If
+the memory is too small, give a smaller batch. Not run here.
 """
 
 import ml_collections
