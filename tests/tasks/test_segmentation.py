@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import pathlib
 import signal
 
 import jax
@@ -20,6 +21,7 @@ from mobilenets.data.sources.masked_folder import MaskedFolderSource
 from mobilenets.evaluation.evaluator import Evaluator
 from mobilenets.inference import trained
 from mobilenets.inference.description import Description
+from mobilenets.inference.pixels import mask_names
 from mobilenets.inference.trained import TrainedNet
 from mobilenets.networks.architectures.deeplab import deeplabv3, lraspp, segmenter_on
 from mobilenets.networks.segmenter import LRASPPSpec
@@ -224,15 +226,19 @@ def test_several_scales_and_mirrors_give_the_mean_of_the_probabilities(
         return x[:, :, before] * (1 - w)[:, None] + x[:, :, after] * w[:, None]
 
     mean = probabilities(images) + probabilities(images[:, :, ::-1])[:, :, ::-1]
-    half = resized(images, 20)
+    half = resized(images, 21)  # 19.5 steps of a pixel, rounded to 20
     for seen, step in ((half, 1), (half[:, :, ::-1], -1)):
         outputs, _ = jax.jit(net.model.apply)(net.variables, seen)
         logits = resized(np.asarray(outputs.logits)[:, :, ::step], 40)
         mean += jax.nn.softmax(logits)
-    (found, _) = jax.jit(lambda v, x: task.model.apply(v, x, train=False))(
-        net.variables, images
-    )
+    run = jax.jit(lambda v, x: task.model.apply(v, x, train=False))
+    found, _ = run(net.variables, images)
     np.testing.assert_allclose(jnp.exp(found.logits), mean, rtol=2e-4)
+    # Classes of probability 0 have logits that can be interpolated, too.
+    certain = jax.tree.map(lambda leaf: 1e4 * leaf, net.variables["params"]["logits"])
+    params = {**net.variables["params"], "logits": certain}
+    found, _ = run({**net.variables, "params": params}, images)
+    assert np.isfinite(found.logits).all() and found.logits.min() < -80
     assert task.model.role("logits") == "head" and task.model.role("stem") != "head"
     fresh = task.init_variables(jax.random.key(0))
     same_shapes = jax.tree.map(
@@ -453,6 +459,14 @@ def test_predict_writes_masks_in_the_size_of_the_photographs(
     # As they are, the masks are those of a data set.
     again = run("predict", folder, "--weights", run_folder, "--masks", tmp_path / "m")
     assert again.exit_code == 1 and "exists already: give another" in again.stderr
+
+
+def test_each_photograph_has_its_own_mask():
+    paths = [pathlib.Path(path) for path in ("a/x.jpg", "../a/x.jpg", "a/x.png")]
+    masks = [*mask_names(paths).values()]
+    assert len({*masks}) == 3  # whose mask would else be overwritten
+    assert [mask.name for mask in masks] == ["x.jpg.png", "x.jpg.png", "x.png.png"]
+    assert not any(mask.is_absolute() or ".." in mask.parts for mask in masks)
 
 
 def test_one_photograph_is_drawn_in_its_size_with_a_legend(
