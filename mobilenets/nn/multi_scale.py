@@ -50,7 +50,7 @@ class MultiScale(nn.Module):
         size, resizing = (images.shape[1], images.shape[2]), self.network.spec.resizing
         total, endpoints = jnp.zeros(()), {}
         for scale in self.scales:
-            # From the centre of the first pixel to that of the last: half of 513 is 257.
+            # Between the centres of the first and the last pixel: half of 513 is 257.
             height, width = (round((n - 1) * scale) + 1 for n in size)
             seen = resize(images, (height, width), resizing)
             for is_mirrored in (False, True)[: 1 + self.flip]:
