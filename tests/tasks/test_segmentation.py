@@ -507,10 +507,15 @@ def test_segment_says_of_arrays_what_predict_says_of_files(
     net = trained.load(str(run_folder))
     keep = PAD.model_copy(update={"resize": "keep"})
     description = net.description.model_copy(update={"preprocessing": keep})
-    trained.save(TrainedNet(description, net.variables), str(tmp_path / "w"))
+    # The means that gate the head would be those of a part: without them a pixel sees
+    # less than 32 pixels around, a quarter of a part.
+    gate = jax.tree.map(np.zeros_like, net.variables["params"]["image_pooling"])
+    params = {**net.variables["params"], "image_pooling": gate}
+    net = TrainedNet(description, {**net.variables, "params": params})
+    trained.save(net, str(tmp_path / "w"))
     rng = np.random.default_rng(0)
-    image = np.kron(rng.integers(0, 256, (5, 6, 3)), np.ones((32, 32, 1)))
-    image = image.astype(np.uint8)
+    image = np.kron(rng.integers(0, 256, (19, 23, 3)), np.ones((8, 8, 1)))
+    image = image.astype(np.uint8)[:150, :181]
     Image.fromarray(image).save("a.png")
     masks = []
     for options in ([], ["--tile", 128]):
@@ -518,10 +523,10 @@ def test_segment_says_of_arrays_what_predict_says_of_files(
         assert ended.exit_code == 0, ended.stderr
         masks.append(np.asarray(Image.open("predicted_masks/a.png")))
     found = net.segment(image[None])
-    assert found.shape == (1, 160, 192)
+    assert found.shape == (1, 150, 181) and len(np.unique(found)) > 1
     np.testing.assert_array_equal(masks[0], found[0])
-    # Not the same: the means that gate the head are those of the parts.
-    assert masks[1].shape == masks[0].shape and (masks[1] == masks[0]).mean() > 0.5
+    # Up to rounding, where two classes are nearly equal.
+    assert (masks[1] == masks[0]).mean() > 0.998
 
 
 def test_a_classifier_has_no_pixels_to_label():
