@@ -16,10 +16,11 @@ MobileNetV3, arXiv:1905.02244, Table 7, mIoU of the validation images at 1024 x 
 Others of its rows: --config.model.filters=256, --config.model.reduced=False (or True),
 --config.model.width_multiplier=0.5, --config.model.output_stride=32 (Table 8).
 
-Trained from scratch on the fine annotations: crops of 769 pixels after a random scale,
-90,000 steps, "poly". The paper does not print batch size, learning rate and weight
-decay: here they are those of DeepLab on VOC. All photographs have 1024 x 2048 pixels,
-and are evaluated as they are; if the memory is too small, give a smaller batch.
+Trained from scratch on the fine annotations, by the protocol of DeepLabv3 says the
+paper, and no more: crops of 769 pixels after a random scale, 90,000 steps, "poly".
+Batch size, learning rate and weight decay are here those of DeepLab on VOC. All
+photographs have 1024 x 2048 pixels, and are evaluated as they are: the network pads
+them to 1025 x 2049, as DeepLab does. If the memory is too small, give a smaller batch.
 Not run here.
 """
 

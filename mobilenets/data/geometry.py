@@ -146,7 +146,7 @@ class Geometry:
         scale, offset = self.to_image
         moved = (corners.reshape(-1, 2, 2) - offset) / scale
         if self.mirrored:
-            moved[:, :, 1] = 1 - moved[::, ::-1, 1]
+            moved[:, :, 1] = 1 - moved[:, ::-1, 1]
         return moved.reshape(-1, 4).astype(np.float32)
 
     @property

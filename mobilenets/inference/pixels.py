@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import operator
+import os
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeGuard
@@ -180,15 +181,18 @@ def write_masks(
 def mask_names(paths: Sequence[pathlib.Path]) -> dict[pathlib.Path, pathlib.Path]:
     """The file of each photograph's mask: its name, or its path where names repeat.
 
+    A path is then that from the folder in which all photographs are.
+
     >>> a, b = (pathlib.Path(f"photos/{name}.jpg") for name in "ab")
     >>> [str(mask) for mask in mask_names([a, b]).values()]
     ['a.png', 'b.png']
     """
     stems = {path: pathlib.Path(path.stem) for path in paths}
     if len({*stems.values()}) < len(stems):
-        # Within the folder of masks, wherever the photograph is.
+        absolute = {path: os.path.abspath(path) for path in paths}
+        folder = os.path.commonpath([os.path.dirname(p) for p in absolute.values()])
         stems = {
-            path: pathlib.Path(*[p for p in path.parts if p not in (path.anchor, "..")])
+            path: pathlib.Path(os.path.relpath(absolute[path], folder))
             for path in paths
         }
     return {path: stem.with_name(f"{stem.name}.png") for path, stem in stems.items()}

@@ -50,11 +50,14 @@ class MultiScale(nn.Module):
         size, resizing = (images.shape[1], images.shape[2]), self.network.spec.resizing
         total, endpoints = jnp.zeros(()), {}
         for scale in self.scales:
-            height, width = (max(1, round(n * scale)) for n in size)
+            # Between the centres of the first and the last pixel: half of 513 is 257.
+            height, width = (round((n - 1) * scale) + 1 for n in size)
             seen = resize(images, (height, width), resizing)
             for is_mirrored in (False, True)[: 1 + self.flip]:
                 step = -1 if is_mirrored else 1
                 outputs, endpoints = self.network(seen[:, :, ::step])
                 logits = resize(outputs.logits[:, :, ::step], size, resizing)
                 total += jax.nn.softmax(logits)
-        return SegmentationLogits(jnp.log(total), None), endpoints
+        # Of a probability of 0 the logarithm has no neighbours to interpolate with.
+        least = jnp.finfo(total.dtype).tiny
+        return SegmentationLogits(jnp.log(jnp.maximum(total, least)), None), endpoints

@@ -101,16 +101,36 @@ class Segmenter(nn.Module):
 
         Returns:
           The logits of every pixel of the images, and the maps of `Backbone` but for
-          "features".
+          "features", of the images as `_padded` gives them.
         """
-        spec, size = self.spec, (images.shape[1], images.shape[2])
+        height, width = _size(images)
+        images = self._padded(images)
         x, endpoints = self.backbone.run(images, train)
         logits = self.head(value(x), endpoints, train)
-        enlarged = functools.partial(resize, size=size, resizing=spec.resizing)
+
+        def of_pixels(logits: jax.Array) -> jax.Array:
+            enlarged = resize(logits, _size(images), self.spec.resizing)
+            return enlarged[:, :height, :width]
+
         auxiliary = None
-        if spec.auxiliary:
-            auxiliary = enlarged(self.auxiliary(endpoints, train))
-        return SegmentationLogits(enlarged(logits), auxiliary), endpoints
+        if self.spec.auxiliary:
+            auxiliary = of_pixels(self.auxiliary(endpoints, train))
+        return SegmentationLogits(of_pixels(logits), auxiliary), endpoints
+
+    @nn.nowrap
+    def _padded(self, images: jax.Array) -> jax.Array:
+        """The images, with 0, the mean colour, at the bottom and on the right.
+
+        With "align_corners" up to a multiple of the output stride and one more pixel,
+        as TensorFlow's DeepLab pads 1024 x 2048 to 1025 x 2049. Then alone are the
+        pixels of the maps where `resize` takes them to be: with an even size, the
+        padding of TensorFlow's convolutions shifts them by up to a stride.
+        """
+        if self.spec.resizing != "align_corners":
+            return images
+        stride = self.spec.backbone.output_stride
+        bottom, right = ((1 - size) % stride for size in _size(images))
+        return jnp.pad(images, ((0, 0), (0, bottom), (0, right), (0, 0)))
 
     def role(self, module_name: str) -> Role:
         """See `HasRoles`: all but the backbone is of segmentation alone."""

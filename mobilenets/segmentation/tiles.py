@@ -17,8 +17,9 @@ def classes_by_tiles(
     Neighbouring parts overlap by half of a tile. Of each, the pixels at least a quarter
     of a tile from its border are taken, or up to the border of the image. So a network
     whose pixels depend on no more than a quarter of a tile around them says the same as
-    of the whole image, if the height and width of the image are multiples of `GRID`. A
-    mean of the whole map, as in DeepLabv3 and LR-ASPP, is one of the part instead.
+    of the whole image, if the height and width of the image are multiples of `GRID`, or
+    the network pads them to fit its maps. A mean of the whole map, as in DeepLabv3 and
+    LR-ASPP, is one of the part instead.
 
     Args:
       classes_of: of a part, [h, w, 3] -> [h, w].

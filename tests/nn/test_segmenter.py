@@ -141,11 +141,11 @@ def ran(height, width):
 
 
 @pytest.mark.parametrize(
-    ("height", "width", "means"), [(65, 65, (1, 1)), (129, 210, (5, 5))]
+    ("height", "width", "means"), [(65, 65, (1, 1)), (129, 225, (5, 6))]
 )
 def test_lr_aspp_is_that_of_the_paper(height, width, means):
-    # At 65 pixels the map has 5, the window of a mean; at 129 x 210 it has 9 x 14. By
-    # hand: (9 - 5) // 1 + 1 means with stride 1 and (14 - 5) // 2 + 1 with stride 2.
+    # At 65 pixels the map has 5, the window of a mean; at 129 x 225 it has 9 x 15. By
+    # hand: (9 - 5) // 1 + 1 means with stride 1 and (15 - 5) // 2 + 1 with stride 2.
     variables, logits, maps = ran(height, width)
     params, statistics = variables["params"], variables["batch_stats"]["aspp0"]["bn"]
     x, fine = np.asarray(maps["head_conv"]), np.asarray(maps["block4/depthwise"])
@@ -171,6 +171,34 @@ def test_lr_aspp_is_that_of_the_paper(height, width, means):
     assert windows.shape[1:3] == means
     expected = aligned(summed, height, width)
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_corners_that_are_aligned_are_those_of_a_multiple_of_the_stride_and_a_pixel():
+    # As TensorFlow's DeepLab, which pads 1024 x 2048 to 1025 x 2049 by the mean colour.
+    # The figure of MobileNetV3 has means of 49 x 49 pixels, 16 and 20 apart, which fit
+    # the map of that, 65 x 129: (65 - 49) / 16 and (129 - 49) / 20 have no remainder.
+    model = build(strided(), 3)
+    variables, _, _ = ran(129, 210)
+    images = images_of(112, 130)
+    padded = np.pad(images, ((0, 0), (0, 1), (0, 15), (0, 0)))
+    assert padded.shape[1:3] == (16 * 7 + 1, 16 * 9 + 1)
+    run = jax.jit(model.apply)
+    found, expected = (run(variables, x)[0].logits for x in (images, padded))
+    np.testing.assert_array_equal(found, expected[:, :112, :130])
+
+    large = get_segmenter("lraspp_mobilenet_v3_large")
+    _, maps = jax.eval_shape(
+        build(large, 19).apply,
+        shapes_of(large, 19, 769, 769)[1],
+        jax.ShapeDtypeStruct((1, 1024, 2048, 3), jnp.float32),
+    )
+    assert maps["head_conv"].shape == (1, 65, 129, 480)
+
+
+def test_torchvisions_images_are_not_padded():
+    spec = SPECS["lraspp_mobilenet_v3_large_torchvision"]
+    (_, maps), _ = shapes_of(spec, 3, 66, 112)
+    assert maps["head_conv"].shape[1:3] == (5, 7)  # (66 + 15) // 16, 112 / 16
 
 
 @pytest.mark.parametrize("make", [lraspp, raspp, deeplabv3])

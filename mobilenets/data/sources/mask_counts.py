@@ -9,6 +9,7 @@ import numpy as np
 
 from mobilenets.data.masks import UNLABELLED
 from mobilenets.data.sources.annotations import counted
+from mobilenets.errors import UserError
 from mobilenets.runtime.console import progress_bar
 
 _MOST_SHOWN = 20  # classes in the line
@@ -72,6 +73,23 @@ def count_masks(read: Callable[[int], np.ndarray | None], masks: int) -> MaskCou
             threads.shutdown(cancel_futures=True)
             raise
     return MaskCounts(sizes, values)
+
+
+def check_labelled(place: str, counts: MaskCounts) -> None:
+    """Makes sure that there is something to learn and to evaluate.
+
+    Args:
+      place: which split, and of what.
+      counts: of its masks.
+
+    Raises:
+      UserError: no pixel of any mask has a label.
+    """
+    if not counts.of_values[:UNLABELLED].any():
+        raise UserError(
+            f"{place}, has masks without a single labelled pixel: give another split, "
+            f"or masks with other values than {UNLABELLED}."
+        )
 
 
 def summary(

@@ -19,7 +19,12 @@ from mobilenets.data.sources.annotations import (
 )
 from mobilenets.data.sources.base import Record
 from mobilenets.data.sources.coco_masks import CocoMaskLayout
-from mobilenets.data.sources.mask_counts import MaskCounts, count_masks, summary
+from mobilenets.data.sources.mask_counts import (
+    MaskCounts,
+    check_labelled,
+    count_masks,
+    summary,
+)
 from mobilenets.data.sources.mask_files import (
     MaskedImage,
     MaskFilesLayout,
@@ -84,11 +89,7 @@ class MaskedFolderSource:
                 f"{place} has no photographs with masks{because(dropped)}: give the "
                 "folder in which both are."
             )
-        if not counts.of_values[:UNLABELLED].any():
-            raise UserError(
-                f"{place} has masks without a single labelled pixel: all are "
-                f"{UNLABELLED}."
-            )
+        check_labelled(f"{root}, split {split}", counts)
         self.names: Sequence[str] = _names(listing, images, counts)
         self.sizes = counts.sizes
         self._images = images

@@ -8,7 +8,7 @@ import numpy as np
 
 from mobilenets.data.masks import UNLABELLED, decode_mask
 from mobilenets.data.sources.base import Record
-from mobilenets.data.sources.mask_counts import count_masks, summary
+from mobilenets.data.sources.mask_counts import check_labelled, count_masks, summary
 from mobilenets.data.sources.tfds import records
 from mobilenets.errors import BrokenImage, UserError
 from mobilenets.runtime.console import console
@@ -65,7 +65,8 @@ class TfdsMaskedSource:
       split: of it, or a slice.
 
     Raises:
-      UserError: its masks are not known here, or there is no such split.
+      UserError: its masks are not known here, there is no such split, or none of its
+        pixels has a label.
     """
 
     upright = False
@@ -87,6 +88,7 @@ class TfdsMaskedSource:
         self._numbers[list(kind.classes)] = np.arange(len(kind.classes))
         self._records = records(builder, split, (kind.image, kind.mask))
         counts = count_masks(self._mask, len(self))
+        check_labelled(self._name, counts)  # those of Cityscapes' test images are not
         self.sizes = counts.sizes
         console.print(summary(self._name, self.names, counts), markup=False)
 

@@ -71,6 +71,15 @@ def test_the_pets_are_counted_from_one_in_their_files(monkeypatch):
     assert source[0].target.tolist() == [[0, 1, 2, 255]]
 
 
+def test_a_split_without_labels_is_refused():
+    """As Cityscapes' test images have masks of ids that are not evaluated."""
+    ids = np.array([[0, 1, 2, 3]], np.uint8)
+    builder = builder_of("cityscapes", "image_left", "segmentation_label", ids)
+    message = r"cityscapes, split train, has masks without a single labelled pixel"
+    with pytest.raises(UserError, match=message):
+        TfdsMaskedSource(builder, "train")
+
+
 def test_other_data_sets_and_splits_are_refused():
     values = np.zeros((1, 1), np.uint8)
     with pytest.raises(UserError, match=r"masks of the data set coco, which has image"):
