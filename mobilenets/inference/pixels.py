@@ -180,18 +180,29 @@ def write_masks(
 def mask_names(paths: Sequence[pathlib.Path]) -> dict[pathlib.Path, pathlib.Path]:
     """The file of each photograph's mask: its name, or its path where names repeat.
 
+    Photographs whose paths differ only in the suffix keep it.
+
     >>> a, b = (pathlib.Path(f"photos/{name}.jpg") for name in "ab")
     >>> [str(mask) for mask in mask_names([a, b]).values()]
     ['a.png', 'b.png']
+    >>> [str(mask) for mask in mask_names([a, pathlib.Path("c/a.jpg")]).values()]
+    ['photos/a.png', 'c/a.png']
     """
     stems = {path: pathlib.Path(path.stem) for path in paths}
-    if len({*stems.values()}) < len(stems):
-        # Within the folder of masks, wherever the photograph is.
-        stems = {
-            path: pathlib.Path(*[p for p in path.parts if p not in (path.anchor, "..")])
-            for path in paths
-        }
+    if _repeats(stems):
+        stems = {path: _inside(path.with_suffix("")) for path in paths}
+    if _repeats(stems):
+        stems = {path: _inside(path) for path in paths}
     return {path: stem.with_name(f"{stem.name}.png") for path, stem in stems.items()}
+
+
+def _repeats(names: Mapping[pathlib.Path, pathlib.Path]) -> bool:
+    return len({*names.values()}) < len(names)
+
+
+def _inside(path: pathlib.Path) -> pathlib.Path:
+    """The path within the folder of masks, wherever the photograph is."""
+    return pathlib.Path(*[p for p in path.parts if p not in (path.anchor, "..")])
 
 
 def write_json(found: Sequence[Found], path: pathlib.Path) -> None:
