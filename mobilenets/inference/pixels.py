@@ -181,21 +181,37 @@ def write_masks(
 def mask_names(paths: Sequence[pathlib.Path]) -> dict[pathlib.Path, pathlib.Path]:
     """The file of each photograph's mask: its name, or its path where names repeat.
 
-    A path is then that from the folder in which all photographs are.
+    A path is then that from the folder in which all photographs are. Photographs whose
+    paths differ only in the suffix keep it.
 
     >>> a, b = (pathlib.Path(f"photos/{name}.jpg") for name in "ab")
     >>> [str(mask) for mask in mask_names([a, b]).values()]
     ['a.png', 'b.png']
+    >>> [str(mask) for mask in mask_names([a, pathlib.Path("c/a.jpg")]).values()]
+    ['photos/a.png', 'c/a.png']
     """
-    stems = {path: pathlib.Path(path.stem) for path in paths}
-    if len({*stems.values()}) < len(stems):
-        absolute = {path: os.path.abspath(path) for path in paths}
-        folder = os.path.commonpath([os.path.dirname(p) for p in absolute.values()])
-        stems = {
-            path: pathlib.Path(os.path.relpath(absolute[path], folder))
-            for path in paths
-        }
-    return {path: stem.with_name(f"{stem.name}.png") for path, stem in stems.items()}
+    names = {path: pathlib.Path(path.stem) for path in paths}
+    if _repeats(names):
+        inside = _from_common_folder(paths)
+        names = {path: name.with_suffix("") for path, name in inside.items()}
+        names = inside if _repeats(names) else names
+    return {path: name.with_name(f"{name.name}.png") for path, name in names.items()}
+
+
+def _repeats(names: Mapping[pathlib.Path, pathlib.Path]) -> bool:
+    return len({*names.values()}) < len(names)
+
+
+def _from_common_folder(
+    paths: Sequence[pathlib.Path],
+) -> dict[pathlib.Path, pathlib.Path]:
+    """Each path from the folder in which all of them are."""
+    absolute = {path: os.path.abspath(path) for path in paths}
+    folder = os.path.commonpath([os.path.dirname(place) for place in absolute.values()])
+    return {
+        path: pathlib.Path(os.path.relpath(place, folder))
+        for path, place in absolute.items()
+    }
 
 
 def write_json(found: Sequence[Found], path: pathlib.Path) -> None:

@@ -121,6 +121,12 @@ class TrainedNet:
             raise UserError(
                 f"The weights are those of {network.name}, which is no segmenter."
             )
+        shape = np.shape(images)
+        if len(shape) != 4 or shape[-1] != 3 or 0 in shape:
+            raise UserError(
+                "The images must have the shape [N, height, width, 3], but have "
+                f"{list(shape)}."
+            )
         return _segment(self.variables, images, self.description)
 
 

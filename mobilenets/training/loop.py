@@ -116,7 +116,7 @@ def train(
         console.print(f"Stopped and saved at step {last_step} of {total_steps}.")
         console.print("The same command continues from there.")
         sys.exit(stop.exit_code)
-    heading = f"Finished {total_steps} steps"
+    heading = f"Finished {total_steps} step{'s' * (total_steps > 1)}"
     if last_step < total_steps:
         heading = f"Stopped early at step {last_step} of {total_steps}"
     report(heading, training.results, best_step, files)

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import random
+import re
 import shutil
 
 import jax
@@ -91,25 +92,36 @@ def test_a_detector_that_is_saved_is_loaded(name, tmp_path):
     assert loaded.model == build(net.description.network, 2)
 
 
-@pytest.mark.parametrize("head", [lraspp, deeplabv3])
-def test_a_segmenter_that_is_saved_is_loaded(head, tmp_path):
+def segmenter_net(head=lraspp):
     spec = with_backbone(small_net().description.network, resolution=33)
     blocks = get_spec("mobilenet_v3_small").backbone.blocks[:4]
     spec = head(with_backbone(spec, blocks=blocks, head_conv_channels=0), filters=8)
-    model = build(spec, 2)
-    variables = jax.device_get(init_variables(model, jax.random.key(0)))
+    variables = jax.device_get(init_variables(build(spec, 2), jax.random.key(0)))
     description = Description(
         task="segmentation",
         network=spec,
         preprocessing=Preprocessing(),
         class_names=("sky", "sea"),
     )
-    net = TrainedNet(description, variables)
+    return TrainedNet(description, variables)
+
+
+@pytest.mark.parametrize("head", [lraspp, deeplabv3])
+def test_a_segmenter_that_is_saved_is_loaded(head, tmp_path):
+    net = segmenter_net(head)
     trained.save(net, str(tmp_path / "weights"))
     loaded = trained.load(str(tmp_path / "weights"))
     assert loaded.description == net.description
-    assert loaded.model == model
-    jax.tree.map(np.testing.assert_array_equal, loaded.variables, variables)
+    assert loaded.model == net.model
+    jax.tree.map(np.testing.assert_array_equal, loaded.variables, net.variables)
+
+
+def test_images_of_a_wrong_shape_are_not_segmented():
+    net = segmenter_net()
+    for shape in [(1, 33, 33), (33, 33, 3), (1, 0, 33, 3)]:
+        message = f"[N, height, width, 3], but have {[*shape]}."
+        with pytest.raises(UserError, match=re.escape(message)):
+            net.segment(np.zeros(shape, np.uint8))
 
 
 def test_a_detector_that_does_not_fit_together_is_one_clear_sentence(tmp_path):

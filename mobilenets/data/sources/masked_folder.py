@@ -59,7 +59,7 @@ class MaskedFolderSource:
       split: as the files call it.
       eval_fraction: above 0 the photographs of the only split are divided instead: this
         part is "validation", the others "train"; see `division.side`.
-      to_train: refuse a split with one class only.
+      to_train: refuse a split whose labelled pixels are all of one class.
 
     Raises:
       UserError: the folder is not as it should be, has no such split, or a mask is
@@ -93,13 +93,8 @@ class MaskedFolderSource:
         self.names: Sequence[str] = _names(listing, images, counts)
         self.sizes = counts.sizes
         self._images = images
-        if to_train and len(self.names) < 2:
-            raise UserError(
-                f"{place} has only the class {', '.join(self.names)}: give two or "
-                f"more. In masks of 0 and {UNLABELLED} nothing but 0 is a class, since "
-                f"{UNLABELLED} means that the class of a pixel is not known: write 1 "
-                "for it."
-            )
+        if to_train:
+            _check_classes(place, self.names, counts, dropped)
         line = summary(f"{place} in {layout.format}", self.names, counts, str(dropped))
         console.print(line, markup=False)
 
@@ -179,3 +174,22 @@ def _names(
             "for pixels without label."
         )
     return tuple(listing.names)
+
+
+def _check_classes(
+    place: str, names: Sequence[str], counts: MaskCounts, dropped: Faults
+) -> None:
+    """Raises UserError if all labelled pixels are of one class."""
+    found = np.flatnonzero(counts.of_values[:UNLABELLED])
+    if len(found) > 1:
+        return
+    hint = ""
+    if counts.of_values[UNLABELLED]:
+        hint = (
+            f" A pixel of {UNLABELLED} has no label: if it is your second class, write "
+            "1 for it."
+        )
+    raise UserError(
+        f"{place} has no labelled pixel but those of the class {names[found[0]]}"
+        f"{because(dropped)}: give masks of two classes or more.{hint}"
+    )

@@ -123,7 +123,7 @@ def test_the_masks_of_voc_have_its_classes(tmp_path, line):
     with pytest.raises(UserError, match=r"Give --config.dataset.eval_split=val\."):
         open_source(FolderDataset(folder=str(tmp_path)), "validation", "mask")
     (tmp_path / "labelmap.txt").write_text("sky:0,0,0::\n")
-    with pytest.raises(UserError, match=r"b.png has the colour 0,0,0|only the class"):
+    with pytest.raises(UserError, match=r"b.png has the colour 0,0,0|of the class"):
         opened(tmp_path, to_train=True)
 
 
@@ -159,10 +159,26 @@ def test_a_mask_of_two_colours_is_black_0_and_white_1(masked):
 
 
 def test_a_mask_of_0_and_255_is_no_mask_of_two_classes(masked):
-    root = masked({"a": np.where(MASK == 0, 0, 255).astype(np.uint8)})
-    assert opened(root).names == ("0",)
-    with pytest.raises(UserError, match=r"has only the class 0: .*write 1 for it"):
-        opened(root, to_train=True)
+    mask = {"a": np.where(MASK == 0, 0, 255).astype(np.uint8)}
+    assert opened(masked(mask)).names == ("0",)
+    for names in ({}, {"classes": "sky\nsea\n"}):
+        root = masked(mask, **names)
+        with pytest.raises(UserError, match=r"of the class (0|sky): .*write 1 for it"):
+            opened(root, to_train=True)
+
+
+def test_boxes_without_outlines_are_no_masks_to_train_on(tmp_path):
+    (tmp_path / "train").mkdir()
+    grey().save(tmp_path / "train/a.jpg")
+    image = dict(id=1, file_name="a.jpg", width=grey().width, height=grey().height)
+    box = dict(id=1, image_id=1, category_id=1, bbox=[0, 0, 2, 2], area=4, iscrowd=0)
+    categories = [dict(id=1, name="cat")]
+    document = dict(images=[image], annotations=[box], categories=categories)
+    file = tmp_path / "train/_annotations.coco.json"
+    file.write_text(json.dumps(document))
+    message = r"of the class background, after these were dropped: objects without an"
+    with pytest.raises(UserError, match=message):
+        opened(tmp_path, to_train=True)
 
 
 def test_what_is_missing_or_damaged_is_dropped_and_told(masked, line):
