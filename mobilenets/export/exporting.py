@@ -79,6 +79,7 @@ def export(
       UserError: the format has no such option, what it needs is not installed, or it
         cannot hold the network.
     """
+    signature.check(net.description.network)
     options = formats.checked(name, options, calibration is not None)
     writer = formats.writer(name)
     content = writer.convert(fold(net), options)

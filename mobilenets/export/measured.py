@@ -8,7 +8,7 @@ import jax
 
 from mobilenets.config.schema import Preprocessing
 from mobilenets.errors import unknown
-from mobilenets.export import formats
+from mobilenets.export import formats, signature
 from mobilenets.export.exported import in_runtime
 from mobilenets.export.folding import fold
 from mobilenets.export.formats import FormatName
@@ -33,6 +33,7 @@ class NetInFile:
         Raises:
           UserError: the network cannot be written to a file.
         """
+        signature.check(self.spec)
         names = tuple(f"class {i}" for i in range(self.num_classes))
         described = Description(
             network=self.spec, preprocessing=Preprocessing(), class_names=names

@@ -54,16 +54,27 @@ def convert(net: TrainedNet, options: Options) -> bytes:
     if isinstance(network, BackboneSpec | SegmenterSpec):
         (output,) = signature.output_names(network)
         outputs = [_map(graph, outputs[0], output, channels_last)]
-    shape = [batch, size, size, 3] if channels_last else [batch, 3, size, size]
+
+    def array(name: str, channels: int) -> onnx.ValueInfoProto:
+        """A map as large as the images."""
+        shape = [channels, size, size]
+        shape = [size, size, channels] if channels_last else shape
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch, *shape])
+
+    if isinstance(network, SegmenterSpec):
+        # Shape inference does not see that a map keeps its batch when it is resized.
+        declared = [array(name, classes) for name in outputs]
+    else:
+        declared = [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+            for name in outputs
+        ]
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
             network.name,
-            [helper.make_tensor_value_info(signature.INPUT, TensorProto.FLOAT, shape)],
-            [
-                helper.make_tensor_value_info(o, TensorProto.FLOAT, None)
-                for o in outputs
-            ],
+            [array(signature.INPUT, 3)],
+            declared,
             initializer=list(graph.constants.values()),
         ),
         opset_imports=[helper.make_opsetid("", opset)],

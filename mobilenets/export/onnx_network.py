@@ -99,6 +99,7 @@ def add_network(
         return _detector(net, network, images, num_classes)
     if isinstance(network, SegmenterSpec):
         return [_segmenter(net, network, images).name]
+    assert isinstance(network, ClassifierSpec), "see `signature.check`"
     return _classifier(net, network, images)
 
 

@@ -5,7 +5,9 @@ from typing import Any
 
 import jax
 
+from mobilenets.errors import UserError
 from mobilenets.networks.detector import DetectorSpec
+from mobilenets.networks.search_space import SearchSpace
 from mobilenets.networks.segmenter import SegmenterSpec
 from mobilenets.networks.spec import BackboneSpec
 from mobilenets.nn.build import Network
@@ -13,6 +15,15 @@ from mobilenets.nn.detector import RawDetections
 from mobilenets.nn.segmenter import SegmentationLogits
 
 INPUT = "images"  # [N, resolution, resolution, 3] float32, normalised
+
+
+def check(network: Network) -> None:
+    """Raises UserError if a network cannot be written to a file."""
+    if isinstance(network, SearchSpace):
+        raise UserError(
+            f"{network.name} is a supernet: give the weights of a network that "
+            "`mobilenets search` has extracted from it."
+        )
 
 
 def output_names(network: Network) -> tuple[str, ...]:

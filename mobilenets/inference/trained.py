@@ -39,14 +39,12 @@ Result = Callable[[np.ndarray], tuple[jax.Array, ...]]
 class Net(Protocol):
     """What predicts: a network with its weights, or in a file of another runtime."""
 
+    # Whether images may have another height and width than the resolution.
+    takes_any_size: ClassVar[bool]
+
     @property
     def description(self) -> Description:
         """Of the network."""
-        ...
-
-    @property
-    def takes_any_size(self) -> bool:
-        """Whether images may have another height and width than the resolution."""
         ...
 
     def compiled(self, result: Callable[[Any], Any]) -> Result:

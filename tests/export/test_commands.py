@@ -147,6 +147,10 @@ def test_predict_labels_the_same_pixels_by_a_file(run, place, exported, tmp_path
     assert "--tile is for weights that see photographs as large as they are" in told
 
 
+def refuse_none(error):
+    raise error
+
+
 def noise(folder, height, width):
     cells = np.random.default_rng(height).integers(0, 256, (height // 8, width // 8, 3))
     image = np.kron(cells, np.ones((8, 8, 1))).astype(np.uint8)
@@ -162,8 +166,8 @@ def test_a_file_sees_large_photographs_in_parts_of_its_size(
     # Of 64 pixels, and every 32: 3 x 2 whole parts.
     photo = noise(tmp_path, 128, 96)
     for tile in (None, 64):
-        (wanted,) = pixels.segment(net, [photo], pytest.fail, 64)
-        (found,) = pixels.segment(in_file, [photo], pytest.fail, tile)
+        (wanted,) = pixels.segment(net, [photo], refuse_none, 64)
+        (found,) = pixels.segment(in_file, [photo], refuse_none, tile)
         assert_same_masks([found.classes], [wanted.classes])
     told = refused(run, "predict", photo, "--weights", path, "--tile", 128)
     assert "the exported file sees parts of 64 x 64 pixels: leave it out" in told
@@ -177,9 +181,9 @@ def test_a_file_sees_the_mean_colour_beyond_a_small_photograph(
     filled.paste(Image.open(photo))
     filled.save(tmp_path / "filled.png")
     net = trained.load(str(place / "pixels of keep"))
-    (wanted,) = pixels.segment(net, [tmp_path / "filled.png"], pytest.fail)
+    (wanted,) = pixels.segment(net, [tmp_path / "filled.png"], refuse_none)
     in_file = load(str(exported("pixels of keep")))
-    (found,) = pixels.segment(in_file, [photo], pytest.fail)
+    (found,) = pixels.segment(in_file, [photo], refuse_none)
     assert_same_masks([found.classes], [wanted.classes[:40, :56]])
 
 
