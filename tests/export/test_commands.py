@@ -224,6 +224,32 @@ def test_eval_counts_the_same_of_a_file(run, place, exported, tmp_path):
     assert found == pytest.approx(wanted, rel=1e-4)
 
 
+def test_eval_counts_the_same_pixels_of_a_file(run, place, exported, tmp_path):
+    names = small.net("LR-ASPP").description.class_names
+    for kind in ("images", "masks"):
+        (tmp_path / kind / "val").mkdir(parents=True)
+    for height in (48, 64, 80):
+        photo = noise(tmp_path / "images/val", height, 56)
+        mask = np.asarray(Image.open(photo))[..., 0] % len(names)
+        Image.fromarray(mask).save(tmp_path / "masks/val" / photo.name)
+    (tmp_path / "classes.txt").write_text("\n".join(names))
+    data = [f"--config.dataset.folder={tmp_path}", "--split", "val"]
+    results = []
+    for weights in (place / "pixels of pad", exported("pixels of pad")):
+        output = tmp_path / f"{weights.name}.json"
+        words = (*data, "--config.batch_size=4", "--json", output)
+        result = run("eval", "--workdir", weights, *words)
+        assert result.exit_code == 0, result.stderr
+        (found,) = json.loads(output.read_text())["results"]["val"].values()
+        results.append(found)
+    assert results[0]["mean_iou"] > 0
+    assert results[1] == pytest.approx(results[0], rel=1e-3)
+    path = exported("pixels of pad")
+    for key in ("eval_flip=true", "eval_scales=(0.5, 1.0)"):
+        told = refused(run, "eval", "--workdir", path, *data, f"--config.task.{key}")
+        assert "an exported file sees each image once" in told
+
+
 def test_benchmark_measures_files_and_runtimes(run_json, exported):
     path = exported("classes")
     (row,) = run_json("benchmark", path)
