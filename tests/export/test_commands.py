@@ -242,7 +242,7 @@ def test_eval_counts_the_same_pixels_of_a_file(run, place, exported, tmp_path):
         assert result.exit_code == 0, result.stderr
         (found,) = json.loads(output.read_text())["results"]["val"].values()
         results.append(found)
-    assert results[0]["mean_iou"] > 0
+    assert results[0]["mIoU"] > 0
     assert results[1] == pytest.approx(results[0], rel=1e-3)
     path = exported("pixels of pad")
     for key in ("eval_flip=true", "eval_scales=(0.5, 1.0)"):
