@@ -11,7 +11,11 @@ import typer
 from mobilenets.cli import networks, outputs
 from mobilenets.cli.command_line import examples, prepare_jax, usage_errors
 from mobilenets.config import check, files, overrides, values
-from mobilenets.config.schema import Configuration, Preprocessing
+from mobilenets.config.schema import (
+    Configuration,
+    Preprocessing,
+    SegmentationTask,
+)
 from mobilenets.errors import UserError
 from mobilenets.networks.spec import BackboneSpec
 from mobilenets.runtime.compilation_cache import HELP
@@ -132,7 +136,10 @@ def command(
     whole = (
         _of_run(folder, built) if of_run else _for_weights(folder, description, built)
     )
-    task = _made(_checked(whole, given, split, description), description, split)
+    chosen = _checked(whole, given, split, description)
+    if is_file:
+        _refuse_several_views(chosen)
+    task = _made(chosen, description, split)
     if of_run:
         ema, best = weights == Weights.EMA, checkpoint == Checkpoint.BEST
         found = evaluate_run(task, folder, ema, best, per_class, report)
@@ -230,6 +237,18 @@ def _refuse_network(given: Mapping[str, Any]) -> None:
                 f"--config.{key} is given, but the weights define the network: "
                 "leave it out."
             )
+
+
+def _refuse_several_views(config: Configuration) -> None:
+    """Raises UserError if images are to be seen at several sizes, or mirrored."""
+    task = config.task
+    if isinstance(task, SegmentationTask) and (
+        task.eval_flip or task.eval_scales != (1.0,)
+    ):
+        raise UserError(
+            "task.eval_scales and task.eval_flip are for weights, but an exported file "
+            "sees each image once, in its own size: leave them out."
+        )
 
 
 def _refuse_others(config: Configuration, description: "Description") -> None:

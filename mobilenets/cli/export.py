@@ -92,9 +92,10 @@ def command(
 
     The file takes normalised images. Batch norms are folded into the convolutions. A
     classifier gives "logits" and "features"; a detector "box_codes" and "class_logits"
-    of its anchors; a backbone "features". The record beside the file says what the file
-    takes and gives, how images are preprocessed, and how far the outputs are from those
-    of the weights. predict, features, eval and benchmark accept the file as weights.
+    of its anchors; a segmenter the "logits" of every pixel; a backbone "features". The
+    record beside the file says what the file takes and gives, how images are
+    preprocessed, and how far the outputs are from those of the weights. predict,
+    features, eval and benchmark accept the file as weights.
     """
     if int8 != (calibration is not None):
         raise UserError(

@@ -32,16 +32,18 @@ def command(
     the exit code is then 1.
     """
     prepare_jax()
-    from mobilenets.inference import detections, prediction
+    from mobilenets.inference import detections, pixels, prediction
 
     if output.suffix != ".npz":
         raise UserError(f"The output must be an .npz file, but is {str(output)!r}.")
     outputs.check({"output": output})
     paths = prediction.images_in(folder)
     net = networks.load(weights)
-    if networks.is_file(weights) and detections.is_detector(net):
+    is_detector = detections.is_detector(net)
+    if networks.is_file(weights) and (is_detector or pixels.is_segmenter(net)):
+        kind = "detector" if is_detector else "segmenter"
         raise UserError(
-            f"{weights} is an exported detector, which gives no features: give the "
+            f"{weights} is an exported {kind}, which gives no features: give the "
             "weights from which it was exported."
         )
     broken: list[UserError] = []

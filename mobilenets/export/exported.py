@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import numpy as np
@@ -35,6 +35,8 @@ class ExportedNet:
     batch: int | None
     layout: formats.Layout
 
+    takes_any_size: ClassVar[bool] = False
+
     def run(self, images: np.ndarray) -> tuple[np.ndarray, ...]:
         """The arrays of the file, see `signature.output_names`.
 
@@ -43,7 +45,17 @@ class ExportedNet:
 
         Returns:
           Those of all images; a map is [N, H, W, C].
+
+        Raises:
+          UserError: the images have another size.
         """
+        side = self.spec.resolution
+        if images.shape[1:3] != (side, side):
+            height, width = images.shape[1:3]
+            raise UserError(
+                f"The exported file takes images of {side} x {side} pixels, but these "
+                f"have {height} x {width}: give the weights from which it was exported."
+            )
         parts = [self.call(given) for given in self.inputs(images, len(images))]
         found = [
             np.concatenate(part)[: len(images)] for part in zip(*parts, strict=True)

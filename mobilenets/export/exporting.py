@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import math
 import pathlib
 import statistics
 from collections.abc import Mapping, Sequence
@@ -148,30 +149,54 @@ def parity(
     """
     network = net.description.network
     in_jax = net.compiled(lambda outputs: signature.arrays_of(network, outputs))
-    parts = np.array_split(pixels, -(-len(pixels) // _AT_ONCE))
-    pairs = [(in_jax(part), exported.run(_normalized(net, part))) for part in parts]
-    wanted, found = (
-        [np.concatenate(arrays) for arrays in zip(*side, strict=True)]
-        for side in zip(*pairs, strict=True)
-    )
-    differences = np.concatenate(
-        [
-            (np.abs(a - b) / max(np.ptp(a), np.finfo(np.float32).tiny)).ravel()
-            for a, b in zip(wanted, found, strict=True)
-        ]
-    )
-    agrees = _decided(net.description, wanted) == _decided(net.description, found)
+    outputs = [_Difference() for _ in signature.output_names(network)]
+    agreements = []
+    for part in np.array_split(pixels, -(-len(pixels) // _AT_ONCE)):
+        wanted = [*map(np.asarray, in_jax(part))]
+        found = exported.run(_normalized(net, part))
+        for output, a, b in zip(outputs, wanted, found, strict=True):
+            output.add(a, b)
+        agrees = _decided(net.description, wanted) == _decided(net.description, found)
+        agreements += agrees.reshape(len(part), -1).mean(1).tolist()
     return record.Parity(
         images=len(pixels),
         photographs=photographs,
-        largest_difference=float(differences.max()),
-        mean_difference=float(differences.mean()),
-        agreement=None if isinstance(network, BackboneSpec) else float(agrees.mean()),
+        largest_difference=max(d.largest / d.spread for d in outputs),
+        mean_difference=sum(d.total / d.spread for d in outputs)
+        / sum(d.count for d in outputs),
+        agreement=None
+        if isinstance(network, BackboneSpec)
+        else statistics.fmean(agreements),
     )
 
 
+@dataclasses.dataclass
+class _Difference:
+    """Of one output: sums, since the logits of many images would fill the memory."""
+
+    largest: float = 0.0
+    total: float = 0.0
+    count: int = 0
+    least: float = math.inf  # of the network in JAX, as is `most`
+    most: float = -math.inf
+
+    def add(self, wanted: np.ndarray, found: np.ndarray) -> None:
+        """Counts the output for some images."""
+        differences = np.abs(wanted - found)
+        self.largest = max(self.largest, float(differences.max()))
+        self.total += float(differences.sum(dtype=np.float64))
+        self.count += differences.size
+        self.least = min(self.least, float(wanted.min()))
+        self.most = max(self.most, float(wanted.max()))
+
+    @property
+    def spread(self) -> float:
+        """The largest number less the least."""
+        return max(self.most - self.least, float(np.finfo(np.float32).tiny))
+
+
 def _decided(description: Description, arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """The class of each image or anchor, or whether an image has each attribute."""
+    """The class of each image, anchor or pixel, or which attributes an image has."""
     if description.threshold is not None:
         return np.asarray(jax.nn.sigmoid(arrays[0])) >= description.threshold
     is_detector = isinstance(description.network, DetectorSpec)

@@ -12,6 +12,7 @@ import numpy as np
 
 from mobilenets.inference.trained import TrainedNet
 from mobilenets.networks.detector import DetectorSpec
+from mobilenets.networks.segmenter import SegmenterSpec
 from mobilenets.networks.spec import BackboneSpec, backbone_of
 
 
@@ -39,7 +40,8 @@ def _epsilon(net: TrainedNet, module: str) -> float:
     if isinstance(network, BackboneSpec):
         return network.bn_epsilon
     is_of_head = net.model.role(module) == "head"
-    of_head = isinstance(network, DetectorSpec) and is_of_head
+    has_own = isinstance(network, DetectorSpec | SegmenterSpec)
+    of_head = has_own and is_of_head
     return network.bn_epsilon if of_head else backbone_of(network).bn_epsilon
 
 

@@ -24,6 +24,7 @@ from mobilenets.export.formats import Call, Options, Scale
 from mobilenets.export.onnx_graph import Graph
 from mobilenets.export.onnx_network import add_network
 from mobilenets.inference.trained import TrainedNet
+from mobilenets.networks.segmenter import SegmenterSpec
 from mobilenets.networks.spec import BackboneSpec
 
 _FIRST_OPSET, _FIRST_IR_VERSION = 14, 7  # of February 2021, with HardSwish
@@ -50,18 +51,30 @@ def convert(net: TrainedNet, options: Options) -> bytes:
         image = graph.node("Transpose", [image], "channels_first", perm=[0, 3, 1, 2])
     params, classes = net.variables["params"], len(description.class_names)
     outputs = add_network(graph, network, params, classes, image)
-    if isinstance(network, BackboneSpec):
-        outputs = [_map(graph, outputs[0], channels_last)]
-    shape = [batch, size, size, 3] if channels_last else [batch, 3, size, size]
+    if isinstance(network, BackboneSpec | SegmenterSpec):
+        (output,) = signature.output_names(network)
+        outputs = [_map(graph, outputs[0], output, channels_last)]
+
+    def array(name: str, channels: int) -> onnx.ValueInfoProto:
+        """A map as large as the images."""
+        shape = [channels, size, size]
+        shape = [size, size, channels] if channels_last else shape
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch, *shape])
+
+    if isinstance(network, SegmenterSpec):
+        # Shape inference does not see that a map keeps its batch when it is resized.
+        declared = [array(name, classes) for name in outputs]
+    else:
+        declared = [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+            for name in outputs
+        ]
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
             network.name,
-            [helper.make_tensor_value_info(signature.INPUT, TensorProto.FLOAT, shape)],
-            [
-                helper.make_tensor_value_info(o, TensorProto.FLOAT, None)
-                for o in outputs
-            ],
+            [array(signature.INPUT, 3)],
+            declared,
             initializer=list(graph.constants.values()),
         ),
         opset_imports=[helper.make_opsetid("", opset)],
@@ -81,11 +94,11 @@ def _check(what: str, given: int, oldest: int, newest: int) -> None:
         )
 
 
-def _map(graph: Graph, name: str, channels_last: bool) -> str:
-    """The output of a backbone."""
+def _map(graph: Graph, name: str, output: str, channels_last: bool) -> str:
+    """A map as the output of this name, in the layout of the file."""
     if channels_last:
-        return graph.node("Transpose", [name], "features", perm=[0, 2, 3, 1])
-    return graph.node("Identity", [name], "features")
+        return graph.node("Transpose", [name], output, perm=[0, 2, 3, 1])
+    return graph.node("Identity", [name], output)
 
 
 def quantize(content: bytes, inputs: Sequence[np.ndarray]) -> bytes:

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from mobilenets.networks.segmenter import Resizing
 from mobilenets.networks.spec import Activation, Gate, Padding
 from mobilenets.nn.depthwise import explicit_padding
 
@@ -124,6 +125,24 @@ class Graph:
         self.node("GlobalAveragePool", [x.name], name)
         return Map(name, x.channels, (1, 1))
 
+    def resize(
+        self, x: Map, name: str, size: tuple[int, int], resizing: Resizing
+    ) -> Map:
+        """Bilinear interpolation, see `segmentation.resizing`; none to its own size."""
+        if x.size == size:
+            return x
+        # Not the sizes themselves: those would be of the batch, too, which is any.
+        factors = [_factor(*pair) for pair in zip(x.size, size, strict=True)]
+        scales = np.array([1, 1, *factors], np.float32)
+        self.node(
+            "Resize",
+            [x.name, "", self.constant(f"{name}/scales", scales)],
+            name,
+            mode="linear",
+            coordinate_transformation_mode=resizing,
+        )
+        return Map(name, x.channels, size)
+
     def dense(self, x: str, name: str, kernel: np.ndarray, bias: np.ndarray) -> str:
         """[N, inputs] -> [N, outputs]; the kernel is [inputs, outputs]."""
         weights = [
@@ -131,6 +150,14 @@ class Graph:
             self.constant(f"{name}/bias", bias),
         ]
         return self.node("Gemm", [x, *weights], name)
+
+
+def _factor(size: int, out: int) -> np.float32:
+    """The least number by which a size becomes another when the rest is cut."""
+    factor = np.float32(out / size)
+    if float(factor) * size < out:
+        factor = np.nextafter(factor, np.float32(np.inf))
+    return factor
 
 
 def _flat(pads: Sequence[tuple[int, int]]) -> list[int]:

@@ -1,7 +1,7 @@
 """From the spec of a network and its weights to a graph of ONNX.
 
 This reads the spec as the modules of `nn` do, and the parameters by the same paths. All
-maps are [N, C, H, W]; only the outputs of detectors are transposed.
+maps are [N, C, H, W]; only the outputs of detectors are transposed here.
 """
 
 import dataclasses
@@ -15,6 +15,7 @@ from mobilenets.errors import UserError
 from mobilenets.export import signature
 from mobilenets.export.onnx_graph import Graph, Map
 from mobilenets.networks.detector import DetectorSpec, outputs_of_anchor
+from mobilenets.networks.segmenter import ASPPSpec, LRASPPSpec, SegmenterSpec
 from mobilenets.networks.spec import (
     Activation,
     BackboneSpec,
@@ -82,7 +83,8 @@ def add_network(
       image: the name of the input, [N, 3, resolution, resolution].
 
     Returns:
-      The names of the outputs, in the order of `signature.output_names`.
+      The names of the outputs, in the order of `signature.output_names`; for a
+      backbone and a segmenter that of the map, which is the output in some layout.
 
     Raises:
       UserError: the network has a kind of block that is not known here.
@@ -95,6 +97,8 @@ def add_network(
     net = _Network(graph, params, network.backbone.padding)
     if isinstance(network, DetectorSpec):
         return _detector(net, network, images, num_classes)
+    if isinstance(network, SegmenterSpec):
+        return [_segmenter(net, network, images).name]
     assert isinstance(network, ClassifierSpec), "see `signature.check`"
     return _classifier(net, network, images)
 
@@ -182,6 +186,62 @@ def _predictions(
     return graph.node("Concat", rows, output, axis=1)
 
 
+def _segmenter(net: _Network, spec: SegmenterSpec, images: Map) -> Map:
+    """The logits of every pixel of the images."""
+    maps = _backbone(net, spec.backbone, images)
+    if isinstance(spec.head, LRASPPSpec):
+        logits = _lraspp(net, spec, spec.head, maps)
+    else:
+        logits = _aspp(net, spec.head, maps["features"])
+    return net.graph.resize(logits, "logits/enlarged", images.size, spec.resizing)
+
+
+def _aspp(net: _Network, spec: ASPPSpec, x: Map) -> Map:
+    """See `nn.segmenter.ASPP`."""
+    graph = net.graph
+    branches = [net.conv(x, "aspp0", act="relu")]
+    for i, rate in enumerate(spec.rates):
+        branches.append(net.conv(x, f"aspp{i + 1}", dilation=rate, act="relu"))
+    mean = graph.mean(x, "image_pooling/mean")
+    pooled = net.conv(mean, "image_pooling", act="relu")
+    shape = graph.constant("image_pooling/shape", np.array([1, 1, *x.size]))
+    names = [branch.name for branch in branches]
+    names.append(graph.node("Expand", [pooled.name, shape], "image_pooling/everywhere"))
+    graph.node("Concat", names, "branches", axis=1)
+    joined = Map("branches", len(names) * spec.filters, x.size)
+    y = net.conv(joined, "concat_projection", act="relu")
+    if spec.refined:
+        y = net.conv(y, "refine", act="relu")
+    return _logits(net, y, "logits")
+
+
+def _lraspp(
+    net: _Network, spec: SegmenterSpec, head: LRASPPSpec, maps: Mapping[str, Map]
+) -> Map:
+    """See `nn.segmenter.LRASPP`.
+
+    At the network's resolution, the only one of a file, a pooling window is the map.
+    """
+    graph, x, low_level = net.graph, maps["features"], maps[head.low_level]
+    y = net.conv(x, "aspp0", act="relu")
+    means = graph.mean(x, "image_pooling/mean")
+    gates = graph.act(net.conv(means, "image_pooling"), head.gate)
+    graph.node("Mul", [y.name, gates.name], "gated")
+    gated = dataclasses.replace(y, name="gated")
+    fine = graph.resize(gated, "gated/enlarged", low_level.size, spec.resizing)
+    return net.add(
+        _logits(net, fine, "logits"),
+        _logits(net, low_level, "low_level_logits"),
+        "logits/sum",
+    )
+
+
+def _logits(net: _Network, x: Map, path: str) -> Map:
+    """Of a map's own pixels."""
+    kernel, bias = _weights(net.params, path)
+    return net.graph.conv(x, f"{path}/coarse", kernel, bias, net.padding)
+
+
 Made = tuple[Map, dict[str, Map]]
 
 
@@ -190,8 +250,9 @@ def _block(net: _Network, spec: BlockSpec, name: str, x: Map) -> Made:
     shortcut = x
     if spec.has_expansion:
         x = net.conv(x, f"{name}/expand", act=spec.act)
-    expanded = x
+    maps = {"expand": x}
     x = net.conv(x, f"{name}/depthwise", spec.stride, spec.dilation, spec.act)
+    maps["depthwise"] = x
     if spec.se and not separable:
         x = net.squeeze_excite(x, f"{name}/se", spec.se)
     x = net.conv(x, f"{name}/project", act=spec.act if separable else None)
@@ -199,7 +260,7 @@ def _block(net: _Network, spec: BlockSpec, name: str, x: Map) -> Made:
         x = net.squeeze_excite(x, f"{name}/se", spec.se)
     if spec.residual:
         x = net.add(shortcut, x, name)
-    return x, {"expand": expanded}
+    return x, maps
 
 
 def _bottleneck(net: _Network, spec: BottleneckSpec, name: str, x: Map) -> Made:

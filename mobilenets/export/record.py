@@ -40,8 +40,8 @@ class Parity(_Values):
     largest_difference: float
     mean_difference: float
     # The part of the images with the same most likely class; of the attributes of an
-    # image, and of the anchors of a detector, the part that agrees. None for a
-    # backbone.
+    # image, the anchors of a detector and the pixels of a segmenter, the part that
+    # agrees. None for a backbone.
     agreement: float | None
 
 

@@ -1,5 +1,6 @@
 """StableHLO: a network as JAX serialises it, for CPU, GPU and TPU."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from mobilenets.export import signature
 from mobilenets.export.formats import Call, Options, Scale
 from mobilenets.inference.trained import TrainedNet
+from mobilenets.networks.segmenter import SegmenterSpec
 from mobilenets.nn.lowering import Lowering
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -19,7 +21,9 @@ def forward(
     net: TrainedNet, lowering: Lowering = "auto"
 ) -> Callable[[jax.Array], tuple[jax.Array, ...]]:
     """From normalised images to the arrays of a file; the weights are constants."""
-    model = net.model.clone(lowering=lowering)
+    model: Any = net.model.clone(lowering=lowering)
+    if isinstance(model.spec, SegmenterSpec):  # its weights would be in the file
+        model = model.clone(spec=dataclasses.replace(model.spec, auxiliary=None))
 
     def call(images: jax.Array) -> tuple[jax.Array, ...]:
         outputs = model.apply(net.variables, images)

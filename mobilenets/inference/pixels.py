@@ -6,15 +6,15 @@ import operator
 import os
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeGuard
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from mobilenets.data.geometry import Geometry
-from mobilenets.data.preprocessing import fit, shown
+from mobilenets.data.geometry import Color, Geometry
+from mobilenets.data.preprocessing import fill_color, fit, shown
 from mobilenets.errors import UserError
 from mobilenets.inference import montage
 from mobilenets.inference.overlay import (
@@ -24,9 +24,8 @@ from mobilenets.inference.overlay import (
     with_legend,
 )
 from mobilenets.inference.prediction import labels_of, read_image, write
-from mobilenets.inference.trained import Net, TrainedNet
+from mobilenets.inference.trained import Net
 from mobilenets.networks.segmenter import SegmenterSpec
-from mobilenets.nn.normalization import normalize
 from mobilenets.segmentation.labelling import classes_of_image
 from mobilenets.segmentation.tiles import classes_by_tiles
 
@@ -67,7 +66,7 @@ class Found:
 
 
 def segment(
-    net: TrainedNet,
+    net: Net,
     paths: Sequence[pathlib.Path],
     on_broken: Callable[[UserError], None],
     tile: int | None = None,
@@ -75,7 +74,9 @@ def segment(
     """Yields the classes of each photograph that can be read, one after the other.
 
     The network is compiled for each size of its input. Weights whose preprocessing is
-    "keep" or "short_side" see photographs of other shapes in other sizes.
+    "keep" or "short_side" see photographs of other shapes in other sizes. A file has
+    one size: with "keep" its tiles have that, and what is beyond the photograph is
+    filled with the mean colour.
 
     Args:
       net: a segmenter.
@@ -86,28 +87,22 @@ def segment(
         whole photograph is seen at once.
 
     Raises:
-      UserError: tiles are not for these weights.
+      UserError: tiles, or tiles of this size, are not for these weights, or a file has
+        one size and its weights need several.
     """
     preprocessing = net.description.preprocessing
-    if tile is not None and preprocessing.resize != "keep":
-        raise UserError(
-            "--tile is for weights that see photographs as large as they are "
-            "(preprocessing.resize=keep), but these see the whole photograph at "
-            f"{net.description.network.resolution} pixels: leave it out."
-        )
-
-    @jax.jit
-    def logits_of(variables: Any, pixels: jax.Array) -> jax.Array:
-        raw, _ = net.model.apply(variables, normalize(pixels, preprocessing))
-        return raw.logits
-
-    variables = jax.device_put(net.variables)
+    resolution = net.description.network.resolution
+    tile = _checked_tile(net, tile)
+    run = net.compiled(_logits)
 
     def classes_of(pixels: np.ndarray) -> np.ndarray:
-        logits = logits_of(variables, pixels[None])
-        return np.asarray(logits[0].argmax(-1).astype(jnp.uint8))
+        height, width, _ = pixels.shape
+        if not net.takes_any_size:
+            pixels = _filled_up(pixels, resolution, fill_color(preprocessing))
+        (logits,) = run(pixels[None])
+        classes = np.asarray(logits[0].argmax(-1).astype(jnp.uint8))
+        return classes[:height, :width]
 
-    resolution = net.description.network.resolution
     for path in paths:
         try:
             image = read_image(path)
@@ -124,9 +119,51 @@ def segment(
             )
         else:
             pixels = shown(image, geometry, preprocessing)
-            logits = logits_of(variables, pixels[None])
+            (logits,) = run(pixels[None])
             classes = _in_own_size(logits, geometry, (image.height, image.width))
         yield SegmentedPhoto(path, classes)
+
+
+def _checked_tile(net: Net, tile: int | None) -> int | None:
+    """The size of the parts in which photographs are seen; None: whole.
+
+    Raises:
+      UserError: see `segment`.
+    """
+    resize = net.description.preprocessing.resize
+    resolution = net.description.network.resolution
+    if tile is not None and resize != "keep":
+        raise UserError(
+            "--tile is for weights that see photographs as large as they are "
+            "(preprocessing.resize=keep), but these see the whole photograph at "
+            f"{resolution} pixels: leave it out."
+        )
+    if net.takes_any_size:
+        return tile
+    if resize == "short_side":
+        raise UserError(
+            f"The exported file takes images of {resolution} x {resolution} pixels, but"
+            " its weights see photographs in their own shapes "
+            "(preprocessing.resize=short_side): give the weights."
+        )
+    if tile not in (None, resolution):
+        raise UserError(
+            f"--tile is {tile}, but the exported file sees parts of {resolution} x "
+            f"{resolution} pixels: leave it out, or give the weights."
+        )
+    return resolution if resize == "keep" else None
+
+
+def _logits(outputs: Any) -> tuple[jax.Array]:
+    raw, _ = outputs
+    return (raw.logits,)
+
+
+def _filled_up(pixels: np.ndarray, side: int, color: Color) -> np.ndarray:
+    """The image with this height and width, a colour below and beside it."""
+    result = np.full((side, side, 3), color, pixels.dtype)
+    result[: pixels.shape[0], : pixels.shape[1]] = pixels
+    return result
 
 
 def _in_own_size(
@@ -269,6 +306,6 @@ def _drawn(
     return with_legend(drawn, legend)
 
 
-def is_segmenter(net: Net) -> TypeGuard[TrainedNet]:
+def is_segmenter(net: Net) -> bool:
     """Whether a network labels pixels."""
     return isinstance(net.description.network, SegmenterSpec)

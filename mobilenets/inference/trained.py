@@ -9,7 +9,7 @@ import functools
 import json
 import pathlib
 from collections.abc import Callable
-from typing import Any, Protocol, cast
+from typing import Any, ClassVar, Protocol, cast
 
 import jax
 import jax.numpy as jnp
@@ -39,6 +39,9 @@ Result = Callable[[np.ndarray], tuple[jax.Array, ...]]
 class Net(Protocol):
     """What predicts: a network with its weights, or in a file of another runtime."""
 
+    # Whether images may have another height and width than the resolution.
+    takes_any_size: ClassVar[bool]
+
     @property
     def description(self) -> Description:
         """Of the network."""
@@ -51,7 +54,8 @@ class Net(Protocol):
           result: from the outputs for a batch to a tuple of arrays; it is compiled.
 
         Returns:
-          A function of [N, resolution, resolution, 3] uint8, compiled for each N.
+          A function of [N, resolution, resolution, 3] uint8, compiled for each N; where
+          it `takes_any_size`, of [N, H, W, 3], compiled for each shape.
         """
         ...
 
@@ -62,6 +66,8 @@ class TrainedNet:
 
     description: Description
     variables: dict[str, Any]  # {"params", "batch_stats"} for `model.apply`
+
+    takes_any_size: ClassVar[bool] = True
 
     @property
     def model(self) -> Module:

@@ -143,7 +143,7 @@ class ASPP(nn.Module):
 
     spec: ASPPSpec
     num_classes: int
-    conv_bn: Callable[..., ConvBN]  # with the segmenter's constants filled in
+    conv_bn: functools.partial[ConvBN]  # with the segmenter's constants filled in
     frozen: tuple[str, ...]
 
     @nn.compact
@@ -165,7 +165,7 @@ class ASPP(nn.Module):
         y = nn.Dropout(spec.dropout_rate, deterministic=not train)(y)
         if spec.refined:
             y = convolved(y, "refine", kernel_size=3)
-        return _logits(self.num_classes, "logits")(y.astype(jnp.float32))
+        return _logits(self.num_classes, "logits", self.conv_bn)(y.astype(jnp.float32))
 
 
 class LRASPP(nn.Module):
@@ -190,15 +190,15 @@ class LRASPP(nn.Module):
             use_bias=False,
             kernel_init=self.conv_bn.keywords["kernel_init"],
             dtype=self.conv_bn.keywords["dtype"],
+            dot_general=_product(self.conv_bn),
             name="image_pooling",
         )
         gates = ACTIVATIONS[spec.gate](gate(self._means(x)))
         y = y * resize(gates, _size(y), self.resizing)
         y = resize(y, _size(low_level), self.resizing)
         y, low_level = y.astype(jnp.float32), low_level.astype(jnp.float32)
-        return _logits(self.num_classes, "logits")(y) + _logits(
-            self.num_classes, "low_level_logits"
-        )(low_level)
+        logits = functools.partial(_logits, self.num_classes, conv_bn=self.conv_bn)
+        return logits("logits")(y) + logits("low_level_logits")(low_level)
 
     @nn.nowrap
     def _means(self, x: jax.Array) -> jax.Array:
@@ -216,7 +216,7 @@ class Auxiliary(nn.Module):
 
     spec: AuxiliarySpec
     num_classes: int
-    conv_bn: Callable[..., ConvBN]
+    conv_bn: functools.partial[ConvBN]
     frozen: tuple[str, ...]
 
     @nn.compact
@@ -226,12 +226,41 @@ class Auxiliary(nn.Module):
         conv = self.conv_bn(self.spec.channels, kernel_size=3, name="conv")
         y = value(conv(endpoints[self.spec.feature], trains))
         y = nn.Dropout(self.spec.dropout_rate, deterministic=not train)(y)
-        return _logits(self.num_classes, "logits")(y.astype(jnp.float32))
+        return _logits(self.num_classes, "logits", self.conv_bn)(y.astype(jnp.float32))
 
 
-def _logits(num_classes: int, name: str) -> nn.Dense:
-    """A 1x1 convolution: on a CPU a matrix product is faster."""
-    return nn.Dense(num_classes, kernel_init=LOGITS_INIT, bias_init=ZEROS, name=name)
+def _logits(
+    num_classes: int, name: str, conv_bn: functools.partial[ConvBN]
+) -> nn.Dense:
+    """A 1x1 convolution."""
+    return nn.Dense(
+        num_classes,
+        kernel_init=LOGITS_INIT,
+        bias_init=ZEROS,
+        dot_general=_product(conv_bn),
+        name=name,
+    )
+
+
+def _product(conv_bn: functools.partial[ConvBN]) -> Callable[..., jax.Array]:
+    """What multiplies a map and a kernel: on a CPU a matrix product is faster.
+
+    LiteRT's converter takes no matrix product of a map, but a convolution.
+    """
+    is_native = conv_bn.keywords["lowering"] == "native"
+    return _convolved if is_native else jax.lax.dot_general
+
+
+def _convolved(x: jax.Array, kernel: jax.Array, *_, **options: Any) -> jax.Array:
+    """As `dot_general` is called for a map: [N, H, W, C] and [C, outputs]."""
+    return jax.lax.conv_general_dilated(
+        x,
+        kernel[None, None],
+        (1, 1),
+        "VALID",
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        **options,
+    )
 
 
 def _size(x: jax.Array) -> tuple[int, int]:

@@ -24,7 +24,8 @@ def classes_by_tiles(
     Args:
       classes_of: of a part, [h, w, 3] -> [h, w].
       image: [H, W, 3].
-      tile: height and width of a part, a multiple of 4 * `GRID`.
+      tile: height and width of a part, a multiple of 4 * `GRID`; or any, where parts
+        may begin between the multiples of `GRID`.
 
     Returns:
       [H, W] uint8.

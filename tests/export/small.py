@@ -11,8 +11,10 @@ from mobilenets import get_spec
 from mobilenets.config.schema import Preprocessing
 from mobilenets.inference.description import Description
 from mobilenets.inference.trained import TrainedNet
+from mobilenets.networks.architectures.deeplab import deeplabv3, lraspp, raspp
 from mobilenets.networks.architectures.resnet import se_resnet_of_basic
 from mobilenets.networks.architectures.ssd import ssd, ssdlite
+from mobilenets.networks.segmenter import AuxiliarySpec
 from mobilenets.networks.spec import (
     BackboneSpec,
     backbone_of,
@@ -88,6 +90,21 @@ def _basic():
     return with_backbone(spec, blocks=(blocks[0], blocks[2]), padding="symmetric")
 
 
+def _segmenter(make, name, count, resolution, padding, of_head=None, **changes):
+    """On a few blocks at output stride 16, 8 channels in the head."""
+    network = first_blocks(name, count, resolution, padding=padding)
+    spec = make(network, filters=8)
+    head = dataclasses.replace(spec.head, **(of_head or {}))
+    return dataclasses.replace(spec, head=head, **changes)
+
+
+# torchvision's forms: its LR-ASPP has a plain gate and reads the end of a block.
+TORCHVISION = {
+    "lraspp": {"low_level": "block3", "gate": "sigmoid", "pooling_stride": None},
+    "deeplabv3": {"rates": (1, 2), "refined": True},
+}
+
+
 # All kinds of blocks and heads, both paddings, even and odd sizes.
 SPECS = {
     "depthwise separable": first_blocks("mobilenet_v1", 3, 33),
@@ -102,6 +119,18 @@ SPECS = {
     "backbone": first_blocks("mobilenet_v2", 3, 32).backbone,
     "SSDLite": _detector(ssdlite, "same"),
     "SSD": _detector(ssd, "symmetric"),
+    "LR-ASPP": _segmenter(lraspp, "mobilenet_v3_small", 5, 64, "same"),
+    "LR-ASPP of torchvision": _segmenter(
+        *(lraspp, "mobilenet_v2", 7, 65, "symmetric", TORCHVISION["lraspp"]),
+        resizing="half_pixel",
+    ),
+    "R-ASPP": _segmenter(raspp, "mobilenet_v2", 7, 65, "same"),
+    "DeepLabv3": _segmenter(deeplabv3, "mobilenet_v1", 7, 65, "same"),
+    "DeepLabv3 of torchvision": _segmenter(
+        *(deeplabv3, "mobilenet_v1", 7, 64, "symmetric", TORCHVISION["deeplabv3"]),
+        resizing="half_pixel",
+        auxiliary=AuxiliarySpec("block2", 8, dropout_rate=0.1),
+    ),
 }
 
 

@@ -9,15 +9,28 @@ import pytest
 from PIL import Image
 
 from mobilenets.config import files
+from mobilenets.config.schema import Preprocessing
+from mobilenets.errors import UserError
 from mobilenets.export import exporting
+from mobilenets.export.exported import load
 from mobilenets.export.formats import Options
-from mobilenets.inference import trained
-from mobilenets.networks.architectures import deeplab
+from mobilenets.inference import pixels, trained
+from mobilenets.inference.trained import TrainedNet
 from mobilenets.tasks.registry import make_task
 from tests.export import small
 
-SEGMENTERS = [*deeplab.SEGMENTERS]
 CLOTHES = "--config.dataset.name=fashion_mnist_subset"
+
+
+RESIZES = ("pad", "keep", "short_side")
+
+
+def segmenter(resize):
+    """Weights that label pixels, of photographs that are shown in this way."""
+    net = small.net("LR-ASPP")
+    preprocessing = Preprocessing(resize=resize, crop_fraction=1.0)
+    changes = {"task": "segmentation", "preprocessing": preprocessing}
+    return TrainedNet(net.description.model_copy(update=changes), net.variables)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +49,7 @@ def place(tmp_path_factory):
         "attributes": small.net_of(spec, task="multilabel", threshold=0.5),
         "boxes": small.net_of(small.SPECS["SSDLite"], task="detection"),
         "backbone": small.net("backbone"),
-    }
+    } | {f"pixels of {resize}": segmenter(resize) for resize in RESIZES}
     for name, net in nets.items():
         trained.save(net, str(place / name))
     return place
@@ -108,6 +121,80 @@ def test_predict_gives_the_same_of_a_file(
         assert a.get("box", []) == pytest.approx(b.get("box", []), abs=1e-2)
 
 
+def masks_of(run, place, weights, folder, *words):
+    masks = folder / f"masks of {weights.name}"
+    predicted(run, place, weights, folder, "--masks", masks, *words)
+    return [np.asarray(Image.open(path)) for path in sorted(masks.iterdir())]
+
+
+def assert_same_masks(found, wanted):
+    """But for pixels of which two classes are equally likely, up to rounding."""
+    assert len(found) == len(wanted) > 0
+    for a, b in zip(found, wanted, strict=True):
+        assert a.shape == b.shape and len(np.unique(b)) > 1
+        assert (a == b).mean() > 0.999
+
+
+def test_predict_labels_the_same_pixels_by_a_file(run, place, exported, tmp_path):
+    path = exported("pixels of pad")
+    wanted, found = (
+        masks_of(run, place, weights, tmp_path)
+        for weights in (place / "pixels of pad", path)
+    )
+    assert found[0].shape == (60, 90)
+    assert_same_masks(found, wanted)
+    told = refused(run, "predict", place / "photos", "--weights", path, "--tile", 128)
+    assert "--tile is for weights that see photographs as large as they are" in told
+
+
+def refuse_none(error):
+    raise error
+
+
+def noise(folder, height, width):
+    cells = np.random.default_rng(height).integers(0, 256, (height // 8, width // 8, 3))
+    image = np.kron(cells, np.ones((8, 8, 1))).astype(np.uint8)
+    Image.fromarray(image).save(folder / f"{height}.png")
+    return folder / f"{height}.png"
+
+
+def test_a_file_sees_large_photographs_in_parts_of_its_size(
+    run, place, exported, tmp_path
+):
+    path = exported("pixels of keep")
+    net, in_file = trained.load(str(place / "pixels of keep")), load(str(path))
+    # Of 64 pixels, and every 32: 3 x 2 whole parts.
+    photo = noise(tmp_path, 128, 96)
+    for tile in (None, 64):
+        (wanted,) = pixels.segment(net, [photo], refuse_none, 64)
+        (found,) = pixels.segment(in_file, [photo], refuse_none, tile)
+        assert_same_masks([found.classes], [wanted.classes])
+    told = refused(run, "predict", photo, "--weights", path, "--tile", 128)
+    assert "the exported file sees parts of 64 x 64 pixels: leave it out" in told
+
+
+def test_a_file_sees_the_mean_colour_beyond_a_small_photograph(
+    place, exported, tmp_path
+):
+    photo = noise(tmp_path, 40, 56)
+    filled = Image.new("RGB", (64, 64), (128, 128, 128))
+    filled.paste(Image.open(photo))
+    filled.save(tmp_path / "filled.png")
+    net = trained.load(str(place / "pixels of keep"))
+    (wanted,) = pixels.segment(net, [tmp_path / "filled.png"], refuse_none)
+    in_file = load(str(exported("pixels of keep")))
+    (found,) = pixels.segment(in_file, [photo], refuse_none)
+    assert_same_masks([found.classes], [wanted.classes[:40, :56]])
+
+
+def test_a_file_refuses_photographs_of_another_shape(run, place, exported):
+    path = exported("pixels of short_side")
+    told = refused(run, "predict", place / "photos", "--weights", path)
+    assert "The exported file takes images of 64 x 64 pixels, but its weights" in told
+    with pytest.raises(UserError, match=r"takes images of 64 x 64 .* have 64 x 96"):
+        load(str(path)).run(np.zeros((1, 64, 96, 3), np.float32))
+
+
 @pytest.mark.parametrize("name", ["classes", "backbone"])
 def test_features_gives_the_same_of_a_file(run, place, exported, tmp_path, name):
     vectors = []
@@ -135,6 +222,32 @@ def test_eval_counts_the_same_of_a_file(run, place, exported, tmp_path):
     wanted, found = results[0]["classes"], results[1]["classes.onnx"]
     assert found["count"] == 30
     assert found == pytest.approx(wanted, rel=1e-4)
+
+
+def test_eval_counts_the_same_pixels_of_a_file(run, place, exported, tmp_path):
+    names = small.net("LR-ASPP").description.class_names
+    for kind in ("images", "masks"):
+        (tmp_path / kind / "val").mkdir(parents=True)
+    for height in (48, 64, 80):
+        photo = noise(tmp_path / "images/val", height, 56)
+        mask = np.asarray(Image.open(photo))[..., 0] % len(names)
+        Image.fromarray(mask).save(tmp_path / "masks/val" / photo.name)
+    (tmp_path / "classes.txt").write_text("\n".join(names))
+    data = [f"--config.dataset.folder={tmp_path}", "--split", "val"]
+    results = []
+    for weights in (place / "pixels of pad", exported("pixels of pad")):
+        output = tmp_path / f"{weights.name}.json"
+        words = (*data, "--config.batch_size=4", "--json", output)
+        result = run("eval", "--workdir", weights, *words)
+        assert result.exit_code == 0, result.stderr
+        (found,) = json.loads(output.read_text())["results"]["val"].values()
+        results.append(found)
+    assert results[0]["mIoU"] > 0
+    assert results[1] == pytest.approx(results[0], rel=1e-3)
+    path = exported("pixels of pad")
+    for key in ("eval_flip=true", "eval_scales=(0.5, 1.0)"):
+        told = refused(run, "eval", "--workdir", path, *data, f"--config.task.{key}")
+        assert "an exported file sees each image once" in told
 
 
 def test_benchmark_measures_files_and_runtimes(run_json, exported):
@@ -259,11 +372,14 @@ def test_a_file_of_the_wrong_kind_is_refused(run, place, exported, tmp_path):
     detector = ("--weights", exported("boxes"))
     told = refused(run, "features", photos, *detector, "--output", output)
     assert "is an exported detector, which gives no features" in told
+    told = refused(
+        *(run, "features", photos, "--weights", exported("pixels of pad")),
+        *("--output", output),
+    )
+    assert "is an exported segmenter, which gives no features" in told
     told = refused(run, "predict", photos, "--weights", exported("backbone"))
     assert "a backbone without classes" in told
     told = refused(run, "benchmark", exported("classes"), "--resolution", 64)
     assert "leave out --width, --depth and --resolution" in told
-    told = refused(run, "benchmark", *SEGMENTERS[:1], "--runtime", "onnxruntime")
-    assert "is a segmenter, which cannot be exported" in told
     told = refused(run, "benchmark", "mobilenet_v2", "--runtime", "onnx")
     assert "Unknown runtime 'onnx': did you mean 'onnxruntime'?" in told

@@ -15,7 +15,7 @@ from mobilenets.export import exporting, formats, record
 from mobilenets.export.exported import in_runtime
 from mobilenets.export.folding import fold
 from mobilenets.export.formats import Options
-from mobilenets.export.onnx_graph import Graph
+from mobilenets.export.onnx_graph import Graph, _factor
 from mobilenets.export.onnx_network import add_network
 from tests.export import small
 
@@ -87,6 +87,71 @@ def test_input_and_outputs_of_an_onnx_file():
     assert shape_of(graph.input[0]) == [3, 32, 32, 3]
     # The third block of MobileNetV2 has stride 2: 32 pixels / 4.
     assert shape_of(graph.output[0]) == [3, 8, 8, 24]
+
+
+def attributes(node):
+    return {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "sizes"),
+    [
+        # The maps at stride 16, 8 and 1.
+        ("LR-ASPP", b"align_corners", [4, 8, 64]),
+        ("LR-ASPP of torchvision", b"half_pixel", [5, 9, 65]),
+        ("R-ASPP", b"align_corners", [5, 65]),
+        ("DeepLabv3 of torchvision", b"half_pixel", [4, 64]),
+    ],
+)
+def test_a_segmenter_in_an_onnx_file_is_enlarged_as_it_says(name, mode, sizes):
+    model = onnx.shape_inference.infer_shapes(onnx_of(name))
+    shapes = {value.name: shape_of(value) for value in model.graph.value_info}
+    resized = [node for node in model.graph.node if node.op_type == "Resize"]
+    assert len(resized) == len(sizes) - 1
+    for node, before, after in zip(resized, sizes[:-1], sizes[1:], strict=True):
+        assert attributes(node)["coordinate_transformation_mode"] == mode
+        assert attributes(node)["mode"] == b"linear"
+        assert shapes[node.input[0]][2:] == [before, before]
+        assert shapes[node.output[0]][2:] == [after, after]
+
+
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
+def test_a_segmenter_gives_logits_of_pixels_in_both_layouts(layout):
+    shape = ["batch", 65, 65, 5] if layout == "nhwc" else ["batch", 5, 65, 65]
+    (output,) = onnx_of("R-ASPP", layout=layout).graph.output
+    assert (output.name, shape_of(output)) == ("logits", shape)
+    chosen = formats.checked("onnx", Options(layout=layout), int8=False)
+    net = small.net("R-ASPP")
+    content, found = exporting.export(net, "onnx", chosen)
+    assert list(found.outputs[0].shape) == shape
+    assert found.parity.largest_difference < 1e-5
+    assert found.parity.agreement and found.parity.agreement > 0.999
+    exported = in_runtime(net.description, "onnx", content, chosen)
+    assert exported.run(np.zeros((3, 65, 65, 3), "f"))[0].shape == (3, 65, 65, 5)
+
+
+def test_the_head_that_is_for_training_alone_is_in_no_file():
+    """Its 3x3 convolution has 9 * 64 * 8 weights of 4 bytes."""
+    name = "DeepLabv3 of torchvision"
+    weights = [c.name for c in onnx_of(name).graph.initializer]
+    assert "refine/kernel" in weights
+    assert not any(weight.startswith("auxiliary") for weight in weights)
+    net = small.net(name)
+    spec = dataclasses.replace(net.description.network, auxiliary=None)
+    description = net.description.model_copy(update={"network": spec})
+    options = formats.checked("stablehlo", Options(batch=1), int8=False)
+    with_head, without = (
+        len(formats.writer("stablehlo").convert(fold(n), options))
+        for n in (net, dataclasses.replace(net, description=description))
+    )
+    assert abs(with_head - without) < 1000
+
+
+def test_a_map_becomes_exactly_as_large_as_wanted():
+    """A size times the float32 factor, in float32, is cut to a whole number."""
+    for size in range(1, 70):
+        for out in range(1, 1100, 7):
+            assert int(np.float32(size) * _factor(size, out)) == out
 
 
 def test_the_versions_of_an_onnx_file_are_options():

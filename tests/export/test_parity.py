@@ -12,6 +12,7 @@ from mobilenets.export import formats
 from mobilenets.export.exported import in_runtime
 from mobilenets.export.folding import fold
 from mobilenets.export.stablehlo_file import forward
+from mobilenets.networks.architectures.deeplab import SEGMENTERS, get_segmenter
 from mobilenets.networks.architectures.ssd import DETECTORS, get_detector
 from tests.export import small
 
@@ -44,7 +45,10 @@ def assert_close(found, wanted, fraction):
 
 
 # What is traced for three platforms takes long: in the fast suite of these alone.
-OF_STABLEHLO = ("depthwise separable", "basic", "backbone")
+OF_STABLEHLO = (
+    *("depthwise separable", "basic", "backbone"),
+    "DeepLabv3 of torchvision",
+)
 
 
 @pytest.mark.parametrize(
@@ -87,6 +91,7 @@ FAMILIES = [name for name in ARCHITECTURES if not DEEPER.fullmatch(name)]
 def of_family(number, name):
     """Every second network has an odd size and PyTorch's padding."""
     make = get_detector if name in DETECTORS else get_spec
+    make = get_segmenter if name in SEGMENTERS else make
     if number % 2:
         spec = make(name, resolution=65, padding="symmetric")
     else:
@@ -95,7 +100,9 @@ def of_family(number, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "name"), [*enumerate([*FAMILIES, *DETECTORS])])
+@pytest.mark.parametrize(
+    ("number", "name"), [*enumerate([*FAMILIES, *DETECTORS, *SEGMENTERS])]
+)
 def test_the_outputs_of_every_family_are_those_of_the_network(number, name):
     net = of_family(number, name)
     images = images_of(net)
