@@ -56,6 +56,30 @@ def test_a_painted_box_stays_in_its_box(painted, painted_box, seed):
     np.testing.assert_allclose(painted_box(image), pixels, atol=0.51)
 
 
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("scale", [0.4, 1.9])
+def test_a_small_window_is_cut_out_of_the_whole(interpolation, scale, monkeypatch):
+    """It alone is resized. The rounding of its place may change a pixel by one."""
+    rng = np.random.default_rng(0)
+    image = Image.fromarray(rng.integers(0, 256, (211, 307, 3), np.uint8))
+    size = round(300 * scale), round(205 * scale)
+    box, side = (4, 5, 304, 210), round(60 * scale)
+
+    def never(*arguments):
+        raise AssertionError("the whole is resized")
+
+    for left, top in ((0, 0), (size[0] - side, size[1] - side), (31, 17)):
+        window = left, top, left + side, top + side
+        whole = Geometry(box, size, (0, 0, *size), True).apply(image, interpolation)
+        mirrored = size[0] - left - side, top, size[0] - left, top + side
+        expected = np.asarray(whole.crop(mirrored)).astype(int)
+        with monkeypatch.context() as patch:
+            patch.setattr("mobilenets.data.geometry._resized", never)
+            found = Geometry(box, size, window, True).apply(image, interpolation)
+        difference = np.abs(np.asarray(found).astype(int) - expected)
+        assert difference.max() <= 1 and (difference > 0).mean() < 0.02
+
+
 def test_the_way_back_leads_to_the_pixels_of_the_image():
     for seed in range(20):
         geometry = random_geometry(np.random.default_rng(seed))
