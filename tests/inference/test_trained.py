@@ -3,10 +3,10 @@
 import contextlib
 import dataclasses
 import json
-import re
 import logging
 import os
 import random
+import re
 import shutil
 
 import jax
