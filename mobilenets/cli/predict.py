@@ -117,9 +117,9 @@ def command(
     """Classify images, find objects in them, or label pixels.
 
     Prints and draws the most likely classes; for multi-label weights, the attributes;
-    for detectors, the objects; for segmenters, the classes of the pixels, of which a
-    mask is written, too. Files that are not images are reported and skipped; the
-    exit code is then 1.
+    for detectors, the objects; for segmenters, the classes of the pixels. For
+    segmenters it also writes the mask of each photograph. Files that are not images are
+    reported and skipped; the exit code is then 1.
     """
     prepare_jax()
     from mobilenets.inference import detections, pixels, prediction

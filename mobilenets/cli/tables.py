@@ -167,8 +167,8 @@ def print_record(record: "Record") -> None:
     images = record.batch or 1
     table.add_row(
         "latency",
-        f"{1e3 * record.median_seconds:.3g} ms for {images} image(s), "
-        f"{record.threads} thread(s)",
+        f"{1e3 * record.median_seconds:.3g} ms for {images} image{'s' * (images > 1)}, "
+        f"{record.threads} thread{'s' * (record.threads > 1)}",
     )
     show(table)
 

@@ -110,5 +110,7 @@ def read(path: pathlib.Path, content: bytes) -> Record:
         reason = str(error).splitlines()[0].removesuffix(".")
         raise UserError(f"{text} cannot be read: {reason}.") from None
     if hashlib.sha256(content).hexdigest() != record.sha256:
-        raise UserError(f"{text} is not of this {path.name}: export it again.")
+        raise UserError(
+            f"{text} belongs to another file than {path.name}: export it again."
+        )
     return record

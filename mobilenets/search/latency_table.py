@@ -69,6 +69,8 @@ class Key:
     squeeze: int = 0
 
     def __str__(self) -> str:
+        if self == CALL:
+            return "call"
         kernel = f"{self.kernel_size}x{self.kernel_size}"
         squeeze = f", squeeze {self.squeeze}" if self.squeeze else ""
         return (
@@ -318,9 +320,9 @@ def refuse_lacking(lacking: Sequence[Key]) -> None:
     """Raises UserError, with the first of them, if a table lacks pieces."""
     if lacking:
         raise UserError(
-            f"The latency table lacks {len(lacking)} of the pieces, the first: "
-            f"{lacking[0]}. `mobilenets latency-table --blank FILE` writes all rows "
-            "that a space needs."
+            f"The latency table lacks the milliseconds of {len(lacking)} of the "
+            f"pieces, the first: {lacking[0]}. Fill them in; `mobilenets latency-table "
+            "--blank FILE` writes all rows that a space needs."
         )
 
 

@@ -346,7 +346,7 @@ def test_a_file_that_is_no_export_of_ours_is_refused(run, place, exported, tmp_p
     text = exported("classes").with_name("classes.onnx.json").read_text()
     path.with_name("net.onnx.json").write_text(text)
     told = refused(run, "predict", photos, "--weights", path)
-    assert "net.onnx.json is not of this net.onnx" in told
+    assert "net.onnx.json belongs to another file than net.onnx" in told
     for damaged in ("{", "[]", "{}", text.replace('"onnx"', '"exe"')):
         path.with_name("net.onnx.json").write_text(damaged)
         told = refused(run, "predict", photos, "--weights", path)

@@ -70,9 +70,11 @@ def test_a_blank_table_lacks_everything_until_it_is_filled_in(tmp_path):
 def test_a_table_that_lacks_pieces_is_refused_with_the_first():
     times = dict(TABLE.milliseconds)
     del times[KEYS[0]], times[next(key for key in KEYS if key.operator == "head")]
-    message = "lacks 2 of the pieces, the first: stem at 16 pixels, 3 to 0 to 8 channe"
+    message = "of 2 of the pieces, the first: stem at 16 pixels, 3 to 0 to 8 channels"
     with pytest.raises(UserError, match=message):
         Table("a phone", times).latency(SPACE.network((0, 0)), CLASSES)
+    with pytest.raises(UserError, match=r"the first: call\. Fill them in"):
+        Table("a phone", {}).latency(SPACE.network((0, 0)), CLASSES)
 
 
 def lines_of(file):

@@ -181,7 +181,7 @@ def test_mistakes_are_one_clear_sentence(searched, files, run, tmp_path):
     assert "belongs to another search" in stderr
     other.write_text("\n".join(phone.read_text().splitlines()[:-1]))
     stderr = mistake(run, files, "--workdir", tmp_path / "w", "--latency-table", other)
-    assert "lacks 1 of the pieces" in stderr
+    assert "lacks the milliseconds of 1 of the pieces, the first: " in stderr
     assert not (tmp_path / "w" / "supernet").exists()  # before hours of training
 
 

@@ -124,6 +124,11 @@ class YoloLayout:
 def _parsed(path: pathlib.Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        reason = error.problem or "it cannot be parsed"
+        raise UserError(f"{path}{place}: this is not valid YAML: {reason}.") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{path} is not valid YAML: {reason}.") from None

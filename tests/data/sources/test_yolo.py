@@ -139,7 +139,7 @@ def test_label_studios_export_has_no_splits(yolo):
 @pytest.mark.parametrize(
     ("yaml", "message"),
     [
-        ("train: [", "not valid YAML"),
+        ("train: [", r"data.yaml, line 1, column \d+: this is not valid YAML: "),
         ("cat", "not a list of keys"),
         ("train: train/images", "no names of classes"),
         ("names: [cat, dog]", "has no splits"),
