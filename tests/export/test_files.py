@@ -11,12 +11,13 @@ import onnx
 import pytest
 
 from mobilenets import UserError
-from mobilenets.export import exporting, formats, record
+from mobilenets.export import exporting, formats, record, signature
 from mobilenets.export.exported import in_runtime
 from mobilenets.export.folding import fold
 from mobilenets.export.formats import Options
 from mobilenets.export.onnx_graph import Graph, _factor
 from mobilenets.export.onnx_network import add_network
+from mobilenets.networks.architectures import get_search_space
 from tests.export import small
 
 
@@ -250,6 +251,11 @@ def test_a_block_that_a_format_cannot_hold_is_named():
     params = fold(net).variables["params"]
     with pytest.raises(UserError, match="ONNX files have no TwoConvs: write StableHLO"):
         add_network(graph, spec, params, 0, "images")
+
+
+def test_a_supernet_is_refused():
+    with pytest.raises(UserError, match="moga is a supernet: give the weights of a"):
+        signature.check(get_search_space("moga"))
 
 
 def test_a_file_with_a_fixed_batch_is_measured_with_it_alone():
