@@ -10,6 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from mobilenets.networks.spec import Initialization
 
@@ -125,7 +126,7 @@ def init_variables(
         for path in wanted
         if isinstance(initializer := initializers.get(path), KernelInit | Draw)
     }
-    values = _draw_kernels(kernels, rng)
+    values: dict[Path, Any] = _draw_kernels(kernels, rng)
     for path, leaf in wanted.items():
         if isinstance(initializer := initializers.get(path), Constant):
             values[path] = np.full(leaf.shape, initializer.number, np.float32)
@@ -165,7 +166,7 @@ def _initializers(
 
 def _draw_kernels(
     kernels: Mapping[Path, tuple[KernelInit | Draw, tuple[int, ...]]], rng: jax.Array
-) -> dict[Path, jax.Array]:
+) -> dict[Path, np.ndarray | jax.Array]:
     """A kernel for each initialiser and shape."""
     draws = {path: init.draw(shape) for path, (init, shape) in kernels.items()}
     result = {}
@@ -173,7 +174,7 @@ def _draw_kernels(
         paths = [path for path in kernels if draws[path].distribution == distribution]
         sizes = [math.prod(kernels[path][1]) for path in paths]
         sample = sampler(jax.random.fold_in(rng, number), (sum(sizes),))
-        if not isinstance(sample, jax.core.Tracer):
+        if not isinstance(sample, Tracer):
             sample = np.asarray(sample)
         ends = itertools.accumulate(sizes)
         for path, size, end in zip(paths, sizes, ends, strict=True):
