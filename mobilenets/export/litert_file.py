@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
+from mobilenets.errors import UserError
 from mobilenets.export import formats, signature
 from mobilenets.export.formats import Call, Options, Scale
 from mobilenets.export.stablehlo_file import forward
@@ -39,9 +40,19 @@ def convert(net: TrainedNet, options: Options) -> bytes:
             [signature.INPUT],
             list(signature.output_names(network)),
         )
-        converter_api_ext.run_convert_to_tfl_passes(
-            module, passmanager.PassManager(), converter_api_ext.ConvertToTFLConfig()
+        passes, config = (
+            passmanager.PassManager(),
+            converter_api_ext.ConvertToTFLConfig(),
         )
+        try:
+            converter_api_ext.run_convert_to_tfl_passes(module, passes, config)
+        except ValueError as error:
+            reason = str(error).splitlines()[0].rpartition("error: ")[2]
+            raise UserError(
+                f"LiteRT's converter cannot write {network.name} at "
+                f"{network.resolution} pixels: {reason}. Give --format onnx or "
+                "stablehlo."
+            ) from None
         return converter_api_ext.export_flatbuffer_to_bytes(module.operation)
 
 

@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import functools
 import hashlib
+from unittest import mock
 
 import jax
 import numpy as np
@@ -272,3 +273,18 @@ def test_a_file_with_a_fixed_batch_is_measured_with_it_alone():
     (alone,) = exported.run(images[2:])
     assert len(found) == 3
     np.testing.assert_allclose(found[2:], alone, atol=1e-6)
+
+
+def test_what_litert_s_converter_refuses_is_one_sentence(monkeypatch):
+    litert_file = pytest.importorskip("mobilenets.export.litert_file")
+
+    def refusing(*_):
+        raise ValueError("Failed: linear.py:287:8: error: 'op' is wrong\n  note: here")
+
+    converter = mock.MagicMock(run_convert_to_tfl_passes=refusing)
+    monkeypatch.setattr(formats, "needed", lambda *_: converter)
+    net = fold(small.net("basic"))
+    name = net.description.network.name
+    message = rf"^LiteRT's converter cannot write {name} at \d+ pixels: 'op' is wrong\."
+    with pytest.raises(UserError, match=message):
+        litert_file.convert(net, Options())
