@@ -143,6 +143,27 @@ class Graph:
         )
         return Map(name, x.channels, size)
 
+    def pad(self, x: Map, name: str, size: tuple[int, int]) -> Map:
+        """With zeros at the bottom and on the right; nothing where it has the size."""
+        if x.size == size:
+            return x
+        ends = [new - old for old, new in zip(x.size, size, strict=True)]
+        pads = np.array([0, 0, 0, 0, 0, 0, *ends], np.int64)
+        self.node("Pad", [x.name, self.constant(f"{name}/pads", pads)], name)
+        return Map(name, x.channels, size)
+
+    def cut(self, x: Map, name: str, size: tuple[int, int]) -> Map:
+        """The upper left part; nothing where it is all."""
+        if x.size == size:
+            return x
+        bounds = {"starts": [0, 0], "ends": [*size], "axes": [2, 3]}
+        constants = [
+            self.constant(f"{name}/{key}", np.array(values, np.int64))
+            for key, values in bounds.items()
+        ]
+        self.node("Slice", [x.name, *constants], name)
+        return Map(name, x.channels, size)
+
     def dense(self, x: str, name: str, kernel: np.ndarray, bias: np.ndarray) -> str:
         """[N, inputs] -> [N, outputs]; the kernel is [inputs, outputs]."""
         weights = [

@@ -188,12 +188,15 @@ def _predictions(
 
 def _segmenter(net: _Network, spec: SegmenterSpec, images: Map) -> Map:
     """The logits of every pixel of the images."""
-    maps = _backbone(net, spec.backbone, images)
+    height, width = images.size
+    padded = net.graph.pad(images, "padded", (spec.padded(height), spec.padded(width)))
+    maps = _backbone(net, spec.backbone, padded)
     if isinstance(spec.head, LRASPPSpec):
         logits = _lraspp(net, spec, spec.head, maps)
     else:
         logits = _aspp(net, spec.head, maps["features"])
-    return net.graph.resize(logits, "logits/enlarged", images.size, spec.resizing)
+    enlarged = net.graph.resize(logits, "logits/enlarged", padded.size, spec.resizing)
+    return net.graph.cut(enlarged, "logits/cut", images.size)
 
 
 def _aspp(net: _Network, spec: ASPPSpec, x: Map) -> Map:

@@ -130,6 +130,21 @@ class SegmenterSpec:
         """Channels of the backbone's last feature map."""
         return self.backbone.feature_channels
 
+    def padded(self, size: int) -> int:
+        """To how many pixels an image is padded, at the bottom or on the right.
+
+        With "align_corners" to a multiple of the output stride and one more, as
+        TensorFlow's DeepLab pads 1024 x 2048 to 1025 x 2049. Then alone are the pixels
+        of the maps where resizing takes them to be: with an even size, the padding of
+        TensorFlow's convolutions shifts them by up to a stride.
+
+        Args:
+          size: height or width of the image.
+        """
+        if self.resizing != "align_corners":
+            return size
+        return size + (1 - size) % self.backbone.output_stride
+
     @property
     def output_layer(self) -> str:
         """The path of the module that gives the logits."""

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from mobilenets.networks.feature_maps import last_map, size_and_channels
+from mobilenets.networks.layers import divided
 from mobilenets.networks.segmenter import (
     ASPPSpec,
     AuxiliarySpec,
@@ -77,7 +77,7 @@ class Segmenter(nn.Module):
         )
         head = spec.head
         if isinstance(head, LRASPPSpec):
-            size, _ = size_and_channels(spec.backbone, last_map(spec.backbone))
+            size = divided(spec.padded(spec.resolution), spec.backbone.output_stride)
             self.head = LRASPP(
                 head, self.num_classes, conv_bn, self.frozen, size, spec.resizing
             )
@@ -119,17 +119,8 @@ class Segmenter(nn.Module):
 
     @nn.nowrap
     def _padded(self, images: jax.Array) -> jax.Array:
-        """The images, with 0, the mean colour, at the bottom and on the right.
-
-        With "align_corners" up to a multiple of the output stride and one more pixel,
-        as TensorFlow's DeepLab pads 1024 x 2048 to 1025 x 2049. Then alone are the
-        pixels of the maps where `resize` takes them to be: with an even size, the
-        padding of TensorFlow's convolutions shifts them by up to a stride.
-        """
-        if self.spec.resizing != "align_corners":
-            return images
-        stride = self.spec.backbone.output_stride
-        bottom, right = ((1 - size) % stride for size in _size(images))
+        """The images, with 0, the mean colour, as far as `SegmenterSpec.padded`."""
+        bottom, right = (self.spec.padded(size) - size for size in _size(images))
         return jnp.pad(images, ((0, 0), (0, bottom), (0, right), (0, 0)))
 
     def role(self, module_name: str) -> Role:
