@@ -12,7 +12,7 @@ from mobilenets.networks.architectures import check
 from mobilenets.networks.detector import DetectorSpec
 from mobilenets.networks.search_space import SearchSpace
 from mobilenets.networks.segmenter import SegmenterSpec
-from mobilenets.networks.spec import BackboneSpec, ClassifierSpec
+from mobilenets.networks.spec import BackboneSpec, ClassifierSpec, backbone_of
 
 FORMAT_VERSION = 2
 
@@ -70,6 +70,12 @@ def check_network(network: Network, outputs: int) -> None:
       network: its spec.
       outputs: the number of classes or attributes.
     """
+    blocks = len(backbone_of(network).blocks)
+    if blocks > limits.MOST_BLOCKS_TO_BUILD:
+        raise UserError(
+            f"backbone.blocks must be at most {limits.MOST_BLOCKS_TO_BUILD:,}, but has "
+            f"{blocks:,}"
+        )
     check(network)
     parameters = complexity.params(network, outputs)
     if parameters > limits.MOST_PARAMETERS:

@@ -15,7 +15,9 @@ Rule = tuple[Callable[[Any], bool], str]
 
 MOST_PIXELS = 2**14
 MOST_CHANNELS = 2**24
-MOST_BLOCKS = 1_000  # a ResNet of 1,001 layers has 333; each takes a while to build
+MOST_BLOCKS = 100_000
+# In a file. A ResNet of 1,001 layers has 333; each takes a while to build.
+MOST_BLOCKS_TO_BUILD = 1_000
 MOST_PARAMETERS = 10**11  # EfficientNet-B7 has 66 million
 
 

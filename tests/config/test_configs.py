@@ -7,11 +7,12 @@ import pytest
 
 from mobilenets import UserError, get_spec
 from mobilenets.config import check
-from mobilenets.networks import scaling
-from mobilenets.networks.architectures import ARCHITECTURES, get_search_space
+from mobilenets.networks import own_spec, scaling
+from mobilenets.networks.architectures import ARCHITECTURES
 from mobilenets.networks.architectures.deeplab import get_segmenter
 from mobilenets.networks.architectures.efficientnet import RELEASED, RELEASED_LITE
 from mobilenets.networks.architectures.ssd import get_detector
+from mobilenets.tasks import registry
 
 FOLDER = pathlib.Path(__file__).parents[2] / "configs"
 CONFIGS = sorted(path.stem for path in FOLDER.glob("*.py"))
@@ -65,21 +66,17 @@ def test_a_config_says_how_it_is_run_and_what_it_reached(name):
         assert "Not run here" in module.__doc__
 
 
-NETWORK = {  # by task
-    "detection": get_detector,
-    "segmentation": get_segmenter,
-    "supernet": get_search_space,
-}
+def network(config):
+    return own_spec.of_model(config.model, registry.TASKS[config.task.name].kind)
 
 
 @pytest.mark.parametrize("name", sorted({*CONFIGS} - INCOMPLETE))
 def test_a_smoke_run_is_small_and_needs_no_prepared_data(name):
     config = checked(name, "smoke")
-    make = NETWORK.get(config.task.name, get_spec)
-    spec = make(**config.model)
+    spec = network(config)
     assert spec.resolution <= 64
     assert config.dataset.name in EMBEDDED
-    full = make(**checked(name).model)
+    full = network(checked(name))
     assert len(spec.backbone.blocks) <= len(full.backbone.blocks)
 
 
