@@ -83,7 +83,9 @@ def test_its_configs_have_names(installed):
     names = installed.printed("config").split()
     configs = ROOT / "configs"
     expected = {path.stem for path in configs.glob("[!_]*.py")}
-    expected |= {f"sweeps/{path.stem}" for path in configs.glob("sweeps/[!_]*.py")}
+    for folder in ("sweeps", "search"):
+        below = (configs / folder).glob("[!_]*.py")
+        expected |= {f"{folder}/{path.stem}" for path in below}
     assert set(names) == expected
     rows = json.loads(installed.printed("config", "quickstart", "--json"))
     assert {row["key"]: row["value"] for row in rows}["epochs"] == 18.0
