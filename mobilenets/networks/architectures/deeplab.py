@@ -186,46 +186,21 @@ def _low_level(backbone: BackboneSpec) -> str:
     return f"block{last}{inside}"
 
 
-def _deeplabv3(
+def _published(
+    make: Callable[..., SegmenterSpec],
+    resolution: int,
     architecture: str,
     output_stride: int = 16,
     filters: int = 256,
     reduced: bool = False,
     width_multiplier: float = 1.0,
 ) -> SegmenterSpec:
-    network = _backbone(architecture, VOC_CROP, reduced, width_multiplier)
-    return deeplabv3(network, output_stride, filters)
-
-
-def _raspp(
-    architecture: str,
-    output_stride: int = 16,
-    filters: int = 256,
-    reduced: bool = False,
-    width_multiplier: float = 1.0,
-) -> SegmenterSpec:
-    network = _backbone(architecture, CITYSCAPES_CROP, reduced, width_multiplier)
-    return raspp(network, output_stride, filters)
-
-
-def _lraspp(
-    architecture: str,
-    output_stride: int = 16,
-    filters: int = 128,
-    reduced: bool = True,
-    width_multiplier: float = 1.0,
-) -> SegmenterSpec:
-    network = _backbone(architecture, CITYSCAPES_CROP, reduced, width_multiplier)
-    return lraspp(network, output_stride, filters)
-
-
-def _backbone(
-    architecture: str, resolution: int, reduced: bool, width_multiplier: float
-) -> BackboneSpec:
+    """One of `HEADS` on a network by name; see `get_segmenter`."""
     spec = get_spec(
         architecture, resolution=resolution, width_multiplier=width_multiplier
     )
-    return reduce_last_block(spec.backbone) if reduced else spec.backbone
+    backbone = reduce_last_block(spec.backbone) if reduced else spec.backbone
+    return make(backbone, output_stride, filters)
 
 
 # Of torchvision's heads. Its momentum of 0.1 is our 0.9.
@@ -300,9 +275,12 @@ _BACKBONES = (
 SEGMENTERS: dict[str, Callable[..., SegmenterSpec]] = {
     f"{head}_{backbone}": partial(make, backbone)
     for head, make in (
-        ("deeplabv3", _deeplabv3),
-        ("raspp", _raspp),
-        ("lraspp", _lraspp),
+        ("deeplabv3", partial(_published, deeplabv3, VOC_CROP)),
+        ("raspp", partial(_published, raspp, CITYSCAPES_CROP)),
+        (
+            "lraspp",
+            partial(_published, lraspp, CITYSCAPES_CROP, filters=128, reduced=True),
+        ),
     )
     for backbone in _BACKBONES
 } | {
