@@ -1,11 +1,9 @@
 """Pictures of what a detector finds, beside what there is."""
 
-import contextlib
 import dataclasses
 import math
-import operator
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure  # not pyplot, which has a notebook's own state
@@ -15,7 +13,7 @@ from mobilenets.detection.drawing import Mark, draw_marks
 from mobilenets.inference.montage import RIGHT, WRONG, draw_images
 from mobilenets.runtime.drawing import as_drawn, as_text
 from mobilenets.tasks import pictures
-from mobilenets.tasks.base import Batches, HostBatch
+from mobilenets.tasks.base import HostBatch
 
 LEAST_SCORE = 0.3  # of a detection that is drawn
 RIGHT_OVERLAP = 0.5  # the intersection over union from which a box is right
@@ -68,32 +66,6 @@ def compared(example: Mapping[str, np.ndarray], detected: np.ndarray) -> Compare
             found[row] = overlaps[row].argmax()
             overlaps[:, found[row]] = 0
     return Compared(example["image"], boxes, classes, detected, found)
-
-
-def worst(
-    batches: Batches,
-    predict: Callable[[HostBatch], np.ndarray],
-    most: int,
-) -> tuple[list[Compared], int]:
-    """The images with most mistakes, and among how many images they are the worst.
-
-    Args:
-      batches: of `Task.eval_batches`.
-      predict: `Detection.predictions` for a batch.
-      most: images.
-    """
-    found: list[Compared] = []
-    count = 0
-    with contextlib.closing(batches):
-        for batch in batches:
-            for row, detected in enumerate(predict(batch)):
-                if batch["mask"][row]:
-                    count += 1
-                    example = {name: array[row] for name, array in batch.items()}
-                    found.append(compared(example, detected))
-            found = sorted(found, key=operator.attrgetter("mistakes"), reverse=True)
-            found = found[:most]
-    return found, count
 
 
 def draw_comparison(

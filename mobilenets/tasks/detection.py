@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import operator
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any, cast
@@ -33,7 +34,7 @@ from mobilenets.networks.architectures.ssd import LITE_V3, ssdlite, with_scores
 from mobilenets.networks.detector import DetectorSpec
 from mobilenets.networks.spec import backbone_of
 from mobilenets.nn.build import Network
-from mobilenets.tasks import box_pictures
+from mobilenets.tasks import box_pictures, pictures
 from mobilenets.tasks.base import HostBatch, Metrics
 from mobilenets.tasks.images import ImageTask
 
@@ -172,8 +173,12 @@ class Detection(ImageTask):
         self, predict: Callable[[HostBatch], np.ndarray], path: pathlib.Path
     ) -> None:
         """See `Task.draw_predictions`; the images with most mistakes."""
-        worst, count = box_pictures.worst(
-            self.eval_batches("val"), predict, IMAGES_DRAWN
+        worst, count = pictures.worst(
+            self.eval_batches("val"),
+            predict,
+            box_pictures.compared,
+            operator.attrgetter("mistakes"),
+            IMAGES_DRAWN,
         )
         if jax.process_index() == 0:
             box_pictures.draw_comparison(worst, count, self.class_names, path)

@@ -1,16 +1,19 @@
 """Pictures of what a model says."""
 
+import contextlib
 import itertools
 import math
 import pathlib
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 from matplotlib.figure import Figure  # not pyplot, which has a notebook's own state
 
 from mobilenets.inference.montage import NEITHER, RIGHT, WRONG, Titled, draw_images
 from mobilenets.runtime.drawing import as_text
+from mobilenets.tasks.base import Batches, HostBatch
 
 NOTHING = "nothing"  # what is said of an image without attributes
 _FIRST_IMAGES = 24  # of a batch, that are drawn
@@ -34,6 +37,38 @@ def draw_first_batch(
     titled = [(image, title, NEITHER) for image, title in images[:_FIRST_IMAGES]]
     heading = "Images of the first batch, augmented as in training"
     draw_images(titled, heading, path, columns)
+
+
+Compared = TypeVar("Compared")
+
+
+def worst(
+    batches: Batches,
+    predict: Callable[[HostBatch], np.ndarray],
+    compared: Callable[[Mapping[str, np.ndarray], np.ndarray], Compared],
+    badness: Callable[[Compared], float],
+    most: int,
+) -> tuple[list[Compared], int]:
+    """The images that are predicted worst, and among how many they are the worst.
+
+    Args:
+      batches: of `Task.eval_batches`.
+      predict: `Task.predictions` for a batch.
+      compared: of an example and what is predicted for it, what is kept.
+      badness: of that, by which the images are sorted.
+      most: images.
+    """
+    found: list[Compared] = []
+    count = 0
+    with contextlib.closing(batches):
+        for batch in batches:
+            for row, predicted in enumerate(predict(batch)):
+                if batch["mask"][row]:
+                    count += 1
+                    example = {name: array[row] for name, array in batch.items()}
+                    found.append(compared(example, predicted))
+            found = sorted(found, key=badness, reverse=True)[:most]
+    return found, count
 
 
 @as_text

@@ -1,10 +1,8 @@
 """Pictures of the classes that a segmenter gives to pixels, beside the true ones."""
 
-import contextlib
 import dataclasses
-import operator
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image
@@ -14,7 +12,7 @@ from mobilenets.inference.montage import NEITHER, RIGHT, WRONG, draw_images
 from mobilenets.inference.overlay import class_colors, overlaid, with_legend
 from mobilenets.runtime.drawing import as_drawn
 from mobilenets.tasks import pictures
-from mobilenets.tasks.base import Batches, HostBatch
+from mobilenets.tasks.base import HostBatch
 
 _SIDE = 320  # pixels, to which small images are enlarged
 _GREEN, _RED, _GREY = (26, 127, 55), (198, 40, 40), (160, 160, 160)
@@ -53,32 +51,6 @@ def compared(example: Mapping[str, np.ndarray], predicted: np.ndarray) -> Compar
     true[rows < 0] = UNLABELLED
     true[:, columns < 0] = UNLABELLED
     return Compared(as_drawn(example["image"]), true, predicted)
-
-
-def worst(
-    batches: Batches,
-    predict: Callable[[HostBatch], np.ndarray],
-    most: int,
-) -> tuple[list[Compared], int]:
-    """The images with most wrong pixels, and among how many they are the worst.
-
-    Args:
-      batches: of `Task.eval_batches`.
-      predict: `Segmentation.predictions` for a batch.
-      most: images.
-    """
-    found: list[Compared] = []
-    count = 0
-    with contextlib.closing(batches):
-        for batch in batches:
-            for row, predicted in enumerate(predict(batch)):
-                if batch["mask"][row]:
-                    count += 1
-                    example = {name: array[row] for name, array in batch.items()}
-                    found.append(compared(example, predicted))
-            found = sorted(found, key=operator.attrgetter("wrong"), reverse=True)
-            found = found[:most]
-    return found, count
 
 
 def draw_comparison(

@@ -1,5 +1,6 @@
 """Segmentation: the class of every pixel, by DeepLabv3, R-ASPP and LR-ASPP."""
 
+import operator
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any, cast
@@ -192,8 +193,12 @@ class Segmentation(ImageTask):
         self, predict: Callable[[HostBatch], np.ndarray], path: pathlib.Path
     ) -> None:
         """See `Task.draw_predictions`; the images with most wrong pixels."""
-        worst, count = pixel_pictures.worst(
-            self.eval_batches("val"), predict, IMAGES_DRAWN
+        worst, count = pictures.worst(
+            self.eval_batches("val"),
+            predict,
+            pixel_pictures.compared,
+            operator.attrgetter("wrong"),
+            IMAGES_DRAWN,
         )
         if jax.process_index() == 0:
             pixel_pictures.draw_comparison(worst, count, self.class_names, path)

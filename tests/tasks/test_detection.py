@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import operator
 import os
 import signal
 
@@ -28,7 +29,7 @@ from mobilenets.networks.spec import with_backbone
 from mobilenets.nn.build import build
 from mobilenets.nn.initialization import init_variables
 from mobilenets.runs.metric_log import read_metrics
-from mobilenets.tasks import box_pictures
+from mobilenets.tasks import box_pictures, pictures
 from mobilenets.tasks.registry import make_task
 from mobilenets.training.loop import train
 
@@ -376,8 +377,12 @@ def test_images_that_are_not_rounded_are_evaluated_and_drawn(photographs, tmp_pa
         images != np.rint(images)
     ).any() and 0 <= images.min() <= images.max() <= 255
     nothing = np.zeros((8, 1, 6), np.float32)
-    worst, count = box_pictures.worst(
-        (batch for batch in batches), lambda batch: nothing, 4
+    worst, count = pictures.worst(
+        (batch for batch in batches),
+        lambda batch: nothing,
+        box_pictures.compared,
+        operator.attrgetter("mistakes"),
+        4,
     )
     assert count == 11
     box_pictures.draw_comparison(worst, count, task.class_names, tmp_path / "a.png")
