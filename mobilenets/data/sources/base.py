@@ -12,6 +12,9 @@ from mobilenets.runtime.console import console
 # What is known of an image: the one class it is of, for each of several attributes
 # whether it has it, the boxes of its objects, or the class of each pixel.
 Labels = Literal["class", "attributes", "boxes", "mask"]
+# Which images of a split must have such a label. What is to be taught by another
+# network may lack some, or have none that count.
+Labelled = Literal["all", "some", "none"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,10 +22,10 @@ class Record:
     """One image and what is known of it."""
 
     image: bytes | np.ndarray  # JPEG, PNG or WebP; or [H, W, 3] or [H, W] uint8
-    # Of labels "class" the number of the class, an int; of "attributes" [A] float32, 1
-    # for one that the image has, 0 for one that it lacks, nan where that is unknown. Of
-    # labels "boxes" `Boxes`. Of "mask" [H, W] uint8: the class of each pixel of the
-    # upright image, 255 where it is not known.
+    # Of labels "class" the number of the class, an int, -1 where it is not known; of
+    # "attributes" [A] float32, 1 for one that the image has, 0 for one that it lacks,
+    # nan where that is unknown. Of labels "boxes" `Boxes`. Of "mask" [H, W] uint8: the
+    # class of each pixel of the upright image, 255 where it is not known.
     target: Any
     origin: str  # for messages: a file, or a record of a data set
 
@@ -153,6 +156,20 @@ def check_classes(
         )
 
 
+def check_some_labels(place: str, labels: Sequence[int] | np.ndarray) -> None:
+    """Refuses images that a teacher and their labels are to teach, and have none.
+
+    Args:
+      place: where the images are, for the message.
+      labels: the class of each image, -1 where it is not known.
+    """
+    if max(labels) < 0:
+        raise UserError(
+            f"{place} has no labels, but distillation.label_weight is above 0: give 0 "
+            "to train on the teacher's outputs alone, or label some images."
+        )
+
+
 def tell_lacking_classes(
     place: str, names: Sequence[str], labels: Sequence[int] | np.ndarray
 ) -> None:
@@ -185,11 +202,13 @@ def some(names: Sequence[str]) -> str:
 def class_counts(source: Source) -> np.ndarray:
     """How many records each class has, [classes] int64; reads every record.
 
+    Those of which it is not known are left out.
+
     Raises:
       UserError: a class has none.
     """
-    labels = [source[index].target for index in range(len(source))]
-    counts = np.bincount(labels, minlength=len(source.names))
+    labels = np.array([source[index].target for index in range(len(source))])
+    counts = np.bincount(labels[labels >= 0], minlength=len(source.names))
     lacking = [
         name for name, count in zip(source.names, counts, strict=True) if not count
     ]

@@ -23,6 +23,7 @@ from mobilenets.data.sources import (
     tfds_masks,
 )
 from mobilenets.data.sources.base import (
+    Labelled,
     Labels,
     Source,
     Undivided,
@@ -43,6 +44,7 @@ def open_source(
     to_train: bool = False,
     option: str = "",
     in_use: Sequence[str] = (),
+    labelled: Labelled = "all",
 ) -> Source:
     """Opens one split of a data set; reads no image yet.
 
@@ -56,6 +58,7 @@ def open_source(
         `dataset`.
       in_use: all splits of one's own images that are opened, whose classes are numbered
         together. A split that is the only one needs no other to be there.
+      labelled: which of one's own images must have a label.
 
     Raises:
       UserError: there is no such data set or split, it is not prepared (the message has
@@ -63,7 +66,7 @@ def open_source(
     """
     option = option or ("dataset.train_split" if to_train else "dataset.eval_split")
     try:
-        return _open(dataset, split, labels, to_train, in_use)
+        return _open(dataset, split, labels, to_train, in_use, labelled)
     except UnknownSplit as error:
         raise UserError(f"{error}{_other_split(error, dataset, option)}") from None
     except WrongSplit as error:
@@ -101,9 +104,16 @@ def open_sources(
     sources = {}
     in_use = [dataset.eval_split]
     if to_train:
-        in_use.append(dataset.train_split)
+        labelled = _labelled(config)
+        if labelled != "none":
+            in_use.append(dataset.train_split)
         sources["train"] = open_source(
-            dataset, dataset.train_split, labels, to_train, in_use=in_use
+            dataset,
+            dataset.train_split,
+            labels,
+            to_train,
+            in_use=in_use,
+            labelled=labelled,
         )
     sources["val"] = open_source(dataset, dataset.eval_split, labels, in_use=in_use)
     for name, chosen in config.evals.items():
@@ -113,6 +123,13 @@ def open_sources(
             source, chosen.split, labels, option=option, in_use=[chosen.split]
         )
     return sources
+
+
+def _labelled(config: Configuration) -> Labelled:
+    """Which of the images to train must have a label."""
+    if not config.teacher:
+        return "all"
+    return "some" if config.distillation.label_weight else "none"
 
 
 def _other_split(error: UnknownSplit, dataset: Dataset | EvalSet, option: str) -> str:
@@ -133,6 +150,7 @@ def _open(
     labels: Labels,
     to_train: bool,
     in_use: Sequence[str],
+    labelled: Labelled,
 ) -> Source:
     match dataset:
         case InTable() if labels in ("boxes", "mask"):
@@ -147,6 +165,7 @@ def _open(
                 dataset.eval_fraction,
                 to_train,
                 in_use,
+                labelled,
             )
         case InFolder() if labels == "boxes":
             return BoxedFolderSource(dataset.folder, split, dataset.eval_fraction)
@@ -155,9 +174,15 @@ def _open(
                 dataset.folder, split, dataset.eval_fraction, to_train
             )
         case InFolder():
-            _check_labels(f"dataset.folder {dataset.folder}", "class", labels)
+            if labelled != "none":
+                _check_labels(f"dataset.folder {dataset.folder}", "class", labels)
             return FolderSource(
-                dataset.folder, split, dataset.eval_fraction, to_train, in_use
+                dataset.folder,
+                split,
+                dataset.eval_fraction,
+                to_train,
+                in_use,
+                labelled,
             )
         case Prepared() if labels == "boxes":
             builder = tfds.prepared_builder(dataset.directory)

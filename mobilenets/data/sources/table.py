@@ -11,11 +11,13 @@ import numpy as np
 
 from mobilenets.data.sources import division, photographs
 from mobilenets.data.sources.base import (
+    Labelled,
     Labels,
     Record,
     UnknownSplit,
     check_attributes,
     check_classes,
+    check_some_labels,
     tell_lacking_classes,
     tell_unknown_attributes,
 )
@@ -53,6 +55,8 @@ class TableSource:
       eval_fraction: this part of the images is "validation"; see `division.side`.
       to_train: refuse a split from which a class or an attribute cannot be learned.
       in_use: the splits whose classes count, beside those of `split`.
+      labelled: unless it is "all", the column "label" may be empty, whose target is -1,
+        and so may all attributes of an image.
 
     Raises:
       UserError: the table is not as it should be; the message names the line.
@@ -70,6 +74,7 @@ class TableSource:
         eval_fraction: float = 0.0,
         to_train: bool = False,
         in_use: Sequence[str] = (),
+        labelled: Labelled = "all",
     ):
         file = pathlib.Path(table).expanduser()
         columns, rows = _read(file, table)
@@ -80,7 +85,7 @@ class TableSource:
         splits = [name for name in splits if name in used]
         in_split = [i for i, name in enumerate(splits) if name == split]
         if labels == "class":
-            names, targets = _classes(table, columns, rows)
+            names, targets = _classes(table, columns, rows, labelled)
         elif LABELS in columns:
             names, targets = _named_attributes(table, rows, separator)
         else:
@@ -89,11 +94,16 @@ class TableSource:
         self._targets = targets[in_split]
         folder = pathlib.Path(images).expanduser() if images else file.parent
         self._files = _files(table, folder, [rows[i] for i in in_split])
+        place = f"{table}, split {split},"
         if labels == "class":
-            check = check_classes if to_train else tell_lacking_classes
-        else:
+            if labelled == "some":
+                check_some_labels(place, self._targets)
+            elif labelled == "all":
+                check = check_classes if to_train else tell_lacking_classes
+                check(place, self.names, self._targets)
+        elif labelled != "none":
             check = check_attributes if to_train else tell_unknown_attributes
-        check(f"{table}, split {split},", self.names, self._targets)
+            check(place, self.names, self._targets)
 
     def __len__(self) -> int:
         return len(self._files)
@@ -264,14 +274,17 @@ def _splits(
 
 
 def _classes(
-    table: str, columns: list[str], rows: list[Row]
+    table: str, columns: list[str], rows: list[Row], labelled: Labelled
 ) -> tuple[list[str], np.ndarray]:
-    """The classes, and the number of each row's."""
+    """The classes, and the number of each row's, -1 for one without."""
     hint = " For several labels an image give task.name=multilabel."
     _need_column(table, columns, LABEL, hint)
-    labels = [_text(table, row, LABEL) for row in rows]
-    names = sorted({*labels})
-    numbers = {name: number for number, name in enumerate(names)}
+    labels = [
+        _text(table, row, LABEL) if labelled == "all" or row.cells[LABEL] else ""
+        for row in rows
+    ]
+    names = sorted({*labels} - {""})
+    numbers = {name: number for number, name in enumerate(names)} | {"": -1}
     return names, np.array([numbers[label] for label in labels])
 
 
