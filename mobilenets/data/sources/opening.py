@@ -19,6 +19,7 @@ from mobilenets.data.sources import (
     scenes,
     slices,
     tfds,
+    tfds_attributes,
     tfds_boxes,
     tfds_masks,
 )
@@ -190,8 +191,10 @@ def _open(
         case Prepared() if labels == "mask":
             builder = tfds.prepared_builder(dataset.directory)
             return tfds_masks.TfdsMaskedSource(builder, split)
+        case Prepared() if labels == "attributes":
+            builder = tfds.prepared_builder(dataset.directory)
+            return tfds_attributes.TfdsAttributesSource(builder, split)
         case Prepared():
-            _check_labels(f"dataset.directory {dataset.directory}", "class", labels)
             return tfds.TfdsSource(tfds.prepared_builder(dataset.directory), split)
         case Named():
             return _named(dataset, split, labels)
@@ -221,15 +224,16 @@ def _named(dataset: Named, split: str, labels: Labels) -> Source:
         if labels == "mask":
             return slices.PartOfMasked(MaskedFolderSource(folder, names[0]), numbers)
         return slices.PartOfBoxed(BoxedFolderSource(folder, names[0]), numbers)
-    if labels == "attributes" or dataset.name in embedded.PREPARED:
-        _check_labels(f"The data set {dataset.name}", "class", labels)
     if dataset.name in embedded.PREPARED:
+        _check_labels(f"The data set {dataset.name}", "class", labels)
         return tfds.TfdsSource(tfds.embedded_builder(dataset.name), split)
     builder = tfds.named_builder(dataset.name, dataset.data_dir)
     if labels == "boxes":
         return tfds_boxes.TfdsBoxedSource(builder, split)
     if labels == "mask":
         return tfds_masks.TfdsMaskedSource(builder, split)
+    if labels == "attributes":
+        return tfds_attributes.TfdsAttributesSource(builder, split)
     return tfds.TfdsSource(builder, split)
 
 
