@@ -21,7 +21,7 @@ from mobilenets.runs.metric_log import read_metrics
 from studies.pages import DOCS, ROOT, with_tables
 
 SEEDS = (0, 1, 2)
-STEPS, BATCH = 600, 64
+STEPS, BATCH = 400, 64
 
 # The folders, and how many of the 6,000 images to train have a label in each. The
 # others lie beside the classes, or are left out.

@@ -29,6 +29,7 @@ from tests.training.test_resume import assert_same_bits, crash, interrupt, sigte
 
 NAN = np.nan
 NAMES = ("ant", "bee", "cat")
+SMALL = {"name": "mobilenet_v3_small", "resolution": 16, "stem_stride": 1}
 
 
 def saved_teacher(folder, names=NAMES, seed=0, resolution=32, task="classification"):
@@ -432,7 +433,7 @@ def stepped(task, batch, devices=1):
 def without_randomness(teacher, **changes):
     return make_config(
         teacher,
-        model={"name": "mobilenet_v3_small", "resolution": 16, "dropout_rate": 0.0},
+        model={**SMALL, "dropout_rate": 0.0},
         optimizer={"name": "sgd", "learning_rate": 0.1, "momentum": 0.9},
         **changes,
     )
@@ -569,9 +570,7 @@ def test_kept_outputs_are_those_of_each_step(teacher, tmp_path):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
-def test_outputs_are_computed_once_and_only_for_their_images(
-    teacher, tmp_path, monkeypatch
-):
+def test_outputs_are_computed_once_and_only_for_their_images(teacher, tmp_path):
     folder = tmp_path / "kept"
     config = config_to_keep(teacher, folder)
     with console.capture() as printed:

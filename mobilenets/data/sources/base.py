@@ -180,13 +180,23 @@ def tell_lacking_classes(
         _tell(f"{place} has no images of {some(lacking)} to evaluate.")
 
 
-def tell_unknown_attributes(
+def tell_attributes_not_evaluated(
     place: str, names: Sequence[str], targets: np.ndarray
 ) -> None:
-    """Prints which attributes cannot be evaluated, as nothing is known of them."""
+    """Prints which attributes cannot be evaluated, or have no average precision."""
     lacking = _without_known(names, targets)
     if lacking:
         _tell(f"{place} has no known value for {some(lacking)}: none is evaluated.")
+    without = [
+        name
+        for name, column in zip(names, targets.T, strict=True)
+        if name not in lacking and not (column == 1).any()
+    ]
+    if without:
+        _tell(
+            f"{place} has no image with {some(without)}: left out of the mean average "
+            "precision."
+        )
 
 
 def _tell(line: str) -> None:
@@ -223,6 +233,8 @@ def class_counts(source: Source) -> np.ndarray:
 def check_attributes(place: str, names: Sequence[str], targets: np.ndarray) -> None:
     """Refuses to train on an attribute of which nothing is known.
 
+    One that is the same in all images is told: it cannot be learned.
+
     Args:
       place: where the images are, for the message.
       names: of the attributes, A of them.
@@ -236,6 +248,16 @@ def check_attributes(place: str, names: Sequence[str], targets: np.ndarray) -> N
         raise UserError(
             f"{place} has no known value for {some(lacking)}: fill in some, or remove "
             "the column."
+        )
+    constant = [
+        name
+        for name, column in zip(names, targets.T, strict=True)
+        if np.nanmin(column) == np.nanmax(column)
+    ]
+    if constant:
+        _tell(
+            f"{place} has the same value of {some(constant)} in all images: it cannot "
+            "be learned. Add images with the other value, or remove the column."
         )
 
 

@@ -18,8 +18,8 @@ from mobilenets.data.sources.base import (
     check_attributes,
     check_classes,
     check_some_labels,
+    tell_attributes_not_evaluated,
     tell_lacking_classes,
-    tell_unknown_attributes,
 )
 from mobilenets.errors import UserError, closest
 
@@ -85,7 +85,9 @@ class TableSource:
         splits = [name for name in splits if name in used]
         in_split = [i for i, name in enumerate(splits) if name == split]
         if labels == "class":
-            names, targets = _classes(table, columns, rows, labelled)
+            # What else is in use is checked where it is opened.
+            may_lack = [labelled != "all" or name != split for name in splits]
+            names, targets = _classes(table, columns, rows, may_lack)
         elif LABELS in columns:
             names, targets = _named_attributes(table, rows, separator)
         else:
@@ -102,7 +104,7 @@ class TableSource:
                 check = check_classes if to_train else tell_lacking_classes
                 check(place, self.names, self._targets)
         elif labelled != "none":
-            check = check_attributes if to_train else tell_unknown_attributes
+            check = check_attributes if to_train else tell_attributes_not_evaluated
             check(place, self.names, self._targets)
 
     def __len__(self) -> int:
@@ -274,14 +276,21 @@ def _splits(
 
 
 def _classes(
-    table: str, columns: list[str], rows: list[Row], labelled: Labelled
+    table: str, columns: list[str], rows: list[Row], may_lack: Sequence[bool]
 ) -> tuple[list[str], np.ndarray]:
-    """The classes, and the number of each row's, -1 for one without."""
+    """The classes, and the number of each row's, -1 for one without.
+
+    Args:
+      table: for messages.
+      columns: of the table.
+      rows: of the splits in use.
+      may_lack: of each row, whether its label may be empty.
+    """
     hint = " For several labels an image give task.name=multilabel."
     _need_column(table, columns, LABEL, hint)
     labels = [
-        _text(table, row, LABEL) if labelled == "all" or row.cells[LABEL] else ""
-        for row in rows
+        "" if lacks and not row.cells[LABEL] else _text(table, row, LABEL)
+        for row, lacks in zip(rows, may_lack, strict=True)
     ]
     names = sorted({*labels} - {""})
     numbers = {name: number for number, name in enumerate(names)} | {"": -1}
