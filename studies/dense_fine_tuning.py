@@ -1,4 +1,4 @@
-"""Fine-tunes a detector and a segmenter on 100 scenes, from weights and from random ones.
+"""Fine-tunes a detector and a segmenter on 100 scenes, pretrained and random.
 
 Run in the root of the repository, where the package is installed:
 
