@@ -115,10 +115,10 @@ def _opened(
             "--latency-table is given, but the objective is madds: leave out one."
         )
     description = trained.describe(given.weights)
-    if description.task != "classification":
+    if description.task != netadapt_training.TASK:
         raise UserError(
-            f"The weights in {given.weights} are those of a {description.task}: "
-            "NetAdapt narrows networks with task.name=classification."
+            f"The weights in {given.weights} have task.name={description.task}, but "
+            f"NetAdapt narrows networks with task.name={netadapt_training.TASK}."
         )
     netadapt_widths.check(description.network)
     config = netadapt_training.config_of(given.weights, given.config, given.values)
@@ -190,33 +190,37 @@ class _Adapting:
         """Trains the proposals, and goes on with the best."""
         number, before = len(self._path), self._path[-1]
         proposals = self._proposals()
-        self._tell(f"step {number}: {len(proposals)} proposals")
         done = {(one.width, one.channels): one for one in self._of_step(number)}
         kept: tuple[Trained, Any] | None = None  # the best, if it was trained just now
         for proposal in proposals:
             key = (proposal.width, proposal.channels)
-            if key not in done:
-                variables = self._trained(proposal)
-                done[key] = self._add(
-                    Trained(
-                        number,
-                        *(proposal.width, proposal.before, proposal.channels),
-                        proposal.cost,
-                        self._training.accuracy(variables),
-                    )
+            if key in done:
+                continue
+            variables = self._trained(proposal)
+            done[key] = self._add(
+                Trained(
+                    number,
+                    *(proposal.width, proposal.before, proposal.channels),
+                    proposal.cost,
+                    self._training.accuracy(variables),
                 )
-                if choose(before, list(done.values())) is done[key]:
-                    kept = done[key], variables
+            )
+            self._tell_of(done[key], f"proposal {len(done)} of {len(proposals)}")
+            if choose(before, list(done.values())) is done[key]:
+                kept = done[key], variables
         best = choose(before, list(done.values()))
         chosen = next(p for p in proposals if p.width == best.width)
         if kept is None or kept[0] is not best:
             kept = best, self._trained(chosen)
         self._go_on(chosen, kept[1])
         self._path.append(best)
+        self._tell_of(best, "chosen")
+
+    def _tell_of(self, one: Trained, what: str) -> None:
         self._tell(
-            f"step {number}: {best.width} from {best.before} to {best.channels} "
-            f"channels, {best.cost / self._path[0].cost:.1%} of the {self._unit}, "
-            f"accuracy {best.accuracy:.1%}"
+            f"step {one.step}, {what}: {one.width} from {one.before} to "
+            f"{one.channels} channels, {one.cost / self._path[0].cost:.1%} of the "
+            f"{self._unit}, accuracy {one.accuracy:.1%}"
         )
 
     def write(self) -> None:

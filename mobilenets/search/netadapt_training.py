@@ -21,6 +21,8 @@ from mobilenets.runtime import sharding
 from mobilenets.tasks.classification import Classification
 from mobilenets.training.loop import jitted_functions
 
+TASK = "classification"
+
 # What the weights or the adaptation define.
 _FIXED = ("model", "init_from", "preprocessing", "task.name", "epochs", "evals")
 _RANKS = "dataset.eval_split"
@@ -71,7 +73,13 @@ def config_of(
     overrides.apply(built, ours)
     rate = _RATE * check.check(built).optimizer.learning_rate
     overrides.apply(built, {"optimizer.learning_rate": rate, **given})
-    return check.check(built)
+    config = check.check(built)
+    if config.task.name != TASK:
+        raise UserError(
+            f"{file} has task.name={config.task.name}, but NetAdapt narrows networks "
+            f"with task.name={TASK}."
+        )
+    return config
 
 
 def task_of(

@@ -110,7 +110,7 @@ def _filter_norms(variables: Any, layers: dict[str, _Widths], width: str) -> np.
 
 
 def _kind(layer: str) -> str:
-    """What "block4/expand" is within its block: "expand"; "se" of "block4/se/expand"."""
+    """The layer of the block: "expand" of block4/expand, "se" of block4/se/expand."""
     return layer.split("/")[1]
 
 

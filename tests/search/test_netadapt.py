@@ -292,7 +292,10 @@ def test_another_task_and_another_family_are_refused(files, run, tmp_path):
     trained.save(TrainedNet(description, net.variables), str(tmp_path / "other"))
     options = ("--workdir", tmp_path / "w", "--target", 0.8, *OPTIONS)
     stderr = mistake(run("netadapt", "--weights", tmp_path / "other", *options))
-    assert "are those of a multilabel: NetAdapt narrows" in stderr
+    assert "have task.name=multilabel, but NetAdapt narrows" in stderr
+    options = ("--target", 0.8, "--config", "multilabel_quickstart:smoke")
+    stderr = mistake(adapt(run, files, tmp_path / "w", *options))
+    assert "multilabel_quickstart:smoke has task.name=multilabel, but" in stderr
 
 
 def test_other_classes_are_refused(files, run, tmp_path):
