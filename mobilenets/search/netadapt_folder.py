@@ -41,9 +41,9 @@ class Adaptation(Section):
     """
 
     target: Annotated[float, Gt(0), Lt(1)]
-    delta: Annotated[float, Gt(0), Lt(1)] = 0.01
-    steps: Annotated[int, Ge(1), Le(1_000_000)] = 100
-    objective: Literal["latency", "madds"] = "latency"
+    delta: Annotated[float, Gt(0), Lt(1)]
+    steps: Annotated[int, Ge(1), Le(1_000_000)]
+    objective: Literal["latency", "madds"]
 
 
 def adaptation(**values: Any) -> Adaptation:

@@ -110,7 +110,7 @@ def adapted(files, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("adapted") / "run"
     given = netadapt.Given(
         str(files / "weights"),
-        adaptation(target=0.85, delta=0.05, steps=2),
+        adaptation(target=0.85, delta=0.05, steps=2, objective="latency"),
         str(workdir),
         "quickstart:smoke",
         {},
