@@ -176,7 +176,8 @@ class _Adapting:
             self._cost = lambda network: self._latency(network, _spec(self._net))
         self._records = files.trained()
         if not self._records:
-            self._add(Trained(0, "", 0, 0, self._cost(_spec(first)), self._accuracy()))
+            cost = self._cost(_spec(first))
+            self._add(Trained(0, "", 0, 0, cost, training.accuracy(first.variables)))
         self._path = [self._records[0]]  # what each step has chosen
         for step in range(1, number + 1):
             self._path.append(choose(self._path[-1], self._of_step(step)))
@@ -262,10 +263,6 @@ class _Adapting:
 
     def _madds(self, network: ClassifierSpec) -> float:
         return float(complexity.madds(network, self._classes))
-
-    def _accuracy(self) -> float:
-        """Of the network that it begins with."""
-        return self._training.accuracy(self._first.variables)
 
     def _of_step(self, number: int) -> list[Trained]:
         """The proposals of a step that were trained.

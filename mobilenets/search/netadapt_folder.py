@@ -149,8 +149,8 @@ class AdaptationFolder:
                 result.append(Trained(**json.loads(line)))
             except (ValueError, TypeError) as error:
                 raise UserError(
-                    f"{self.proposals}, line {number} is damaged ({error}): delete that"
-                    " line, and the proposal is trained again."
+                    f"{self.proposals}, line {number} is damaged ({error}): use another"
+                    " --workdir."
                 ) from None
         return result
 

@@ -272,6 +272,14 @@ def test_a_workdir_of_another_adaptation_is_refused(
     assert "belongs to an adaptation of other weights" in stderr
 
 
+def test_a_damaged_list_of_proposals_is_refused(files, run, tmp_path, nothing_trained):
+    options = ("--objective", "madds", "--target", 0.9, "--delta", 0.9)
+    mistake(adapt(run, files, tmp_path / "w", *options))
+    (tmp_path / "w" / "proposals.jsonl").write_text('{"step": 0}\n')
+    stderr = mistake(adapt(run, files, tmp_path / "w", *options))
+    assert "proposals.jsonl, line 1 is damaged" in stderr
+
+
 def test_a_folder_of_something_else_is_refused(files, run, tmp_path):
     (tmp_path / "config.json").write_text("{}")
     stderr = mistake(adapt(run, files, tmp_path, "--target", 0.8))
