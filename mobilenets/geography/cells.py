@@ -145,7 +145,7 @@ def wrong_token(tokens: Sequence[str]) -> str | None:
         try:
             is_token = s2cell.token_to_canonical_token(token) == token
             first, last = _leaf_range(s2cell.token_to_cell_id(token))
-        except s2cell.InvalidToken:
+        except (s2cell.InvalidToken, ValueError):  # too long, no hexadecimal digits
             return token
         if not is_token or not s2cell.token_is_valid(token) or first <= end:
             return token
