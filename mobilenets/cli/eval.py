@@ -95,7 +95,8 @@ def command(
         typer.Option(
             metavar="FOLDER",
             help="Write the confusion matrix and the most confident mistakes to this "
-            "folder; for multi-label tasks a table of the attributes.",
+            "folder; for multi-label tasks a table of the attributes, for "
+            "geolocalization a table and a map of the places.",
         ),
     ] = "",
     as_json: Annotated[

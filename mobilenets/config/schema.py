@@ -68,8 +68,9 @@ class ClassificationTask(Section):
 
     name: Literal["classification"] = "classification"
     """One class per image (classification), any number of attributes (multilabel),
-    objects with boxes (detection), a class for each pixel (segmentation), or all
-    networks of a search space with one class per image (supernet)."""
+    objects with boxes (detection), a class for each pixel (segmentation), the place
+    where a photograph was taken (geolocalization), or all networks of a search space
+    with one class per image (supernet)."""
     label_smoothing: Fraction = 0.0
     """The part of a label that is spread evenly over all classes."""
     weights: dict[str, NonNegative] = {}
@@ -90,8 +91,9 @@ class MultilabelTask(Section):
 
     name: Literal["multilabel"] = "multilabel"
     """One class per image (classification), any number of attributes (multilabel),
-    objects with boxes (detection), a class for each pixel (segmentation), or all
-    networks of a search space with one class per image (supernet)."""
+    objects with boxes (detection), a class for each pixel (segmentation), the place
+    where a photograph was taken (geolocalization), or all networks of a search space
+    with one class per image (supernet)."""
     threshold: Annotated[float, Gt(0), Lt(1)] = 0.5
     """The lowest probability at which an attribute is predicted."""
     weights: dict[str, NonNegative] = {}
@@ -103,8 +105,9 @@ class DetectionTask(Section):
 
     name: Literal["detection"] = "detection"
     """One class per image (classification), any number of attributes (multilabel),
-    objects with boxes (detection), a class for each pixel (segmentation), or all
-    networks of a search space with one class per image (supernet)."""
+    objects with boxes (detection), a class for each pixel (segmentation), the place
+    where a photograph was taken (geolocalization), or all networks of a search space
+    with one class per image (supernet)."""
     loss: Literal["focal", "mined_sigmoid", "mined_softmax"] = "focal"
     """The loss of the classes: focal loss as for MobileNetV3, or cross-entropy with
     mined negatives, by sigmoids as for TensorFlow's MobileNetV1 and V2 or by a softmax
@@ -123,8 +126,9 @@ class SupernetTask(Section):
 
     name: Literal["supernet"] = "supernet"
     """One class per image (classification), any number of attributes (multilabel),
-    objects with boxes (detection), a class for each pixel (segmentation), or all
-    networks of a search space with one class per image (supernet)."""
+    objects with boxes (detection), a class for each pixel (segmentation), the place
+    where a photograph was taken (geolocalization), or all networks of a search space
+    with one class per image (supernet)."""
     label_smoothing: Fraction = 0.0
     """The part of a label that is spread evenly over all classes."""
     sampling: Literal["fair", "uniform"] = "fair"
@@ -138,8 +142,9 @@ class SegmentationTask(Section):
 
     name: Literal["segmentation"] = "segmentation"
     """One class per image (classification), any number of attributes (multilabel),
-    objects with boxes (detection), a class for each pixel (segmentation), or all
-    networks of a search space with one class per image (supernet)."""
+    objects with boxes (detection), a class for each pixel (segmentation), the place
+    where a photograph was taken (geolocalization), or all networks of a search space
+    with one class per image (supernet)."""
     # PSPNet, arXiv:1612.01105, Sec. 3.3.
     auxiliary_weight: NonNegative = 0.4
     """The weight of the loss of an auxiliary head, where the network has one; 0.5 in
@@ -157,11 +162,42 @@ class SegmentationTask(Section):
     """Whether an image is also seen mirrored in evaluation."""
 
 
+class GeolocalizationTask(Section):
+    """Where a photograph was taken: one class for each cell of the earth, as in PlaNet.
+
+    The cells are made of the places of the training images: a cell of S2 is divided
+    into four while it has too many images. PlaNet, arXiv:1602.05314, Sec. 3.
+    """
+
+    name: Literal["geolocalization"] = "geolocalization"
+    """One class per image (classification), any number of attributes (multilabel),
+    objects with boxes (detection), a class for each pixel (segmentation), the place
+    where a photograph was taken (geolocalization), or all networks of a search space
+    with one class per image (supernet)."""
+    max_images_per_cell: Positive = 1000
+    """A cell with more training images is divided."""
+    min_images_per_cell: Positive = 50
+    """A cell with fewer training images is dropped: it is no class, and these images
+    are not trained on. Images to evaluate all count."""
+    label_smoothing: Fraction = 0.0
+    """The part of a label that is spread evenly over all cells."""
+
+    @pydantic.model_validator(mode="after")
+    def _check_range(self) -> "GeolocalizationTask":
+        if self.min_images_per_cell > self.max_images_per_cell:
+            raise ValueError(
+                f"min_images_per_cell {self.min_images_per_cell} is above "
+                f"max_images_per_cell {self.max_images_per_cell}"
+            )
+        return self
+
+
 Task = (
     ClassificationTask
     | MultilabelTask
     | DetectionTask
     | SegmentationTask
+    | GeolocalizationTask
     | SupernetTask
 )
 

@@ -16,6 +16,7 @@ from mobilenets.data.sources.base import Labels, Record, Source
 from mobilenets.data.sources.opening import open_sources
 from mobilenets.data.sources.renamed import with_names
 from mobilenets.errors import UserError
+from mobilenets.geography.sphere import Place
 from mobilenets.inference import trained
 from mobilenets.inference.description import Description
 from mobilenets.metrics.base import Batch
@@ -35,12 +36,14 @@ _OUTPUTS: dict[Labels, str] = {
     "attributes": "attributes",
     "boxes": "classes",
     "mask": "classes",
+    "place": "cells",
 }
 _NEEDED: dict[Labels, str] = {
     "class": "one class",
     "attributes": "attributes",
     "boxes": "boxes",
     "mask": "a mask",
+    "place": "a place",
 }
 
 
@@ -61,6 +64,7 @@ class ImageTask:
     labels: Labels  # what must be known of an image
     kind: type[HasBackbone]  # of network
     threshold: float | None = None  # see `Description`
+    places: tuple[tuple[float, float], ...] | None = None  # see `Description`
     of_adapted: frozenset[str] = frozenset()  # the options of `model` that it reads
 
     def __init__(
@@ -77,6 +81,7 @@ class ImageTask:
             sources = open_sources(config, self.labels, to_train=description is None)
         else:
             _check_targets(sources, self.labels)
+        sources = self.prepared_sources(sources, config, description)
         self._train = sources.get("train")  # an evaluation opens none
         names = description.class_names if description else sources["train"].names
         self.class_names: tuple[str, ...] = tuple(names)
@@ -154,6 +159,25 @@ class ImageTask:
             )
         return weights.preprocessing
 
+    def prepared_sources(
+        self,
+        sources: Mapping[str, Source],
+        config: Configuration,
+        description: Description | None,
+    ) -> Mapping[str, Source]:
+        """The sources with the targets that the task needs; most take them as they are.
+
+        Args:
+          sources: "train" if there is no description, "val", and further sets.
+          config: of the run.
+          description: of the weights, to evaluate; None to train.
+
+        Raises:
+          UserError: no such targets can be made.
+        """
+        del config, description
+        return sources
+
     def new_head(self, params: Any) -> Any:
         """The parameters with which a module starts that the weights do not have.
 
@@ -201,6 +225,7 @@ class ImageTask:
             preprocessing=self.config.preprocessing,
             class_names=self.class_names,
             threshold=self.threshold,
+            places=self.places,
         ).model_dump(mode="json")
 
     def init_variables(self, rng: jax.Array) -> dict[str, Any]:
@@ -304,5 +329,7 @@ def _labels_of(source: Source) -> Labels:
     target = source[0].target
     if isinstance(target, Boxes):
         return "boxes"
+    if isinstance(target, Place):
+        return "place"
     by_dimensions: dict[int, Labels] = {0: "class", 1: "attributes", 2: "mask"}
     return by_dimensions[np.ndim(target)]

@@ -20,7 +20,7 @@ CONFIGS = sorted(path.stem for path in FOLDER.glob("*.py"))
 OWN_RECIPES = {  # no paper's
     *("quickstart", "multilabel_quickstart", "ssdlite_quickstart", "lraspp_quickstart"),
     *("finetune", "ssdlite_finetune", "segmentation_finetune"),
-    *("supernet_quickstart", "searched"),
+    *("supernet_quickstart", "searched", "geolocalization_quickstart"),
 }
 # They need something of the user's: weights, or a network that a search has found.
 INCOMPLETE = {"finetune", "ssdlite_finetune", "segmentation_finetune", "searched"}
@@ -28,6 +28,7 @@ EMBEDDED = {
     "fashion_mnist_subset",
     "fashion_collages",
     "fashion_scenes",
+    "painted_places",
 }  # data sets within the package
 
 # The argument with which a config trains an architecture, as its header says.

@@ -10,8 +10,9 @@ from mobilenets.errors import UserError, closest, unknown
 from mobilenets.runtime.console import console
 
 # What is known of an image: the one class it is of, for each of several attributes
-# whether it has it, the boxes of its objects, or the class of each pixel.
-Labels = Literal["class", "attributes", "boxes", "mask"]
+# whether it has it, the boxes of its objects, the class of each pixel, or where it was
+# taken.
+Labels = Literal["class", "attributes", "boxes", "mask", "place"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Record:
     # Of labels "class" the number of the class, an int; of "attributes" [A] float32, 1
     # for one that the image has, 0 for one that it lacks, nan where that is unknown. Of
     # labels "boxes" `Boxes`. Of "mask" [H, W] uint8: the class of each pixel of the
-    # upright image, 255 where it is not known.
+    # upright image, 255 where it is not known. Of "place" a `Place`.
     target: Any
     origin: str  # for messages: a file, or a record of a data set
 
@@ -76,12 +77,13 @@ class Undivided(UserError):
 class Source(Protocol):
     """A split of a data set; an attribute does for what is a property here.
 
-    Those with boxes are `BoxedSource`, those with masks `MaskedSource`.
+    Those with boxes are `BoxedSource`, those with masks `MaskedSource`, those with
+    places `PlacedSource`.
     """
 
     @property
     def names(self) -> Sequence[str]:
-        """Of the classes, or of the attributes."""
+        """Of the classes, or of the attributes; none of places."""
         ...
 
     @property
@@ -123,6 +125,15 @@ class MaskedSource(Source, Protocol):
     @property
     def sizes(self) -> np.ndarray:
         """Height and width of each mask, [images, 2] integers."""
+        ...
+
+
+class PlacedSource(Source, Protocol):
+    """A split of a data set whose records have a `Place`."""
+
+    @property
+    def places(self) -> np.ndarray:
+        """Latitude and longitude of each image, [images, 2] float64."""
         ...
 
 

@@ -16,6 +16,7 @@ from mobilenets.config.schema import (
 from mobilenets.data.sources import (
     collages,
     embedded,
+    painted_places,
     scenes,
     slices,
     tfds,
@@ -32,6 +33,7 @@ from mobilenets.data.sources.base import (
 from mobilenets.data.sources.boxed_folder import BoxedFolderSource
 from mobilenets.data.sources.folder import FolderSource
 from mobilenets.data.sources.masked_folder import MaskedFolderSource
+from mobilenets.data.sources.placed_table import PlacedTableSource
 from mobilenets.data.sources.table import TableSource
 from mobilenets.errors import UserError
 
@@ -137,6 +139,10 @@ def _open(
     match dataset:
         case InTable() if labels in ("boxes", "mask"):
             _check_labels(f"dataset.table {dataset.table}", "class", labels)
+        case InTable() if labels == "place":
+            return PlacedTableSource(
+                dataset.table, split, dataset.images, dataset.eval_fraction
+            )
         case InTable():
             return TableSource(
                 dataset.table,
@@ -178,6 +184,9 @@ def _open(
 
 def _named(dataset: Named, split: str, labels: Labels) -> Source:
     """The split of a data set that is embedded or TFDS's."""
+    if dataset.name == embedded.PLACES:
+        _check_labels(f"The data set {dataset.name}", "place", labels)
+        return painted_places.PaintedPlacesSource(split)
     if dataset.name == embedded.COLLAGES:
         _check_labels(f"The data set {dataset.name}", "attributes", labels)
         return collages.CollageSource(_garments(), split)
@@ -196,7 +205,7 @@ def _named(dataset: Named, split: str, labels: Labels) -> Source:
         if labels == "mask":
             return slices.PartOfMasked(MaskedFolderSource(folder, names[0]), numbers)
         return slices.PartOfBoxed(BoxedFolderSource(folder, names[0]), numbers)
-    if labels == "attributes" or dataset.name in embedded.PREPARED:
+    if labels in ("attributes", "place") or dataset.name in embedded.PREPARED:
         _check_labels(f"The data set {dataset.name}", "class", labels)
     if dataset.name in embedded.PREPARED:
         return tfds.TfdsSource(tfds.embedded_builder(dataset.name), split)
@@ -226,6 +235,16 @@ def _check_labels(what: str, has: Labels, needed: Labels) -> None:
         raise UserError(
             f"{what} has no masks, but the task needs them: give dataset.folder with "
             "images and masks, or another task.name."
+        )
+    if needed == "place":
+        raise UserError(
+            f"{what} has no places, but the task needs them: give dataset.table with "
+            "the columns path, latitude and longitude, or another task.name."
+        )
+    if has == "place":
+        raise UserError(
+            f"{what} has a place for each image, which only task.name=geolocalization "
+            "can use: give it, or another data set."
         )
     if has == "boxes":
         raise UserError(
