@@ -64,6 +64,7 @@ class ToyTask:
         self.eval_sizes = eval_sizes or {"val": 5}
         self.data_facts = {"train_size": self.train_size}
         self.description = {"spec": "toy"}
+        self.teacher_variables = {}
 
     def init_variables(self, rng):
         return dict(self.model.init(rng, jnp.ones((1,))))
@@ -91,6 +92,9 @@ class ToyTask:
 
     def variants(self, rng):
         return {}
+
+    def taught(self, batch, teacher_variables):
+        return batch
 
     def inputs(self, batch):
         return batch["x"]

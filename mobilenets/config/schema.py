@@ -522,6 +522,24 @@ def _check_json(value: Any, key: str) -> None:
         raise ValueError(f"{key} is a {type(value).__name__}, which JSON does not have")
 
 
+class Distillation(Section):
+    """How a network learns from `teacher`; Hinton et al., arXiv:1503.02531."""
+
+    temperature: Annotated[float, Ge(0.1), Le(100)] = 2.0
+    """The outputs of both networks are divided by it before they become probabilities:
+    a higher one shows more of what the teacher takes for similar."""
+    # MobileNetV1, arXiv:1704.04861, Sec. 4.5: "trained to emulate the outputs of a
+    # larger model instead of the ground-truth labels".
+    label_weight: Fraction = 0.0
+    """The weight of the loss on the labels; that on the teacher's outputs has the rest.
+    At 0 labels to train are not read, and images need none. Above 0 an image without
+    one is taught by the teacher alone."""
+    outputs: str = ""
+    """A folder in which the teacher's outputs for the images to train are kept, so that
+    each is computed once, for all runs that give this folder; empty: they are computed
+    in each step. It needs images that are not changed at random: no augmentation."""
+
+
 class _Optimizer(Section):
     learning_rate: Small = 0.01
     """The peak learning rate, for the whole batch."""
@@ -644,6 +662,13 @@ class Configuration(Section):
     init_from: str = ""
     """A folder of weights to start from: imported weights or the workdir of a run. They
     define the network and its preprocessing."""
+    teacher: str = ""
+    """A folder of weights that teach the network, imported ones or the workdir of a
+    run, for classification and multilabel; empty: none. The classes are those of the
+    teacher, which is not changed. It sees the same crop, mirrored alike, at its own
+    resolution and with its own preprocessing."""
+    distillation: Distillation = Distillation()
+    """How the network learns from the teacher."""
     trainable_stages: Annotated[int, Ge(-1), Le(_MOST)] = -1
     """How many of the last stages are trained; each stride begins a stage. 0 trains
     only the output layer, -1 everything. Frozen weights stay exactly as they are."""
@@ -720,6 +745,7 @@ class Configuration(Section):
                 f"{self.accumulation_steps} equal parts"
             )
         self._check_network()
+        self._check_teacher()
         self._check_names()
         self._check_shape_of_images()
         return self
@@ -765,6 +791,27 @@ class Configuration(Section):
             raise ValueError(
                 f"trainable_stages is {self.trainable_stages}, but what is not trained "
                 "must come from init_from, which is empty"
+            )
+
+    def _check_teacher(self) -> None:
+        if not self.teacher:
+            if self.distillation != Distillation():
+                raise ValueError(
+                    "distillation is given, but teacher is empty: give a folder of "
+                    "weights, or leave distillation out"
+                )
+            return
+        if self.task.name in ("detection", "segmentation"):
+            raise ValueError(
+                f"teacher is given, but task.name is {self.task.name!r}: only "
+                "classification, multilabel and supernet can have one"
+            )
+        if self.distillation.outputs and self.augmentation:
+            names = " and ".join(operation.name for operation in self.augmentation)
+            raise ValueError(
+                "distillation.outputs keeps what the teacher says of each image, but "
+                f"augmentation has {names}, which show another image in each epoch: "
+                "leave out one"
             )
 
     def _check_type_of_network(self, key: str, value: Any) -> None:

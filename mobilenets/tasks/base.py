@@ -69,6 +69,11 @@ class Task(Protocol):
         ...
 
     @property
+    def teacher_variables(self) -> Any:
+        """What `taught` needs and nothing changes: a teacher's variables, or {}."""
+        ...
+
+    @property
     def data_facts(self) -> dict[str, Any]:
         """What a run must find unchanged in its data; JSON values."""
         ...
@@ -125,6 +130,15 @@ class Task(Protocol):
 
         Args:
           rng: of the step.
+        """
+        ...
+
+    def taught(self, batch: Batch, teacher_variables: Any) -> Batch:
+        """The batch with what a teacher says of it; without a teacher as it is.
+
+        Args:
+          batch: of `train_batches`, or a part of it.
+          teacher_variables: on the devices.
         """
         ...
 

@@ -20,6 +20,7 @@ from mobilenets.metrics.several import Several
 from mobilenets.metrics.top_k import TOP_K
 from mobilenets.tasks import pictures
 from mobilenets.tasks.base import HostBatch, Metrics
+from mobilenets.tasks.distillation import OUTPUTS, mixed, softmax_losses
 from mobilenets.tasks.labelled_images import LabelledImages
 
 PREDICTIONS_DRAWN = 40
@@ -69,17 +70,27 @@ class Classification(LabelledImages):
 
         With weights it is the sum of the weighted losses divided by the number of
         images, not by the sum of the weights: so every image counts the same in any
-        batch.
+        batch. With a teacher it is mixed with the loss on the teacher's outputs, and in
+        the place of "top1" is "agreement", the part of the images for which both find
+        the same class.
         """
         logits, _ = outputs
-        targets = jax.nn.one_hot(batch["label"], logits.shape[-1])
+        labels = batch["label"]
+        targets = jax.nn.one_hot(labels, logits.shape[-1])
         targets = optax.smooth_labels(targets, self._task.label_smoothing)
         losses = optax.softmax_cross_entropy(logits, targets)
         if self._weights is not None:
-            losses *= jnp.asarray(self._weights)[batch["label"]]
-        loss = losses.mean()
-        top1 = (logits.argmax(-1) == batch["label"]).mean()
-        return loss, {"loss": loss, "top1": top1}
+            losses *= jnp.asarray(self._weights)[labels]
+        found = logits.argmax(-1)
+        if OUTPUTS not in batch:
+            loss = losses.mean()
+            return loss, {"loss": loss, "top1": (found == labels).mean()}
+        teacher, distillation = batch[OUTPUTS], self.config.distillation
+        of_teacher = softmax_losses(logits, teacher, distillation.temperature)
+        weight = distillation.label_weight
+        loss = mixed(losses, of_teacher, labels >= 0, weight).mean()
+        agreement = (found == teacher.argmax(-1)).mean()
+        return loss, {"loss": loss, "agreement": agreement}
 
     def _class_weights(self) -> np.ndarray | None:
         """The weight of each class in the loss, [classes] float32; None: all are 1."""
@@ -93,7 +104,7 @@ class Classification(LabelledImages):
 
     def in_words(self, label: Any) -> str:
         """The name of the class."""
-        return self.class_names[int(label)]
+        return self.class_names[int(label)] if label >= 0 else "no label"
 
     def likelihood(self, label: Any, prediction: np.ndarray) -> float:
         """The probability of the true class."""

@@ -1,6 +1,7 @@
 """What the tasks that label whole images share."""
 
 import contextlib
+import dataclasses
 import operator
 import pathlib
 from collections.abc import Callable, Mapping
@@ -11,7 +12,7 @@ import numpy as np
 
 from mobilenets.config.schema import Configuration
 from mobilenets.data import pipeline
-from mobilenets.data.loading import ImageLoader
+from mobilenets.data.loading import ImageLoader, TaughtImageLoader
 from mobilenets.data.sources.base import Record, Source
 from mobilenets.errors import UserError, unknown
 from mobilenets.inference.description import Description
@@ -19,7 +20,9 @@ from mobilenets.networks.spec import BackboneSpec, ClassifierSpec
 from mobilenets.nn.build import Network
 from mobilenets.tasks import pictures
 from mobilenets.tasks.base import HostBatch
+from mobilenets.tasks.distillation import IMAGE, OUTPUTS, Teacher
 from mobilenets.tasks.images import ImageTask
+from mobilenets.tasks.kept_outputs import with_kept_outputs
 
 Example = tuple[np.ndarray, Any, np.ndarray]  # image, label, prediction
 
@@ -57,10 +60,15 @@ class LabelledImages(ImageTask):
         )
 
     def train_batches(self, first_step: int = 0) -> pipeline.Batches:
-        """Endless batches of "image", uint8, and "label"; see `Task`."""
+        """Endless batches of "image", uint8, and "label"; see `Task`.
+
+        With a teacher also of what it sees, where that differs, or of its outputs.
+        """
         source = self._train
         assert source is not None, "a task for an evaluation has no images to train"
         images, as_label = self._image_loader(source), self.as_label
+        if self.teacher:
+            return self._taught_batches(first_step, source, self.teacher)
 
         def load(record: Record, rng: np.random.Generator) -> dict[str, Any]:
             return {
@@ -68,7 +76,36 @@ class LabelledImages(ImageTask):
                 "label": as_label(record.target),
             }
 
-        return self.batches_to_train(load, first_step)
+        return self.batches_to_train(source, load, first_step)
+
+    def _taught_batches(
+        self, first_step: int, source: Source, teacher: Teacher
+    ) -> pipeline.Batches:
+        """See `train_batches`."""
+        student, as_label = self._image_loader(source), self.as_label
+        images = TaughtImageLoader(
+            student,
+            dataclasses.replace(
+                student,
+                resolution=teacher.resolution,
+                preprocessing=teacher.preprocessing(self.config.preprocessing),
+            ),
+        )
+
+        def load(record: Record, rng: np.random.Generator) -> dict[str, Any]:
+            image, of_teacher = images.augmented(record, rng)
+            example = {"image": image, "label": as_label(record.target)}
+            return example if images.is_shared else {**example, IMAGE: of_teacher}
+
+        def load_kept(record: Record, rng: np.random.Generator) -> dict[str, Any]:
+            target, outputs = record.target
+            image = student.augmented(record, rng)
+            return {"image": image, "label": as_label(target), OUTPUTS: outputs}
+
+        if not self.config.distillation.outputs:
+            return self.batches_to_train(source, load, first_step)
+        taught = with_kept_outputs(source, teacher, images.teacher, self.config)
+        return self.batches_to_train(taught, load_kept, first_step)
 
     def eval_batches(self, name: str) -> pipeline.Batches:
         """As `train_batches`, every image once; see `pipeline.eval_batches`."""

@@ -201,9 +201,10 @@ def _tracker(config: Configuration, files: Workdir) -> Tracker | None:
 def jitted_functions(
     task: Task, mesh: Mesh, schedule_start: int = 0
 ) -> tuple[jax.stages.Wrapped, jax.stages.Wrapped]:
-    """(variables) -> `TrainState`, and (state, batch, key) -> (new state, metrics).
+    """(variables) -> `TrainState`, and the update.
 
-    The update writes the new state in place of the old one.
+    That is (state, batch, key, `Task.teacher_variables`) -> (new state, metrics). It
+    writes the new state in place of the old one.
 
     Args:
       task: what is trained.
@@ -229,7 +230,7 @@ def jitted_functions(
     )
     update = jax.jit(
         make_train_step(task, optimizer, schedule),
-        in_shardings=(everywhere, sharding.by_example(mesh), everywhere),
+        in_shardings=(everywhere, sharding.by_example(mesh), everywhere, everywhere),
         out_shardings=everywhere,
         donate_argnums=0,
     )
@@ -292,6 +293,9 @@ class _Training:
             self._restored(create)
             if self._first_step
             else self._created(create, init_rng)
+        )
+        self._teacher_variables = jax.device_put(
+            task.teacher_variables, sharding.replicated(mesh)
         )
         self._metrics: Metrics = {}  # of the latest update
         self._host_batch: HostBatch = {}
@@ -384,7 +388,9 @@ class _Training:
         batch = sharding.to_devices(self._mesh, host_batch)
         before = self._metrics
         with jax.profiler.StepTraceAnnotation("train", step_num=step):
-            self._state, self._metrics = self._train_step(self._state, batch, self._rng)
+            self._state, self._metrics = self._train_step(
+                self._state, batch, self._rng, self._teacher_variables
+            )
         # The host is one step ahead, not more: batches in flight take memory.
         jax.block_until_ready(before)
         if step == self._first_step + 2:  # the first one has compiled and ended
