@@ -23,6 +23,7 @@ from mobilenets.cli import (
     report,
     scale,
     search,
+    show_batch,
     sweep,
     train,
 )
@@ -33,6 +34,7 @@ COMMANDS = {
     "train": train,
     "eval": eval_command,
     "check": check,
+    "show-batch": show_batch,
     "check-run": check_run,
     "config": config,
     "list": list_command,

@@ -259,6 +259,7 @@ class ImageTask:
             first_step,
             config.dataset.max_bad_images,
             self._bad_images["train"],
+            config.augmentation,
         )
 
     def batches_to_evaluate(

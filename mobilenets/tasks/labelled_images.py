@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from mobilenets.config.schema import Configuration
@@ -22,6 +23,19 @@ from mobilenets.tasks.base import HostBatch
 from mobilenets.tasks.images import ImageTask
 
 Example = tuple[np.ndarray, Any, np.ndarray]  # image, label, prediction
+
+
+def by_share(own: jax.Array, partner: jax.Array, share: jax.Array) -> jax.Array:
+    """The labels of mixed images.
+
+    Args:
+      own: labels of the images, [N, classes].
+      partner: of their partners.
+      share: of their own labels, [N]. Where it is 1, the partner does not matter, even
+        if its label is nan.
+    """
+    share = share[:, None]
+    return jnp.where(share == 1, own, share * own + (1 - share) * partner)
 
 
 class LabelledImages(ImageTask):
@@ -57,7 +71,10 @@ class LabelledImages(ImageTask):
         )
 
     def train_batches(self, first_step: int = 0) -> pipeline.Batches:
-        """Endless batches of "image", uint8, and "label"; see `Task`."""
+        """Endless batches of "image", uint8, and "label"; see `Task`.
+
+        Of mixed images also "partner_label" and "share", see `mixing.mix`.
+        """
         source = self._train
         assert source is not None, "a task for an evaluation has no images to train"
         images, as_label = self._image_loader(source), self.as_label
@@ -119,6 +136,10 @@ class LabelledImages(ImageTask):
     def draw_first_batch(self, batch: HostBatch, path: pathlib.Path) -> None:
         """See `Task.draw_first_batch`."""
         words = map(self.in_words, batch["label"])
+        if "share" in batch:
+            partners = map(self.in_words, batch["partner_label"])
+            triples = zip(words, partners, batch["share"], strict=True)
+            words = (pictures.mixture(*triple) for triple in triples)
         pictures.draw_first_batch(list(zip(batch["image"], words, strict=True)), path)
 
     def _image_loader(self, source: Source) -> ImageLoader:

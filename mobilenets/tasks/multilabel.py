@@ -19,7 +19,7 @@ from mobilenets.metrics.base import Batch
 from mobilenets.metrics.several import Several
 from mobilenets.tasks import pictures
 from mobilenets.tasks.base import HostBatch, Metrics
-from mobilenets.tasks.labelled_images import LabelledImages
+from mobilenets.tasks.labelled_images import LabelledImages, by_share
 
 PREDICTIONS_DRAWN = 24
 
@@ -67,9 +67,10 @@ class Multilabel(LabelledImages):
         the batch has its own mean.
         """
         logits, _ = outputs
-        losses, weights = weighted_losses(
-            logits, batch["label"], np.array(self._weights)
-        )
+        labels = batch["label"]
+        if "share" in batch:  # of mixed images, whose attributes are between 0 and 1
+            labels = by_share(labels, batch["partner_label"], batch["share"])
+        losses, weights = weighted_losses(logits, labels, np.array(self._weights))
         loss = losses.sum() / jnp.maximum(weights.sum(), 1e-12)
         return loss, {"loss": loss}
 
