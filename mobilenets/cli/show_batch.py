@@ -43,7 +43,7 @@ def command(
     prepare_jax()
     from mobilenets.tasks.registry import make_task
 
-    task = make_task(run)
+    _, task = make_task(run).stages[0]
     with contextlib.closing(task.train_batches()) as batches:
         task.draw_first_batch(next(batches), output)
     print(f"Wrote {output}.")

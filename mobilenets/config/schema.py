@@ -731,6 +731,26 @@ class Polynomial(_Schedule):
 Schedule = Exponential | Piecewise | Cosine | Polynomial
 
 
+class Progressive(Section):
+    """Stages of a training, from small images and little regularisation to the run's.
+
+    EfficientNetV2, arXiv:2104.00298, Algorithm 1. A value of -1 is that of the run in
+    every stage; others grow by equal steps, from the one given here to that of the run.
+    """
+
+    stages: Annotated[int, Ge(1), Le(100)] = 1
+    """How many stages there are, equally long."""
+    resolution: Annotated[int, Ge(-1), Le(_MOST)] = -1
+    """The size of the images in the first stage; in the last it is train_resolution, or
+    that of the network."""
+    dropout_rate: Annotated[float, Ge(-1), Lt(1)] = -1.0
+    """The dropout before the logits in the first stage."""
+    magnitude: Annotated[float, Ge(-1), Le(30)] = -1.0
+    """augmentation.rand_augment.magnitude in the first stage."""
+    mixup_alpha: Annotated[float, Ge(-1), Le(100)] = -1.0
+    """augmentation.mixup.alpha in the first stage."""
+
+
 class Configuration(Section):
     """One run: `mobilenets train --config FILE` trains exactly this."""
 
@@ -767,6 +787,12 @@ class Configuration(Section):
         pydantic.BeforeValidator(_as_operations),
     ] = (RandomCrop(), Flip())
     """Random changes of the training images, applied in this order."""
+    train_resolution: Count = 0
+    """The size of the images to train, for a classifier; 0: that of the network, at
+    which it is evaluated and used. "Fixing the train-test resolution discrepancy",
+    arXiv:1906.06423, finds a smaller one better."""
+    progressive: Progressive = Progressive()
+    """Stages in which the size of the images, augmentation and dropout grow."""
     batch_size: Positive = 128
     """Images in one update, over all devices."""
     accumulation_steps: Positive = 1
@@ -881,7 +907,9 @@ class Configuration(Section):
             if name in ("train", "val"):
                 raise ValueError(f"evals.{name}: the run's own data set has that name")
         self._check_augmentation([operation.name for operation in self.augmentation])
-        self._check_batches({o.name: o for o in self.augmentation})
+        operations = {o.name: o for o in self.augmentation}
+        self._check_batches(operations)
+        self._check_stages(operations)
 
     def _check_augmentation(self, names: list[str]) -> None:
         for place, name in enumerate(names):
@@ -915,6 +943,33 @@ class Configuration(Section):
             raise ValueError(
                 f"augmentation has {' and '.join(policies)}, but an image is changed "
                 f"by one of them: leave out one, augmentation.{policies[0]}=None"
+            )
+
+    def _check_stages(self, operations: dict[str, Any]) -> None:
+        """Raises ValueError if the stages of the training are not to be had."""
+        progressive = self.progressive
+        given = [
+            key
+            for key in ("resolution", "dropout_rate", "magnitude", "mixup_alpha")
+            if getattr(progressive, key) >= 0
+        ]
+        if given and progressive.stages == 1:
+            raise ValueError(
+                f"progressive.{given[0]} is given, but progressive.stages is 1: give "
+                "more, such as 4"
+            )
+        for key, operation in (("magnitude", "rand_augment"), ("mixup_alpha", "mixup")):
+            if key in given and operation not in operations:
+                raise ValueError(
+                    f"progressive.{key} is given, but augmentation has no {operation}: "
+                    f"add augmentation.{operation}"
+                )
+        is_staged = progressive.stages > 1 or self.train_resolution
+        if is_staged and not isinstance(self.task, ClassificationTask | MultilabelTask):
+            key = "train_resolution" if self.train_resolution else "progressive"
+            raise ValueError(
+                f"{key} is given, which classification and multilabel can use, but "
+                f"task.name is {self.task.name!r}: leave it out"
             )
 
     def _check_batches(self, operations: dict[str, Any]) -> None:

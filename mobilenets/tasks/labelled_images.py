@@ -1,25 +1,27 @@
 """What the tasks that label whole images share."""
 
 import contextlib
+import copy
 import operator
 import pathlib
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mobilenets.config.schema import Configuration
+from mobilenets.config.schema import Configuration, Mixup, Operation, RandAugment
 from mobilenets.data import pipeline
 from mobilenets.data.loading import ImageLoader
 from mobilenets.data.sources.base import Record, Source
 from mobilenets.errors import UserError, unknown
 from mobilenets.inference.description import Description
+from mobilenets.networks.architectures import replace
 from mobilenets.networks.spec import BackboneSpec, ClassifierSpec
 from mobilenets.nn.build import Network
 from mobilenets.tasks import pictures
-from mobilenets.tasks.base import HostBatch
+from mobilenets.tasks.base import HostBatch, Task
 from mobilenets.tasks.images import ImageTask
 
 Example = tuple[np.ndarray, Any, np.ndarray]  # image, label, prediction
@@ -69,6 +71,49 @@ class LabelledImages(ImageTask):
             weights.task == self.config.task.name
             and weights.class_names == self.class_names
         )
+
+    @property
+    def stages(self) -> Sequence[tuple[int, Task]]:
+        """Those of `config.progressive`, with the size of `train_resolution`."""
+        count = self.config.progressive.stages
+        if count == 1 and not self.config.train_resolution:
+            return super().stages
+        total = self.config.total_steps(self.train_size)
+        return [
+            (round(total * number / count), cast(Task, self._stage(number)))
+            for number in range(count)
+        ]
+
+    def _stage(self, number: int) -> Self:
+        """The task of a stage, which differs in the sizes of images and what it drops.
+
+        Args:
+          number: counted from 0.
+        """
+        config, first = self.config, self.config.progressive
+        part = number / (first.stages - 1) if first.stages > 1 else 1.0
+
+        def between(start: float, end: float) -> float:
+            return end if start < 0 else start * (1 - part) + end * part
+
+        largest = config.train_resolution or self.spec.resolution
+        stage = copy.copy(self)
+        stage.spec = replace(
+            self.spec,
+            resolution=round(between(first.resolution, largest)),
+            dropout_rate=between(first.dropout_rate, self.spec.dropout_rate),
+        )
+        stage.model = stage.model_of(stage.spec)
+        operations: list[Operation] = []
+        for operation in config.augmentation:
+            update = {}
+            if isinstance(operation, RandAugment):
+                update["magnitude"] = between(first.magnitude, operation.magnitude)
+            if isinstance(operation, Mixup):
+                update["alpha"] = between(first.mixup_alpha, operation.alpha)
+            operations.append(operation.model_copy(update=update))
+        stage.config = config.model_copy(update={"augmentation": tuple(operations)})
+        return stage
 
     def train_batches(self, first_step: int = 0) -> pipeline.Batches:
         """Endless batches of "image", uint8, and "label"; see `Task`.
