@@ -15,6 +15,7 @@ Top-1 of the paper: 77.1 (B0) to 84.3 (B7), with AutoAugment. Not run here. With
 and B7 at 28:
 
     --config.augmentation.auto_augment=None \
+        --config.augmentation.rand_augment.scale=efficientnet \
         --config.augmentation.rand_augment.magnitude=17.0
 
 Recipe: `recipes.efficientnet`.

@@ -33,7 +33,9 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     config.model = dict(name=arg.network, resolution=arg.resolution)
     if arg.drop_path:
         config.model.drop_path_rate = arg.drop_path
-    config.augmentation.rand_augment = dict(layers=2, magnitude=15.0, probability=0.7)
+    config.augmentation.rand_augment = dict(
+        layers=2, magnitude=15.0, scale="efficientnet", probability=0.7
+    )
     # A pair is mixed at 0.3, by the one or the other.
     config.augmentation.mixup = dict(alpha=0.8, probability=0.15)
     config.augmentation.cutmix = dict(alpha=1.0, probability=0.15)

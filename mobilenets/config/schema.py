@@ -449,10 +449,12 @@ class RandAugment(Section):
     layers: Annotated[int, Ge(1), Le(10)] = 2
     """How many operations, the paper's N."""
     magnitude: Annotated[float, Ge(0), Le(30)] = 9.0
-    """Their magnitude, the paper's M. EfficientNet-B5 has 17, B7 28, timm up to 10."""
-    scale: Literal["efficientnet", "timm"] = "efficientnet"
-    """What a magnitude means: as in EfficientNet's code, where posterize and solarize
-    become weaker with it, or as in timm (inc1), where all become stronger."""
+    """Their magnitude, the paper's M: up to 10 with timm's scale. With that of
+    EfficientNet, B5 has 17 and B7 28."""
+    scale: Literal["timm", "efficientnet"] = "timm"
+    """What a magnitude means. In timm (inc1) all changes grow with it, and translations
+    are parts of the image. In EfficientNet's code translations are up to 10 M pixels
+    whatever the image's size, and posterize and solarize become weaker."""
     probability: Ratio = 1.0
     """Of each of the operations; 0.5 in timm."""
 
@@ -460,7 +462,8 @@ class RandAugment(Section):
     def _check_magnitude(self) -> "RandAugment":
         if self.scale == "timm" and self.magnitude > 10:
             raise ValueError(
-                f"magnitude is {self.magnitude}, but timm's scale ends at 10"
+                f"magnitude is {self.magnitude}, but timm's scale ends at 10: give less"
+                ", or scale='efficientnet'"
             )
         return self
 
@@ -791,6 +794,8 @@ class Configuration(Section):
     """The size of the images to train, for a classifier; 0: that of the network, at
     which it is evaluated and used. "Fixing the train-test resolution discrepancy",
     arXiv:1906.06423, finds a smaller one better."""
+    eval_resolution: Count = 0
+    """The size of the images to evaluate, for a classifier; 0: that of the network."""
     progressive: Progressive = Progressive()
     """Stages in which the size of the images, augmentation and dropout grow."""
     batch_size: Positive = 128
@@ -964,13 +969,19 @@ class Configuration(Section):
                     f"progressive.{key} is given, but augmentation has no {operation}: "
                     f"add augmentation.{operation}"
                 )
-        is_staged = progressive.stages > 1 or self.train_resolution
-        if is_staged and not isinstance(self.task, ClassificationTask | MultilabelTask):
-            key = "train_resolution" if self.train_resolution else "progressive"
-            raise ValueError(
-                f"{key} is given, which classification and multilabel can use, but "
-                f"task.name is {self.task.name!r}: leave it out"
-            )
+        of_classifiers = {
+            "train_resolution": self.train_resolution,
+            "eval_resolution": self.eval_resolution,
+            "progressive": progressive.stages > 1,
+        }
+        for key, is_given in of_classifiers.items():
+            if is_given and not isinstance(
+                self.task, ClassificationTask | MultilabelTask
+            ):
+                raise ValueError(
+                    f"{key} is given, which classification and multilabel can use, but "
+                    f"task.name is {self.task.name!r}: leave it out"
+                )
 
     def _check_batches(self, operations: dict[str, Any]) -> None:
         """Raises ValueError if a batch cannot be mixed or composed as is asked for."""

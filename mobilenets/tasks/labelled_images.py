@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import dataclasses
 import operator
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
@@ -134,7 +135,7 @@ class LabelledImages(ImageTask):
 
     def eval_batches(self, name: str) -> pipeline.Batches:
         """As `train_batches`, every image once; see `pipeline.eval_batches`."""
-        images, as_label = self._image_loader(self._evals[name]), self.as_label
+        images, as_label = self._eval_loader(self._evals[name]), self.as_label
 
         def load(record: Record) -> dict[str, Any]:
             return {
@@ -195,6 +196,11 @@ class LabelledImages(ImageTask):
             source.upright,
         )
 
+    def _eval_loader(self, source: Source) -> ImageLoader:
+        loader = self._image_loader(source)
+        size = self.config.eval_resolution or self.spec.resolution
+        return dataclasses.replace(loader, resolution=size)
+
     def eval_image(self, name: str, index: int) -> np.ndarray:
         """An image of an evaluation set as the network sees it.
 
@@ -202,7 +208,7 @@ class LabelledImages(ImageTask):
           As `prepare_image` gives it.
         """
         source = self._evals[name]
-        return self._image_loader(source).prepared(source[index])
+        return self._eval_loader(source).prepared(source[index])
 
     def likelihood(self, label: Any, prediction: np.ndarray) -> float:
         """The probability that a prediction gives to a label, or its logarithm."""

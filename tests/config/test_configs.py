@@ -237,6 +237,7 @@ def test_the_modern_recipe_is_that_of_mobilenet_v4():
         operations[name] for name in ("rand_augment", "mixup", "cutmix")
     )
     assert (policy.layers, policy.magnitude, policy.probability) == (2, 15, 0.7)
+    assert policy.scale == "efficientnet"
     assert (mixup.alpha, cutmix.alpha) == (0.8, 1.0)
     assert mixup.probability + cutmix.probability == pytest.approx(0.3)
     last = network(config).backbone.blocks[-1]

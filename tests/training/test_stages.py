@@ -93,6 +93,12 @@ def test_images_are_trained_at_one_size_and_evaluated_at_another():
     with contextlib.closing(task.eval_batches("val")) as batches:
         assert next(batches)["image"].shape == (8, 16, 16, 3)
     assert task.description["network"]["backbone"]["resolution"] == 16
+    task = make_task(eval_resolution=20, **ONE_STAGE)
+    for batches, side in ((task.train_batches(), 16), (task.eval_batches("val"), 20)):
+        with contextlib.closing(batches):
+            assert next(batches)["image"].shape == (8, side, side, 3)
+    assert task.eval_image("val", 0).shape == (20, 20, 3)
+    assert task.description["network"]["backbone"]["resolution"] == 16
     task = make_task(**ONE_STAGE)
     assert task.stages == [(0, task)]
 
@@ -166,6 +172,7 @@ def test_a_run_compiles_once_a_stage_and_resumes_bit_for_bit(
             {"train_resolution": 16, "task.name": "detection"},
             "train_resolution is given, which classification and multilabel can use",
         ),
+        ({"eval_resolution": 16, "task.name": "detection"}, "eval_resolution is give"),
         ({"progressive.stages": 2, "task.name": "supernet"}, "progressive is given, w"),
     ],
 )
