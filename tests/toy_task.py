@@ -75,6 +75,10 @@ class ToyTask:
     def relative_rates(self, params):
         return jax.tree.map(lambda _: 1.0, params)
 
+    @property
+    def stages(self):
+        return [(0, self)]
+
     def train_batches(self, first_step=0):
         examples = grain.MapDataset.range(8).map(lambda i: {"x": np.float32(1)})
         return iter(examples.repeat(1000).batch(8).to_iter_dataset())

@@ -241,7 +241,12 @@ def _refuse_network(given: Mapping[str, Any]) -> None:
 
 
 def _refuse_several_views(config: Configuration) -> None:
-    """Raises UserError if images are to be seen at several sizes, or mirrored."""
+    """Raises UserError if images are to be seen at other sizes, or mirrored."""
+    if config.eval_resolution:
+        raise UserError(
+            "eval_resolution is given, but an exported file takes images of one size: "
+            "leave it out."
+        )
     task = config.task
     if isinstance(task, SegmentationTask) and (
         task.eval_flip or task.eval_scales != (1.0,)

@@ -21,11 +21,20 @@ from mobilenets.metrics.top_k import TOP_K
 from mobilenets.tasks import pictures
 from mobilenets.tasks.base import HostBatch, Metrics
 from mobilenets.tasks.distillation import OUTPUTS, mixed, softmax_losses
-from mobilenets.tasks.labelled_images import LabelledImages
+from mobilenets.tasks.labelled_images import LabelledImages, by_share
 
 PREDICTIONS_DRAWN = 40
 MISTAKES_DRAWN = 40
 MOST_CLASSES_DRAWN = 200  # more are no picture of the confusion
+
+
+def _shares(batch: Batch, classes: int) -> jax.Array:
+    """How much of each image is of each class: [N, classes], rows that sum to 1."""
+    own = jax.nn.one_hot(batch["label"], classes)
+    if "share" not in batch:
+        return own
+    partner = jax.nn.one_hot(batch["partner_label"], classes)
+    return by_share(own, partner, batch["share"])
 
 
 class Classification(LabelledImages):
@@ -68,6 +77,7 @@ class Classification(LabelledImages):
     def loss(self, outputs: Any, batch: Batch) -> tuple[jax.Array, Metrics]:
         """Cross-entropy with smoothed labels (also as "loss"), and "top1".
 
+        In "top1" a mixed image counts as much as its label has of the predicted class.
         With weights it is the sum of the weighted losses divided by the number of
         images, not by the sum of the weights: so every image counts the same in any
         batch. With a teacher it is mixed with the loss on the teacher's outputs, and in
@@ -75,20 +85,19 @@ class Classification(LabelledImages):
         the same class.
         """
         logits, _ = outputs
-        labels = batch["label"]
-        targets = jax.nn.one_hot(labels, logits.shape[-1])
-        targets = optax.smooth_labels(targets, self._task.label_smoothing)
-        losses = optax.softmax_cross_entropy(logits, targets)
+        labels = _shares(batch, logits.shape[-1])
+        smoothed = optax.smooth_labels(labels, self._task.label_smoothing)
+        losses = optax.softmax_cross_entropy(logits, smoothed)
         if self._weights is not None:
-            losses *= jnp.asarray(self._weights)[labels]
+            losses *= (labels * jnp.asarray(self._weights)).sum(-1)
         found = logits.argmax(-1)
         if OUTPUTS not in batch:
-            loss = losses.mean()
-            return loss, {"loss": loss, "top1": (found == labels).mean()}
+            loss, predicted = losses.mean(), jax.nn.one_hot(found, logits.shape[-1])
+            return loss, {"loss": loss, "top1": (predicted * labels).sum(-1).mean()}
         teacher, distillation = batch[OUTPUTS], self.config.distillation
         of_teacher = softmax_losses(logits, teacher, distillation.temperature)
         weight = distillation.label_weight
-        loss = mixed(losses, of_teacher, labels >= 0, weight).mean()
+        loss = mixed(losses, of_teacher, batch["label"] >= 0, weight).mean()
         agreement = (found == teacher.argmax(-1)).mean()
         return loss, {"loss": loss, "agreement": agreement}
 

@@ -1,8 +1,8 @@
 """What the tasks on images share: network, data sets, and where a training starts."""
 
 import collections
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
 import flax.linen as nn
 import jax
@@ -29,6 +29,7 @@ from mobilenets.nn.build import Network, build
 from mobilenets.nn.initialization import init_variables
 from mobilenets.nn.normalization import normalize
 from mobilenets.runtime.tables import millions
+from mobilenets.tasks.base import Task
 from mobilenets.tasks.distillation import for_student, load_teacher
 
 # What there is of each kind of labels, in words.
@@ -100,12 +101,16 @@ class ImageTask:
         self._bad_images: dict[str, set[int]] = collections.defaultdict(set)
         self.eval_sizes = {name: len(source) for name, source in self._evals.items()}
         self._fixed = frozen_modules(self.spec, config.trainable_stages)
-        self.model: nn.Module = build(
-            self.spec,
+        self.model = self.model_of(self.spec)
+
+    def model_of(self, spec: Any) -> nn.Module:
+        """The module of a network of this task."""
+        return build(
+            spec,
             len(self.class_names),
-            dtype=jnp.dtype(config.dtype),
+            dtype=jnp.dtype(self.config.dtype),
             frozen=self.in_evaluation_mode,
-            remat=config.remat,
+            remat=self.config.remat,
         )
 
     def _network(
@@ -287,6 +292,11 @@ class ImageTask:
         rates = {module: rate(module) for module in params}
         return jax.tree.map_with_path(lambda path, _: rates[path[0].key], params)
 
+    @property
+    def stages(self) -> Sequence[tuple[int, Task]]:
+        """This task alone."""
+        return [(0, cast(Task, self))]
+
     def batches_to_train(
         self,
         source: Source,
@@ -304,6 +314,7 @@ class ImageTask:
             first_step,
             config.dataset.max_bad_images,
             self._bad_images["train"],
+            config.augmentation,
         )
 
     def batches_to_evaluate(
