@@ -156,7 +156,7 @@ def eval_batches(
 
     Args:
       source: of the records.
-      load: makes an example of a record.
+      load: makes an example of a record; its own "mask" of 0 leaves it uncounted.
       padding: the example that fills up the last batch.
       batch_size: examples in the batch of all processes.
       num_workers: processes that load; with 0 threads do.
@@ -180,7 +180,7 @@ def eval_batches(
                 raise
             return nothing | {"bad": np.int64(index)}
         place = {"mask": np.float32(1), "index": np.int32(index)}
-        return {**example, **place, **nobody}
+        return {**place, **example, **nobody}
 
     padded_size = -(-len(source) // batch_size) * batch_size
     examples = grain.MapDataset.range(padded_size).map(load_at)

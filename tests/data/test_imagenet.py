@@ -4,7 +4,6 @@ import io
 import json
 import tarfile
 
-import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -110,13 +109,6 @@ def test_every_training_image_has_its_class(data_dir):
 def test_every_validation_image_has_its_published_class(data_dir):
     found = colors_and_labels(open_source(config(data_dir).dataset, "validation"))
     assert [found[i][1] for i in range(5)] == VALIDATION_LABELS
-
-
-@pytest.fixture
-def quick_compilation():
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.mark.slow
