@@ -204,6 +204,15 @@ def test_all_sets_are_evaluated_by_their_rules(data_dir):
 
 
 @pytest.mark.slow
+def test_another_archive_is_told(tmp_path):
+    (tmp_path / ARCHIVES["a"]).write_bytes(b"something else")
+    with pytest.raises(
+        UserError, match=r"imagenet_a .* another one: .*imagenet-a\.tar"
+    ):
+        prepare("imagenet_a", str(tmp_path / "tfds"), str(tmp_path))
+
+
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_compilation")
 def test_one_command_evaluates_all_sets(data_dir, run, tmp_path):
     trained.save(small_net(classes=tuple(IDS)), str(tmp_path / "weights"))
