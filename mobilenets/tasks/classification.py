@@ -1,6 +1,7 @@
 """Image classification with one label an image."""
 
 import csv
+import dataclasses
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any, cast
@@ -14,6 +15,7 @@ from mobilenets.config.schema import ClassificationTask, Configuration
 from mobilenets.data.sources.base import Source, class_counts
 from mobilenets.inference.description import Description
 from mobilenets.metrics.base import Batch
+from mobilenets.metrics.calibration import Calibration
 from mobilenets.metrics.confusion import Confusion, class_accuracies
 from mobilenets.metrics.mistakes import Mistakes
 from mobilenets.metrics.several import Several
@@ -37,15 +39,43 @@ def _shares(batch: Batch, classes: int) -> jax.Array:
     return by_share(own, partner, batch["share"])
 
 
+@dataclasses.dataclass(frozen=True)
+class _EvaluatedLabels:
+    """See `LabelledImages.labels_to_evaluate`.
+
+    Args:
+      num_classes: of the network.
+      has_several: see `RelabelledSource`.
+      candidates: see `SubsetSource`, [classes] bool; None: all.
+    """
+
+    num_classes: int
+    has_several: bool
+    candidates: np.ndarray | None
+
+    def __call__(self, target: Any) -> dict[str, Any]:
+        if self.has_several:
+            classes = list(target or ())
+            return {
+                "label": np.int32(classes[0] if classes else 0),
+                "right": np.isin(np.arange(self.num_classes), classes),
+                "mask": np.float32(bool(classes)),
+            }
+        label = {"label": np.int32(target or 0)}
+        if self.candidates is None:
+            return label
+        return {**label, "candidates": self.candidates}
+
+
 class Classification(LabelledImages):
-    """Cross-entropy, top-1 and top-5 of a network on images of one class each.
+    """Cross-entropy, top-1, top-5 and calibration on images of one class each.
 
     The label of an example is the number of its class, int32.
     """
 
     labels = "class"
     headline = "top1"
-    metric = TOP_K
+    metric = Several({"means": TOP_K, "calibration": Calibration()})
 
     def __init__(
         self,
@@ -58,7 +88,7 @@ class Classification(LabelledImages):
         self._weights = self._class_weights()
         self.report_metric = Several(
             {
-                "means": TOP_K,
+                **self.metric.parts,
                 "confusion": Confusion(len(self.class_names)),
                 "mistakes": Mistakes(MISTAKES_DRAWN),
             }
@@ -73,6 +103,15 @@ class Classification(LabelledImages):
     def no_label(self) -> np.int32:
         """Any class: it is masked."""
         return np.int32(0)
+
+    def labels_to_evaluate(self, source: Source) -> Callable[[Any], dict[str, Any]]:
+        """The label, and what else `judge` reads for some sets of ImageNet."""
+        candidates = getattr(source, "candidates", None)
+        return _EvaluatedLabels(
+            len(self.class_names),
+            getattr(source, "has_several", False),
+            None if candidates is None else np.isin(self.class_names, candidates),
+        )
 
     def loss(self, outputs: Any, batch: Batch) -> tuple[jax.Array, Metrics]:
         """Cross-entropy with smoothed labels (also as "loss"), and "top1".

@@ -169,16 +169,28 @@ class LabelledImages(ImageTask):
 
     def eval_batches(self, name: str) -> pipeline.Batches:
         """As `train_batches`, every image once; see `pipeline.eval_batches`."""
-        images, as_label = self._eval_loader(self._evals[name]), self.as_label
+        source = self._evals[name]
+        images, labels = self._eval_loader(source), self.labels_to_evaluate(source)
 
         def load(record: Record) -> dict[str, Any]:
-            return {
-                "image": images.prepared(record),
-                "label": as_label(record.target),
-            }
+            return {"image": images.prepared(record), **labels(record.target)}
 
-        padding = {"image": images.black, "label": self.no_label}
+        padding = {"image": images.black, **labels(None)}
         return self.batches_to_evaluate(name, load, padding)
+
+    def labels_to_evaluate(self, source: Source) -> Callable[[Any], dict[str, Any]]:
+        """What the metrics need to know of an image, from the target of its record.
+
+        The function is called in worker processes. Of None it gives what fills up a
+        batch.
+
+        Args:
+          source: the evaluation set.
+        """
+        as_label, no_label = self.as_label, self.no_label
+        return lambda target: {
+            "label": no_label if target is None else as_label(target)
+        }
 
     @staticmethod  # so that worker processes get it alone, not the whole task
     def as_label(target: Any) -> Any:

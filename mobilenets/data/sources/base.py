@@ -23,11 +23,11 @@ class Record:
     """One image and what is known of it."""
 
     image: bytes | np.ndarray  # JPEG, PNG or WebP; or [H, W, 3] or [H, W] uint8
-    # Of labels "class" the number of the class, an int, -1 where it is not known; of
-    # "attributes" [A] float32, 1 for one that the image has, 0 for one that it lacks,
-    # nan where that is unknown. Of labels "boxes" `Boxes`. Of "mask" [H, W] uint8: the
-    # class of each pixel of the upright image, 255 where it is not known. Of "place" a
-    # `Place`.
+    # Of labels "class" the number of the class, an int, -1 where it is not known, or
+    # those of all that are right (see `RelabelledSource`); of "attributes" [A] float32,
+    # 1 for one that the image has, 0 for one that it lacks, nan where that is unknown.
+    # Of labels "boxes" `Boxes`. Of "mask" [H, W] uint8: the class of each pixel of the
+    # upright image, 255 where it is not known. Of "place" a `Place`.
     target: Any
     origin: str  # for messages: a file, or a record of a data set
 
@@ -102,6 +102,24 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Record: ...
+
+
+class SubsetSource(Source, Protocol):
+    """A split to evaluate, of images of some of the classes alone."""
+
+    @property
+    def candidates(self) -> Sequence[str]:
+        """The names of these classes; only they compete in a prediction."""
+        ...
+
+
+class RelabelledSource(Source, Protocol):
+    """A split to evaluate, whose records have any number of classes, as a tuple.
+
+    Each of them is right. Records without one are not counted.
+    """
+
+    has_several: Literal[True]
 
 
 class BoxedSource(Source, Protocol):

@@ -201,16 +201,17 @@ def _open(
             builder = tfds.prepared_builder(dataset.directory)
             return tfds_attributes.TfdsAttributesSource(builder, split)
         case Prepared():
-            return tfds.TfdsSource(tfds.prepared_builder(dataset.directory), split)
+            builder = tfds.prepared_builder(dataset.directory)
+            return tfds.open_classes(builder, split, to_train)
         case Named():
-            return _named(dataset, split, labels)
+            return _named(dataset, split, labels, to_train)
     raise UserError(
         "The data set is missing: give dataset.folder, images in folders of their "
         "classes, dataset.table, a CSV file, dataset.name or dataset.directory."
     )
 
 
-def _named(dataset: Named, split: str, labels: Labels) -> Source:
+def _named(dataset: Named, split: str, labels: Labels, to_train: bool) -> Source:
     """The split of a data set that is embedded or TFDS's."""
     if dataset.name == embedded.PLACES:
         _check_labels(f"The data set {dataset.name}", "place", labels)
@@ -244,7 +245,7 @@ def _named(dataset: Named, split: str, labels: Labels) -> Source:
         return tfds_masks.TfdsMaskedSource(builder, split)
     if labels == "attributes":
         return tfds_attributes.TfdsAttributesSource(builder, split)
-    return tfds.TfdsSource(builder, split)
+    return tfds.open_classes(builder, split, to_train)
 
 
 def _garments() -> dict[str, Source]:

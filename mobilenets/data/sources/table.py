@@ -24,7 +24,6 @@ from mobilenets.data.sources.base import (
 from mobilenets.errors import UserError, closest
 
 PATH, LABEL, LABELS, SPLIT = "path", "label", "labels", "split"
-WHOLE = "all"  # the one split of a table that is not divided
 
 Cell = str | list[str]  # a list only where Parquet has one
 
@@ -100,6 +99,11 @@ class TableSource:
             check = check_attributes if to_train else tell_attributes_not_evaluated
             check(place, self.names, self._targets)
 
+    @property
+    def listed(self) -> list[tuple[pathlib.Path, int]]:
+        """The file and the class of each image, of labels "class"."""
+        return list(zip(self._files, map(int, self._targets), strict=True))
+
     def __len__(self) -> int:
         return len(self._files)
 
@@ -134,6 +138,18 @@ def rows_in_use(
     rows = [row for row, name in zip(rows, splits, strict=True) if name in used]
     splits = [name for name in splits if name in used]
     return columns, rows, [i for i, name in enumerate(splits) if name == split]
+
+
+def splits(table: str) -> list[str]:
+    """The values of the column "split", or "all" without that column.
+
+    Raises:
+      UserError: it is no such table.
+    """
+    columns, rows = _read(pathlib.Path(table).expanduser(), table)
+    if SPLIT not in columns:
+        return [division.WHOLE]
+    return sorted({text_of(table, row, SPLIT) for row in rows})
 
 
 def _read(file: pathlib.Path, table: str) -> tuple[list[str], list[Row]]:
@@ -287,12 +303,12 @@ def _splits(
         splits = [division.side(path, eval_fraction) for path in paths]
         division.check(table, split, splits)
     else:
-        splits = [WHOLE] * len(rows)
-        if split != WHOLE:
+        splits = [division.WHOLE] * len(rows)
+        if split != division.WHOLE:
             raise UnknownSplit(
                 table,
                 split,
-                [WHOLE],
+                [division.WHOLE],
                 "It has no column split: add one, or set dataset.eval_fraction, such as"
                 " 0.2.",
             )
