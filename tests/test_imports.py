@@ -29,6 +29,7 @@ ROOMS = (
     "profiling",
     "pretrained",
     "export",
+    "workers",
     "sweeps",
     "search",
     "api",
