@@ -10,16 +10,13 @@ import rich.table
 
 from mobilenets.errors import UserError
 from mobilenets.networks import complexity
+from mobilenets.profiling import memory_profile
 from mobilenets.runtime import tables
 from mobilenets.sweeps import definition, queue, results
 from mobilenets.sweeps.definition import Sweep
 from mobilenets.sweeps.results import Reader, Result, Run, SweepFolder
 from mobilenets.workers import processes
 from mobilenets.workers.queue import open_storage
-
-BYTES = {"float32": 4, "bfloat16": 2}  # of a number
-# For each parameter: itself, its average, its gradient, two of the optimizer.
-NUMBERS_OF_A_PARAMETER = 5
 
 
 def print_plan(sweep: Sweep) -> None:
@@ -53,9 +50,8 @@ def estimated_memory(run: Run) -> int:
     """Bytes that a training step keeps, without compiling it; see `print_plan`."""
     layers = complexity.layers(run.spec, run.num_classes)
     at_once = run.config.batch_size // run.config.accumulation_steps
-    maps = at_once * sum(layer.activations for layer in layers)
-    numbers = NUMBERS_OF_A_PARAMETER * run.parameters
-    return BYTES[run.config.dtype] * maps + BYTES["float32"] * numbers
+    dtype = run.config.dtype
+    return memory_profile.estimated(layers, run.parameters, at_once, dtype)
 
 
 def run(sweep: Sweep, path: str, workers: int, storage: str | None) -> None:

@@ -80,9 +80,14 @@ def storage_errors() -> Iterator[None]:
         optuna.exceptions.StorageInternalError,
         RuntimeError,  # made by another version of Optuna
     ) as error:
+        if isinstance(error, RuntimeError) and type(error) is not RuntimeError:
+            raise  # of JAX, in a job
         cause = error.__cause__ or error
         reason = str(getattr(cause, "orig", cause)).strip().splitlines()[0]
-        raise UserError(f"The storage cannot be used: {reason}.") from None
+        raise UserError(
+            f"The storage cannot be used: {reason.rstrip('.')}. What is done is not "
+            "lost: run the same command again when it can be used."
+        ) from None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,12 +99,14 @@ class Queue:
       lock: of a job, by its number: whoever runs the job holds it.
       catch: what a job may raise without ending its worker: it has failed then.
       grace: seconds after which a running job whose lock is free counts as left behind.
+      poll: seconds between looks, while others work on the last jobs.
     """
 
     study: optuna.Study
     lock: Callable[[int], filelock.FileLock]
     catch: tuple[type[Exception], ...] = ()
     grace: float = GRACE_SECONDS
+    poll: float = POLL_SECONDS
 
     def unfinished(self) -> set[int]:
         """The numbers of the jobs that wait or run."""
@@ -173,7 +180,7 @@ class Queue:
             for trial in running:
                 if self._is_abandoned(trial):
                     self._put_back(trial.number)
-            time.sleep(POLL_SECONDS)
+            time.sleep(self.poll)
 
     def _is_abandoned(self, trial: FrozenTrial) -> bool:
         """Whether its worker is gone, though Optuna may not know it yet.
