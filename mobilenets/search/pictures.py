@@ -98,6 +98,17 @@ def hypervolumes(explored: Explored) -> tuple[bytes, dict[str, float]]:
     return panels.png(figure), reached
 
 
+def volume(ones: Sequence[Evaluated], slowest: float) -> float:
+    """The hypervolume of candidates, see `hypervolumes`.
+
+    Args:
+      ones: candidates.
+      slowest: the latency that counts as 1.
+    """
+    values = _values(ones, slowest)
+    return pareto.hypervolume(values[pareto.best(values)], np.array([0.0, 1.0]))
+
+
 def _values(ones: Sequence[Evaluated], slowest: float) -> np.ndarray:
     return np.array([[-one.accuracy, one.latency / slowest] for one in ones])
 
