@@ -18,6 +18,7 @@ from mobilenets.networks.own_spec import own_spec
 from mobilenets.search import latency_table
 from mobilenets.search.candidates import Candidates, Score
 from mobilenets.search.latency_table import Table
+from studies import search_study
 from tests import worker_processes
 from tests.small_search import write_files
 from tests.small_space import SPACE
@@ -252,3 +253,32 @@ def test_the_supernet_of_another_space_is_refused(searched, files, tmp_path, run
     config.write_text(config.read_text().replace('"name": "small"', '"name": "other"'))
     stderr = mistake(run, files, "--workdir", workdir)
     assert "belongs to a run with another config, which differs in model" in stderr
+
+
+def test_the_study_runs_to_its_end_and_resumes(searched, files, tmp_path, monkeypatch):
+    """But for what trains networks: their accuracies are made up here."""
+    trained_only(searched, tmp_path / "search")
+    (tmp_path / "search/latency_table.csv").unlink()  # a phone's
+
+    def trained(path, specs, seeds, epochs):
+        return [[0.5 + 0.01 * (i + seed) for seed in range(seeds)] for i in range(9)][
+            : len(specs)
+        ]
+
+    monkeypatch.setattr(search_study, "train_alone", trained)
+    monkeypatch.setattr(
+        search_study, "scores_of_supernet", lambda *given: [0.1, 0.2, 0.4, 0.3]
+    )
+    preset = search_study.Preset(
+        str(files / "search.py"), 1, 1, 4, 2, 2, 1, 2, epochs=1.0
+    )
+    parts = search_study.run(tmp_path, preset)
+    assert "| supernet, uniform 0 | 0.67" in parts.tables
+    assert (
+        len(re.findall(r"^\| [01] \| 0\.\d{4} \| 0\.\d{4} \|$", parts.tables, re.M))
+        == 2
+    )
+    assert "| finalist 0 |" in parts.tables
+    monkeypatch.setattr(Candidates, "score", None)
+    monkeypatch.setattr(latency_table, "measure_whole", None)
+    assert search_study.run(tmp_path, preset).tables == parts.tables
