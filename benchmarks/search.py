@@ -111,15 +111,15 @@ def rows(found: Found) -> list[tuple[str, str]]:
     step = statistics.median(found.step_seconds)
     return [
         ("step of the supernet", f"{1e3 * step:,.0f} ms"),
-        ("the same, CPU time", f"{found.step_cpu_seconds:.2f} s"),
-        ("the same, memory as planned by XLA", f"{found.step_bytes / 1e6:,.0f} MB"),
+        ("a step, CPU time", f"{found.step_cpu_seconds:.2f} s"),
+        ("a step, memory as planned by XLA", f"{found.step_bytes / 1e6:,.0f} MB"),
         ("compiling the pieces, or reading them", f"{found.warm_up_seconds:.0f} s"),
         ("candidates", f"{found.candidates:,}"),
         ("candidates per second", f"{1 / each:.1f}"),
         ("candidates per CPU second", f"{1 / cpu_each:.1f}"),
         ("pieces that were shared", f"{kept:.0%}"),
         (f"{MOGAS[1]:,} candidates", f"{MOGAS[1] * each / 60:.1f} min"),
-        ("the same, CPU time", f"{MOGAS[1] * cpu_each / 60:.1f} min"),
+        (f"{MOGAS[1]:,} candidates, CPU time", f"{MOGAS[1] * cpu_each / 60:.1f} min"),
         ("peak memory of the process", f"{found.peak_bytes / 1e6:,.0f} MB"),
     ]
 

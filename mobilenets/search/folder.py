@@ -145,10 +145,10 @@ class SearchFolder:
         """Held while one of several commands does what is done once.
 
         Args:
-          work: in a word, "supernet".
+          work: in words, "latency table".
           tell: is given a line if another command is at it.
         """
-        lock = filelock.FileLock(self.path / f".{work}.lock")
+        lock = filelock.FileLock(self.path / f".{work.replace(' ', '_')}.lock")
         try:
             lock.acquire(timeout=0)
         except filelock.Timeout:

@@ -67,11 +67,12 @@ class Jobs:
         first = self._asked * JOBS_OF_A_GENERATION
         self._asked += 1
         jobs = {first + i: part for i, part in enumerate(_parts(candidates))}
-        while not all(genes in self._known.read() for genes in candidates):
+        known = self._known.read()
+        while not all(genes in known for genes in candidates):
             with storage_errors():
                 self._add(jobs)
                 self._queue.work(self._run)
-        known = self._known.read()
+            known = self._known.read()
         return [known[genes] for genes in candidates]
 
     def _add(self, jobs: dict[int, list[Genes]]) -> None:
@@ -119,6 +120,7 @@ def wait_for(
                 break
             time.sleep(POLL_SECONDS)
         if workers.stopped:
+            print("Stopped. Run the same command to resume.")
             raise SystemExit(128 + workers.stopped)
         raise UserError(
             f"The workers have ended before the search {workers.deaths}: see "
