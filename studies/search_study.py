@@ -2,7 +2,11 @@
 
 Run in the root of the repository, where the package is installed:
 
-    python -m studies.search_study FOLDER [smoke|hour|full]
+    python -m studies.search_study FOLDER [smoke|hour|full] [IDX_FOLDER]
+
+IDX_FOLDER has the original files of Fashion-MNIST, such as those of Debian's package
+dataset-fashion-mnist. With it, the finalists are also evaluated on its 10,000 test
+images.
 
 - Ranking: supernets trained by strict fairness (FairNAS, arXiv:1907.01845) and by
   uniform paths rank networks that are also trained alone, as Kendall's tau-b. Beside it
@@ -33,7 +37,8 @@ import numpy as np
 import scipy.stats
 from matplotlib.figure import Figure
 
-from mobilenets.api import load_config
+from mobilenets.api import evaluate, load_config
+from mobilenets.data.sources.arrays import ArraySource
 from mobilenets.networks import complexity
 from mobilenets.networks.architectures import get_spec
 from mobilenets.networks.search_space import Genes, SearchSpace
@@ -55,7 +60,7 @@ from mobilenets.sweeps import results
 from mobilenets.tasks.supernet import Supernet
 from mobilenets.training import loop
 from studies.pages import DOCS, IMAGES, with_tables
-from studies.scaling_study import table
+from studies.scaling_study import in_words, table
 
 RESAMPLES = 2000  # of the networks, for the interval of a tau
 POOL = 2000  # random networks, from which those to be ranked are drawn
@@ -97,10 +102,10 @@ PRESETS = {
 }
 
 
-def main(path: pathlib.Path, preset: Preset) -> None:
+def main(path: pathlib.Path, preset: Preset, test: pathlib.Path | None) -> None:
     """All parts, the tables and the picture."""
     start_up.prepare_jax()
-    parts = run(path, preset)
+    parts = run(path, preset, test)
     page = DOCS / "results/search_study.md"
     print(parts.tables)
     page.write_text(with_tables(page.read_text(), parts.tables))
@@ -115,8 +120,14 @@ class Parts:
     figure: Figure
 
 
-def run(path: pathlib.Path, preset: Preset) -> Parts:
-    """Everything, from where it was stopped."""
+def run(path: pathlib.Path, preset: Preset, test: pathlib.Path | None = None) -> Parts:
+    """Everything, from where it was stopped.
+
+    Args:
+      path: the folder of the study.
+      preset: how large it is.
+      test: the folder of the test images' files, if there are any.
+    """
     search = definition.load(preset.search)
     first = path / "search"
     command.run(search, str(first), None, tell)
@@ -142,14 +153,13 @@ def run(path: pathlib.Path, preset: Preset) -> Parts:
         preset.finalist_seeds,
         preset.epochs,
     )
-    tables = "\n\n".join(
-        [
-            ranking_table(taus),
-            volume_table(volumes),
-            finalist_table(finalists, trained),
-        ]
-    )
-    return Parts(tables, draw(scores["fair 0"], alone, volumes))
+    tested = on_test_images(path / "finalists", test, preset.finalist_seeds)
+    tables = [
+        ranking_table(taus),
+        volume_table(volumes),
+        finalist_table(finalists, trained, tested),
+    ]
+    return Parts("\n\n".join(tables), draw(scores["fair 0"], alone, volumes))
 
 
 def tell(line: str) -> None:
@@ -198,8 +208,33 @@ def train_alone(
     )
     run_command("sweep", "--config", str(sweep), "--workdir", str(path / "runs"))
     found = results.Reader(results.open_folder(str(path / "runs"))).results()
-    reached = [result.accuracy or 0.0 for result in found]
-    return [reached[i : i + seeds] for i in range(0, len(reached), seeds)]
+    return _by_network([result.accuracy or 0.0 for result in found], seeds)
+
+
+def on_test_images(
+    path: pathlib.Path, test: pathlib.Path | None, seeds: int
+) -> list[list[float]]:
+    """What the networks of `train_alone` reach on test images; none without any."""
+    if test is None:
+        return []
+    from mobilenets.data.embedded.make_fashion_mnist_subset import CLASS_NAMES, read_idx
+
+    source = ArraySource(
+        read_idx(test / "t10k-images-idx3-ubyte.gz"),
+        read_idx(test / "t10k-labels-idx1-ubyte.gz").astype(np.int32),
+        CLASS_NAMES,
+    )
+    runs = results.Reader(results.open_folder(str(path / "runs"))).results()
+    reached = []
+    for i, one in enumerate(runs, 1):
+        tell(f"evaluating {i} of {len(runs)} on {len(source):,} test images")
+        found = evaluate(str(one.workdir), sources={"val": source})
+        reached.append(found["val"]["ema"]["top1"])
+    return _by_network(reached, seeds)
+
+
+def _by_network(reached: Sequence[float], seeds: int) -> list[list[float]]:
+    return [list(reached[i : i + seeds]) for i in range(0, len(reached), seeds)]
 
 
 SWEEP = """
@@ -340,12 +375,12 @@ def searches(
     """Hypervolumes of evolution and random search, by seed, with one supernet."""
     times = latency_table.read(files.table)
     evaluator = Evaluator(files, task, times, tell)
-    evaluate = _once(evaluator, dict(folder.Known(files).read()))
+    once = _once(evaluator, dict(folder.Known(files).read()))
     explored = []
     for seed in range(number):
         search = files.search.model_copy(update={"seed": seed, "random_search": True})
         own = folder.claim(str(path / str(seed)), search, files.config)
-        jobs = Jobs(own, own.storage_url, evaluate)
+        jobs = Jobs(own, own.storage_url, once)
         counts = task.spec.counts
         explored.append(exploration.explore(search, counts, jobs.evaluate, tell))
     # One reference for all seeds, so that their volumes can be compared.
@@ -457,20 +492,23 @@ def volume_table(volumes: Mapping[int, Mapping[str, float]]) -> str:
 def finalist_table(
     finalists: Mapping[str, tuple[ClassifierSpec, float]],
     trained: Sequence[Sequence[float]],
+    tested: Sequence[Sequence[float]],
 ) -> str:
     """A row for each network: mean, and from the worst to the best seed."""
-    rows = []
-    for (name, (_, time)), seeds in zip(finalists.items(), trained, strict=True):
-        accuracies = [100 * accuracy for accuracy in seeds]
-        rows.append(
-            [
-                name,
-                f"{time:.3f}",
-                f"{statistics.mean(accuracies):.1f} "
-                f"({min(accuracies):.1f} to {max(accuracies):.1f})",
-            ]
-        )
-    return table(["network", "measured (ms)", "top-1 alone (%)"], rows)
+    header = ["network", "measured (ms)", "top-1 alone (%)"]
+    rows = [
+        [name, f"{time:.3f}", in_words(_percent(seeds))]
+        for (name, (_, time)), seeds in zip(finalists.items(), trained, strict=True)
+    ]
+    if tested:
+        header.append("of 10,000 test images (%)")
+        for row, seeds in zip(rows, tested, strict=True):
+            row.append(in_words(_percent(seeds)))
+    return table(header, rows)
+
+
+def _percent(accuracies: Sequence[float]) -> list[float]:
+    return [100 * accuracy for accuracy in accuracies]
 
 
 def draw(
@@ -499,8 +537,19 @@ def draw(
     return figure
 
 
+def arguments(words: Sequence[str]) -> tuple[pathlib.Path, Preset, pathlib.Path | None]:
+    """The folder, the preset and the folder of test images of a command line.
+
+    Raises:
+      SystemExit: there is no such preset, or a word too many or too few.
+    """
+    usage = f"usage: python -m studies.search_study FOLDER [{'|'.join(PRESETS)}] [IDX]"
+    if not 1 <= len(words) <= 3 or words[1:2] and words[1] not in PRESETS:
+        sys.exit(usage)
+    preset = PRESETS[words[1] if words[1:] else "full"]
+    test = pathlib.Path(words[2]).absolute() if words[2:] else None
+    return pathlib.Path(words[0]).absolute(), preset, test
+
+
 if __name__ == "__main__":
-    main(
-        pathlib.Path(sys.argv[1]).absolute(),
-        PRESETS[sys.argv[2] if len(sys.argv) > 2 else "full"],
-    )
+    main(*arguments(sys.argv[1:]))

@@ -48,3 +48,12 @@ def test_classes_of_latency_have_all_networks_about_as_many_each(length, number)
     assert [x for part in parts for x in part] == list(range(length))
     assert len(parts) == number
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_a_command_line_names_a_preset():
+    folder, preset, test = search_study.arguments(["runs/study", "hour", "idx"])
+    assert folder.name == "study" and test.name == "idx"
+    assert preset is search_study.PRESETS["hour"]
+    assert search_study.arguments(["x"])[1] is search_study.PRESETS["full"]
+    with pytest.raises(SystemExit, match=r"FOLDER \[full.hour.smoke\]"):
+        search_study.arguments(["x", "tiny"])
