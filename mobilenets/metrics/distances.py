@@ -10,10 +10,10 @@ import numpy as np
 from mobilenets.geography.sphere import distances_km
 from mobilenets.metrics.base import Batch
 
-# Street, city, region, country and continent, as PlaNet reports them.
-SCALES_KM = (1, 25, 200, 750, 2500)
+# Continent, country, region, city and street, as PlaNet reports them.
+SCALES_KM = (2500, 750, 200, 25, 1)
 
-# A row of the total.
+# What is known of an image that was evaluated.
 _LOCATED = np.dtype(
     [
         ("index", np.int32),  # the place of the image in its source
@@ -31,7 +31,7 @@ class Distances:
     """The parts of all images that are located within some distances, and in the cell.
 
     An image whose true place is in no cell counts as any other: it cannot be in its
-    cell, but near. The total is an array with a record for each image.
+    cell, but near. The total is a list with an array of each batch, see `rows`.
 
     Args:
       places: latitude and longitude of each cell, see `Cells`.
@@ -47,9 +47,9 @@ class Distances:
     )
     less_is_better = frozenset()
 
-    def empty(self) -> np.ndarray:
+    def empty(self) -> list[np.ndarray]:
         """See `Metric`."""
-        return np.zeros(0, _LOCATED)
+        return []
 
     def update(self, outputs: Any, batch: Batch) -> dict[str, jax.Array]:
         """A row for each example.
@@ -63,7 +63,9 @@ class Distances:
         rows = {key: batch[key] for key in ("index", "label", "place", "mask")}
         return {**rows, "predicted": logits.argmax(-1).astype(jnp.int32)}
 
-    def merge(self, total: np.ndarray, update: dict[str, np.ndarray]) -> np.ndarray:
+    def merge(
+        self, total: list[np.ndarray], update: dict[str, np.ndarray]
+    ) -> list[np.ndarray]:
         """Appends the rows of real examples, with their distances."""
         real = np.asarray(update["mask"]) > 0
         rows = {key: np.asarray(value)[real] for key, value in update.items()}
@@ -73,25 +75,28 @@ class Distances:
         new["latitude"], new["longitude"] = rows["place"].T
         found = np.array(self.places)[rows["predicted"]]
         new["distance_km"] = distances_km(rows["place"], found)
-        return np.concatenate([total, new])
+        total.append(new)
+        return total
 
-    def compute(self, total: np.ndarray) -> dict[str, float]:
+    def compute(self, total: list[np.ndarray]) -> dict[str, float]:
         """See `Metric`."""
-        distances = total["distance_km"]
+        located = rows(total)
+        distances = located["distance_km"]
         parts = {
             f"within_{scale}_km": float((distances <= scale).mean())
             for scale in SCALES_KM
         }
-        hits = total["predicted"] == total["label"]
+        hits = located["predicted"] == located["label"]
         return parts | {
             "cell_accuracy": float(hits.mean()),
-            "in_a_cell": float((total["label"] >= 0).mean()),
-            "count": float(len(total)),
+            "in_a_cell": float((located["label"] >= 0).mean()),
+            "count": float(len(located)),
         }
 
-    def by_cell(self, total: np.ndarray) -> list[dict[str, float]]:
+    def by_cell(self, total: list[np.ndarray]) -> list[dict[str, float]]:
         """Of each cell how many images are in it, and which part is found there."""
-        known = total[total["label"] >= 0]
+        located = rows(total)
+        known = located[located["label"] >= 0]
         cells = len(self.places)
         images = np.bincount(known["label"], minlength=cells)
         hits = known["label"][known["label"] == known["predicted"]]
@@ -101,3 +106,13 @@ class Distances:
             {"images": float(count), "accuracy": float(part)}
             for count, part in zip(images, accuracy, strict=True)
         ]
+
+
+def rows(total: list[np.ndarray]) -> np.ndarray:
+    """A record for each image of a total, in the order of the set.
+
+    With "index", "label" and "predicted", the numbers of the true and the predicted
+    cell, "latitude" and "longitude", the true ones, and "distance_km".
+    """
+    located = np.concatenate([np.zeros(0, _LOCATED), *total])
+    return located[np.argsort(located["index"], kind="stable")]

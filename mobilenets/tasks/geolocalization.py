@@ -21,7 +21,7 @@ from mobilenets.errors import UserError
 from mobilenets.geography import sphere
 from mobilenets.geography.cells import NO_CELL, Cells, partition
 from mobilenets.inference.description import Description
-from mobilenets.metrics.distances import Distances
+from mobilenets.metrics.distances import Distances, rows
 from mobilenets.runtime.console import console
 from mobilenets.tasks import pictures, place_pictures
 from mobilenets.tasks.base import HostBatch
@@ -122,19 +122,20 @@ class Geolocalization(Classification):
 
     def by_class(self, total: Any) -> dict[str, dict[str, float]]:
         """How many images each cell has, and which part of them is found in it."""
-        rows = self.metric.by_cell(total)
-        return dict(zip(self.class_names, rows, strict=True))
+        by_cell = self.metric.by_cell(total)
+        return dict(zip(self.class_names, by_cell, strict=True))
 
     def write_report(
         self, name: str, total: Any, folder: pathlib.Path
     ) -> list[pathlib.Path]:
         """A table of all images, and a map of their true places."""
         table, picture = folder / f"{name}_places.csv", folder / f"{name}_places.png"
+        located = rows(total)
         names = (*self.class_names, "")  # the last, -1, is no cell
         with table.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(place_pictures.COLUMNS)
-            for row in np.sort(total, order="index"):
+            for row in located:
                 found = self.cells.places[row["predicted"]]
                 writer.writerow(
                     [
@@ -146,7 +147,7 @@ class Geolocalization(Classification):
                         names[row["predicted"]],
                     ]
                 )
-        place_pictures.draw_errors(total, picture)
+        place_pictures.draw_errors(located, picture)
         return [table, picture]
 
 

@@ -85,7 +85,7 @@ def draw_errors(located: np.ndarray, path: pathlib.Path) -> None:
     """Draws a map with the true place of each image, its colour the distance.
 
     Args:
-      located: the total of `metrics.distances.Distances`.
+      located: see `metrics.distances.rows`.
       path: the PNG file to write.
     """
     figure = Figure(figsize=(12, 5.6), layout="constrained")

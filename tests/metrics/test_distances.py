@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 
 from mobilenets.geography.sphere import RADIUS_KM
-from mobilenets.metrics.distances import Distances
+from mobilenets.metrics.distances import Distances, rows
 
 DEGREE = math.pi * RADIUS_KM / 180  # along a meridian: 111.2 km
 
 PLACES = ((0.0, 0.0), (10.0, 180.0), (90.0, 0.0))
 
 
-def total_of(metric, rows):
-    """Of rows: the predicted cell, the true one, the true place, and the mask."""
+def total_of(metric, examples):
+    """Of examples: the predicted cell, the true one, the true place, and the mask."""
     total = metric.empty()
-    for first in range(0, len(rows), 3):  # batches of three
-        part = rows[first : first + 3]
+    for first in range(0, len(examples), 3):  # batches of three
+        part = examples[first : first + 3]
         batch = {
             "index": np.arange(first, first + len(part), dtype=np.int32),
             "label": np.array([row[1] for row in part], np.int32),
@@ -29,7 +29,7 @@ def total_of(metric, rows):
     return total
 
 
-ROWS = [
+EXAMPLES = [
     (0, 0, (0.005, 0.0), 1),  # half a kilometre
     (0, 0, (0.0, 0.1), 1),  # 11 km
     (0, 1, (1.0, 0.0), 1),  # 111 km, and the wrong cell
@@ -42,13 +42,13 @@ ROWS = [
 
 def test_the_parts_worked_by_hand():
     metric = Distances(PLACES)
-    found = metric.compute(total_of(metric, ROWS))
+    found = metric.compute(total_of(metric, EXAMPLES))
     assert found == {
-        "within_1_km": pytest.approx(1 / 6),
-        "within_25_km": pytest.approx(2 / 6),
-        "within_200_km": pytest.approx(4 / 6),
-        "within_750_km": pytest.approx(5 / 6),
         "within_2500_km": pytest.approx(5 / 6),
+        "within_750_km": pytest.approx(5 / 6),
+        "within_200_km": pytest.approx(4 / 6),
+        "within_25_km": pytest.approx(2 / 6),
+        "within_1_km": pytest.approx(1 / 6),
         "cell_accuracy": pytest.approx(3 / 6),
         "in_a_cell": pytest.approx(5 / 6),
         "count": 6,
@@ -58,7 +58,7 @@ def test_the_parts_worked_by_hand():
 
 def test_the_rows_have_distances_and_true_places():
     metric = Distances(PLACES)
-    total = total_of(metric, ROWS)
+    total = rows(total_of(metric, EXAMPLES))
     expected = [0.005, 0.1, 1, math.cos(math.radians(10)), 5, 30]
     np.testing.assert_allclose(
         total["distance_km"], np.array(expected) * DEGREE, rtol=1e-3
@@ -69,7 +69,7 @@ def test_the_rows_have_distances_and_true_places():
 
 def test_of_each_cell_which_part_is_found():
     metric = Distances(PLACES)
-    cells = metric.by_cell(total_of(metric, ROWS))
+    cells = metric.by_cell(total_of(metric, EXAMPLES))
     assert [row["images"] for row in cells] == [3, 1, 1]
     assert [row["accuracy"] for row in cells] == pytest.approx([2 / 3, 0, 1])
     assert math.isnan(metric.by_cell(metric.empty())[0]["accuracy"])

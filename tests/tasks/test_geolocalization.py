@@ -22,6 +22,7 @@ from mobilenets.evaluation.evaluator import Evaluator
 from mobilenets.geography.cells import NO_CELL
 from mobilenets.geography.sphere import Place
 from mobilenets.inference import trained
+from mobilenets.metrics.distances import rows
 from mobilenets.networks.spec import with_backbone
 from mobilenets.nn.build import build
 from mobilenets.runs.metric_log import read_metrics
@@ -135,8 +136,9 @@ def test_an_evaluation_counts_all_images_also_those_of_no_cell(batch_size, devic
     task.model = FirstPixels()
     evaluator = Evaluator(task, mesh_of(devices), task.report_metric)
     total = evaluator.totals("val", {"raw": {}})["raw"]
-    assert total["label"].tolist() == [0, 1, NO_CELL, 0]
-    assert total["predicted"].tolist() == [0, 0, 1, 1]
+    located = rows(total)
+    assert located["label"].tolist() == [0, 1, NO_CELL, 0]
+    assert located["predicted"].tolist() == [0, 0, 1, 1]
     found = task.metric.compute(total)
     assert (found["count"], found["in_a_cell"]) == (4, 0.75)
     assert found["cell_accuracy"] == 0.25
@@ -154,11 +156,11 @@ def test_the_report_has_all_images_and_a_map(tmp_path):
     total = Evaluator(task, mesh_of(1)).totals("val", {"raw": {}})["raw"]
     table, picture = task.write_report("val", total, tmp_path)
     with table.open(newline="") as file:
-        rows = [*csv.DictReader(file)]
-    assert [row["image"] for row in rows] == list("0123")
-    assert [row["cell"] for row in rows] == ["1", "7", "", "1"]
-    assert float(rows[1]["longitude"]) == pytest.approx(-179.9, abs=1e-4)
-    assert float(rows[0]["distance_km"]) < 0.01
+        lines = [*csv.DictReader(file)]
+    assert [line["image"] for line in lines] == list("0123")
+    assert [line["cell"] for line in lines] == ["1", "7", "", "1"]
+    assert float(lines[1]["longitude"]) == pytest.approx(-179.9, abs=1e-4)
+    assert float(lines[0]["distance_km"]) < 0.01
     with Image.open(picture) as drawn:
         assert len(drawn.convert("RGB").getcolors(1 << 24)) > 20
 
@@ -342,8 +344,8 @@ FIJI = (20, 20, 220)
 def table(tmp_path_factory):
     folder, rng = tmp_path_factory.mktemp("table"), np.random.default_rng(0)
     with (folder / "places.csv").open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["path", "split", "latitude", "longitude"])
+        writer = csv.writer(file)
+        writer.writerow(["path", "split", "latitude", "longitude"])
         for i in range(90):
             color = [*TOWNS, FIJI][i % 3]
             west = (-17.0, -179.9 if i % 2 else 179.9)
@@ -351,9 +353,9 @@ def table(tmp_path_factory):
             latitude += rng.uniform(-0.01, 0.01)
             Image.new("RGB", (32, 32), color).save(folder / f"{i}.png")
             split = "train" if i < 72 else "validation"
-            rows.writerow([f"{i}.png", split, latitude, longitude])
+            writer.writerow([f"{i}.png", split, latitude, longitude])
         Image.new("RGB", (32, 32), FIJI).save(folder / "pole.png")
-        rows.writerow(["pole.png", "train", -90, 0])
+        writer.writerow(["pole.png", "train", -90, 0])
     return folder / "places.csv"
 
 
