@@ -12,16 +12,17 @@ students are smaller, and see 500 of the labels or none.
 
 import pathlib
 import statistics
-import subprocess
 import sys
+from typing import Any
 
+from mobilenets import api
 from mobilenets.config.schema import NamedDataset
 from mobilenets.data.sources.opening import open_source
-from mobilenets.runs.metric_log import read_metrics
-from studies.pages import DOCS, ROOT, with_tables
+from mobilenets.runtime.start_up import prepare_jax
+from studies.pages import DOCS, with_tables
 
 SEEDS = (0, 1, 2)
-STEPS, BATCH = 400, 64
+STEPS, BATCH = 300, 64
 
 # The folders, and how many of the 6,000 images to train have a label in each. The
 # others lie beside the classes, or are left out.
@@ -29,13 +30,12 @@ FOLDERS = {"labels": 6000, "few_labels": 500, "partly_labelled": 500}
 WITH_UNLABELLED = "partly_labelled"
 
 # All students have this network and this recipe, and as many steps.
-STUDENT = (
-    "--config.model.width_multiplier=0.25",
-    "--config.model.resolution=24",
-    "--config.model.dropout_rate=0.0",
-    f"--config.batch_size={BATCH}",
-    "--config.optimizer.weight_decay=0.1",
-)
+STUDENT = {
+    "model.width_multiplier": 0.25,
+    "model.resolution": 24,
+    "model.dropout_rate": 0.0,
+    "optimizer.weight_decay": 0.1,
+}
 # What is compared: the images to train, and the weight of labels beside a teacher.
 ARMS = (
     ("500 labels alone", "few_labels", None),
@@ -61,32 +61,33 @@ def write_images(folder: pathlib.Path) -> None:
                 (place / f"{i:04}.png").write_bytes(record.image)
 
 
-def train(workdir: pathlib.Path, images: pathlib.Path, *options: str) -> float:
-    """One run as a user starts it; the top-1 of its averaged weights in percent."""
-    command = [
-        *(sys.executable, "train.py", "--config", "configs/quickstart.py"),
-        *("--workdir", str(workdir), f"--config.dataset.folder={images}", *options),
-    ]
-    subprocess.run(command, check=True, cwd=ROOT)
-    records = read_metrics(workdir / "metrics.jsonl")
-    return 100 * [r["val/ema/top1"] for r in records if "val/ema/top1" in r][-1]
-
-
-def length(epochs: float) -> tuple[str, str]:
-    """The options for a run that is evaluated at its end alone."""
-    return (
-        f"--config.epochs={epochs}",
-        f"--config.evaluate_every_epochs={epochs}",
+def train(
+    workdir: pathlib.Path, images: pathlib.Path, steps: int, **values: Any
+) -> float:
+    """The top-1 of a run's averaged weights, in percent; evaluated at its end alone."""
+    to_train = FOLDERS[images.name] if images.name != WITH_UNLABELLED else 6000
+    epochs = steps * BATCH / to_train
+    config = api.load_config(
+        "quickstart",
+        {
+            "dataset.folder": str(images),
+            "batch_size": BATCH,
+            "epochs": epochs,
+            "evaluate_every_epochs": epochs,
+            **values,
+        },
     )
+    return 100 * api.train(config, str(workdir))["val"]["ema"]["top1"]
 
 
 def main(folder: pathlib.Path) -> None:
     """The teacher, all students, and the table."""
+    prepare_jax()
     images, teacher = folder / "images", folder / "teacher"
     if not images.exists():
         write_images(folder / "unfinished")
         (folder / "unfinished").rename(images)
-    of_teacher = train(teacher, images / "labels", *length(8.0))
+    of_teacher = train(teacher, images / "labels", steps=500)
     rows = [
         "| trained on | top-1, % (each seed) | gain of each seed |",
         "|---|--:|--:|",
@@ -94,17 +95,12 @@ def main(folder: pathlib.Path) -> None:
     rows.append(f"| the teacher: 6,000 labels | {of_teacher:.1f} | |")
     alone: list[float] = []
     for arm, (name, root, label_weight) in enumerate(ARMS):
-        options = [*STUDENT, *length(STEPS * BATCH / (6000 if arm else 500))]
+        values: dict[str, Any] = dict(STUDENT)
         if label_weight is not None:
-            options.append(f"--config.teacher={teacher}")
-            options.append(f"--config.distillation.label_weight={label_weight}")
+            values["teacher"] = str(teacher)
+            values["distillation.label_weight"] = label_weight
         found = [
-            train(
-                folder / f"runs/{arm}_{seed}",
-                images / root,
-                f"--config.seed={seed}",
-                *options,
-            )
+            train(folder / f"{arm}_{seed}", images / root, STEPS, seed=seed, **values)
             for seed in SEEDS
         ]
         alone = alone or found

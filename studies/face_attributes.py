@@ -20,10 +20,9 @@ from mobilenets.runs.metric_log import read_metrics
 from mobilenets.sweeps import results
 from studies.pages import DOCS, IMAGES, ROOT, with_tables
 
+# All of MobileNetV3-Small at 64 pixels: 19 M MAdds, its students have 0.6 to 7.5.
 TEACHER = (
-    "--config.model.name=mobilenet_v1",
-    "--config.model.width_multiplier=0.75",
-    "--config.model.dropout_rate=0.0",
+    "--config.model.width_multiplier=1.0",
     "--config.batch_size=32",
     "--config.epochs=6",
     "--config.evaluate_every_epochs=6",

@@ -89,7 +89,9 @@ def sources_of(targets=None, names=NAMES, seed=0):
 def make_small_task(config, sources=None):
     """With a network cut short, which compiles in seconds."""
     task = make_task(config, sources=sources or sources_of())
-    spec = with_backbone(task.spec, blocks=task.spec.backbone.blocks[:2])
+    blocks = task.spec.backbone.blocks[:2]
+    spec = with_backbone(task.spec, blocks=blocks, head_conv_channels=24)
+    spec = dataclasses.replace(spec, head_dense_channels=40)
     task.model = create_model(spec, len(task.class_names))
     return task
 
@@ -460,7 +462,7 @@ def test_the_teacher_is_no_part_of_what_is_trained(teacher):
         )
         return softmax_losses(found, logits, 2.0).mean()
 
-    value, gradient = jax.value_and_grad(loss)(before.params)
+    value, gradient = jax.jit(jax.value_and_grad(loss))(before.params)
     assert metrics["loss"] == pytest.approx(float(value), rel=1e-4)
     momentum = [x for x in jax.tree.leaves(after.opt_state) if np.ndim(x)]
     for found, expected in zip(momentum, jax.tree.leaves(gradient), strict=True):
