@@ -357,3 +357,26 @@ def test_a_target_that_cannot_be_reached_is_one_sentence(
     options = ("--objective", "madds", "--target", 0.9, "--delta", 0.9)
     stderr = mistake(adapt(run, files, tmp_path / "w", *options))
     assert "cannot be reached: at 1.000 no width can save 0.9" in stderr
+
+
+def test_this_machine_is_measured_as_far_as_needed_and_once(
+    files, run, tmp_path, nothing_trained, monkeypatch
+):
+    asked = []
+
+    def measure(pieces):
+        asked.extend(key_of(piece) for piece in pieces)
+        times = dict.fromkeys(map(key_of, pieces), 1.0)
+        return Table(latency_table.device_name(), {CALL: 0.5, **times})
+
+    monkeypatch.setattr(latency_table, "measure", measure)
+    options = ("--target", 0.8, "--delta", 0.9)  # so much no width can save
+    mistake(adapt(run, files, tmp_path / "w", *options))
+    table = latency_table.read(tmp_path / "w" / "latency_table.csv")
+    assert table.device == latency_table.device_name()
+    # Of the network, and of all that are narrower in one width.
+    assert len(asked) == len(set(asked)) == 5 + 7
+    assert set(table.milliseconds) == {CALL, *asked}
+    asked.clear()
+    mistake(adapt(run, files, tmp_path / "w", *options))
+    assert not asked
