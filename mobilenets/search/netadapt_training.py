@@ -99,7 +99,7 @@ def task_of(
     Raises:
       UserError: the data set is not to be had, or has other classes than the weights.
     """
-    sources = _sources(config, is_ranking_given=_RANKS in given)
+    sources = sources_of(config, is_ranking_given=_RANKS in given)
     names = tuple(sources["train"].names)
     if names != weights.class_names:
         raise UserError(
@@ -117,7 +117,16 @@ def task_of(
     return Classification(config.model_copy(update={"epochs": epochs}), None, sources)
 
 
-def _sources(config: Configuration, is_ranking_given: bool) -> dict[str, Source]:
+def sources_of(config: Configuration, is_ranking_given: bool) -> dict[str, Source]:
+    """The images to train, "train", and those that rank, "val"; see `task_of`.
+
+    Args:
+      config: see `config_of`.
+      is_ranking_given: whether its `dataset.eval_split` ranks.
+
+    Raises:
+      UserError: the data set is not to be had.
+    """
     if is_ranking_given:
         return open_sources(config, "class", to_train=True)
     split = config.dataset.train_split

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 import mobilenets
+from mobilenets.data.sources.opening import open_source
 from mobilenets.inference import trained
 from mobilenets.inference.description import Description
 from mobilenets.inference.trained import TrainedNet
 from mobilenets.networks import complexity
 from mobilenets.networks.own_spec import own_spec
 from mobilenets.nn.part import parts
-from mobilenets.search import latency_table, netadapt
+from mobilenets.search import latency_table, netadapt, netadapt_training
 from mobilenets.search.latency_table import CALL, Table, key_of
 from mobilenets.search.netadapt_folder import Trained
 from mobilenets.search.netadapt_training import ShortTraining
@@ -97,6 +98,40 @@ def test_the_best_is_that_of_the_largest_ratio():
     assert netadapt.choose(before, [least_loss, steep]) is least_loss
     gains = one("d", 9.5, 0.81)  # 0.01 / 0.5
     assert netadapt.choose(before, [flat, gains]) is gains
+
+
+def test_the_images_that_rank_are_of_those_to_train_and_are_not_trained_on():
+    config = mobilenets.load_config("quickstart:smoke")
+    origins = {
+        name: {source[i].origin for i in range(len(source))}
+        for name, source in netadapt_training.sources_of(config, False).items()
+    }
+    assert {name: len(of) for name, of in origins.items()} == {"train": 58, "val": 6}
+    whole = open_source(config.dataset, "train[:64]")
+    assert origins["train"] | origins["val"] == {whole[i].origin for i in range(64)}
+    config = mobilenets.load_config(
+        "quickstart:smoke", {"dataset.eval_split": "train[64:72]"}
+    )
+    given = netadapt_training.sources_of(config, True)
+    assert {name: len(of) for name, of in given.items()} == {"train": 64, "val": 8}
+    assert "train[64:72]" in given["val"][0].origin
+
+
+def test_a_proposal_is_trained_as_the_run_was_for_so_many_steps(files, tmp_path):
+    weights, run = str(files / "weights"), tmp_path / "run"
+    shutil.copytree(weights, run)
+    config = mobilenets.load_config("quickstart:smoke", {"optimizer.b2": 0.9})
+    (run / "config.json").write_text(config.model_dump_json())
+    given = {"dataset.train_split": "train[:40]", "seed": 3}
+    found = netadapt_training.config_of(str(run), None, given)
+    rate = config.optimizer.learning_rate / 10
+    assert found.optimizer == config.optimizer.model_copy(
+        update={"learning_rate": rate}
+    )
+    assert (found.schedule.name, found.seed) == ("cosine", 3)
+    task = netadapt_training.task_of(found, given, 7, trained.describe(weights))
+    assert (task.train_size, task.spec) == (36, SPEC)
+    assert task.config.total_steps(task.train_size) == 7
 
 
 # --- The whole, once trained ------------------------------------------------------
@@ -322,3 +357,26 @@ def test_a_target_that_cannot_be_reached_is_one_sentence(
     options = ("--objective", "madds", "--target", 0.9, "--delta", 0.9)
     stderr = mistake(adapt(run, files, tmp_path / "w", *options))
     assert "cannot be reached: at 1.000 no width can save 0.9" in stderr
+
+
+def test_this_machine_is_measured_as_far_as_needed_and_once(
+    files, run, tmp_path, nothing_trained, monkeypatch
+):
+    asked = []
+
+    def measure(pieces):
+        asked.extend(key_of(piece) for piece in pieces)
+        times = dict.fromkeys(map(key_of, pieces), 1.0)
+        return Table(latency_table.device_name(), {CALL: 0.5, **times})
+
+    monkeypatch.setattr(latency_table, "measure", measure)
+    options = ("--target", 0.8, "--delta", 0.9)  # so much no width can save
+    mistake(adapt(run, files, tmp_path / "w", *options))
+    table = latency_table.read(tmp_path / "w" / "latency_table.csv")
+    assert table.device == latency_table.device_name()
+    # Of the network, and of all that are narrower in one width.
+    assert len(asked) == len(set(asked)) == 5 + 7
+    assert set(table.milliseconds) == {CALL, *asked}
+    asked.clear()
+    mistake(adapt(run, files, tmp_path / "w", *options))
+    assert not asked
