@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image
 
 from mobilenets.config.schema import Operation, Preprocessing
+from mobilenets.data import decoding, timing
 from mobilenets.data.boxes import NO_BOXES
-from mobilenets.data.decoding import decode
 from mobilenets.data.geometry import Color
 from mobilenets.data.masks import UNLABELLED
 from mobilenets.data.operations import augment, augment_with_boxes, augment_with_mask
@@ -24,6 +24,8 @@ from mobilenets.data.sources.base import Record
 from mobilenets.errors import BrokenImage
 
 Example = dict[str, np.ndarray]
+
+decode = timing.as_decoding(decoding.decode)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Image classification with one label an image."""
 
 import csv
+import dataclasses
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any, cast
@@ -14,6 +15,7 @@ from mobilenets.config.schema import ClassificationTask, Configuration
 from mobilenets.data.sources.base import Source, class_counts
 from mobilenets.inference.description import Description
 from mobilenets.metrics.base import Batch
+from mobilenets.metrics.calibration import Calibration
 from mobilenets.metrics.confusion import Confusion, class_accuracies
 from mobilenets.metrics.mistakes import Mistakes
 from mobilenets.metrics.several import Several
@@ -21,22 +23,59 @@ from mobilenets.metrics.top_k import TOP_K
 from mobilenets.tasks import pictures
 from mobilenets.tasks.base import HostBatch, Metrics
 from mobilenets.tasks.distillation import OUTPUTS, mixed, softmax_losses
-from mobilenets.tasks.labelled_images import LabelledImages
+from mobilenets.tasks.labelled_images import LabelledImages, by_share
 
 PREDICTIONS_DRAWN = 40
 MISTAKES_DRAWN = 40
 MOST_CLASSES_DRAWN = 200  # more are no picture of the confusion
 
 
+def _shares(batch: Batch, classes: int) -> jax.Array:
+    """How much of each image is of each class: [N, classes], rows that sum to 1."""
+    own = jax.nn.one_hot(batch["label"], classes)
+    if "share" not in batch:
+        return own
+    partner = jax.nn.one_hot(batch["partner_label"], classes)
+    return by_share(own, partner, batch["share"])
+
+
+@dataclasses.dataclass(frozen=True)
+class _EvaluatedLabels:
+    """See `LabelledImages.labels_to_evaluate`.
+
+    Args:
+      num_classes: of the network.
+      has_several: see `RelabelledSource`.
+      candidates: see `SubsetSource`, [classes] bool; None: all.
+    """
+
+    num_classes: int
+    has_several: bool
+    candidates: np.ndarray | None
+
+    def __call__(self, target: Any) -> dict[str, Any]:
+        if self.has_several:
+            classes = list(target or ())
+            return {
+                "label": np.int32(classes[0] if classes else 0),
+                "right": np.isin(np.arange(self.num_classes), classes),
+                "mask": np.float32(bool(classes)),
+            }
+        label = {"label": np.int32(target or 0)}
+        if self.candidates is None:
+            return label
+        return {**label, "candidates": self.candidates}
+
+
 class Classification(LabelledImages):
-    """Cross-entropy, top-1 and top-5 of a network on images of one class each.
+    """Cross-entropy, top-1, top-5 and calibration on images of one class each.
 
     The label of an example is the number of its class, int32.
     """
 
     labels = "class"
     headline = "top1"
-    metric = TOP_K
+    metric = Several({"means": TOP_K, "calibration": Calibration()})
 
     def __init__(
         self,
@@ -49,7 +88,7 @@ class Classification(LabelledImages):
         self._weights = self._class_weights()
         self.report_metric = Several(
             {
-                "means": TOP_K,
+                **self.metric.parts,
                 "confusion": Confusion(len(self.class_names)),
                 "mistakes": Mistakes(MISTAKES_DRAWN),
             }
@@ -65,9 +104,19 @@ class Classification(LabelledImages):
         """Any class: it is masked."""
         return np.int32(0)
 
+    def labels_to_evaluate(self, source: Source) -> Callable[[Any], dict[str, Any]]:
+        """The label, and what else `judge` reads for some sets of ImageNet."""
+        candidates = getattr(source, "candidates", None)
+        return _EvaluatedLabels(
+            len(self.class_names),
+            getattr(source, "has_several", False),
+            None if candidates is None else np.isin(self.class_names, candidates),
+        )
+
     def loss(self, outputs: Any, batch: Batch) -> tuple[jax.Array, Metrics]:
         """Cross-entropy with smoothed labels (also as "loss"), and "top1".
 
+        In "top1" a mixed image counts as much as its label has of the predicted class.
         With weights it is the sum of the weighted losses divided by the number of
         images, not by the sum of the weights: so every image counts the same in any
         batch. With a teacher it is mixed with the loss on the teacher's outputs, and in
@@ -75,20 +124,19 @@ class Classification(LabelledImages):
         the same class.
         """
         logits, _ = outputs
-        labels = batch["label"]
-        targets = jax.nn.one_hot(labels, logits.shape[-1])
-        targets = optax.smooth_labels(targets, self._task.label_smoothing)
-        losses = optax.softmax_cross_entropy(logits, targets)
+        labels = _shares(batch, logits.shape[-1])
+        smoothed = optax.smooth_labels(labels, self._task.label_smoothing)
+        losses = optax.softmax_cross_entropy(logits, smoothed)
         if self._weights is not None:
-            losses *= jnp.asarray(self._weights)[labels]
+            losses *= (labels * jnp.asarray(self._weights)).sum(-1)
         found = logits.argmax(-1)
         if OUTPUTS not in batch:
-            loss = losses.mean()
-            return loss, {"loss": loss, "top1": (found == labels).mean()}
+            loss, predicted = losses.mean(), jax.nn.one_hot(found, logits.shape[-1])
+            return loss, {"loss": loss, "top1": (predicted * labels).sum(-1).mean()}
         teacher, distillation = batch[OUTPUTS], self.config.distillation
         of_teacher = softmax_losses(logits, teacher, distillation.temperature)
         weight = distillation.label_weight
-        loss = mixed(losses, of_teacher, labels >= 0, weight).mean()
+        loss = mixed(losses, of_teacher, batch["label"] >= 0, weight).mean()
         agreement = (found == teacher.argmax(-1)).mean()
         return loss, {"loss": loss, "agreement": agreement}
 

@@ -20,7 +20,7 @@ from mobilenets.metrics.several import Several
 from mobilenets.tasks import pictures
 from mobilenets.tasks.base import HostBatch, Metrics
 from mobilenets.tasks.distillation import OUTPUTS, mixed, sigmoid_losses
-from mobilenets.tasks.labelled_images import LabelledImages
+from mobilenets.tasks.labelled_images import LabelledImages, by_share
 
 PREDICTIONS_DRAWN = 24
 
@@ -70,6 +70,8 @@ class Multilabel(LabelledImages):
         """
         logits, _ = outputs
         labels, of_attributes = batch["label"], np.array(self._weights)
+        if "share" in batch:  # of mixed images, whose attributes are between 0 and 1
+            labels = by_share(labels, batch["partner_label"], batch["share"])
         losses, weights = weighted_losses(logits, labels, of_attributes)
         if OUTPUTS in batch:
             distillation = self.config.distillation

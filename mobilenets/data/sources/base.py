@@ -10,8 +10,9 @@ from mobilenets.errors import UserError, closest, unknown
 from mobilenets.runtime.console import console
 
 # What is known of an image: the one class it is of, for each of several attributes
-# whether it has it, the boxes of its objects, or the class of each pixel.
-Labels = Literal["class", "attributes", "boxes", "mask"]
+# whether it has it, the boxes of its objects, the class of each pixel, or where it was
+# taken.
+Labels = Literal["class", "attributes", "boxes", "mask", "place"]
 # Which images of a split must have such a label. What is to be taught by another
 # network may lack some, or have none that count.
 Labelled = Literal["all", "some", "none"]
@@ -22,10 +23,11 @@ class Record:
     """One image and what is known of it."""
 
     image: bytes | np.ndarray  # JPEG, PNG or WebP; or [H, W, 3] or [H, W] uint8
-    # Of labels "class" the number of the class, an int, -1 where it is not known; of
-    # "attributes" [A] float32, 1 for one that the image has, 0 for one that it lacks,
-    # nan where that is unknown. Of labels "boxes" `Boxes`. Of "mask" [H, W] uint8: the
-    # class of each pixel of the upright image, 255 where it is not known.
+    # Of labels "class" the number of the class, an int, -1 where it is not known, or
+    # those of all that are right (see `RelabelledSource`); of "attributes" [A] float32,
+    # 1 for one that the image has, 0 for one that it lacks, nan where that is unknown.
+    # Of labels "boxes" `Boxes`. Of "mask" [H, W] uint8: the class of each pixel of the
+    # upright image, 255 where it is not known. Of "place" a `Place`.
     target: Any
     origin: str  # for messages: a file, or a record of a data set
 
@@ -79,12 +81,13 @@ class Undivided(UserError):
 class Source(Protocol):
     """A split of a data set; an attribute does for what is a property here.
 
-    Those with boxes are `BoxedSource`, those with masks `MaskedSource`.
+    Those with boxes are `BoxedSource`, those with masks `MaskedSource`, those with
+    places `PlacedSource`.
     """
 
     @property
     def names(self) -> Sequence[str]:
-        """Of the classes, or of the attributes."""
+        """Of the classes, or of the attributes; none of places."""
         ...
 
     @property
@@ -99,6 +102,24 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Record: ...
+
+
+class SubsetSource(Source, Protocol):
+    """A split to evaluate, of images of some of the classes alone."""
+
+    @property
+    def candidates(self) -> Sequence[str]:
+        """The names of these classes; only they compete in a prediction."""
+        ...
+
+
+class RelabelledSource(Source, Protocol):
+    """A split to evaluate, whose records have any number of classes, as a tuple.
+
+    Each of them is right. Records without one are not counted.
+    """
+
+    has_several: Literal[True]
 
 
 class BoxedSource(Source, Protocol):
@@ -126,6 +147,15 @@ class MaskedSource(Source, Protocol):
     @property
     def sizes(self) -> np.ndarray:
         """Height and width of each mask, [images, 2] integers."""
+        ...
+
+
+class PlacedSource(Source, Protocol):
+    """A split of a data set whose records have a `Place`."""
+
+    @property
+    def places(self) -> np.ndarray:
+        """Latitude and longitude of each image, [images, 2] float64."""
         ...
 
 

@@ -35,7 +35,7 @@ class FolderSource:
       split: a folder in it.
       eval_fraction: above 0 the images are FOLDER/CLASS/* instead, or the folder has a
         single split, and this part of them is "validation", the others "train"; see
-        `division.side`.
+        `division.side`. Without it, the split "all" has all of FOLDER/CLASS/*.
       to_train: refuse a split without an image of some class.
       in_use: the splits whose classes count, beside those of `split`.
       labelled: "some": photographs directly in the split, beside the folders of the
@@ -56,15 +56,16 @@ class FolderSource:
         in_use: Sequence[str] = (),
         labelled: Labelled = "all",
     ):
-        root = pathlib.Path(folder).expanduser()
-        if not root.is_dir():
-            raise UserError(f"dataset.folder {folder} is not a folder.")
+        root = _existing(folder)
         if eval_fraction:
             place = f"{root}, split {split},"
             is_first = split == min({split, *in_use})  # "train" where both are opened
             classes, files = _divided(
                 root, folder, split, eval_fraction, is_first, labelled
             )
+        elif split == division.WHOLE and splits(folder) == [split]:
+            place = str(root)
+            classes, files = _folders(root), _images(root)
         else:
             place = str(root / split)
             classes, files = _of_split(root, folder, split, in_use, labelled)
@@ -79,12 +80,37 @@ class FolderSource:
             check = check_classes if to_train else tell_lacking_classes
             check(place, self.names, labels)
 
+    @property
+    def listed(self) -> list[tuple[pathlib.Path, int]]:
+        """The file and the class of each image."""
+        return self._files
+
     def __len__(self) -> int:
         return len(self._files)
 
     def __getitem__(self, index: int) -> Record:
         path, label = self._files[index]
         return Record(photographs.read(path), label, photographs.shown(path))
+
+
+def splits(folder: str) -> list[str]:
+    """The splits in a folder, or "all" where the folders in it are the classes.
+
+    Raises:
+      UserError: it is no folder, or cannot be read.
+    """
+    root = _existing(folder)
+    inner = _folders(root)
+    seeming = [name for name in inner if _seems_split(root / name)]
+    are_splits = seeming == inner or {*seeming} & {*_SPLITS}
+    return seeming if seeming and are_splits else [division.WHOLE]
+
+
+def _existing(folder: str) -> pathlib.Path:
+    root = pathlib.Path(folder).expanduser()
+    if not root.is_dir():
+        raise UserError(f"dataset.folder {folder} is not a folder.")
+    return root
 
 
 def _check_names(root: pathlib.Path, classes: list[str]) -> None:

@@ -16,6 +16,7 @@ from mobilenets.config.schema import (
 from mobilenets.data.sources import (
     collages,
     embedded,
+    painted_places,
     scenes,
     slices,
     tfds,
@@ -34,6 +35,7 @@ from mobilenets.data.sources.base import (
 from mobilenets.data.sources.boxed_folder import BoxedFolderSource
 from mobilenets.data.sources.folder import FolderSource
 from mobilenets.data.sources.masked_folder import MaskedFolderSource
+from mobilenets.data.sources.placed_table import PlacedTableSource
 from mobilenets.data.sources.table import TableSource
 from mobilenets.errors import UserError
 
@@ -156,6 +158,10 @@ def _open(
     match dataset:
         case InTable() if labels in ("boxes", "mask"):
             _check_labels(f"dataset.table {dataset.table}", "class", labels)
+        case InTable() if labels == "place":
+            return PlacedTableSource(
+                dataset.table, split, dataset.images, dataset.eval_fraction
+            )
         case InTable():
             return TableSource(
                 dataset.table,
@@ -195,17 +201,21 @@ def _open(
             builder = tfds.prepared_builder(dataset.directory)
             return tfds_attributes.TfdsAttributesSource(builder, split)
         case Prepared():
-            return tfds.TfdsSource(tfds.prepared_builder(dataset.directory), split)
+            builder = tfds.prepared_builder(dataset.directory)
+            return tfds.open_classes(builder, split, to_train)
         case Named():
-            return _named(dataset, split, labels)
+            return _named(dataset, split, labels, to_train)
     raise UserError(
         "The data set is missing: give dataset.folder, images in folders of their "
         "classes, dataset.table, a CSV file, dataset.name or dataset.directory."
     )
 
 
-def _named(dataset: Named, split: str, labels: Labels) -> Source:
+def _named(dataset: Named, split: str, labels: Labels, to_train: bool) -> Source:
     """The split of a data set that is embedded or TFDS's."""
+    if dataset.name == embedded.PLACES:
+        _check_labels(f"The data set {dataset.name}", "place", labels)
+        return painted_places.PaintedPlacesSource(split)
     if dataset.name == embedded.COLLAGES:
         _check_labels(f"The data set {dataset.name}", "attributes", labels)
         return collages.CollageSource(_garments(), split)
@@ -224,8 +234,9 @@ def _named(dataset: Named, split: str, labels: Labels) -> Source:
         if labels == "mask":
             return slices.PartOfMasked(MaskedFolderSource(folder, names[0]), numbers)
         return slices.PartOfBoxed(BoxedFolderSource(folder, names[0]), numbers)
-    if dataset.name in embedded.PREPARED:
+    if labels == "place" or dataset.name in embedded.PREPARED:
         _check_labels(f"The data set {dataset.name}", "class", labels)
+    if dataset.name in embedded.PREPARED:
         return tfds.TfdsSource(tfds.embedded_builder(dataset.name), split)
     builder = tfds.named_builder(dataset.name, dataset.data_dir)
     if labels == "boxes":
@@ -234,7 +245,7 @@ def _named(dataset: Named, split: str, labels: Labels) -> Source:
         return tfds_masks.TfdsMaskedSource(builder, split)
     if labels == "attributes":
         return tfds_attributes.TfdsAttributesSource(builder, split)
-    return tfds.TfdsSource(builder, split)
+    return tfds.open_classes(builder, split, to_train)
 
 
 def _garments() -> dict[str, Source]:
@@ -255,6 +266,16 @@ def _check_labels(what: str, has: Labels, needed: Labels) -> None:
         raise UserError(
             f"{what} has no masks, but the task needs them: give dataset.folder with "
             "images and masks, or another task.name."
+        )
+    if needed == "place":
+        raise UserError(
+            f"{what} has no places, but the task needs them: give dataset.table with "
+            "the columns path, latitude and longitude, or another task.name."
+        )
+    if has == "place":
+        raise UserError(
+            f"{what} has a place for each image, which only task.name=geolocalization "
+            "can use: give it, or another data set."
         )
     if has == "boxes":
         raise UserError(

@@ -83,6 +83,8 @@ class _Renamed:
 
     def __init__(self, source: Source, names: Sequence[str]):
         self.names, self.upright = tuple(names), source.upright
+        self.candidates = getattr(source, "candidates", None)
+        self.has_several = getattr(source, "has_several", False)
         self._source = source
         self._numbers = np.array([names.index(name) for name in source.names])
 
@@ -91,7 +93,9 @@ class _Renamed:
 
     def __getitem__(self, index: int) -> Record:
         record = self._source[index]
-        if np.ndim(record.target) == 0:
+        if self.has_several:
+            target = tuple(int(self._numbers[number]) for number in record.target)
+        elif np.ndim(record.target) == 0:
             known = record.target >= 0
             target = int(self._numbers[record.target]) if known else record.target
         else:
