@@ -298,6 +298,14 @@ def test_missing_and_damaged_weights_are_one_sentence(tmp_path, teacher):
             "teacher is given, but task.name is 'segmentation': only classification",
         ),
         (
+            {"teacher": "weights", "task": {"name": "geolocalization"}},
+            "teacher is given, but task.name is 'geolocalization': only classification",
+        ),
+        (
+            {"teacher": "weights", "augmentation": {"mixup": {}}},
+            "teacher is given, but augmentation has mixup: the teacher's images are n",
+        ),
+        (
             {"teacher": "weights", "distillation": {"outputs": "kept"}},
             "but augmentation has random_crop and flip, which show another image",
         ),
@@ -545,7 +553,9 @@ def test_a_run_logs_how_far_it_agrees(finished):
 def test_a_student_needs_no_teacher_to_be_evaluated(tmp_path):
     folder = saved_teacher(tmp_path / "teacher")
     directory = tmp_path / "run"
-    config = make_config(folder, epochs=0.5)
+    small = {"name": "mobilenet_v1", "width_multiplier": 0.125}
+    small |= {"depth_multiplier": 0.2, "resolution": 16, "stem_stride": 1}
+    config = make_config(folder, epochs=0.5, model=small)
     train(make_task(config, sources=sources_of()), str(directory))
     shutil.rmtree(folder)
     found = evaluate(str(directory), sources={"val": sources_of()["val"]})
