@@ -16,6 +16,7 @@ from mobilenets.cli import (
     features,
     import_weights,
     latency_table,
+    netadapt,
     predict,
     prepare,
     pretrained,
@@ -50,6 +51,7 @@ COMMANDS = {
     "sweep": sweep,
     "search": search,
     "latency-table": latency_table,
+    "netadapt": netadapt,
     "report": report,
     "compare": compare,
 }

@@ -238,3 +238,11 @@ def smoke_segmentation(config: Config) -> None:
     smoke(config)
     config.model.resolution = 57
     config.dataset.name = "fashion_scenes"
+
+
+def smoke_geolocalization(config: Config) -> None:
+    """As `smoke`, with the painted scenes, which have places, and few large cells."""
+    smoke(config)
+    config.dataset.name = "painted_places"
+    config.task.max_images_per_cell = 20
+    config.task.min_images_per_cell = 5

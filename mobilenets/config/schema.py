@@ -68,8 +68,9 @@ class ClassificationTask(Section):
 
     name: Literal["classification"] = "classification"
     """One class per image (classification), any number of attributes (multilabel),
-    objects with boxes (detection), a class for each pixel (segmentation), or all
-    networks of a search space with one class per image (supernet)."""
+    objects with boxes (detection), a class for each pixel (segmentation), the place
+    where a photograph was taken (geolocalization), or all networks of a search space
+    with one class per image (supernet)."""
     label_smoothing: Fraction = 0.0
     """The part of a label that is spread evenly over all classes."""
     weights: dict[str, NonNegative] = {}
@@ -90,8 +91,9 @@ class MultilabelTask(Section):
 
     name: Literal["multilabel"] = "multilabel"
     """One class per image (classification), any number of attributes (multilabel),
-    objects with boxes (detection), a class for each pixel (segmentation), or all
-    networks of a search space with one class per image (supernet)."""
+    objects with boxes (detection), a class for each pixel (segmentation), the place
+    where a photograph was taken (geolocalization), or all networks of a search space
+    with one class per image (supernet)."""
     threshold: Annotated[float, Gt(0), Lt(1)] = 0.5
     """The lowest probability at which an attribute is predicted."""
     weights: dict[str, NonNegative] = {}
@@ -103,8 +105,9 @@ class DetectionTask(Section):
 
     name: Literal["detection"] = "detection"
     """One class per image (classification), any number of attributes (multilabel),
-    objects with boxes (detection), a class for each pixel (segmentation), or all
-    networks of a search space with one class per image (supernet)."""
+    objects with boxes (detection), a class for each pixel (segmentation), the place
+    where a photograph was taken (geolocalization), or all networks of a search space
+    with one class per image (supernet)."""
     loss: Literal["focal", "mined_sigmoid", "mined_softmax"] = "focal"
     """The loss of the classes: focal loss as for MobileNetV3, or cross-entropy with
     mined negatives, by sigmoids as for TensorFlow's MobileNetV1 and V2 or by a softmax
@@ -123,8 +126,9 @@ class SupernetTask(Section):
 
     name: Literal["supernet"] = "supernet"
     """One class per image (classification), any number of attributes (multilabel),
-    objects with boxes (detection), a class for each pixel (segmentation), or all
-    networks of a search space with one class per image (supernet)."""
+    objects with boxes (detection), a class for each pixel (segmentation), the place
+    where a photograph was taken (geolocalization), or all networks of a search space
+    with one class per image (supernet)."""
     label_smoothing: Fraction = 0.0
     """The part of a label that is spread evenly over all classes."""
     sampling: Literal["fair", "uniform"] = "fair"
@@ -138,8 +142,9 @@ class SegmentationTask(Section):
 
     name: Literal["segmentation"] = "segmentation"
     """One class per image (classification), any number of attributes (multilabel),
-    objects with boxes (detection), a class for each pixel (segmentation), or all
-    networks of a search space with one class per image (supernet)."""
+    objects with boxes (detection), a class for each pixel (segmentation), the place
+    where a photograph was taken (geolocalization), or all networks of a search space
+    with one class per image (supernet)."""
     # PSPNet, arXiv:1612.01105, Sec. 3.3.
     auxiliary_weight: NonNegative = 0.4
     """The weight of the loss of an auxiliary head, where the network has one; 0.5 in
@@ -157,11 +162,42 @@ class SegmentationTask(Section):
     """Whether an image is also seen mirrored in evaluation."""
 
 
+class GeolocalizationTask(Section):
+    """Where a photograph was taken: one class for each cell of the earth, as in PlaNet.
+
+    The cells are made of the places of the training images: a cell of S2 is divided
+    into four while it has too many images. PlaNet, arXiv:1602.05314, Sec. 3.
+    """
+
+    name: Literal["geolocalization"] = "geolocalization"
+    """One class per image (classification), any number of attributes (multilabel),
+    objects with boxes (detection), a class for each pixel (segmentation), the place
+    where a photograph was taken (geolocalization), or all networks of a search space
+    with one class per image (supernet)."""
+    max_images_per_cell: Positive = 1000
+    """A cell with more training images is divided."""
+    min_images_per_cell: Positive = 50
+    """A cell with fewer training images is dropped: it is no class, and these images
+    are not trained on. Images to evaluate all count."""
+    label_smoothing: Fraction = 0.0
+    """The part of a label that is spread evenly over all cells."""
+
+    @pydantic.model_validator(mode="after")
+    def _check_range(self) -> "GeolocalizationTask":
+        if self.min_images_per_cell > self.max_images_per_cell:
+            raise ValueError(
+                f"min_images_per_cell {self.min_images_per_cell} is above "
+                f"max_images_per_cell {self.max_images_per_cell}"
+            )
+        return self
+
+
 Task = (
     ClassificationTask
     | MultilabelTask
     | DetectionTask
     | SegmentationTask
+    | GeolocalizationTask
     | SupernetTask
 )
 
@@ -625,6 +661,24 @@ def _check_json(value: Any, key: str) -> None:
         raise ValueError(f"{key} is a {type(value).__name__}, which JSON does not have")
 
 
+class Distillation(Section):
+    """How a network learns from `teacher`; Hinton et al., arXiv:1503.02531."""
+
+    temperature: Annotated[float, Ge(0.1), Le(100)] = 2.0
+    """The outputs of both networks are divided by it before they become probabilities:
+    a higher one shows more of what the teacher takes for similar."""
+    # MobileNetV1, arXiv:1704.04861, Sec. 4.5: "trained to emulate the outputs of a
+    # larger model instead of the ground-truth labels".
+    label_weight: Fraction = 0.0
+    """The weight of the loss on the labels; that on the teacher's outputs has the rest.
+    At 0 labels to train are not read, and images need none. Above 0 an image without
+    one is taught by the teacher alone."""
+    outputs: str = ""
+    """A folder in which the teacher's outputs for the images to train are kept, so that
+    each is computed once, for all runs that give this folder; empty: they are computed
+    in each step. It needs images that are not changed at random: no augmentation."""
+
+
 class _Optimizer(Section):
     learning_rate: Small = 0.01
     """The peak learning rate, for the whole batch."""
@@ -767,6 +821,13 @@ class Configuration(Section):
     init_from: str = ""
     """A folder of weights to start from: imported weights or the workdir of a run. They
     define the network and its preprocessing."""
+    teacher: str = ""
+    """A folder of weights that teach the network, imported ones or the workdir of a
+    run, for classification and multilabel; empty: none. The classes are those of the
+    teacher, which is not changed. It sees the same crop, mirrored alike, at its own
+    resolution and with its own preprocessing."""
+    distillation: Distillation = Distillation()
+    """How the network learns from the teacher."""
     trainable_stages: Annotated[int, Ge(-1), Le(_MOST)] = -1
     """How many of the last stages are trained; each stride begins a stage. 0 trains
     only the output layer, -1 everything. Frozen weights stay exactly as they are."""
@@ -851,6 +912,7 @@ class Configuration(Section):
                 f"{self.accumulation_steps} equal parts"
             )
         self._check_network()
+        self._check_teacher()
         self._check_names()
         self._check_shape_of_images()
         return self
@@ -896,6 +958,33 @@ class Configuration(Section):
             raise ValueError(
                 f"trainable_stages is {self.trainable_stages}, but what is not trained "
                 "must come from init_from, which is empty"
+            )
+
+    def _check_teacher(self) -> None:
+        if not self.teacher:
+            if self.distillation != Distillation():
+                raise ValueError(
+                    "distillation is given, but teacher is empty: give a folder of "
+                    "weights, or leave distillation out"
+                )
+            return
+        if self.task.name in ("detection", "segmentation"):
+            raise ValueError(
+                f"teacher is given, but task.name is {self.task.name!r}: only "
+                "classification, multilabel and supernet can have one"
+            )
+        mixing = [o.name for o in self.augmentation if isinstance(o, Mixup | CutMix)]
+        if mixing:
+            raise ValueError(
+                f"teacher is given, but augmentation has {' and '.join(mixing)}: the "
+                "teacher's images are not mixed, so leave out one"
+            )
+        if self.distillation.outputs and self.augmentation:
+            names = " and ".join(operation.name for operation in self.augmentation)
+            raise ValueError(
+                "distillation.outputs keeps what the teacher says of each image, but "
+                f"augmentation has {names}, which show another image in each epoch: "
+                "leave out one"
             )
 
     def _check_type_of_network(self, key: str, value: Any) -> None:

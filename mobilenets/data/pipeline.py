@@ -16,7 +16,7 @@ import numpy as np
 from absl import flags
 
 from mobilenets.config.schema import Operation, RepeatedAugmentation
-from mobilenets.data import mixing
+from mobilenets.data import mixing, timing
 from mobilenets.data.sources.base import Record, Source
 from mobilenets.errors import BrokenImage, UserError
 from mobilenets.runtime.console import console
@@ -24,7 +24,8 @@ from mobilenets.runtime.console import console
 Example = dict[str, Any]  # as a batch, without the first dimension
 
 # Batches are whole units of work, so this many are ready or being made in threads.
-_READ_OPTIONS = grain.ReadOptions(num_threads=4, prefetch_buffer_size=4)
+_AT_ONCE = 4
+_READ_OPTIONS = grain.ReadOptions(num_threads=_AT_ONCE, prefetch_buffer_size=_AT_ONCE)
 
 _MOST_STAND_INS = 100  # images drawn in place of one, if all of them are broken
 
@@ -39,6 +40,7 @@ class Batches:
         batches.
       bad: the numbers of those found so far; others are added.
       try_record: loads a record again, for the reason why it is broken.
+      num_workers: processes that make them; 0: threads of this one.
 
     Raises:
       BrokenImage: from `next`, when there are more.
@@ -50,10 +52,23 @@ class Batches:
         max_bad_images: int,
         bad: set[int],
         try_record: Callable[[int], Any],
+        num_workers: int = 0,
     ):
         self._batches, self._try_record = batches, try_record
         self._most = max_bad_images
         self._bad = bad
+        self._at_once = _AT_ONCE * max(1, num_workers)
+        self._seconds = np.zeros(len(timing.STAGES))  # of all batches so far
+        self._given = 0
+
+    @property
+    def stage_seconds(self) -> dict[str, float]:
+        """What each stage adds to the time in which a batch is made, on average.
+
+        Several batches are made at once, so it is not how long one is in the making.
+        """
+        mean = self._seconds / (max(1, self._given) * self._at_once)
+        return dict(zip(timing.STAGES, mean.tolist(), strict=True))
 
     @property
     def bad_images(self) -> int:
@@ -68,6 +83,9 @@ class Batches:
             batch = next(self._batches)
         except BrokenImage as error:
             raise self._too_many(error) from None
+        if timing.SECONDS in batch:
+            self._seconds += batch.pop(timing.SECONDS).sum(axis=0)
+        self._given += 1
         for number in batch.pop("bad", ()):
             if number >= 0 and int(number) not in self._bad:
                 self._pass_over(int(number))
@@ -127,6 +145,9 @@ def train_batches(
     """
     mix = mixing.mixer(augmentation)
 
+    def load_one(number: int, rng: np.random.Generator) -> Example:
+        return timing.load(lambda: source[number], lambda record: load(record, rng))
+
     def load_at(index: int, rng: np.random.Generator) -> Example:
         example = load_or_replace(index, rng)
         if mix is not None:
@@ -135,15 +156,15 @@ def train_batches(
 
     def load_or_replace(index: int, rng: np.random.Generator) -> Example:
         if not max_bad_images:
-            return load(source[index], rng)
+            return load_one(index, rng)
         number, replaced = index, -1
         stand_ins = np.random.default_rng([seed, index])
         for _ in range(_MOST_STAND_INS):
             try:
-                return {**load(source[number], rng), "bad": np.int64(replaced)}
+                return {**load_one(number, rng), "bad": np.int64(replaced)}
             except BrokenImage:
                 number, replaced = int(stand_ins.integers(len(source))), index
-        return {**load(source[number], rng), "bad": np.int64(replaced)}
+        return {**load_one(number, rng), "bad": np.int64(replaced)}
 
     def try_record(number: int) -> None:
         load(source[number], np.random.default_rng(0))
@@ -158,7 +179,7 @@ def train_batches(
     examples = indices.random_map(load_at)
     batches = _local_batches(examples, batch_size, num_workers, first_step, mix)
     bad = set() if bad is None else bad
-    return Batches(batches, max_bad_images, bad, try_record)
+    return Batches(batches, max_bad_images, bad, try_record, num_workers)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -215,7 +236,7 @@ def eval_batches(
 
     Args:
       source: of the records.
-      load: makes an example of a record.
+      load: makes an example of a record; its own "mask" of 0 leaves it uncounted.
       padding: the example that fills up the last batch.
       batch_size: examples in the batch of all processes.
       num_workers: processes that load; with 0 threads do.
@@ -239,7 +260,7 @@ def eval_batches(
                 raise
             return nothing | {"bad": np.int64(index)}
         place = {"mask": np.float32(1), "index": np.int32(index)}
-        return {**example, **place, **nobody}
+        return {**place, **example, **nobody}
 
     padded_size = -(-len(source) // batch_size) * batch_size
     examples = grain.MapDataset.range(padded_size).map(load_at)

@@ -23,6 +23,11 @@ class Batches(Protocol):
         """Broken images that were passed over so far; asked for if any may be."""
         ...
 
+    @property
+    def stage_seconds(self) -> Mapping[str, float]:
+        """What each stage adds to the time in which a batch is made, by its name."""
+        ...
+
     def __iter__(self) -> Iterator[HostBatch]: ...
 
     def __next__(self) -> HostBatch: ...
@@ -66,6 +71,11 @@ class Task(Protocol):
     @property
     def model(self) -> nn.Module:
         """Applied to `inputs`; gives the outputs that `loss` reads."""
+        ...
+
+    @property
+    def teacher_variables(self) -> Any:
+        """What `taught` needs and nothing changes: a teacher's variables, or {}."""
         ...
 
     @property
@@ -138,6 +148,15 @@ class Task(Protocol):
 
         Args:
           rng: of the step.
+        """
+        ...
+
+    def taught(self, batch: Batch, teacher_variables: Any) -> Batch:
+        """The batch with what a teacher says of it; without a teacher as it is.
+
+        Args:
+          batch: of `train_batches`, or a part of it.
+          teacher_variables: on the devices.
         """
         ...
 

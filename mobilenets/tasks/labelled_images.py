@@ -14,7 +14,7 @@ import numpy as np
 
 from mobilenets.config.schema import Configuration, Mixup, Operation, RandAugment
 from mobilenets.data import pipeline
-from mobilenets.data.loading import ImageLoader
+from mobilenets.data.loading import ImageLoader, TaughtImageLoader
 from mobilenets.data.sources.base import Record, Source
 from mobilenets.errors import UserError, unknown
 from mobilenets.inference.description import Description
@@ -23,7 +23,9 @@ from mobilenets.networks.spec import BackboneSpec, ClassifierSpec
 from mobilenets.nn.build import Network
 from mobilenets.tasks import pictures
 from mobilenets.tasks.base import HostBatch, Task
+from mobilenets.tasks.distillation import IMAGE, OUTPUTS, Teacher
 from mobilenets.tasks.images import ImageTask
+from mobilenets.tasks.kept_outputs import with_kept_outputs
 
 Example = tuple[np.ndarray, Any, np.ndarray]  # image, label, prediction
 
@@ -119,11 +121,14 @@ class LabelledImages(ImageTask):
     def train_batches(self, first_step: int = 0) -> pipeline.Batches:
         """Endless batches of "image", uint8, and "label"; see `Task`.
 
-        Of mixed images also "partner_label" and "share", see `mixing.mix`.
+        With a teacher also of what it sees, where that differs, or of its outputs. Of
+        mixed images also "partner_label" and "share", see `mixing.mix`.
         """
         source = self._train
         assert source is not None, "a task for an evaluation has no images to train"
         images, as_label = self._image_loader(source), self.as_label
+        if self.teacher:
+            return self._taught_batches(first_step, source, self.teacher)
 
         def load(record: Record, rng: np.random.Generator) -> dict[str, Any]:
             return {
@@ -131,20 +136,61 @@ class LabelledImages(ImageTask):
                 "label": as_label(record.target),
             }
 
-        return self.batches_to_train(load, first_step)
+        return self.batches_to_train(source, load, first_step)
+
+    def _taught_batches(
+        self, first_step: int, source: Source, teacher: Teacher
+    ) -> pipeline.Batches:
+        """See `train_batches`."""
+        student, as_label = self._image_loader(source), self.as_label
+        images = TaughtImageLoader(
+            student,
+            dataclasses.replace(
+                student,
+                resolution=teacher.resolution,
+                preprocessing=teacher.preprocessing(self.config.preprocessing),
+            ),
+        )
+
+        def load(record: Record, rng: np.random.Generator) -> dict[str, Any]:
+            image, of_teacher = images.augmented(record, rng)
+            example = {"image": image, "label": as_label(record.target)}
+            return example if images.is_shared else {**example, IMAGE: of_teacher}
+
+        def load_kept(record: Record, rng: np.random.Generator) -> dict[str, Any]:
+            target, outputs = record.target
+            image = student.augmented(record, rng)
+            return {"image": image, "label": as_label(target), OUTPUTS: outputs}
+
+        if not self.config.distillation.outputs:
+            return self.batches_to_train(source, load, first_step)
+        taught = with_kept_outputs(source, teacher, images.teacher, self.config)
+        return self.batches_to_train(taught, load_kept, first_step)
 
     def eval_batches(self, name: str) -> pipeline.Batches:
         """As `train_batches`, every image once; see `pipeline.eval_batches`."""
-        images, as_label = self._eval_loader(self._evals[name]), self.as_label
+        source = self._evals[name]
+        images, labels = self._eval_loader(source), self.labels_to_evaluate(source)
 
         def load(record: Record) -> dict[str, Any]:
-            return {
-                "image": images.prepared(record),
-                "label": as_label(record.target),
-            }
+            return {"image": images.prepared(record), **labels(record.target)}
 
-        padding = {"image": images.black, "label": self.no_label}
+        padding = {"image": images.black, **labels(None)}
         return self.batches_to_evaluate(name, load, padding)
+
+    def labels_to_evaluate(self, source: Source) -> Callable[[Any], dict[str, Any]]:
+        """What the metrics need to know of an image, from the target of its record.
+
+        The function is called in worker processes. Of None it gives what fills up a
+        batch.
+
+        Args:
+          source: the evaluation set.
+        """
+        as_label, no_label = self.as_label, self.no_label
+        return lambda target: {
+            "label": no_label if target is None else as_label(target)
+        }
 
     @staticmethod  # so that worker processes get it alone, not the whole task
     def as_label(target: Any) -> Any:

@@ -36,7 +36,7 @@ from mobilenets.training.progress import TrainingProgress, report
 from mobilenets.training.stages import StagedBatches, stage_at
 from mobilenets.training.state import TrainState, create_state
 from mobilenets.training.step import SKIPPED, make_train_step
-from mobilenets.training.throughput import Throughput
+from mobilenets.training.throughput import NOTABLE, Throughput, slow_input
 
 AfterEvaluation = Callable[[int, Results], None]
 
@@ -204,9 +204,10 @@ def _tracker(config: Configuration, files: Workdir) -> Tracker | None:
 def jitted_functions(
     task: Task, mesh: Mesh, schedule_start: int = 0
 ) -> tuple[jax.stages.Wrapped, jax.stages.Wrapped]:
-    """(variables) -> `TrainState`, and (state, batch, key) -> (new state, metrics).
+    """(variables) -> `TrainState`, and the update.
 
-    The update writes the new state in place of the old one.
+    That is (state, batch, key, `Task.teacher_variables`) -> (new state, metrics). It
+    writes the new state in place of the old one.
 
     Args:
       task: what is trained.
@@ -232,7 +233,7 @@ def jitted_functions(
     )
     update = jax.jit(
         make_train_step(task, optimizer, schedule),
-        in_shardings=(everywhere, sharding.by_example(mesh), everywhere),
+        in_shardings=(everywhere, sharding.by_example(mesh), everywhere, everywhere),
         out_shardings=everywhere,
         donate_argnums=0,
     )
@@ -289,6 +290,7 @@ class _Training:
             [r for r in logged if schedule_start < r["step"] <= self._first_step]
         )
         self._throughput = Throughput(self._config.batch_size)
+        self._told_of_input = False
         init_rng, self._rng = jax.random.split(jax.random.key(self._config.seed))
         self._stages = task.stages
         self._train_steps = [
@@ -300,6 +302,9 @@ class _Training:
             self._restored(create)
             if self._first_step
             else self._created(create, init_rng)
+        )
+        self._teacher_variables = jax.device_put(
+            task.teacher_variables, sharding.replicated(mesh)
         )
         self._metrics: Metrics = {}  # of the latest update
         self._host_batch: HostBatch = {}
@@ -401,11 +406,14 @@ class _Training:
     def _update(self, step: int, host_batch: HostBatch) -> None:
         """Trains on a batch."""
         self._host_batch = host_batch
-        batch = sharding.to_devices(self._mesh, host_batch)
+        with self._throughput.waiting("transfer"):
+            batch = sharding.to_devices(self._mesh, host_batch)
         before = self._metrics
         with jax.profiler.StepTraceAnnotation("train", step_num=step):
             train_step = self._train_steps[stage_at(self._stages, step - 1)]
-            self._state, self._metrics = train_step(self._state, batch, self._rng)
+            self._state, self._metrics = train_step(
+                self._state, batch, self._rng, self._teacher_variables
+            )
         # The host is one step ahead, not more: batches in flight take memory.
         jax.block_until_ready(before)
         if step == self._first_step + 2:  # the first one has compiled and ended
@@ -415,7 +423,8 @@ class _Training:
     def _next_batch(self, batches: Batches, step: int) -> HostBatch:
         """The batch of this step; without one, what was trained before it is saved."""
         try:
-            return next(batches)
+            with self._throughput.waiting("batch"):
+                return next(batches)
         except BrokenImage:
             self._save_before_the_end(step - 1)
             raise
@@ -434,6 +443,16 @@ class _Training:
             logged["bad_images"] = batches.bad_images
         log.write(step, {f"train/{name}": value for name, value in logged.items()})
         progress.log(step, logged)
+        self._tell_of_input(logged, batches)
+
+    def _tell_of_input(self, logged: Mapping[str, float], batches: Batches) -> None:
+        """Says once why the steps wait for input, if it is a notable part of them."""
+        wait = logged.get("input_wait")  # of the steps that were timed, if any were
+        if wait is None or wait <= NOTABLE or self._told_of_input:
+            return
+        self._told_of_input = True
+        seconds = self._config.batch_size / logged["images_per_second"]
+        console.print(slow_input(wait, seconds, batches.stage_seconds))
 
     def _evaluate(self, step: int, log: MetricLog, progress: TrainingProgress) -> None:
         """Evaluates the raw and the averaged weights on every set; logs the results."""

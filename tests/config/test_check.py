@@ -77,7 +77,7 @@ OUT_OF_RANGE = [
     ("augmentation.random_crop.max_aspect_ratio", math.inf, "a finite number"),
     ("batch_size", 10**30, "must be at most 1000000"),
     ("schedule.name", "linear", "'exponential', 'piecewise', 'cosine' or 'poly'"),
-    ("task.name", "detecting", "'segmentation' or 'supernet'"),
+    ("task.name", "detecting", "'segmentation', 'geolocalization' or 'supernet'"),
     ("preprocessing.crop_fraction", 1.5, "must be at most 1"),
     ("preprocessing.interpolation", "cubic", "must be 'bilinear', 'bicubic' or"),
     ("augmentation.random_crop.min_area", 0.0, "must be at least 0.000001"),

@@ -7,8 +7,8 @@ import pytest
 
 import mobilenets
 from mobilenets import UserError, get_spec
-from mobilenets.config import check
-from mobilenets.networks import own_spec, scaling
+from mobilenets.config import check, files
+from mobilenets.networks import complexity, own_spec, scaling
 from mobilenets.networks.architectures import ARCHITECTURES
 from mobilenets.networks.architectures.deeplab import get_segmenter
 from mobilenets.networks.architectures.efficientnet import RELEASED, RELEASED_LITE
@@ -21,7 +21,7 @@ CONFIGS = sorted(path.stem for path in FOLDER.glob("*.py"))
 OWN_RECIPES = {  # no paper's
     *("quickstart", "multilabel_quickstart", "ssdlite_quickstart", "lraspp_quickstart"),
     *("finetune", "ssdlite_finetune", "segmentation_finetune"),
-    *("supernet_quickstart", "searched", "modern"),
+    *("supernet_quickstart", "searched", "geolocalization_quickstart", "modern"),
 }
 # They need something of the user's: weights, or a network that a search has found.
 INCOMPLETE = {"finetune", "ssdlite_finetune", "segmentation_finetune", "searched"}
@@ -29,6 +29,7 @@ EMBEDDED = {
     "fashion_mnist_subset",
     "fashion_collages",
     "fashion_scenes",
+    "painted_places",
 }  # data sets within the package
 
 # The argument with which a config trains an architecture, as its header says.
@@ -117,6 +118,40 @@ def test_segmenters_have_the_recipe_of_deeplab():
         assert config.task.frozen_batch_norm == (pixels is None)
         if pixels:
             assert get_segmenter(**config.model).resolution == pixels
+
+
+def test_fine_grained_and_attributes_have_the_networks_of_the_paper():
+    """MobileNetV1, Tables 10 and 12: millions of parameters and of MAdds, rounded."""
+    # fmt: off
+    for name, argument, outputs, parameters, madds in (
+        ("stanford_dogs", "width=1.0,resolution=224", 120, 3.3, 569),
+        ("stanford_dogs", "web,width=0.75",           120, 1.9, 325),
+        ("stanford_dogs", "web,resolution=192",       120, 3.3, 418),
+        ("celeb_a",       "width=1.0",                 40, 3.2, 568),
+        ("celeb_a",       "width=0.5,resolution=128",  40, 0.8,  48),
+        ("celeb_a",       "width=0.25",                40, 0.2, None),  # printed: 45
+    ):
+        # fmt: on
+        config = checked(name, argument)
+        spec = get_spec(**config.model)
+        assert round(complexity.params(spec, outputs) / 1e6, 1) == parameters
+        if madds:
+            found = complexity.madds(spec, outputs) / 1e6
+            assert found == pytest.approx(madds, abs=1.5)
+    # No weight decay, Sec. 4.5; the larger network has 7.5 M parameters.
+    assert checked("celeb_a").optimizer.weight_decay == 0
+    larger = get_spec(**checked("celeb_a", "larger").model)
+    assert complexity.params(larger, 40) / 1e6 == pytest.approx(7.5, abs=0.5)
+    with pytest.raises(UserError, match="takes larger, or width= and resolution="):
+        checked("celeb_a", "larger,width=0.5")
+
+
+def test_the_second_stage_takes_the_network_of_the_first():
+    config = files.configuration("stanford_dogs", {"init_from": "runs/web"})
+    assert config.model == {} and config.dataset.name == "stanford_dogs"
+    web = files.configuration("stanford_dogs:web", {"dataset.folder": "mine"})
+    assert web.model["name"] == "mobilenet_v1" and web.dataset.folder == "mine"
+    assert not web.init_from
 
 
 # The papers' and authors' recipes; see the header of each config for what is whose.

@@ -162,7 +162,7 @@ def test_a_step_on_a_batch_of_which_nothing_is_known_is_finite():
         "image": np.zeros((2, 32, 32, 3), np.uint8),
         "label": np.full((2, 3), NAN, np.float32),
     }
-    state, metrics = update(state, batch, jax.random.key(1))
+    state, metrics = update(state, batch, jax.random.key(1), {})
     assert metrics["loss"] == metrics["gradient_norm"] == 0
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params))
 
@@ -291,7 +291,7 @@ def test_one_device_and_four_train_alike():
             batch = next(batches)
             assert np.isnan(batch["label"]).any()
             batch = sharding.to_devices(mesh, batch)
-            state, metrics = update(state, batch, jax.random.key(1))
+            state, metrics = update(state, batch, jax.random.key(1), {})
             logged.append({name: float(value) for name, value in metrics.items()})
         return jax.device_get(state.params), logged
 
