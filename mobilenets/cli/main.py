@@ -24,6 +24,7 @@ from mobilenets.cli import (
     report,
     scale,
     search,
+    show_batch,
     sweep,
     train,
 )
@@ -34,6 +35,7 @@ COMMANDS = {
     "train": train,
     "eval": eval_command,
     "check": check,
+    "show-batch": show_batch,
     "check-run": check_run,
     "config": config,
     "list": list_command,
