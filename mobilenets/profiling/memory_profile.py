@@ -117,7 +117,8 @@ def of_training_step(
     state = jax.eval_shape(create, jax.eval_shape(task.init_variables, rng))
     shapes = box_batch_shapes if scores else batch_shapes
     images = shapes(batch, task.spec.resolution)
-    plan = update.lower(state, images, rng).compile().memory_analysis()
+    lowered = update.lower(state, images, rng, task.teacher_variables)
+    plan = lowered.compile().memory_analysis()
     if plan is None:
         raise UserError(f"XLA reports no memory analysis for {jax.default_backend()}.")
     parts = {

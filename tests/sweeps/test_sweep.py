@@ -14,6 +14,7 @@ import pytest
 from mobilenets.sweeps import results
 from tests import worker_processes
 from tests.sweeps import postgresql
+from tests.toy_task import TIMED
 
 pytestmark = pytest.mark.slow  # real workers, each with a start of its own
 
@@ -73,7 +74,7 @@ def found(folder):
 def logged(result):
     """What a training has logged, but for its speed."""
     return [
-        {key: value for key, value in record.items() if "images_per_second" not in key}
+        {key: value for key, value in record.items() if key not in TIMED}
         for record in result.records
     ]
 
