@@ -30,6 +30,7 @@ ROOMS = (
     "profiling",
     "pretrained",
     "export",
+    "workers",
     "sweeps",
     "search",
     "api",

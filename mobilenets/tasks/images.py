@@ -1,8 +1,8 @@
 """What the tasks on images share: network, data sets, and where a training starts."""
 
 import collections
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
 import flax.linen as nn
 import jax
@@ -29,6 +29,8 @@ from mobilenets.nn.build import Network, build
 from mobilenets.nn.initialization import init_variables
 from mobilenets.nn.normalization import normalize
 from mobilenets.runtime.tables import millions
+from mobilenets.tasks.base import Task
+from mobilenets.tasks.distillation import for_student, load_teacher
 
 # What there is of each kind of labels, in words.
 _OUTPUTS: dict[Labels, str] = {
@@ -82,6 +84,11 @@ class ImageTask:
         else:
             _check_targets(sources, self.labels)
         sources = self.prepared_sources(sources, config, description)
+        self.teacher = None if description else load_teacher(config)
+        if self.teacher:
+            weight = config.distillation.label_weight
+            student = for_student(sources["train"], self.teacher, self.labels, weight)
+            sources = {**sources, "train": student}
         self._train = sources.get("train")  # an evaluation opens none
         names = description.class_names if description else sources["train"].names
         self.class_names: tuple[str, ...] = tuple(names)
@@ -94,12 +101,16 @@ class ImageTask:
         self._bad_images: dict[str, set[int]] = collections.defaultdict(set)
         self.eval_sizes = {name: len(source) for name, source in self._evals.items()}
         self._fixed = frozen_modules(self.spec, config.trainable_stages)
-        self.model: nn.Module = build(
-            self.spec,
+        self.model = self.model_of(self.spec)
+
+    def model_of(self, spec: Any) -> nn.Module:
+        """The module of a network of this task."""
+        return build(
+            spec,
             len(self.class_names),
-            dtype=jnp.dtype(config.dtype),
+            dtype=jnp.dtype(self.config.dtype),
             frozen=self.in_evaluation_mode,
-            remat=config.remat,
+            remat=self.config.remat,
         )
 
     def _network(
@@ -209,12 +220,26 @@ class ImageTask:
             f"({millions(complexity.params(self.spec, outputs))} M parameters, "
             f"{millions(complexity.madds(self.spec, outputs))} M MAdds) on "
             f"{self.train_size:,} images of {outputs:,} {_OUTPUTS[self.labels]}"
+            f"{self.taught_by}"
         )
 
     @property
+    def taught_by(self) -> str:
+        """The end of the `summary`, where there is a teacher."""
+        return f", taught by {self.teacher.summary}" if self.teacher else ""
+
+    @property
+    def teacher_variables(self) -> Any:
+        """Those of the teacher, on the host; {} without one, or with kept outputs."""
+        if not self.teacher or self.config.distillation.outputs:
+            return {}
+        return self.teacher.net.variables
+
+    @property
     def data_facts(self) -> dict[str, Any]:
-        """The names of the classes, and how many images there are to train."""
-        return {"class_names": list(self.class_names), "train_size": self.train_size}
+        """The classes, how many images there are to train, and whose teacher it is."""
+        facts = {"class_names": list(self.class_names), "train_size": self.train_size}
+        return facts | ({"teacher": self.teacher.identity} if self.teacher else {})
 
     @property
     def description(self) -> dict[str, Any]:
@@ -267,16 +292,21 @@ class ImageTask:
         rates = {module: rate(module) for module in params}
         return jax.tree.map_with_path(lambda path, _: rates[path[0].key], params)
 
+    @property
+    def stages(self) -> Sequence[tuple[int, Task]]:
+        """This task alone."""
+        return [(0, cast(Task, self))]
+
     def batches_to_train(
         self,
+        source: Source,
         load: Callable[[Record, np.random.Generator], dict[str, Any]],
         first_step: int,
     ) -> pipeline.Batches:
         """The batches of the images to train, see `pipeline.train_batches`."""
-        assert self._train is not None, "a task for an evaluation has none"
         config = self.config
         return pipeline.train_batches(
-            self._train,
+            source,
             load,
             config.batch_size,
             config.seed,
@@ -284,6 +314,7 @@ class ImageTask:
             first_step,
             config.dataset.max_bad_images,
             self._bad_images["train"],
+            config.augmentation,
         )
 
     def batches_to_evaluate(
@@ -308,6 +339,10 @@ class ImageTask:
         """None: a batch passes once."""
         del rng
         return {}
+
+    def taught(self, batch: Batch, teacher_variables: Any) -> Batch:
+        """With the teacher's logits, see `Teacher.taught`."""
+        return self.teacher.taught(batch, teacher_variables) if self.teacher else batch
 
     def inputs(self, batch: Batch) -> Any:
         """The images normalised, [N, resolution, resolution, 3] float32."""
