@@ -12,11 +12,13 @@ from mobilenets.cli import networks, outputs
 from mobilenets.cli.command_line import examples, prepare_jax, usage_errors
 from mobilenets.config import check, files, overrides, values
 from mobilenets.config.schema import (
+    SOURCES,
     Configuration,
     Preprocessing,
     SegmentationTask,
 )
-from mobilenets.errors import UserError
+from mobilenets.data import imagenet
+from mobilenets.errors import UserError, unknown
 from mobilenets.networks.spec import BackboneSpec
 from mobilenets.runtime.compilation_cache import HELP
 
@@ -32,10 +34,14 @@ EPILOG = f"{HELP}\n\n" + examples(
     "--split train --config.batch_size=100",
     "mobilenets eval --workdir runs/quickstart --report runs/quickstart/report",
     "mobilenets eval --workdir efficientnet_lite0 --config.dataset.folder=photos",
+    "mobilenets eval --workdir efficientnet_lite0 --sets all "
+    "--config.dataset.data_dir=tfds",
     "python eval.py --config configs/quickstart.py --workdir runs/quickstart",
 )
+# The values of the config that choose the data set.
+_CHOOSE_DATA = tuple(f"dataset.{source}" for source in SOURCES)
 OPTIONS = (
-    *("--workdir", "--weights", "--checkpoint", "--split"),
+    *("--workdir", "--weights", "--checkpoint", "--split", "--sets"),
     *("--per-class", "--report", "--json"),
 )
 
@@ -88,6 +94,15 @@ def command(
             "dataset.eval_split and the sets in evals."
         ),
     ] = None,
+    sets: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES",
+            help="For a network of ImageNet's classes: evaluate it on ImageNet's "
+            "validation images and on these sets: "
+            f"{', '.join(imagenet.EVALUATION_SETS)}, or all.",
+        ),
+    ] = "",
     per_class: Annotated[
         bool,
         typer.Option("--per-class", help="Also print the metrics of each class."),
@@ -97,7 +112,8 @@ def command(
         typer.Option(
             metavar="FOLDER",
             help="Write the confusion matrix and the most confident mistakes to this "
-            "folder; for multi-label tasks a table of the attributes.",
+            "folder; for multi-label tasks a table of the attributes, for "
+            "geolocalization a table and a map of the places.",
         ),
     ] = "",
     as_json: Annotated[
@@ -130,7 +146,7 @@ def command(
             "--weights and --checkpoint."
         )
     description = (exported if is_file else trained).describe(folder)
-    chosen = config_for(folder, description, given, split, built)
+    chosen = config_for(folder, description, given, split, sets, built)
     network = None
     if is_file:
         refuse_several_views(chosen)
@@ -162,6 +178,7 @@ def config_for(
     description: "Description",
     given: Mapping[str, Any],
     split: str | None,
+    sets: str = "",
     built: ml_collections.ConfigDict | None = None,
 ) -> Configuration:
     """The config with which a network is evaluated.
@@ -171,22 +188,24 @@ def config_for(
       description: of the network in it.
       given: values on the command line, by their keys.
       split: the only one to evaluate, instead of all sets.
+      sets: see `_set_imagenet`; "" for those of the config.
       built: a config instead of the run's own, or of the default.
 
     Raises:
       UserError: a value is wrong, or is not that of the weights.
     """
     if _is_run(folder):
-        return _checked(_of_run(folder, built), given, split, description)
+        return _checked(_of_run(folder, built), given, split, sets, description)
     _refuse_network(given)
     whole = _for_weights(folder, description, built)
-    return _checked(whole, given, split, description)
+    return _checked(whole, given, split, sets, description)
 
 
 def _checked(
     built: ml_collections.ConfigDict,
     given: Mapping[str, Any],
     split: str | None,
+    sets: str,
     description: "Description",
 ) -> Configuration:
     """The config with what was given on the command line.
@@ -194,13 +213,58 @@ def _checked(
     Raises:
       UserError: a value is wrong, or is not that of the weights.
     """
+    if sets:
+        _refuse_other_sets(given, split)
+        overrides.apply(built, {"dataset.name": "imagenet2012"})
     overrides.apply(built, given)
     if split is not None:
         overrides.apply(built, {"dataset.eval_split": split})
         built.evals = values.Values()
+    if sets:
+        _set_imagenet(built, sets)
     config = check.check(built)
     _refuse_others(config, description)
     return config
+
+
+def _refuse_other_sets(given: Mapping[str, Any], split: str | None) -> None:
+    """Raises UserError if something else than --sets chooses what is evaluated."""
+    others = [
+        f"--config.{key}"
+        for key in given
+        if key.startswith("evals") or key in (*_CHOOSE_DATA, "dataset.eval_split")
+    ]
+    if split is not None:
+        others.append("--split")
+    if others:
+        raise UserError(
+            f"--sets and {others[0]} both choose what is evaluated: leave one out."
+        )
+
+
+def _set_imagenet(built: ml_collections.ConfigDict, sets: str) -> None:
+    """Makes ImageNet's validation images and the sets the ones that are evaluated.
+
+    Args:
+      built: its data set is imagenet2012, and has the folder of them all.
+      sets: names separated by commas, or "all".
+
+    Raises:
+      UserError: there is no such set.
+    """
+    known = imagenet.EVALUATION_SETS
+    names = [*known] if sets == "all" else [name.strip() for name in sets.split(",")]
+    for name in names:
+        if name not in known:
+            raise unknown("set", name, [*known, "all"])
+    built.evals = values.Values()
+    dataset: Any = built.dataset
+    chosen: dict[str, Any] = {"dataset.eval_split": "validation"}
+    for name in names:
+        data_set, split = known[name]
+        chosen |= {f"evals.{name}.name": data_set, f"evals.{name}.split": split}
+        chosen[f"evals.{name}.data_dir"] = dataset.get("data_dir", "")
+    overrides.apply(built, chosen)
 
 
 def task_for(
@@ -267,7 +331,12 @@ def _refuse_network(given: Mapping[str, Any]) -> None:
 
 
 def refuse_several_views(config: Configuration) -> None:
-    """Raises UserError if images are to be seen at several sizes, or mirrored."""
+    """Raises UserError if images are to be seen at other sizes, or mirrored."""
+    if config.eval_resolution:
+        raise UserError(
+            "eval_resolution is given, but an exported file takes images of one size: "
+            "leave it out."
+        )
     task = config.task
     if isinstance(task, SegmentationTask) and (
         task.eval_flip or task.eval_scales != (1.0,)
