@@ -3,7 +3,6 @@
 import dataclasses
 
 import numpy as np
-from PIL import Image
 
 from mobilenets.config.schema import Operation, Preprocessing
 from mobilenets.data.boxes import NO_BOXES
@@ -11,6 +10,7 @@ from mobilenets.data.decoding import decode
 from mobilenets.data.masks import UNLABELLED
 from mobilenets.data.operations import augment, augment_with_boxes, augment_with_mask
 from mobilenets.data.preprocessing import black, fit, pixel_type, prepare_image, shown
+from mobilenets.data.quick import Undecoded
 from mobilenets.data.sources.base import Record
 from mobilenets.errors import BrokenImage
 
@@ -31,7 +31,7 @@ class ImageLoader:
 
     def augmented(self, record: Record, rng: np.random.Generator) -> np.ndarray:
         """The image to train, randomly changed."""
-        image = decode(record.image, record.origin, self.upright)
+        image = Undecoded(record.image, record.origin, self.upright)
         return augment(
             image, rng, self.resolution, self.augmentation, self.preprocessing
         )
@@ -67,7 +67,7 @@ class BoxedImageLoader:
           "image" [resolution, resolution, 3] uint8; "boxes" [most_boxes, 4] as
           fractions of the image: y_min, x_min, y_max, x_max; "classes" and so on.
         """
-        image = decode(record.image, record.origin, self.upright)
+        image = Undecoded(record.image, record.origin, self.upright)
         pixels, boxes = augment_with_boxes(
             image,
             record.target,
@@ -133,7 +133,8 @@ class MaskedImageLoader:
           "image" [resolution, resolution, 3] uint8 and "labels" [resolution,
           resolution] uint8, the class of each pixel.
         """
-        image = self._decoded(record)
+        image = Undecoded(record.image, record.origin, self.upright)
+        _check_mask(record, image.size)
         pixels, labels = augment_with_mask(
             image,
             record.target,
@@ -152,7 +153,8 @@ class MaskedImageLoader:
           float32, the way from fractions of "image" to pixels of "labels", see
           `Geometry.to_image`.
         """
-        image = self._decoded(record)
+        image = decode(record.image, record.origin, self.upright)
+        _check_mask(record, image.size)
         preprocessing = self.preprocessing
         geometry = fit(image.width, image.height, self.resolution, preprocessing)
         left, top, _, _ = geometry.window
@@ -177,13 +179,12 @@ class MaskedImageLoader:
             "to_image": np.ones((2, 2), np.float32),
         }
 
-    def _decoded(self, record: Record) -> Image.Image:
-        """The image; raises BrokenImage if its mask has another size."""
-        image = decode(record.image, record.origin, self.upright)
-        height, width = record.target.shape
-        if (width, height) != image.size:
-            raise BrokenImage(
-                f"The mask of {record.origin} has {width}x{height} pixels, but the "
-                f"image has {image.width}x{image.height}: give the mask of this image."
-            )
-        return image
+
+def _check_mask(record: Record, image_size: tuple[int, int]) -> None:
+    """Raises BrokenImage if the mask of an image has another width or height."""
+    height, width = record.target.shape
+    if (width, height) != image_size:
+        raise BrokenImage(
+            f"The mask of {record.origin} has {width}x{height} pixels, but the image "
+            f"has {image_size[0]}x{image_size[1]}: give the mask of this image."
+        )

@@ -28,13 +28,14 @@ from mobilenets.data.boxes import NO_BOXES, Boxes, seen
 from mobilenets.data.geometry import Box, Geometry, centered
 from mobilenets.data.masks import UNLABELLED
 from mobilenets.data.preprocessing import fill_color, fit, fit_box
+from mobilenets.data.quick import Undecoded, show
 from mobilenets.data.ssd_operations import draw_canvas, draw_ssd_crop
 
 ColorChange = Callable[[Image.Image], Image.Image]
 
 
 def augment(
-    image: Image.Image,
+    image: Image.Image | Undecoded,
     rng: np.random.Generator,
     resolution: int,
     operations: Sequence[Operation],
@@ -50,7 +51,7 @@ def augment(
 
 
 def augment_with_boxes(
-    image: Image.Image,
+    image: Image.Image | Undecoded,
     boxes: Boxes,
     rng: np.random.Generator,
     resolution: int,
@@ -75,7 +76,7 @@ def augment_with_boxes(
 
 
 def augment_with_mask(
-    image: Image.Image,
+    image: Image.Image | Undecoded,
     mask: np.ndarray,
     rng: np.random.Generator,
     resolution: int,
@@ -108,16 +109,18 @@ class _Change:
     geometry: Geometry
     color_changes: list[ColorChange]
 
-    def apply(self, image: Image.Image, preprocessing: Preprocessing) -> np.ndarray:
+    def apply(
+        self, image: Image.Image | Undecoded, preprocessing: Preprocessing
+    ) -> np.ndarray:
         fill = fill_color(preprocessing)
-        image = self.geometry.apply(image, preprocessing.interpolation, fill)
+        shown = show(image, self.geometry, preprocessing.interpolation, fill)
         for change in self.color_changes:
-            image = change(image)
-        return np.asarray(image)
+            shown = change(shown)
+        return np.asarray(shown)
 
 
 def _draw(
-    image: Image.Image,
+    image: Image.Image | Undecoded,
     boxes: Boxes,
     rng: np.random.Generator,
     resolution: int,
