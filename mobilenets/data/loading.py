@@ -4,7 +4,6 @@ import copy
 import dataclasses
 
 import numpy as np
-from PIL import Image
 
 from mobilenets.config.schema import Operation, Preprocessing
 from mobilenets.data import decoding, timing
