@@ -53,7 +53,8 @@ def write_images(folder: pathlib.Path) -> None:
         source = open_source(NamedDataset(name="fashion_mnist_subset"), split)
         for i in range(len(source)):
             record = source[i]
-            name = source.names[record.target].replace("/", "-")
+            assert isinstance(record.image, bytes)  # PNG
+            name = source.names[int(record.target)].replace("/", "-")
             for root, labelled in FOLDERS.items():
                 place = folder / root / split
                 if split == "validation" or i < labelled:
