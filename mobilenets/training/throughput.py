@@ -5,8 +5,10 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
-# The part of the time from which on waiting for input is worth a line.
+# The part of the time from which on waiting for input is worth a line, and the steps
+# in which it must have been found: the first ones have batches that are ready.
 NOTABLE = 0.1
+FEWEST_STEPS = 10
 
 
 class Throughput:
@@ -17,6 +19,7 @@ class Throughput:
     """
 
     def __init__(self, batch_size: int):
+        self.steps_read = 0  # of the last reading
         self._batch_size = batch_size
         self.restart()
 
@@ -46,6 +49,7 @@ class Throughput:
         if self._steps < 1:
             return {}
         seconds = time.perf_counter() - self._start
+        self.steps_read = self._steps
         numbers = {
             "images_per_second": self._steps * self._batch_size / seconds,
             "input_wait": sum(self._waits.values()) / seconds,
