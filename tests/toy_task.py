@@ -72,6 +72,7 @@ class ToyTask:
         self.eval_sizes = eval_sizes or {"val": 5}
         self.data_facts = {"train_size": self.train_size}
         self.description = {"spec": "toy"}
+        self.teacher_variables = {}
 
     def init_variables(self, rng):
         return dict(self.model.init(rng, jnp.ones((1,))))
@@ -81,6 +82,10 @@ class ToyTask:
 
     def relative_rates(self, params):
         return jax.tree.map(lambda _: 1.0, params)
+
+    @property
+    def stages(self):
+        return [(0, self)]
 
     def train_batches(self, first_step=0):
         examples = grain.MapDataset.range(8).map(lambda i: {"x": np.float32(1)})
@@ -99,6 +104,9 @@ class ToyTask:
 
     def variants(self, rng):
         return {}
+
+    def taught(self, batch, teacher_variables):
+        return batch
 
     def inputs(self, batch):
         return batch["x"]

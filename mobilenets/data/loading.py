@@ -1,5 +1,6 @@
 """From a record to pixels, in the workers of the input pipeline."""
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -8,9 +9,18 @@ from PIL import Image
 from mobilenets.config.schema import Operation, Preprocessing
 from mobilenets.data import decoding, timing
 from mobilenets.data.boxes import NO_BOXES
+from mobilenets.data.geometry import Color
 from mobilenets.data.masks import UNLABELLED
 from mobilenets.data.operations import augment, augment_with_boxes, augment_with_mask
-from mobilenets.data.preprocessing import black, fit, pixel_type, prepare_image, shown
+from mobilenets.data.preprocessing import (
+    black,
+    fill_color,
+    fit,
+    pixel_type,
+    prepare_image,
+    shown,
+)
+from mobilenets.data.quick import Undecoded
 from mobilenets.data.sources.base import Record
 from mobilenets.errors import BrokenImage
 
@@ -33,20 +43,64 @@ class ImageLoader:
 
     def augmented(self, record: Record, rng: np.random.Generator) -> np.ndarray:
         """The image to train, randomly changed."""
-        image = decode(record.image, record.origin, self.upright)
-        return augment(
-            image, rng, self.resolution, self.augmentation, self.preprocessing
-        )
+        image = Undecoded(record.image, record.origin, self.upright)
+        return self.changed(image, rng)
 
     def prepared(self, record: Record) -> np.ndarray:
         """The image to evaluate."""
-        image = decode(record.image, record.origin, self.upright)
+        image = self.decoded(record)
         return prepare_image(image, self.resolution, self.preprocessing)
+
+    def decoded(self, record: Record) -> Image.Image:
+        """The image as it is."""
+        return decode(record.image, record.origin, self.upright)
+
+    def changed(
+        self, image: Image.Image | Undecoded, rng: np.random.Generator
+    ) -> np.ndarray:
+        """See `augmented`."""
+        return augment(
+            image, rng, self.resolution, self.augmentation, self.preprocessing
+        )
 
     @property
     def black(self) -> np.ndarray:
         """What fills up the last batch of an evaluation."""
         return black(self.resolution, self.preprocessing)
+
+
+@dataclasses.dataclass(frozen=True)
+class TaughtImageLoader:
+    """Gives a network and its teacher the same part of an image, each as it sees it.
+
+    Both are changed by the same random numbers, so that crop, flip and colours are the
+    same; each has its own resolution, interpolation and colour around the image.
+    """
+
+    student: ImageLoader
+    teacher: ImageLoader  # with the student's crop and augmentation
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the teacher sees the very pixels of the student."""
+        return _look(self.student) == _look(self.teacher)
+
+    def augmented(
+        self, record: Record, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The image to train, for the network and for the teacher, both uint8."""
+        image, again = self.student.decoded(record), copy.deepcopy(rng)
+        student = self.student.changed(image, rng)
+        if self.is_shared:
+            return student, student
+        return student, self.teacher.changed(image, again)
+
+
+def _look(images: ImageLoader) -> tuple[int, str, Color]:
+    """What pixels depend on where the crop is the same."""
+    preprocessing = images.preprocessing
+    fill = fill_color(preprocessing)
+    return images.resolution, preprocessing.interpolation, fill
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +123,7 @@ class BoxedImageLoader:
           "image" [resolution, resolution, 3] uint8; "boxes" [most_boxes, 4] as
           fractions of the image: y_min, x_min, y_max, x_max; "classes" and so on.
         """
-        image = decode(record.image, record.origin, self.upright)
+        image = Undecoded(record.image, record.origin, self.upright)
         pixels, boxes = augment_with_boxes(
             image,
             record.target,
@@ -135,7 +189,8 @@ class MaskedImageLoader:
           "image" [resolution, resolution, 3] uint8 and "labels" [resolution,
           resolution] uint8, the class of each pixel.
         """
-        image = self._decoded(record)
+        image = Undecoded(record.image, record.origin, self.upright)
+        _check_mask(record, image.size)
         pixels, labels = augment_with_mask(
             image,
             record.target,
@@ -154,7 +209,8 @@ class MaskedImageLoader:
           float32, the way from fractions of "image" to pixels of "labels", see
           `Geometry.to_image`.
         """
-        image = self._decoded(record)
+        image = decode(record.image, record.origin, self.upright)
+        _check_mask(record, image.size)
         preprocessing = self.preprocessing
         geometry = fit(image.width, image.height, self.resolution, preprocessing)
         left, top, _, _ = geometry.window
@@ -179,13 +235,12 @@ class MaskedImageLoader:
             "to_image": np.ones((2, 2), np.float32),
         }
 
-    def _decoded(self, record: Record) -> Image.Image:
-        """The image; raises BrokenImage if its mask has another size."""
-        image = decode(record.image, record.origin, self.upright)
-        height, width = record.target.shape
-        if (width, height) != image.size:
-            raise BrokenImage(
-                f"The mask of {record.origin} has {width}x{height} pixels, but the "
-                f"image has {image.width}x{image.height}: give the mask of this image."
-            )
-        return image
+
+def _check_mask(record: Record, image_size: tuple[int, int]) -> None:
+    """Raises BrokenImage if the mask of an image has another width or height."""
+    height, width = record.target.shape
+    if (width, height) != image_size:
+        raise BrokenImage(
+            f"The mask of {record.origin} has {width}x{height} pixels, but the image "
+            f"has {image_size[0]}x{image_size[1]}: give the mask of this image."
+        )

@@ -6,7 +6,8 @@ up to a number of them, is passed over: in training another image stands in for 
 which the seed and the broken one choose; in an evaluation it is left out.
 """
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import grain
@@ -14,9 +15,10 @@ import jax
 import numpy as np
 from absl import flags
 
-from mobilenets.data import timing
+from mobilenets.config.schema import Operation, RepeatedAugmentation
+from mobilenets.data import mixing, timing
 from mobilenets.data.sources.base import Record, Source
-from mobilenets.errors import BrokenImage
+from mobilenets.errors import BrokenImage, UserError
 from mobilenets.runtime.console import console
 
 Example = dict[str, Any]  # as a batch, without the first dimension
@@ -122,6 +124,7 @@ def train_batches(
     first_step: int = 0,
     max_bad_images: int = 0,
     bad: set[int] | None = None,
+    augmentation: Sequence[Operation] = (),
 ) -> Batches:
     """Endless batches, reshuffled every epoch; this process's part of each.
 
@@ -134,15 +137,24 @@ def train_batches(
       first_step: batches that are left out at the start, without loading them.
       max_bad_images: broken images that others stand in for.
       bad: the numbers of those found so far; others are added.
+      augmentation: of which those are applied here that act on batches.
 
     Yields:
-      What `load` gives, with a first dimension of batch_size / processes.
+      What `load` gives, with a first dimension of batch_size / processes; and what
+      `mixing.mix` adds, if images are mixed.
     """
+    mix = mixing.mixer(augmentation)
 
     def load_one(number: int, rng: np.random.Generator) -> Example:
         return timing.load(lambda: source[number], lambda record: load(record, rng))
 
     def load_at(index: int, rng: np.random.Generator) -> Example:
+        example = load_or_replace(index, rng)
+        if mix is not None:
+            example[mixing.SEED] = rng.integers(2**63)
+        return example
+
+    def load_or_replace(index: int, rng: np.random.Generator) -> Example:
         if not max_bad_images:
             return load_one(index, rng)
         number, replaced = index, -1
@@ -159,10 +171,56 @@ def train_batches(
 
     # A finite number of epochs: grain's endless repeat overflows in batches of 1.
     epochs = grain.MapDataset.range(len(source)).seed(seed).shuffle()
-    examples = epochs.repeat(2**30).random_map(load_at)
-    batches = _local_batches(examples, batch_size, num_workers, first_step)
+    indices = epochs.repeat(2**30)
+    for operation in augmentation:
+        if isinstance(operation, RepeatedAugmentation):
+            repeated = _Repeated(indices, batch_size, operation.copies)
+            indices = grain.MapDataset.source(repeated).seed(seed)
+    examples = indices.random_map(load_at)
+    batches = _local_batches(examples, batch_size, num_workers, first_step, mix)
     bad = set() if bad is None else bad
     return Batches(batches, max_bad_images, bad, try_record, num_workers)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Repeated:
+    """The numbers of records with each of them several times in a batch.
+
+    Copies are as far apart as a batch allows, so that none is its own partner.
+
+    Args:
+      indices: in their random order, endless.
+      batch_size: examples in the batch of all processes.
+      copies: of each record; the batch size is a multiple.
+    """
+
+    indices: grain.MapDataset
+    batch_size: int
+    copies: int
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Any:
+        batch, place = divmod(index, self.batch_size)
+        distinct = self.batch_size // self.copies
+        return self.indices[batch * distinct + place % distinct]
+
+
+def check_pairs(batch_size: int, augmentation: Sequence[Operation]) -> None:
+    """Raises UserError if images are mixed, and a process has half a pair of them.
+
+    Args:
+      batch_size: examples in the batch of all processes.
+      augmentation: of the images to train.
+    """
+    processes = jax.process_count()
+    if mixing.mixer(augmentation) and (batch_size // processes) % 2:
+        raise UserError(
+            f"batch_size {batch_size} is {batch_size // processes} images for each of "
+            f"{processes} processes, but mixup and cutmix mix pairs: use a multiple of "
+            f"{2 * processes}."
+        )
 
 
 def eval_batches(
@@ -212,11 +270,17 @@ def eval_batches(
 
 
 def _local_batches(
-    examples: grain.MapDataset, batch_size: int, num_workers: int, first_step: int = 0
+    examples: grain.MapDataset,
+    batch_size: int,
+    num_workers: int,
+    first_step: int = 0,
+    mix: Callable[[Example], Example] | None = None,
 ) -> grain.DatasetIterator:
     """This process's part of every global batch, made ahead of time."""
     processes = jax.process_count()
     parts = examples.batch(batch_size // processes)
+    if mix is not None:
+        parts = parts.map(mix)
     batches = parts[first_step * processes + jax.process_index() :: processes]
     dataset = batches.to_iter_dataset(_READ_OPTIONS)
     if not num_workers:

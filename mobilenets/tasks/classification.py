@@ -22,11 +22,21 @@ from mobilenets.metrics.several import Several
 from mobilenets.metrics.top_k import TOP_K
 from mobilenets.tasks import pictures
 from mobilenets.tasks.base import HostBatch, Metrics
-from mobilenets.tasks.labelled_images import LabelledImages
+from mobilenets.tasks.distillation import OUTPUTS, mixed, softmax_losses
+from mobilenets.tasks.labelled_images import LabelledImages, by_share
 
 PREDICTIONS_DRAWN = 40
 MISTAKES_DRAWN = 40
 MOST_CLASSES_DRAWN = 200  # more are no picture of the confusion
+
+
+def _shares(batch: Batch, classes: int) -> jax.Array:
+    """How much of each image is of each class: [N, classes], rows that sum to 1."""
+    own = jax.nn.one_hot(batch["label"], classes)
+    if "share" not in batch:
+        return own
+    partner = jax.nn.one_hot(batch["partner_label"], classes)
+    return by_share(own, partner, batch["share"])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,19 +116,29 @@ class Classification(LabelledImages):
     def loss(self, outputs: Any, batch: Batch) -> tuple[jax.Array, Metrics]:
         """Cross-entropy with smoothed labels (also as "loss"), and "top1".
 
+        In "top1" a mixed image counts as much as its label has of the predicted class.
         With weights it is the sum of the weighted losses divided by the number of
         images, not by the sum of the weights: so every image counts the same in any
-        batch.
+        batch. With a teacher it is mixed with the loss on the teacher's outputs, and in
+        the place of "top1" is "agreement", the part of the images for which both find
+        the same class.
         """
         logits, _ = outputs
-        targets = jax.nn.one_hot(batch["label"], logits.shape[-1])
-        targets = optax.smooth_labels(targets, self._task.label_smoothing)
-        losses = optax.softmax_cross_entropy(logits, targets)
+        labels = _shares(batch, logits.shape[-1])
+        smoothed = optax.smooth_labels(labels, self._task.label_smoothing)
+        losses = optax.softmax_cross_entropy(logits, smoothed)
         if self._weights is not None:
-            losses *= jnp.asarray(self._weights)[batch["label"]]
-        loss = losses.mean()
-        top1 = (logits.argmax(-1) == batch["label"]).mean()
-        return loss, {"loss": loss, "top1": top1}
+            losses *= (labels * jnp.asarray(self._weights)).sum(-1)
+        found = logits.argmax(-1)
+        if OUTPUTS not in batch:
+            loss, predicted = losses.mean(), jax.nn.one_hot(found, logits.shape[-1])
+            return loss, {"loss": loss, "top1": (predicted * labels).sum(-1).mean()}
+        teacher, distillation = batch[OUTPUTS], self.config.distillation
+        of_teacher = softmax_losses(logits, teacher, distillation.temperature)
+        weight = distillation.label_weight
+        loss = mixed(losses, of_teacher, batch["label"] >= 0, weight).mean()
+        agreement = (found == teacher.argmax(-1)).mean()
+        return loss, {"loss": loss, "agreement": agreement}
 
     def _class_weights(self) -> np.ndarray | None:
         """The weight of each class in the loss, [classes] float32; None: all are 1."""
@@ -132,7 +152,7 @@ class Classification(LabelledImages):
 
     def in_words(self, label: Any) -> str:
         """The name of the class."""
-        return self.class_names[int(label)]
+        return self.class_names[int(label)] if label >= 0 else "no label"
 
     def likelihood(self, label: Any, prediction: np.ndarray) -> float:
         """The probability of the true class."""

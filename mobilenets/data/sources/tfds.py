@@ -51,9 +51,11 @@ class TfdsSource:
         features = dict(builder.info.features.items())
         needed = {"image": tfds.features.Image, "label": tfds.features.ClassLabel}
         if not all(isinstance(features.get(k), kind) for k, kind in needed.items()):
+            advice = " Give task.name=multilabel." if "attributes" in features else ""
             raise UserError(
                 f"The data set {builder.name} is not for classification: it needs the "
                 f"features image and label, but has {', '.join(sorted(features))}."
+                f"{advice}"
             )
         self.names = tuple(features["label"].names)
         self._records = records(builder, split)
