@@ -453,7 +453,7 @@ class _Training:
             return
         self._told_of_input = True
         step = self._config.batch_size / logged["images_per_second"]
-        console.print(slow_input(wait, step, batches.stage_seconds))
+        console.print(slow_input(wait, step, batches.loading_seconds))
 
     def _evaluate(self, step: int, log: MetricLog, progress: TrainingProgress) -> None:
         """Evaluates the raw and the averaged weights on every set; logs the results."""

@@ -63,7 +63,7 @@ class Throughput:
 
 
 def slow_input(
-    wait: float, step_seconds: float, stage_seconds: Mapping[str, float]
+    wait: float, step_seconds: float, loading_seconds: Mapping[str, float]
 ) -> str:
     """Says what is to blame for the waiting.
 
@@ -74,17 +74,17 @@ def slow_input(
     Args:
       wait: the part of the time that is spent waiting for input.
       step_seconds: how long a step takes, with the waiting.
-      stage_seconds: what each stage adds to the time in which a batch is made.
+      loading_seconds: what each stage of loading adds to the time in which a batch is made.
     """
     told = f"Training waits for input {wait:.0%} of the time: "
-    made = sum(stage_seconds.values())
+    made = sum(loading_seconds.values())
     if made < step_seconds / 2:
         return (
             f"{told}transfer is to blame, since a batch is made in {made:.3f} s, and a "
             f"step takes {step_seconds:.3f} s."
         )
-    shares = ", ".join(f"{n} {s / made:.0%}" for n, s in stage_seconds.items())
-    slowest = max(stage_seconds, key=lambda name: stage_seconds[name])
+    shares = ", ".join(f"{n} {s / made:.0%}" for n, s in loading_seconds.items())
+    slowest = max(loading_seconds, key=lambda name: loading_seconds[name])
     return (
         f"{told}{slowest} is to blame ({shares} of the work). More "
         "--config.dataset.num_workers help, as long as there are idle cores."
