@@ -25,7 +25,7 @@ class Batches(Protocol):
 
     @property
     def loading_seconds(self) -> Mapping[str, float]:
-        """What each stage of loading adds to the time of making a batch, by its name."""
+        """What each stage of loading adds to the time of making a batch."""
         ...
 
     def __iter__(self) -> Iterator[HostBatch]: ...

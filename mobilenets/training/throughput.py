@@ -74,7 +74,8 @@ def slow_input(
     Args:
       wait: the part of the time that is spent waiting for input.
       step_seconds: how long a step takes, with the waiting.
-      loading_seconds: what each stage of loading adds to the time in which a batch is made.
+      loading_seconds: what each stage of loading adds to the time in which a batch is
+        made.
     """
     told = f"Training waits for input {wait:.0%} of the time: "
     made = sum(loading_seconds.values())
