@@ -82,7 +82,7 @@ class InputPipeline:
     workers: int  # processes, for the sides that have such
 
     BATCHES: ClassVar[int] = 32
-    # Inception crops: of the area; aspect ratios to this, and down to its inverse.
+    # Inception crops: the area; the aspect ratio is at most this, at least its inverse.
     MIN_AREA: ClassVar[float] = 0.08
     MAX_ASPECT_RATIO: ClassVar[float] = 4 / 3
     RAND_AUGMENT: ClassVar[tuple[int, int]] = (2, 9)  # N and M of arXiv:1909.13719

@@ -9,9 +9,14 @@ The variant gives width, depth, resolution and dropout; phi gives those of Eq. 3
 What follows from the batch (the learning rate) and from the epochs (the steps) follows
 when they are changed, too.
 
-Top-1 of the paper: 77.1 (B0) to 84.3 (B7), with AutoAugment. Not run here. There is no
-AutoAugment here yet: without it the authors' README reports 76.7, 78.7, 79.8, 81.1,
-82.5 and 83.1 for B0 to B5.
+Top-1 of the paper: 77.1 (B0) to 84.3 (B7), with AutoAugment. Not run here. Without it
+(--config.augmentation.auto_augment=None) the authors' README reports 76.7, 78.7, 79.8,
+81.1, 82.5 and 83.1 for B0 to B5. With RandAugment they trained B5 at the magnitude 17
+and B7 at 28:
+
+    --config.augmentation.auto_augment=None \
+        --config.augmentation.rand_augment.scale=efficientnet \
+        --config.augmentation.rand_augment.magnitude=17.0
 
 Recipe: `recipes.efficientnet`.
 """

@@ -40,6 +40,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     config.schedule.decay_rate = 0.98
     config.schedule.decay_epochs = 2.5
     config.task.label_smoothing = 0.1
+    recipes.average_weights(config, 0.9999, batch_size=8 * 96)
     if arg.smoke:
         recipes.smoke(config)
     return config

@@ -45,6 +45,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     config.schedule.decay_rate = 0.99
     config.schedule.decay_epochs = 3.0
     config.task.label_smoothing = 0.1
+    recipes.average_weights(config, 0.9999, batch_size=4096)
     if arg.smoke:
         recipes.smoke(config)
     return config

@@ -22,6 +22,7 @@ from benchmarks import (
     inference,
     picture,
     report,
+    search,
     settings,
     summary,
     training,
@@ -500,3 +501,25 @@ def test_help_has_examples(name):
         cwd=pathlib.Path(__file__).parent.parent,
     )
     assert f"\n    python -m benchmarks.{name}\n" in result.stdout
+
+
+def test_a_search_is_extrapolated_to_all_candidates_of_moga():
+    found = search.Found(
+        step_seconds=[0.5, 0.7, 0.6],
+        step_cpu_seconds=1.1,
+        step_bytes=200_000_000,
+        warm_up_seconds=15.4,
+        candidates=700,
+        seconds=35.0,
+        cpu_seconds=70.0,
+        computed=300,
+        asked_for=1200,
+        peak_bytes=1_500_000_000,
+    )
+    rows = dict(search.rows(found))
+    assert rows["step of the supernet"] == "600 ms"
+    assert rows["candidates per second"] == "20.0"
+    assert rows["pieces that were shared"] == "75%"
+    # 8,400 of 50 ms.
+    assert rows["8,400 candidates"] == "7.0 min"
+    assert rows["8,400 candidates, CPU time"] == "14.0 min"

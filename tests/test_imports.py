@@ -18,6 +18,7 @@ ROOMS = (
     "runtime",
     "detection",
     "segmentation",
+    "geography",
     "nn",
     "data",
     "metrics",
@@ -29,6 +30,7 @@ ROOMS = (
     "profiling",
     "pretrained",
     "export",
+    "workers",
     "sweeps",
     "search",
     "api",
@@ -39,8 +41,9 @@ ROOMS = (
 ONLY = {
     "detection": {"detection", "networks"},
     "segmentation": {"networks", "segmentation"},
+    "geography": {"geography"},
     "networks": {"config.json_files", "config.own_function", "errors", "networks"},
-    "metrics": {"metrics"},
+    "metrics": {"geography.sphere", "metrics"},
     "tasks.base": {"config", "metrics.base"},
     "training": {
         "config",
@@ -67,6 +70,7 @@ WITHOUT = {
     "errors": {"jax", "flax", "tensorflow", "grain", "tensorflow_datasets"},
     "config": {"jax", "flax", "tensorflow", "grain", "tensorflow_datasets"},
     "networks": {"jax", "flax", "tensorflow", "grain", "tensorflow_datasets"},
+    "geography": {"jax", "flax", "tensorflow", "grain", "tensorflow_datasets"},
 }
 
 

@@ -46,7 +46,7 @@ class SlowTask(toy_task.ToyTask):
                 time.sleep(self._seconds)
                 yield batch
 
-        return batches()
+        return toy_task.as_batches(batches())
 
 
 def make_task(steps=40, seconds=0.0, broken=-1):

@@ -2,7 +2,7 @@
 
 import enum
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import ml_collections
@@ -12,15 +12,19 @@ from mobilenets.cli import networks, outputs
 from mobilenets.cli.command_line import examples, prepare_jax, usage_errors
 from mobilenets.config import check, files, overrides, values
 from mobilenets.config.schema import (
+    SOURCES,
     Configuration,
     Preprocessing,
     SegmentationTask,
 )
-from mobilenets.errors import UserError
+from mobilenets.data import imagenet
+from mobilenets.errors import UserError, unknown
 from mobilenets.networks.spec import BackboneSpec
 from mobilenets.runtime.compilation_cache import HELP
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from mobilenets.inference.description import Description
     from mobilenets.tasks.base import Task
 
@@ -30,10 +34,14 @@ EPILOG = f"{HELP}\n\n" + examples(
     "--split train --config.batch_size=100",
     "mobilenets eval --workdir runs/quickstart --report runs/quickstart/report",
     "mobilenets eval --workdir efficientnet_lite0 --config.dataset.folder=photos",
+    "mobilenets eval --workdir efficientnet_lite0 --sets all "
+    "--config.dataset.data_dir=tfds",
     "python eval.py --config configs/quickstart.py --workdir runs/quickstart",
 )
+# The values of the config that choose the data set.
+_CHOOSE_DATA = tuple(f"dataset.{source}" for source in SOURCES)
 OPTIONS = (
-    *("--workdir", "--weights", "--checkpoint", "--split"),
+    *("--workdir", "--weights", "--checkpoint", "--split", "--sets"),
     *("--per-class", "--report", "--json"),
 )
 
@@ -86,6 +94,15 @@ def command(
             "dataset.eval_split and the sets in evals."
         ),
     ] = None,
+    sets: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES",
+            help="For a network of ImageNet's classes: evaluate it on ImageNet's "
+            "validation images and on these sets: "
+            f"{', '.join(imagenet.EVALUATION_SETS)}, or all.",
+        ),
+    ] = "",
     per_class: Annotated[
         bool,
         typer.Option("--per-class", help="Also print the metrics of each class."),
@@ -95,7 +112,8 @@ def command(
         typer.Option(
             metavar="FOLDER",
             help="Write the confusion matrix and the most confident mistakes to this "
-            "folder; for multi-label tasks a table of the attributes.",
+            "folder; for multi-label tasks a table of the attributes, for "
+            "geolocalization a table and a map of the places.",
         ),
     ] = "",
     as_json: Annotated[
@@ -121,31 +139,24 @@ def command(
 
     is_file = networks.is_file(workdir)
     folder = workdir if is_file else networks.weights(workdir)
-    of_run = (
-        not is_file
-        and not (pathlib.Path(folder).expanduser() / "network.json").exists()
-    )
+    of_run = _is_run(folder)
     if not of_run and (weights != Weights.EMA or checkpoint != Checkpoint.BEST):
         raise UserError(
             f"{workdir} is not a run and has only one set of weights: leave out "
             "--weights and --checkpoint."
         )
-    if not of_run:
-        _refuse_network(given)
     description = (exported if is_file else trained).describe(folder)
-    whole = (
-        _of_run(folder, built) if of_run else _for_weights(folder, description, built)
-    )
-    chosen = _checked(whole, given, split, description)
+    chosen = config_for(folder, description, given, split, sets, built)
+    network = None
     if is_file:
-        _refuse_several_views(chosen)
-    task = _made(chosen, description, split)
+        refuse_several_views(chosen)
+        network = _outputs_of(folder)
+    task = task_for(chosen, description, split)
     if of_run:
         ema, best = weights == Weights.EMA, checkpoint == Checkpoint.BEST
         found = evaluate_run(task, folder, ema, best, per_class, report)
     elif is_file:
         name = pathlib.Path(folder).name
-        network = exported.load(folder).apply
         found = evaluate_weights(task, name, {}, per_class, report, network)
     else:
         variables = trained.load(folder).variables
@@ -156,10 +167,45 @@ def command(
         tables.write_json(found, as_json)
 
 
+def _is_run(folder: str) -> bool:
+    """Whether it is the workdir of a run, no weights and no exported file."""
+    path = pathlib.Path(folder).expanduser()
+    return path.is_dir() and not (path / "network.json").exists()
+
+
+def config_for(
+    folder: str,
+    description: "Description",
+    given: Mapping[str, Any],
+    split: str | None,
+    sets: str = "",
+    built: ml_collections.ConfigDict | None = None,
+) -> Configuration:
+    """The config with which a network is evaluated.
+
+    Args:
+      folder: of a run or of weights, or an exported file.
+      description: of the network in it.
+      given: values on the command line, by their keys.
+      split: the only one to evaluate, instead of all sets.
+      sets: see `_set_imagenet`; "" for those of the config.
+      built: a config instead of the run's own, or of the default.
+
+    Raises:
+      UserError: a value is wrong, or is not that of the weights.
+    """
+    if _is_run(folder):
+        return _checked(_of_run(folder, built), given, split, sets, description)
+    _refuse_network(given)
+    whole = _for_weights(folder, description, built)
+    return _checked(whole, given, split, sets, description)
+
+
 def _checked(
     built: ml_collections.ConfigDict,
     given: Mapping[str, Any],
     split: str | None,
+    sets: str,
     description: "Description",
 ) -> Configuration:
     """The config with what was given on the command line.
@@ -167,16 +213,61 @@ def _checked(
     Raises:
       UserError: a value is wrong, or is not that of the weights.
     """
+    if sets:
+        _refuse_other_sets(given, split)
+        overrides.apply(built, {"dataset.name": "imagenet2012"})
     overrides.apply(built, given)
     if split is not None:
         overrides.apply(built, {"dataset.eval_split": split})
         built.evals = values.Values()
+    if sets:
+        _set_imagenet(built, sets)
     config = check.check(built)
     _refuse_others(config, description)
     return config
 
 
-def _made(
+def _refuse_other_sets(given: Mapping[str, Any], split: str | None) -> None:
+    """Raises UserError if something else than --sets chooses what is evaluated."""
+    others = [
+        f"--config.{key}"
+        for key in given
+        if key.startswith("evals") or key in (*_CHOOSE_DATA, "dataset.eval_split")
+    ]
+    if split is not None:
+        others.append("--split")
+    if others:
+        raise UserError(
+            f"--sets and {others[0]} both choose what is evaluated: leave one out."
+        )
+
+
+def _set_imagenet(built: ml_collections.ConfigDict, sets: str) -> None:
+    """Makes ImageNet's validation images and the sets the ones that are evaluated.
+
+    Args:
+      built: its data set is imagenet2012, and has the folder of them all.
+      sets: names separated by commas, or "all".
+
+    Raises:
+      UserError: there is no such set.
+    """
+    known = imagenet.EVALUATION_SETS
+    names = [*known] if sets == "all" else [name.strip() for name in sets.split(",")]
+    for name in names:
+        if name not in known:
+            raise unknown("set", name, [*known, "all"])
+    built.evals = values.Values()
+    dataset: Any = built.dataset
+    chosen: dict[str, Any] = {"dataset.eval_split": "validation"}
+    for name in names:
+        data_set, split = known[name]
+        chosen |= {f"evals.{name}.name": data_set, f"evals.{name}.split": split}
+        chosen[f"evals.{name}.data_dir"] = dataset.get("data_dir", "")
+    overrides.apply(built, chosen)
+
+
+def task_for(
     config: Configuration, description: "Description", split: str | None
 ) -> "Task":
     """The task, to evaluate.
@@ -239,8 +330,13 @@ def _refuse_network(given: Mapping[str, Any]) -> None:
             )
 
 
-def _refuse_several_views(config: Configuration) -> None:
-    """Raises UserError if images are to be seen at several sizes, or mirrored."""
+def refuse_several_views(config: Configuration) -> None:
+    """Raises UserError if images are to be seen at other sizes, or mirrored."""
+    if config.eval_resolution:
+        raise UserError(
+            "eval_resolution is given, but an exported file takes images of one size: "
+            "leave it out."
+        )
     task = config.task
     if isinstance(task, SegmentationTask) and (
         task.eval_flip or task.eval_scales != (1.0,)
@@ -249,6 +345,23 @@ def _refuse_several_views(config: Configuration) -> None:
             "task.eval_scales and task.eval_flip are for weights, but an exported file "
             "sees each image once, in its own size: leave them out."
         )
+
+
+def _outputs_of(file: str) -> Callable[["np.ndarray"], Any]:
+    """What computes the outputs of an exported file.
+
+    Raises:
+      UserError: see `exported.load`; they are not those of the network's module.
+    """
+    from mobilenets.export import exported
+
+    net = exported.load(file)
+    if net.gives_detections:
+        raise UserError(
+            f"{file} gives detections, but an evaluation needs the numbers of each "
+            "anchor: give a file that was exported without --detections."
+        )
+    return net.apply
 
 
 def _refuse_others(config: Configuration, description: "Description") -> None:

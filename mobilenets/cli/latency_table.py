@@ -62,11 +62,12 @@ def command(
     path = pathlib.Path(given[0])
     if check is None and path.exists():
         raise UserError(f"{path} exists already: give a new file.")
-    space, classes = search_command.space_of(search)
+    task = search_command.task_of(search)
+    space, classes = task.spec, len(task.class_names)
     pieces = table.pieces_of(space, classes)
     if check is not None:
         checked = table.check(table.read(path), space, classes, tell=tell)
-        print(search_command.describe(checked))
+        print(checked)
         return
     if output is not None:
         made = table.measure(pieces, tell=tell)

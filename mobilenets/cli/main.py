@@ -16,6 +16,7 @@ from mobilenets.cli import (
     features,
     import_weights,
     latency_table,
+    netadapt,
     predict,
     prepare,
     pretrained,
@@ -23,6 +24,7 @@ from mobilenets.cli import (
     report,
     scale,
     search,
+    show_batch,
     sweep,
     train,
 )
@@ -33,6 +35,7 @@ COMMANDS = {
     "train": train,
     "eval": eval_command,
     "check": check,
+    "show-batch": show_batch,
     "check-run": check_run,
     "config": config,
     "list": list_command,
@@ -48,6 +51,7 @@ COMMANDS = {
     "sweep": sweep,
     "search": search,
     "latency-table": latency_table,
+    "netadapt": netadapt,
     "report": report,
     "compare": compare,
 }

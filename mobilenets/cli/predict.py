@@ -13,6 +13,7 @@ from mobilenets.errors import UserError
 if TYPE_CHECKING:  # they need JAX
     from mobilenets.inference.detections import DetectedPhoto
     from mobilenets.inference.pixels import SegmentedPhoto
+    from mobilenets.inference.places import LocatedPhoto
     from mobilenets.inference.prediction import Prediction
     from mobilenets.inference.trained import Net
 
@@ -27,11 +28,13 @@ EPILOG = examples(
     "mobilenets predict photos --weights runs/attributes --threshold 0.3",
     "mobilenets predict street.jpg --weights runs/coco --score 0.5 --json found.json",
     "mobilenets predict street.jpg --weights runs/cityscapes --masks masks --tile 1024",
+    "mobilenets predict holiday.jpg --weights runs/places --json places.json",
 )
 
 # The options that only some weights have, by what these predict.
 _ONLY = {
     "one class per image": ("top", "csv"),
+    "places": ("top", "csv"),
     "attributes": ("threshold", "csv"),
     "objects": ("score", "iou", "max-detections", "coco"),
     "a class for each pixel": ("masks", "tile"),
@@ -46,7 +49,7 @@ def command(
     weights: Annotated[str, typer.Option(help=networks.NAME_OR_WEIGHTS)],
     top: Annotated[
         int | None,
-        typer.Option(min=1, help="Number of classes to print. Default: 5."),
+        typer.Option(min=1, help="Number of classes or cells to print. Default: 5."),
     ] = None,
     threshold: Annotated[
         float | None,
@@ -114,15 +117,16 @@ def command(
         ),
     ] = None,
 ) -> None:
-    """Classify images, find objects in them, or label pixels.
+    """Classify or locate images, find objects in them, or label pixels.
 
     Prints and draws the most likely classes; for multi-label weights, the attributes;
-    for detectors, the objects; for segmenters, the classes of the pixels. For
-    segmenters it also writes the mask of each photograph. Files that are not images are
-    reported and skipped; the exit code is then 1.
+    for detectors, the objects; for segmenters, the classes of the pixels; for
+    geolocalization, the place on a map. For segmenters it also writes the mask of each
+    photograph. Files that are not images are reported and skipped; the exit code is
+    then 1.
     """
     prepare_jax()
-    from mobilenets.inference import detections, pixels, prediction
+    from mobilenets.inference import detections, pixels, places, prediction
 
     if picture.suffix != ".png":
         raise UserError(f"The picture must be a .png file, but is {str(picture)!r}.")
@@ -146,6 +150,10 @@ def command(
         options = (score, iou, max_detections)
         objects = detections.detect_objects(net, paths, broken.append, *options)
         _tell_objects(list(objects), net.description.class_names, files)
+    elif places.is_geolocalizer(net):
+        readable = prediction.read_photos(paths, net, broken.append)
+        located = places.locate(net, readable, top or places.DEFAULT_TOP)
+        _tell_places(places.keep_few_pixels(located), files)
     else:
         readable = prediction.read_photos(paths, net, broken.append)
         found = prediction.predict(net, readable, top, threshold)
@@ -165,6 +173,20 @@ def _tell_classes(found: "list[Prediction]", files: Files) -> None:
         prediction.write_json(found, files["json"])
     if files["csv"]:
         prediction.write_csv(found, files["csv"])
+
+
+def _tell_places(found: "list[LocatedPhoto]", files: Files) -> None:
+    from mobilenets.inference import places
+
+    if not found:
+        return
+    tables.print_places(found)
+    places.draw(found, files["picture"])
+    _print_written(files["picture"], len(found), places.MOST_DRAWN)
+    if files["json"]:
+        places.write_json(found, files["json"])
+    if files["csv"]:
+        places.write_csv(found, files["csv"])
 
 
 def _tell_objects(
@@ -234,13 +256,15 @@ def _print_written(picture: pathlib.Path, photos: int, most: int) -> None:
 
 def _refuse_others(given: Mapping[str, Any], net: "Net") -> None:
     """Raises UserError if an option is given that is for other weights."""
-    from mobilenets.inference import detections, pixels
+    from mobilenets.inference import detections, pixels, places
 
     predicted = "one class per image"
     if pixels.is_segmenter(net):
         predicted = "a class for each pixel"
     elif detections.is_detector(net):
         predicted = "objects"
+    elif places.is_geolocalizer(net):
+        predicted = "places"
     elif net.description.threshold is not None:
         predicted = "attributes"
     for option, value in given.items():

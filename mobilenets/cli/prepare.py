@@ -1,19 +1,43 @@
 """`mobilenets prepare`."""
 
-from typing import Annotated
+import sys
+from typing import TYPE_CHECKING, Annotated
 
 import absl.logging
 import typer
 
 from mobilenets.cli.command_line import examples
+from mobilenets.errors import UserError
 
-EPILOG = examples("mobilenets prepare imagenet2012 --data-dir D --manual-dir TARS")
+if TYPE_CHECKING:
+    from mobilenets.data.packing import Packed
+
+EPILOG = examples(
+    "mobilenets prepare imagenet2012 --data-dir D --manual-dir TARS",
+    "mobilenets prepare --folder photos --data-dir D",
+    "mobilenets prepare --table labels.csv --data-dir D",
+)
 
 
 def command(
     name: Annotated[
-        str, typer.Argument(help="The name of a data set in TensorFlow Datasets.")
-    ],
+        str,
+        typer.Argument(
+            help="The name of a data set in TensorFlow Datasets, or the folder of one "
+            "in TFRecord files.",
+            show_default=False,
+        ),
+    ] = "",
+    folder: Annotated[
+        str,
+        typer.Option(
+            help="Your own images, as FOLDER/CLASS/*.jpg or FOLDER/SPLIT/CLASS/*.jpg.",
+        ),
+    ] = "",
+    table: Annotated[
+        str,
+        typer.Option(help="Your own images, as a CSV or Parquet file lists them."),
+    ] = "",
     data_dir: Annotated[
         str, typer.Option(help="Where to write it. Default: ~/tensorflow_datasets.")
     ] = "",
@@ -25,15 +49,49 @@ def command(
         ),
     ] = "",
 ) -> None:
-    """Prepare a data set of TensorFlow Datasets.
+    """Write a data set as ArrayRecord files.
 
-    Writes ArrayRecord files. For imagenet2012, put ILSVRC2012_img_train.tar and
-    ILSVRC2012_img_val.tar into the manual folder; downloading them needs an account.
+    Of TensorFlow Datasets by its name, or your own images. For imagenet2012, put
+    ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar into the manual folder;
+    downloading them needs an account.
     """
+    if len([given for given in (name, folder, table) if given]) != 1:
+        raise UserError(
+            "Give one of these: the NAME of a data set, --folder or --table."
+        )
     from mobilenets.runtime import start_up
 
     start_up.silence_tensorflow()
     absl.logging.set_verbosity(absl.logging.ERROR)
-    from mobilenets.data.prepare import prepare as prepare_data_set
+    if name:
+        from mobilenets.data.prepare import prepare as prepare_data_set
 
-    prepare_data_set(name, data_dir, manual_dir)
+        prepare_data_set(name, data_dir, manual_dir)
+    else:
+        if manual_dir:
+            raise UserError("--manual-dir is for a data set by its NAME: leave it out.")
+        _tell(_packed(folder, table, data_dir))
+
+
+def _packed(folder: str, table: str, data_dir: str) -> "Packed":
+    """The data set made of the user's own images."""
+    from mobilenets.data import packing
+    from mobilenets.runtime.console import progress_bar
+
+    opened = packing.open_folder(folder) if folder else packing.open_table(table)
+    directory = packing.directory_of(data_dir, folder or table)
+    images = sum(map(len, opened.values()))
+    with progress_bar("reading", images) as on_image:
+        return packing.pack(opened, directory, on_image)
+
+
+def _tell(packed: "Packed") -> None:
+    """Prints what was written, and which files could not be read."""
+    for line in packed.broken:
+        print(f"warning: {line}", file=sys.stderr)
+    for split, size in packed.sizes.items():
+        print(f"{split}: {size:,} examples")
+    if packed.broken:
+        print(f"Left out, since they cannot be read: {len(packed.broken):,} images.")
+    print(f"Prepared: {packed.directory}")
+    print(f"Give --config.dataset.directory={packed.directory}")

@@ -13,8 +13,10 @@ EPILOG = examples(
     "mobilenets search --config search/quickstart --workdir runs/search",
     "mobilenets search --config search/moga --workdir runs/moga "
     "--latency-table phone.csv",
+    "mobilenets search --config search/moga --workdir /shared/moga --workers 2 "
+    "--storage postgresql+psycopg://me:secret@host/searches",
 )
-OPTIONS = ("--workdir", "--latency-table", "--dry-run")
+OPTIONS = ("--workdir", "--latency-table", "--workers", "--storage", "--dry-run")
 
 
 def command(
@@ -34,9 +36,21 @@ def command(
             "Default: this machine is measured.",
         ),
     ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(min=1, help="Processes on this machine that rank candidates."),
+    ] = 1,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="A database, for workers on several machines that share FOLDER. "
+            "Default: a file in FOLDER.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Print what would be searched, run nothing."),
+        typer.Option("--dry-run", help="Print the work and its cost, search nothing."),
     ] = False,
 ) -> None:
     """Search for networks by a supernet and evolution.
@@ -44,19 +58,20 @@ def command(
     Trains the supernet of the space, measures a latency table, and evolves candidates
     that are ranked with the weights of the supernet. Networks of the front are written
     as specs, with their weights. --config.KEY=VALUE overrides a value of the supernet's
-    run, as for train. Run the same command again to resume. Each candidate is evaluated
-    once.
+    run, as for train. Run the same command again to resume, or on another machine to
+    add workers. Each candidate is evaluated once. Neither kills nor the number of
+    workers change what is found.
     """
     with usage_errors():
         values = overrides.parse(context.args, OPTIONS)
     prepare_jax()
     from mobilenets.search import command as search_command
-    from mobilenets.search import definition
+    from mobilenets.search import definition, plan
 
     search = definition.load(config, values)
     if dry_run:
-        search_command.print_plan(search, latency_table)
+        plan.print_plan(search, latency_table, tell)
     elif workdir is None:
         raise UserError("--workdir is missing: give a folder for all output.")
     else:
-        search_command.run(search, workdir, latency_table, tell)
+        search_command.run(search, workdir, latency_table, tell, workers, storage)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mobilenets.export.record import Record
     from mobilenets.inference.detections import DetectedPhoto
     from mobilenets.inference.pixels import Found
+    from mobilenets.inference.places import LocatedPhoto
     from mobilenets.inference.prediction import Prediction
     from mobilenets.profiling.memory_profile import StepMemory
 
@@ -204,6 +205,28 @@ def print_predictions(predictions: "Sequence[Prediction]") -> None:
             table.add_row(name, "", " none")
         for i, (class_name, p) in enumerate(prediction.classes):
             table.add_row("" if i else name, f"{p:.1%}", f" {class_name}")
+    show(table)
+
+
+def print_places(photos: "Sequence[LocatedPhoto]") -> None:
+    """Prints the cells of each photograph, the likeliest first: it is the prediction.
+
+    Args:
+      photos: at least one.
+    """
+    table = new("photograph", ">probability", ">latitude", ">longitude", " cell")
+    from mobilenets.inference.prediction import labels_of  # needs JAX
+
+    names = labels_of([one.photo.path for one in photos])
+    for name, one in zip(names, photos, strict=True):
+        for i, cell in enumerate(one.cells):
+            table.add_row(
+                "" if i else name,
+                f"{cell.probability:.1%}",
+                f"{cell.latitude:.4f}",
+                f"{cell.longitude:.4f}",
+                f" {cell.cell}",
+            )
     show(table)
 
 

@@ -111,13 +111,13 @@ def mnasnet_recipe(config: Config, batch_size: int) -> None:
     config.schedule.decay_rate = 0.97
     config.schedule.decay_epochs = 2.4
     config.task.label_smoothing = 0.1
-    config.ema_decay = 0.9999
+    average_weights(config, 0.9999, batch_size)
 
 
 def efficientnet(model: Mapping[str, Any], smoke_run: bool) -> Config:
     """EfficientNet's recipe, for any scaling of it.
 
-    The batch of 2048 is that of the authors' code.
+    The batch of 2048 and the policy of AutoAugment are those of the authors' code.
 
     Args:
       model: the network's name and multipliers.
@@ -125,6 +125,7 @@ def efficientnet(model: Mapping[str, Any], smoke_run: bool) -> Config:
     """
     config = tpu_imagenet()
     config.model = {**model, "drop_path_rate": 0.2}
+    config.augmentation.auto_augment = dict(policy="v0")
     mnasnet_recipe(config, batch_size=2048)
     if smoke_run:
         smoke(config)
@@ -161,9 +162,43 @@ def scale_learning_rate(config: Config, rate: float, batch_size: int) -> None:
     """Sets the learning rate in proportion to the batch: `rate` at `batch_size`.
 
     It follows --config.batch_size, unless --config.optimizer.learning_rate is given.
+    The rule is that of arXiv:1706.02677, Sec. 2.1, for SGD, and the papers' here for
+    RMSProp. Weight decay stays as it is: there are fewer steps in an epoch, and in each
+    the weights shrink by more, since the rate multiplies the decay.
     """
     reference = config.get_ref("batch_size").to_float()
     config.optimizer.learning_rate = reference * (rate / batch_size)
+
+
+def scale_adamw(
+    config: Config, rate: float, weight_decay: float, batch_size: int
+) -> None:
+    """Sets AdamW's rate and weight decay in proportion to the root of the batch.
+
+    They follow --config.batch_size, unless they are given themselves. For the rate it
+    is the square root rule of arXiv:2205.10287. The weights then shrink in an
+    epoch as before, if the decay grows likewise: steps * rate * decay is constant.
+
+    Args:
+      config: gets the values; its optimizer is adamw.
+      rate: at `batch_size`.
+      weight_decay: at `batch_size`.
+      batch_size: for which the values are known.
+    """
+    root = (config.get_ref("batch_size").to_float() / batch_size) ** 0.5
+    config.optimizer.learning_rate = root * rate
+    config.optimizer.weight_decay = root * weight_decay
+
+
+def average_weights(config: Config, decay: float, batch_size: int) -> None:
+    """Sets the decay of the average of the weights: `decay` at `batch_size`.
+
+    It follows --config.batch_size, unless --config.ema_decay is given: decay to the
+    power of batch / `batch_size`, so that the average is over as many images. The rule
+    of arXiv:2307.13813.
+    """
+    ratio = config.get_ref("batch_size").to_float() / batch_size
+    config.ema_decay = ml_collections.FieldReference(decay) ** ratio
 
 
 # What shrinks a model, where it has that option.
@@ -203,3 +238,11 @@ def smoke_segmentation(config: Config) -> None:
     smoke(config)
     config.model.resolution = 57
     config.dataset.name = "fashion_scenes"
+
+
+def smoke_geolocalization(config: Config) -> None:
+    """As `smoke`, with the painted scenes, which have places, and few large cells."""
+    smoke(config)
+    config.dataset.name = "painted_places"
+    config.task.max_images_per_cell = 20
+    config.task.min_images_per_cell = 5

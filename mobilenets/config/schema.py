@@ -68,8 +68,9 @@ class ClassificationTask(Section):
 
     name: Literal["classification"] = "classification"
     """One class per image (classification), any number of attributes (multilabel),
-    objects with boxes (detection), a class for each pixel (segmentation), or all
-    networks of a search space with one class per image (supernet)."""
+    objects with boxes (detection), a class for each pixel (segmentation), the place
+    where a photograph was taken (geolocalization), or all networks of a search space
+    with one class per image (supernet)."""
     label_smoothing: Fraction = 0.0
     """The part of a label that is spread evenly over all classes."""
     weights: dict[str, NonNegative] = {}
@@ -90,8 +91,9 @@ class MultilabelTask(Section):
 
     name: Literal["multilabel"] = "multilabel"
     """One class per image (classification), any number of attributes (multilabel),
-    objects with boxes (detection), a class for each pixel (segmentation), or all
-    networks of a search space with one class per image (supernet)."""
+    objects with boxes (detection), a class for each pixel (segmentation), the place
+    where a photograph was taken (geolocalization), or all networks of a search space
+    with one class per image (supernet)."""
     threshold: Annotated[float, Gt(0), Lt(1)] = 0.5
     """The lowest probability at which an attribute is predicted."""
     weights: dict[str, NonNegative] = {}
@@ -103,8 +105,9 @@ class DetectionTask(Section):
 
     name: Literal["detection"] = "detection"
     """One class per image (classification), any number of attributes (multilabel),
-    objects with boxes (detection), a class for each pixel (segmentation), or all
-    networks of a search space with one class per image (supernet)."""
+    objects with boxes (detection), a class for each pixel (segmentation), the place
+    where a photograph was taken (geolocalization), or all networks of a search space
+    with one class per image (supernet)."""
     loss: Literal["focal", "mined_sigmoid", "mined_softmax"] = "focal"
     """The loss of the classes: focal loss as for MobileNetV3, or cross-entropy with
     mined negatives, by sigmoids as for TensorFlow's MobileNetV1 and V2 or by a softmax
@@ -123,8 +126,9 @@ class SupernetTask(Section):
 
     name: Literal["supernet"] = "supernet"
     """One class per image (classification), any number of attributes (multilabel),
-    objects with boxes (detection), a class for each pixel (segmentation), or all
-    networks of a search space with one class per image (supernet)."""
+    objects with boxes (detection), a class for each pixel (segmentation), the place
+    where a photograph was taken (geolocalization), or all networks of a search space
+    with one class per image (supernet)."""
     label_smoothing: Fraction = 0.0
     """The part of a label that is spread evenly over all classes."""
     sampling: Literal["fair", "uniform"] = "fair"
@@ -138,8 +142,9 @@ class SegmentationTask(Section):
 
     name: Literal["segmentation"] = "segmentation"
     """One class per image (classification), any number of attributes (multilabel),
-    objects with boxes (detection), a class for each pixel (segmentation), or all
-    networks of a search space with one class per image (supernet)."""
+    objects with boxes (detection), a class for each pixel (segmentation), the place
+    where a photograph was taken (geolocalization), or all networks of a search space
+    with one class per image (supernet)."""
     # PSPNet, arXiv:1612.01105, Sec. 3.3.
     auxiliary_weight: NonNegative = 0.4
     """The weight of the loss of an auxiliary head, where the network has one; 0.5 in
@@ -157,11 +162,42 @@ class SegmentationTask(Section):
     """Whether an image is also seen mirrored in evaluation."""
 
 
+class GeolocalizationTask(Section):
+    """Where a photograph was taken: one class for each cell of the earth, as in PlaNet.
+
+    The cells are made of the places of the training images: a cell of S2 is divided
+    into four while it has too many images. PlaNet, arXiv:1602.05314, Sec. 3.
+    """
+
+    name: Literal["geolocalization"] = "geolocalization"
+    """One class per image (classification), any number of attributes (multilabel),
+    objects with boxes (detection), a class for each pixel (segmentation), the place
+    where a photograph was taken (geolocalization), or all networks of a search space
+    with one class per image (supernet)."""
+    max_images_per_cell: Positive = 1000
+    """A cell with more training images is divided."""
+    min_images_per_cell: Positive = 50
+    """A cell with fewer training images is dropped: it is no class, and these images
+    are not trained on. Images to evaluate all count."""
+    label_smoothing: Fraction = 0.0
+    """The part of a label that is spread evenly over all cells."""
+
+    @pydantic.model_validator(mode="after")
+    def _check_range(self) -> "GeolocalizationTask":
+        if self.min_images_per_cell > self.max_images_per_cell:
+            raise ValueError(
+                f"min_images_per_cell {self.min_images_per_cell} is above "
+                f"max_images_per_cell {self.max_images_per_cell}"
+            )
+        return self
+
+
 Task = (
     ClassificationTask
     | MultilabelTask
     | DetectionTask
     | SegmentationTask
+    | GeolocalizationTask
     | SupernetTask
 )
 
@@ -425,7 +461,146 @@ class ScaleCrop(Section):
         return self
 
 
-Operation = RandomCrop | Flip | ColorJitter | Expand | SsdCrop | ScaleCrop
+class AutoAugment(Section):
+    """AutoAugment: a random one of 25 published pairs of operations.
+
+    arXiv:1805.09501.
+    """
+
+    name: Literal["auto_augment"] = "auto_augment"
+    """The operation."""
+    policy: Literal["v0", "original"] = "v0"
+    """v0 is that of EfficientNet's code, original that of AutoAugment's paper, Table 9,
+    with the ranges that torchvision has."""
+
+
+class RandAugment(Section):
+    """RandAugment: some random operations, all of one magnitude.
+
+    arXiv:1909.13719.
+    """
+
+    name: Literal["rand_augment"] = "rand_augment"
+    """The operation."""
+    layers: Annotated[int, Ge(1), Le(10)] = 2
+    """How many operations, the paper's N."""
+    magnitude: Annotated[float, Ge(0), Le(30)] = 9.0
+    """Their magnitude, the paper's M: up to 10 with timm's scale. With that of
+    EfficientNet, B5 has 17 and B7 28."""
+    scale: Literal["timm", "efficientnet"] = "timm"
+    """What a magnitude means. In timm (inc1) all changes grow with it, and translations
+    are parts of the image. In EfficientNet's code translations are up to 10 M pixels
+    whatever the image's size, and posterize and solarize become weaker."""
+    probability: Ratio = 1.0
+    """Of each of the operations; 0.5 in timm."""
+
+    @pydantic.model_validator(mode="after")
+    def _check_magnitude(self) -> "RandAugment":
+        if self.scale == "timm" and self.magnitude > 10:
+            raise ValueError(
+                f"magnitude is {self.magnitude}, but timm's scale ends at 10: give less"
+                ", or scale='efficientnet'"
+            )
+        return self
+
+
+class TrivialAugment(Section):
+    """TrivialAugment (wide): one random operation of random magnitude.
+
+    arXiv:2103.10158.
+    """
+
+    name: Literal["trivial_augment"] = "trivial_augment"
+    """The operation."""
+
+
+class RandomErasing(Section):
+    """Noise in a random rectangle; arXiv:1708.04896."""
+
+    name: Literal["random_erasing"] = "random_erasing"
+    """The operation."""
+    probability: Ratio = 0.5
+    """The part of the images that are changed."""
+    min_area: Ratio = 0.02
+    """The smallest area of the rectangle, as a fraction of the image."""
+    max_area: Ratio = 0.4
+    """The largest area; 1/3 in timm and torchvision."""
+    max_aspect_ratio: Annotated[float, Ge(1), Le(100)] = 1 / 0.3
+    """The largest ratio of width to height, and of height to width."""
+
+    @pydantic.model_validator(mode="after")
+    def _check_range(self) -> "RandomErasing":
+        if self.min_area > self.max_area:
+            raise ValueError(
+                f"min_area {self.min_area} is above max_area {self.max_area}"
+            )
+        return self
+
+
+class Mixup(Section):
+    """Means of two images and of their labels; arXiv:1710.09412.
+
+    Partners are neighbours in the batch. It acts on whole batches, after all operations
+    on single images.
+    """
+
+    name: Literal["mixup"] = "mixup"
+    """The operation."""
+    alpha: Annotated[float, Ge(0), Le(100)] = 0.2
+    """The shares are from the distribution Beta(alpha, alpha); 0 mixes nothing."""
+    probability: Ratio = 1.0
+    """The part of the pairs that are mixed. With cutmix, of which a pair gets the one
+    or the other, the two together are at most 1."""
+
+
+class CutMix(Section):
+    """A box of another image, and as much of its label; arXiv:1905.04899.
+
+    Partners are neighbours in the batch. It acts on whole batches, after all operations
+    on single images.
+    """
+
+    name: Literal["cutmix"] = "cutmix"
+    """The operation."""
+    alpha: Annotated[float, Ge(0), Le(100)] = 1.0
+    """The area that stays is from the distribution Beta(alpha, alpha); with 0, all."""
+    probability: Ratio = 1.0
+    """The part of the pairs that are mixed. With mixup, of which a pair gets the one or
+    the other, the two together are at most 1."""
+
+
+class RepeatedAugmentation(Section):
+    """Each image several times in a batch, changed anew each time; arXiv:1901.09335.
+
+    A batch and an epoch have as many images as without, so that it takes several epochs
+    until all images have been seen.
+    """
+
+    name: Literal["repeated_augmentation"] = "repeated_augmentation"
+    """The operation."""
+    copies: Annotated[int, Ge(2), Le(1000)] = 3
+    """How often an image is in a batch."""
+
+
+OnImages = (
+    RandomCrop
+    | Flip
+    | ColorJitter
+    | Expand
+    | SsdCrop
+    | ScaleCrop
+    | AutoAugment
+    | RandAugment
+    | TrivialAugment
+    | RandomErasing
+)
+OnBatches = Mixup | CutMix | RepeatedAugmentation
+Operation = OnImages | OnBatches
+
+_POLICIES = ("auto_augment", "rand_augment", "trivial_augment")
+# What may hide or move what boxes and masks speak of; and what mixes labels.
+_FOR_WHOLE_IMAGES = (*_POLICIES, "random_erasing")
+_MIXING = ("mixup", "cutmix")
 
 
 def _as_operations(values: Any) -> Any:
@@ -484,6 +659,24 @@ def _check_json(value: Any, key: str) -> None:
         raise ValueError(f"{key} has characters that are not valid in UTF-8")
     elif not isinstance(value, bool | int | float | str | None):
         raise ValueError(f"{key} is a {type(value).__name__}, which JSON does not have")
+
+
+class Distillation(Section):
+    """How a network learns from `teacher`; Hinton et al., arXiv:1503.02531."""
+
+    temperature: Annotated[float, Ge(0.1), Le(100)] = 2.0
+    """The outputs of both networks are divided by it before they become probabilities:
+    a higher one shows more of what the teacher takes for similar."""
+    # MobileNetV1, arXiv:1704.04861, Sec. 4.5: "trained to emulate the outputs of a
+    # larger model instead of the ground-truth labels".
+    label_weight: Fraction = 0.0
+    """The weight of the loss on the labels; that on the teacher's outputs has the rest.
+    At 0 labels to train are not read, and images need none. Above 0 an image without
+    one is taught by the teacher alone."""
+    outputs: str = ""
+    """A folder in which the teacher's outputs for the images to train are kept, so that
+    each is computed once, for all runs that give this folder; empty: they are computed
+    in each step. It needs images that are not changed at random: no augmentation."""
 
 
 class _Optimizer(Section):
@@ -597,6 +790,26 @@ class Polynomial(_Schedule):
 Schedule = Exponential | Piecewise | Cosine | Polynomial
 
 
+class Progressive(Section):
+    """Stages of a training, from small images and little regularisation to the run's.
+
+    EfficientNetV2, arXiv:2104.00298, Algorithm 1. A value of -1 is that of the run in
+    every stage; others grow by equal steps, from the one given here to that of the run.
+    """
+
+    stages: Annotated[int, Ge(1), Le(100)] = 1
+    """How many stages there are, equally long."""
+    resolution: Annotated[int, Ge(-1), Le(_MOST)] = -1
+    """The size of the images in the first stage; in the last it is train_resolution, or
+    that of the network."""
+    dropout_rate: Annotated[float, Ge(-1), Lt(1)] = -1.0
+    """The dropout before the logits in the first stage."""
+    magnitude: Annotated[float, Ge(-1), Le(30)] = -1.0
+    """augmentation.rand_augment.magnitude in the first stage."""
+    mixup_alpha: Annotated[float, Ge(-1), Le(100)] = -1.0
+    """augmentation.mixup.alpha in the first stage."""
+
+
 class Configuration(Section):
     """One run: `mobilenets train --config FILE` trains exactly this."""
 
@@ -608,6 +821,13 @@ class Configuration(Section):
     init_from: str = ""
     """A folder of weights to start from: imported weights or the workdir of a run. They
     define the network and its preprocessing."""
+    teacher: str = ""
+    """A folder of weights that teach the network, imported ones or the workdir of a
+    run, for classification and multilabel; empty: none. The classes are those of the
+    teacher, which is not changed. It sees the same crop, mirrored alike, at its own
+    resolution and with its own preprocessing."""
+    distillation: Distillation = Distillation()
+    """How the network learns from the teacher."""
     trainable_stages: Annotated[int, Ge(-1), Le(_MOST)] = -1
     """How many of the last stages are trained; each stride begins a stage. 0 trains
     only the output layer, -1 everything. Frozen weights stay exactly as they are."""
@@ -633,6 +853,14 @@ class Configuration(Section):
         pydantic.BeforeValidator(_as_operations),
     ] = (RandomCrop(), Flip())
     """Random changes of the training images, applied in this order."""
+    train_resolution: Count = 0
+    """The size of the images to train, for a classifier; 0: that of the network, at
+    which it is evaluated and used. "Fixing the train-test resolution discrepancy",
+    arXiv:1906.06423, finds a smaller one better."""
+    eval_resolution: Count = 0
+    """The size of the images to evaluate, for a classifier; 0: that of the network."""
+    progressive: Progressive = Progressive()
+    """Stages in which the size of the images, augmentation and dropout grow."""
     batch_size: Positive = 128
     """Images in one update, over all devices."""
     accumulation_steps: Positive = 1
@@ -684,6 +912,7 @@ class Configuration(Section):
                 f"{self.accumulation_steps} equal parts"
             )
         self._check_network()
+        self._check_teacher()
         self._check_names()
         self._check_shape_of_images()
         return self
@@ -731,6 +960,33 @@ class Configuration(Section):
                 "must come from init_from, which is empty"
             )
 
+    def _check_teacher(self) -> None:
+        if not self.teacher:
+            if self.distillation != Distillation():
+                raise ValueError(
+                    "distillation is given, but teacher is empty: give a folder of "
+                    "weights, or leave distillation out"
+                )
+            return
+        if self.task.name not in ("classification", "multilabel", "supernet"):
+            raise ValueError(
+                f"teacher is given, but task.name is {self.task.name!r}: only "
+                "classification, multilabel and supernet can have one"
+            )
+        mixing = [o.name for o in self.augmentation if isinstance(o, Mixup | CutMix)]
+        if mixing:
+            raise ValueError(
+                f"teacher is given, but augmentation has {' and '.join(mixing)}: the "
+                "teacher's images are not mixed, so leave out one"
+            )
+        if self.distillation.outputs and self.augmentation:
+            names = " and ".join(operation.name for operation in self.augmentation)
+            raise ValueError(
+                "distillation.outputs keeps what the teacher says of each image, but "
+                f"augmentation has {names}, which show another image in each epoch: "
+                "leave out one"
+            )
+
     def _check_type_of_network(self, key: str, value: Any) -> None:
         if isinstance(value, str) or (key == "spec" and isinstance(value, dict)):
             return
@@ -747,6 +1003,9 @@ class Configuration(Section):
             if name in ("train", "val"):
                 raise ValueError(f"evals.{name}: the run's own data set has that name")
         self._check_augmentation([operation.name for operation in self.augmentation])
+        operations = {o.name: o for o in self.augmentation}
+        self._check_batches(operations)
+        self._check_stages(operations)
 
     def _check_augmentation(self, names: list[str]) -> None:
         for place, name in enumerate(names):
@@ -767,3 +1026,75 @@ class Configuration(Section):
                     f"augmentation has {name}, which needs boxes, but task.name is "
                     f"{self.task.name!r}: leave it out"
                 )
+            has_parts = isinstance(self.task, DetectionTask | SegmentationTask)
+            has_labels = isinstance(
+                self.task, ClassificationTask | MultilabelTask | SupernetTask
+            )
+            if (name in _FOR_WHOLE_IMAGES and has_parts) or (
+                name in _MIXING and not has_labels
+            ):
+                raise ValueError(
+                    f"augmentation has {name}, which is for classes or attributes of "
+                    f"whole images, but task.name is {self.task.name!r}: leave it out"
+                )
+        policies = [name for name in names if name in _POLICIES]
+        if len(policies) > 1:
+            raise ValueError(
+                f"augmentation has {' and '.join(policies)}, but an image is changed "
+                f"by one of them: leave out one, augmentation.{policies[0]}=None"
+            )
+
+    def _check_stages(self, operations: dict[str, Any]) -> None:
+        """Raises ValueError if the stages of the training are not to be had."""
+        progressive = self.progressive
+        given = [
+            key
+            for key in ("resolution", "dropout_rate", "magnitude", "mixup_alpha")
+            if getattr(progressive, key) >= 0
+        ]
+        if given and progressive.stages == 1:
+            raise ValueError(
+                f"progressive.{given[0]} is given, but progressive.stages is 1: give "
+                "more, such as 4"
+            )
+        for key, operation in (("magnitude", "rand_augment"), ("mixup_alpha", "mixup")):
+            if key in given and operation not in operations:
+                raise ValueError(
+                    f"progressive.{key} is given, but augmentation has no {operation}: "
+                    f"add augmentation.{operation}"
+                )
+        of_classifiers = {
+            "train_resolution": self.train_resolution,
+            "eval_resolution": self.eval_resolution,
+            "progressive": progressive.stages > 1,
+        }
+        for key, is_given in of_classifiers.items():
+            if is_given and not isinstance(
+                self.task, ClassificationTask | MultilabelTask
+            ):
+                raise ValueError(
+                    f"{key} is given, which classification and multilabel can use, but "
+                    f"task.name is {self.task.name!r}: leave it out"
+                )
+
+    def _check_batches(self, operations: dict[str, Any]) -> None:
+        """Raises ValueError if a batch cannot be mixed or composed as is asked for."""
+        mixing = [operations[name] for name in _MIXING if name in operations]
+        if sum(o.probability for o in mixing) > 1:
+            raise ValueError(
+                "augmentation.mixup.probability and augmentation.cutmix.probability "
+                f"are {mixing[0].probability} and {mixing[1].probability}, but a pair "
+                "of images is mixed in one way: give two that add up to at most 1, "
+                "such as 0.5 and 0.5"
+            )
+        if mixing and self.batch_size % 2:
+            raise ValueError(
+                f"augmentation has {mixing[0].name}, which mixes pairs, but batch_size "
+                f"is {self.batch_size}: give an even one"
+            )
+        repeated = operations.get("repeated_augmentation")
+        if repeated and self.batch_size % repeated.copies:
+            raise ValueError(
+                f"batch_size {self.batch_size} is no multiple of "
+                f"augmentation.repeated_augmentation.copies {repeated.copies}"
+            )

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 
 from mobilenets.data.decoding import decode
-from mobilenets.data.sources.base import Source
+from mobilenets.data.sources.base import Record, Source
 from mobilenets.errors import BrokenImage
 
 _AT_ONCE = 1024  # images that are handed to the threads; a data set has millions
@@ -32,11 +32,21 @@ def broken_images(
                     yield error
 
 
+def read(source: Source, number: int) -> Record:
+    """A record whose image can be decoded.
+
+    Raises:
+      BrokenImage: it cannot.
+    """
+    record = source[number]
+    decode(record.image, record.origin, source.upright)
+    return record
+
+
 def _error(source: Source, number: int) -> BrokenImage | None:
     """Why an image cannot be decoded; None if it can."""
     try:
-        record = source[number]
-        decode(record.image, record.origin, source.upright)
+        read(source, number)
     except BrokenImage as error:
         return error
     return None

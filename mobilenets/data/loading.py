@@ -1,20 +1,32 @@
 """From a record to pixels, in the workers of the input pipeline."""
 
+import copy
 import dataclasses
 
 import numpy as np
+from PIL import Image
 
 from mobilenets.config.schema import Operation, Preprocessing
+from mobilenets.data import decoding, timing
 from mobilenets.data.boxes import NO_BOXES
-from mobilenets.data.decoding import decode
+from mobilenets.data.geometry import Color
 from mobilenets.data.masks import UNLABELLED
 from mobilenets.data.operations import augment, augment_with_boxes, augment_with_mask
-from mobilenets.data.preprocessing import black, fit, pixel_type, prepare_image, shown
+from mobilenets.data.preprocessing import (
+    black,
+    fill_color,
+    fit,
+    pixel_type,
+    prepare_image,
+    shown,
+)
 from mobilenets.data.quick import Undecoded
 from mobilenets.data.sources.base import Record
 from mobilenets.errors import BrokenImage
 
 Example = dict[str, np.ndarray]
+
+decode = timing.as_decoding(decoding.decode)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,19 +44,63 @@ class ImageLoader:
     def augmented(self, record: Record, rng: np.random.Generator) -> np.ndarray:
         """The image to train, randomly changed."""
         image = Undecoded(record.image, record.origin, self.upright)
-        return augment(
-            image, rng, self.resolution, self.augmentation, self.preprocessing
-        )
+        return self.changed(image, rng)
 
     def prepared(self, record: Record) -> np.ndarray:
         """The image to evaluate."""
-        image = decode(record.image, record.origin, self.upright)
+        image = self.decoded(record)
         return prepare_image(image, self.resolution, self.preprocessing)
+
+    def decoded(self, record: Record) -> Image.Image:
+        """The image as it is."""
+        return decode(record.image, record.origin, self.upright)
+
+    def changed(
+        self, image: Image.Image | Undecoded, rng: np.random.Generator
+    ) -> np.ndarray:
+        """See `augmented`."""
+        return augment(
+            image, rng, self.resolution, self.augmentation, self.preprocessing
+        )
 
     @property
     def black(self) -> np.ndarray:
         """What fills up the last batch of an evaluation."""
         return black(self.resolution, self.preprocessing)
+
+
+@dataclasses.dataclass(frozen=True)
+class TaughtImageLoader:
+    """Gives a network and its teacher the same part of an image, each as it sees it.
+
+    Both are changed by the same random numbers, so that crop, flip and colours are the
+    same; each has its own resolution, interpolation and colour around the image.
+    """
+
+    student: ImageLoader
+    teacher: ImageLoader  # with the student's crop and augmentation
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the teacher sees the very pixels of the student."""
+        return _look(self.student) == _look(self.teacher)
+
+    def augmented(
+        self, record: Record, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The image to train, for the network and for the teacher, both uint8."""
+        image, again = self.student.decoded(record), copy.deepcopy(rng)
+        student = self.student.changed(image, rng)
+        if self.is_shared:
+            return student, student
+        return student, self.teacher.changed(image, again)
+
+
+def _look(images: ImageLoader) -> tuple[int, str, Color]:
+    """What pixels depend on where the crop is the same."""
+    preprocessing = images.preprocessing
+    fill = fill_color(preprocessing)
+    return images.resolution, preprocessing.interpolation, fill
 
 
 @dataclasses.dataclass(frozen=True)

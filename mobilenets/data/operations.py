@@ -1,37 +1,48 @@
-"""Random changes of the training images: crops, flips and colours.
+"""Random changes of the training images: crops, flips, colours, policies, erasing.
 
 All are drawn first, in the order of the configuration: the geometric ones together make
-one `Geometry`, so that an image is resampled once and its boxes go where it goes, and
-colours are changed after that. Pixels are uint8; the mean and deviation are applied on
-the accelerator.
+one `Geometry`, so that an image is resampled once and its boxes go where it goes. The
+others change the pixels of the result, one after the other. Pixels are uint8; the mean
+and deviation are applied on the accelerator. What acts on batches is in `mixing` and
+`pipeline`.
 """
 
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageEnhance
+from PIL import Image
 
 from mobilenets.config.schema import (
+    AutoAugment,
     ColorJitter,
     Expand,
     Flip,
     Operation,
     Preprocessing,
+    RandAugment,
     RandomCrop,
+    RandomErasing,
     ScaleCrop,
     SsdCrop,
+    TrivialAugment,
 )
 from mobilenets.data.boxes import NO_BOXES, Boxes, seen
+from mobilenets.data.erasing import draw_erasing
 from mobilenets.data.geometry import Box, Geometry, centered
 from mobilenets.data.masks import UNLABELLED
+from mobilenets.data.pixel_operations import enhance
+from mobilenets.data.policies import (
+    PixelChange,
+    draw_auto_augment,
+    draw_rand_augment,
+    draw_trivial_augment,
+)
 from mobilenets.data.preprocessing import fill_color, fit, fit_box
 from mobilenets.data.quick import Undecoded, show
 from mobilenets.data.ssd_operations import draw_canvas, draw_ssd_crop
-
-ColorChange = Callable[[Image.Image], Image.Image]
 
 
 def augment(
@@ -107,14 +118,17 @@ class _Change:
     """All that was drawn for one image."""
 
     geometry: Geometry
-    color_changes: list[ColorChange]
+    pixel_changes: list[PixelChange]
 
     def apply(
         self, image: Image.Image | Undecoded, preprocessing: Preprocessing
     ) -> np.ndarray:
         fill = fill_color(preprocessing)
-        shown = show(image, self.geometry, preprocessing.interpolation, fill)
-        for change in self.color_changes:
+        pixels = show(image, self.geometry, preprocessing.interpolation, fill)
+        if not self.pixel_changes:
+            return pixels
+        shown = Image.fromarray(pixels)
+        for change in self.pixel_changes:
             shown = change(shown)
         return np.asarray(shown)
 
@@ -129,7 +143,7 @@ def _draw(
 ) -> _Change:
     geometry = fit(image.width, image.height, resolution, preprocessing)
     geometry = centered(geometry, resolution)  # of an image that keeps its shape
-    color_changes: list[ColorChange] = []
+    pixel_changes: list[PixelChange] = []
 
     def show(box: Box) -> Geometry:
         """Another box than what is shown in evaluation."""
@@ -149,8 +163,16 @@ def _draw(
             case Flip():
                 geometry = _draw_flip(geometry, rng)
             case ColorJitter():
-                color_changes += _draw_colors(rng, operation)
-    return _Change(geometry, color_changes)
+                pixel_changes += _draw_colors(rng, operation)
+            case AutoAugment():
+                pixel_changes += draw_auto_augment(rng, operation, resolution)
+            case RandAugment():
+                pixel_changes += draw_rand_augment(rng, operation, resolution)
+            case TrivialAugment():
+                pixel_changes += draw_trivial_augment(rng, resolution)
+            case RandomErasing():
+                pixel_changes += draw_erasing(rng, operation, resolution)
+    return _Change(geometry, pixel_changes)
 
 
 def random_box(
@@ -204,20 +226,20 @@ def _draw_flip(geometry: Geometry, rng: np.random.Generator) -> Geometry:
     return dataclasses.replace(geometry, mirrored=bool(rng.random() < 0.5))
 
 
-def _draw_colors(rng: np.random.Generator, jitter: ColorJitter) -> list[ColorChange]:
+def _draw_colors(rng: np.random.Generator, jitter: ColorJitter) -> list[PixelChange]:
     """Brightness, contrast, saturation and hue by random amounts, in random order."""
 
-    def enhance(kind: str, amount: float) -> ColorChange:
+    def blend(kind: str, amount: float) -> PixelChange:
         factor = rng.uniform(max(0.0, 1 - amount), 1 + amount)
-        return functools.partial(_enhance, kind=kind, factor=factor)
+        return functools.partial(enhance, kind=kind, factor=factor)
 
-    def rotate_hue(amount: float) -> ColorChange:
+    def rotate_hue(amount: float) -> PixelChange:
         return functools.partial(_rotate_hue, fraction=rng.uniform(-amount, amount))
 
     draws = (
-        (jitter.brightness, functools.partial(enhance, "Brightness")),
-        (jitter.contrast, functools.partial(enhance, "Contrast")),
-        (jitter.saturation, functools.partial(enhance, "Color")),
+        (jitter.brightness, functools.partial(blend, "Brightness")),
+        (jitter.contrast, functools.partial(blend, "Contrast")),
+        (jitter.saturation, functools.partial(blend, "Color")),
         (jitter.hue, rotate_hue),
     )
     order = (draws[i] for i in rng.permutation(len(draws)))
@@ -226,11 +248,6 @@ def _draw_colors(rng: np.random.Generator, jitter: ColorJitter) -> list[ColorCha
         for amount, draw in order
         if amount and (jitter.probability == 1 or rng.random() < jitter.probability)
     ]
-
-
-def _enhance(image: Image.Image, kind: str, factor: float) -> Image.Image:
-    """A blend with black, grey or the image without colour; 1 changes nothing."""
-    return getattr(ImageEnhance, kind)(image).enhance(factor)
 
 
 def _rotate_hue(image: Image.Image, fraction: float) -> Image.Image:

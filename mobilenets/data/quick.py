@@ -10,19 +10,13 @@ import numpy as np
 from PIL import Image
 
 from mobilenets.data import decoding, jpeg
-from mobilenets.data.geometry import (
-    Color,
-    Geometry,
-)
+from mobilenets.data.geometry import Color, Geometry
+from mobilenets.data.timing import as_decoding
 
 try:
     from mobilenets.data import resizing
 except ModuleNotFoundError:  # cykooz-resizer is not made for Linux on ARM
     resizing = None
-
-# Pillow keeps RGB in four bytes a pixel. It takes over a buffer of such pixels without
-# a copy under the name of CMYK.
-_FOUR_CHANNELS = "CMYK"
 
 
 class Undecoded:
@@ -41,7 +35,7 @@ class Undecoded:
         self._content, self._origin, self._upright = content, origin, upright
         self._header = _header(content, upright)
         if self._header is None:
-            self._whole = decoding.decode(content, origin, upright)
+            self._whole = self._decode()
             self.size = self._whole.size
         else:
             self._whole = None
@@ -60,24 +54,25 @@ class Undecoded:
     def whole(self) -> Image.Image:
         """All of the image in RGB, as `decoding.decode` gives it."""
         if self._whole is None:
-            self._whole = decoding.decode(self._content, self._origin, self._upright)
+            self._whole = self._decode()
         return self._whole
 
-    def rows(self, count: int) -> Image.Image | None:
-        """The first rows, perhaps more, as four channels of which the last is unused.
+    @as_decoding
+    def _decode(self) -> Image.Image:
+        return decoding.decode(self._content, self._origin, self._upright)
+
+    @as_decoding
+    def rows(self, count: int) -> np.ndarray | None:
+        """The first rows, perhaps more, [rows, width, 3] uint8.
 
         None if Pillow has to decode the image.
         """
         if self._header is None or isinstance(self._content, np.ndarray):
             return None
         try:
-            pixels = jpeg.rows(self._content, self._header, count)
+            return jpeg.rows(self._content, self._header, count)
         except ValueError:  # Pillow may know better, or why not
             return None
-        height, width, _ = pixels.shape
-        return Image.frombuffer(
-            _FOUR_CHANNELS, (width, height), pixels, "raw", _FOUR_CHANNELS, 0, 1
-        )
 
 
 def _header(content: bytes | np.ndarray, upright: bool) -> jpeg.Header | None:
@@ -97,7 +92,7 @@ def _header(content: bytes | np.ndarray, upright: bool) -> jpeg.Header | None:
 
 def show(
     image: Image.Image | Undecoded, geometry: Geometry, interpolation: str, fill: Color
-) -> Image.Image:
+) -> np.ndarray:
     """What a geometry makes of an image to train; see `Geometry.apply`.
 
     Args:
@@ -105,9 +100,12 @@ def show(
       geometry: where its pixels go.
       interpolation: as for `Geometry.apply`.
       fill: the colour of what is not in the image.
+
+    Returns:
+      [height, width, 3] uint8.
     """
     if isinstance(image, Image.Image):
-        return geometry.apply(image, interpolation, fill)
+        return np.asarray(geometry.apply(image, interpolation, fill))
     if (
         resizing is not None
         and interpolation in resizing.FILTERS
@@ -116,9 +114,13 @@ def show(
         (left, top, _, bottom), box = geometry.source(image.size)
         rows = image.rows(bottom)
         if rows is not None:
-            box = box[0] + left, box[1] + top, box[2] + left, box[3] + top
-            shown = resizing.resize(rows, box, geometry.window_size, interpolation)
-            if geometry.mirrored:
-                shown = shown.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-            return shown
-    return geometry.apply(image.whole(), interpolation, fill)
+            box = box[0] + left, box[1], box[2] + left, box[3]
+            size = geometry.window_size
+            pixels = resizing.resize(rows[top:bottom], box, size, interpolation)
+            return _mirror(pixels) if geometry.mirrored else pixels
+    return np.asarray(geometry.apply(image.whole(), interpolation, fill))
+
+
+def _mirror(pixels: np.ndarray) -> np.ndarray:
+    """Left to right; NumPy takes several times as long for all channels together."""
+    return np.stack([pixels[:, ::-1, channel] for channel in range(3)], axis=-1)

@@ -7,6 +7,7 @@ import pydantic
 
 from mobilenets.config.schema import Preprocessing
 from mobilenets.errors import UserError
+from mobilenets.geography.cells import wrong_token
 from mobilenets.networks import complexity, limits
 from mobilenets.networks.architectures import check
 from mobilenets.networks.detector import DetectorSpec
@@ -40,6 +41,9 @@ class Description(pydantic.BaseModel):
     class_names: tuple[str, ...]
     # The probability from which an image has an attribute; None where it has one class.
     threshold: float | None = None
+    # Of a geolocalization, whose class names are the tokens of cells: latitude and
+    # longitude in degrees that stand for each; None for all others.
+    places: tuple[tuple[float, float], ...] | None = None
 
 
 def from_values(values: Any) -> Description:
@@ -59,8 +63,29 @@ def from_values(values: Any) -> Description:
     threshold = description.threshold
     if threshold is not None and not 0 < threshold < 1:
         raise UserError(f"the threshold is {threshold}, but must be between 0 and 1")
+    _check_cells(description)
     check_network(description.network, outputs)
     return description
+
+
+def _check_cells(description: Description) -> None:
+    """Raises UserError where the cells of a geolocalization are none."""
+    places, tokens = description.places, description.class_names
+    if (places is None) != (description.task != "geolocalization"):
+        has = "no places" if places is None else "places"
+        raise UserError(f"the task is {description.task}, but there are {has}")
+    if places is None:
+        return
+    if len(places) != len(tokens):
+        raise UserError(f"{len(tokens)} cells have {len(places)} places")
+    wrong = wrong_token(tokens)
+    if wrong is not None:
+        raise UserError(
+            f"{wrong!r} is no cell of S2, or does not follow the ones before"
+        )
+    for latitude, longitude in places:
+        if not (abs(latitude) <= 90 and abs(longitude) <= 180):  # nan is not, either
+            raise UserError(f"{latitude}, {longitude} is no place on the earth")
 
 
 def check_network(network: Network, outputs: int) -> None:

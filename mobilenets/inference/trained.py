@@ -43,6 +43,11 @@ class Net(Protocol):
     takes_any_size: ClassVar[bool]
 
     @property
+    def gives_detections(self) -> bool:
+        """Whether its outputs hold `Detections` in the place of `RawDetections`."""
+        ...
+
+    @property
     def description(self) -> Description:
         """Of the network."""
         ...
@@ -68,6 +73,11 @@ class TrainedNet:
     variables: dict[str, Any]  # {"params", "batch_stats"} for `model.apply`
 
     takes_any_size: ClassVar[bool] = True
+
+    @property
+    def gives_detections(self) -> bool:
+        """See `Net`."""
+        return False
 
     @property
     def model(self) -> Module:
@@ -102,12 +112,7 @@ class TrainedNet:
             raise UserError(
                 f"The weights are those of {network.name}, which is no detector."
             )
-        wanted = (network.resolution, network.resolution, 3)
-        if np.ndim(images) != 4 or np.shape(images)[1:] != wanted:
-            raise UserError(
-                f"The images must have the shape [N, {', '.join(map(str, wanted))}], "
-                f"but have {list(np.shape(images))}."
-            )
+        _check_shape(images, network.resolution)
         return _detect(self.variables, images, self.description)
 
     def segment(self, images: np.ndarray | jax.Array) -> jax.Array:
@@ -135,6 +140,41 @@ class TrainedNet:
             )
         return _segment(self.variables, images, self.description)
 
+    def locate(self, images: np.ndarray | jax.Array) -> np.ndarray:
+        """The places where images were taken, those of their most likely cells.
+
+        Args:
+          images: [N, resolution, resolution, 3], values of 0 to 255; compiled for each
+            N.
+
+        Returns:
+          [N, 2] float64: latitude and longitude in degrees.
+
+        Raises:
+          UserError: the network is no geolocalization, or the images have another
+            shape.
+        """
+        places, network = self.description.places, self.description.network
+        if places is None:
+            raise UserError(
+                f"The weights are those of {network.name} for {self.description.task}, "
+                "which has no places."
+            )
+        _check_shape(images, network.resolution)
+        return np.array(places)[
+            np.asarray(_likeliest(self.variables, images, self.description))
+        ]
+
+
+def _check_shape(images: np.ndarray | jax.Array, resolution: int) -> None:
+    """Raises UserError unless images have the height and width of a network's."""
+    wanted = (resolution, resolution, 3)
+    if np.ndim(images) != 4 or np.shape(images)[1:] != wanted:
+        raise UserError(
+            f"The images must have the shape [N, {', '.join(map(str, wanted))}], but "
+            f"have {list(np.shape(images))}."
+        )
+
 
 @functools.partial(jax.jit, static_argnames="description")
 def _detect(
@@ -154,6 +194,15 @@ def _segment(
     model = build(description.network, len(description.class_names))
     raw, _ = model.apply(variables, normalize(images, description.preprocessing))
     return raw.logits.argmax(-1).astype(jnp.uint8)
+
+
+@functools.partial(jax.jit, static_argnames="description")
+def _likeliest(
+    variables: dict[str, Any], images: jax.Array, description: Description
+) -> jax.Array:
+    model = build(description.network, len(description.class_names))
+    logits, _ = model.apply(variables, normalize(images, description.preprocessing))
+    return logits.argmax(-1)
 
 
 def save(net: TrainedNet, directory: str) -> None:

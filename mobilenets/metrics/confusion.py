@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mobilenets.metrics.base import Batch
+from mobilenets.metrics.judging import judge
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,7 +16,8 @@ class Confusion:
     """The confusion matrix; of it the mean accuracy of the classes.
 
     Its total is an int64 matrix [classes, classes]: how many images of the class of
-    the row are predicted to be of the class of the column.
+    the row are predicted to be of the class of the column. An image of several classes
+    counts for the predicted one if that is right, otherwise for the first of them.
 
     Args:
       num_classes: as many as there are logits.
@@ -35,11 +37,11 @@ class Confusion:
 
         Args:
           outputs: (logits [N, classes], endpoints).
-          batch: with "label" [N] int32 and "mask" [N].
+          batch: as `judge` reads it, with "mask" [N].
         """
-        logits, _ = outputs
+        judged = judge(outputs, batch)
         counts = jnp.zeros((self.num_classes, self.num_classes), jnp.int32)
-        places = batch["label"], logits.argmax(-1)
+        places = judged.label, judged.predicted
         return counts.at[places].add(batch["mask"].astype(jnp.int32))
 
     def merge(self, total: np.ndarray, update: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from mobilenets.metrics.base import Batch
 
@@ -35,7 +36,8 @@ class Means:
     def update(self, outputs: Any, batch: Batch) -> dict[str, jax.Array]:
         """Sums over the examples where "mask" is 1, and their "count"."""
         numbers, mask = self.per_example(outputs, batch), batch["mask"]
-        sums = {name: (numbers[name] * mask).sum() for name in self.of}
+        # Not a product: of what is masked, a number may be infinite.
+        sums = {name: jnp.where(mask > 0, numbers[name], 0.0).sum() for name in self.of}
         return sums | {"count": mask.sum()}
 
     def merge(

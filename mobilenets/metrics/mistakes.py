@@ -4,10 +4,10 @@ import dataclasses
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from mobilenets.metrics.base import Batch
+from mobilenets.metrics.judging import judge
 
 # A row of the total.
 _MISTAKE = np.dtype(
@@ -45,16 +45,15 @@ class Mistakes:
 
         Args:
           outputs: (logits [N, classes], endpoints).
-          batch: with "label" and "index" [N] int32, and "mask" [N].
+          batch: as `judge` reads it, with "index" [N] int32, and "mask" [N].
         """
-        logits, _ = outputs
-        predicted = logits.argmax(-1).astype(jnp.int32)
+        judged = judge(outputs, batch)
         return {
             "index": batch["index"],
-            "label": batch["label"],
-            "predicted": predicted,
-            "confidence": jax.nn.softmax(logits).max(-1),
-            "wrong": (predicted != batch["label"]) & (batch["mask"] > 0),
+            "label": judged.label,
+            "predicted": judged.predicted,
+            "confidence": jax.nn.softmax(judged.logits).max(-1),
+            "wrong": (judged.predicted != judged.label) & (batch["mask"] > 0),
         }
 
     def merge(self, total: np.ndarray, update: dict[str, np.ndarray]) -> np.ndarray:

@@ -504,6 +504,26 @@ def with_backbone(spec: Spec, **changes: Any) -> Spec:
     return dataclasses.replace(network, backbone=backbone)
 
 
+def with_drop_path(spec: Spec, rate: float) -> Spec:
+    """The network with stochastic depth, arXiv:1603.09382, in its inverted residuals.
+
+    Args:
+      spec: of which blocks that do not add their input stay as they are in effect.
+      rate: block i of N, counted from 0, is dropped at i / N of it (EfficientNet's
+        code).
+    """
+    blocks = backbone_of(spec).blocks
+    return with_backbone(
+        spec,
+        blocks=tuple(
+            dataclasses.replace(block, drop_path_rate=rate * i / len(blocks))
+            if isinstance(block, BlockSpec)
+            else block
+            for i, block in enumerate(blocks)
+        ),
+    )
+
+
 def inverted_residual(
     in_channels: int,
     expanded_channels: int,

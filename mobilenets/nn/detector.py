@@ -164,7 +164,7 @@ class Predictor(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """[N, H, W, C] -> [N, H * W * anchors, numbers] float32."""
-        spec, kernel_size = self.spec, self.spec.kernel_size
+        spec, kernel_size, batch = self.spec, self.spec.kernel_size, x.shape[0]
         outputs = self.anchors * self.numbers
         if spec.separable:
             x = value(
@@ -177,7 +177,9 @@ class Predictor(nn.Module):
                 )(x, train)
             )
         if spec.separable or kernel_size == 1:
-            # A 1x1 convolution: on a CPU a matrix product is faster.
+            # A 1x1 convolution: on a CPU a matrix product is faster. It is of pixels,
+            # since LiteRT's converter fails on a map of one pixel.
+            x = x.reshape(-1, x.shape[-1])
             output = nn.Dense(
                 outputs,
                 kernel_init=self.kernel_init,
@@ -193,4 +195,4 @@ class Predictor(nn.Module):
                 name="output",
             )
         y = output(x.astype(jnp.float32))
-        return y.reshape(y.shape[0], -1, self.numbers)
+        return y.reshape(batch, -1, self.numbers)

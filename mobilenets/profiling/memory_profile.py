@@ -17,10 +17,31 @@ from mobilenets.errors import UserError
 from mobilenets.inference import trained
 from mobilenets.networks.architectures.ssd import DETECTORS, get_detector
 from mobilenets.networks.detector import DetectorSpec
+from mobilenets.networks.layers import Layer
 from mobilenets.runtime import sharding
 from mobilenets.tasks.classification import Classification
 from mobilenets.tasks.detection import MOST_BOXES, Detection
 from mobilenets.training.loop import jitted_functions
+
+BYTES = {"float32": 4, "bfloat16": 2}  # of a number
+# For each parameter: itself, its average, its gradient, two of the optimizer.
+NUMBERS_OF_A_PARAMETER = 5
+
+
+def estimated(layers: Sequence[Layer], params: int, batch: int, dtype: str) -> int:
+    """Bytes that a training step on one device keeps, without compiling it.
+
+    The output of each convolution for the images that pass at once, and five float32
+    numbers for each parameter.
+
+    Args:
+      layers: of the network.
+      params: that are trained.
+      batch: images that pass at once.
+      dtype: of the computation.
+    """
+    maps = batch * sum(layer.activations for layer in layers)
+    return BYTES[dtype] * maps + BYTES["float32"] * NUMBERS_OF_A_PARAMETER * params
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +117,8 @@ def of_training_step(
     state = jax.eval_shape(create, jax.eval_shape(task.init_variables, rng))
     shapes = box_batch_shapes if scores else batch_shapes
     images = shapes(batch, task.spec.resolution)
-    plan = update.lower(state, images, rng).compile().memory_analysis()
+    lowered = update.lower(state, images, rng, task.teacher_variables)
+    plan = lowered.compile().memory_analysis()
     if plan is None:
         raise UserError(f"XLA reports no memory analysis for {jax.default_backend()}.")
     parts = {

@@ -155,6 +155,11 @@ class Checkpoints:
         """
         saved = self.data_facts(step)
         changed = [name for name, fact in data_facts.items() if saved[name] != fact]
+        if changed == ["teacher"]:
+            raise UserError(
+                "The teacher is not the one of the run: its weights changed. Use the "
+                "same ones, or another --workdir."
+            )
         if changed:
             raise UserError(
                 f"The data set is not the one of the run: its {' and '.join(changed)} "

@@ -9,7 +9,7 @@ with others do not fit it. What two networks compute alike up to a block is kept
 import collections
 import dataclasses
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -100,10 +100,15 @@ class Candidates:
         self._cache: collections.OrderedDict[Any, Any] = collections.OrderedDict()
         self._cache_bytes, self._cached = cache_bytes, 0
 
-    def warm_up(self) -> None:
-        """Compiles every piece of every network of the space."""
+    def warm_up(self, tell: Callable[[str], None] = lambda line: None) -> None:
+        """Compiles every piece of every network of the space.
+
+        Args:
+          tell: is given a line for each choice.
+        """
         counts = self._space.counts
         for i in range(max(counts)):
+            tell(f"compiling choice {i + 1} of {max(counts)} of all blocks")
             self.score(tuple(min(i, count - 1) for count in counts))
 
     def scores(self, candidates: Iterable[Genes]) -> dict[Genes, Score]:
@@ -128,7 +133,8 @@ class Candidates:
         self.pieces_asked_for += len(pieces)
         for i, piece in enumerate(pieces[:-1]):
             if i <= done:
-                self._cache.move_to_end(begins[i]) if begins[i] in self._cache else None
+                if begins[i] in self._cache:
+                    self._cache.move_to_end(begins[i])
                 continue
             maps = _run(piece, variables_of(piece, i, variables), *maps)
             self._keep(begins[i], maps)

@@ -1,22 +1,31 @@
 """The folder of a search.
 
-FOLDER/search.json          the search, its supernet's config, and the table's device
-FOLDER/supernet/            the run of the supernet, as train.py leaves one
-FOLDER/latency_table.csv    the table: measured here, or a copy of the one given
-FOLDER/evaluated.jsonl      every candidate that was evaluated, a line each
-FOLDER/found/a.json         a network of the front, a spec for `model.spec`
-FOLDER/found/a/             its weights from the supernet, for `init_from`
-FOLDER/report.html          what the search has found
+    FOLDER/search.json          the search, its name in the storage, the run's config
+    FOLDER/trials.db            Optuna's storage, unless another is given
+    FOLDER/supernet/            the run of the supernet, as train.py leaves one
+    FOLDER/latency_table.csv    the table: measured here, or a copy of the one given
+    FOLDER/latency_check.json   the table against whole networks, if that was measured
+    FOLDER/evaluated.jsonl      every candidate that was evaluated, a line each
+    FOLDER/front_latencies.json networks of the front, measured as a whole
+    FOLDER/found/a.json         a network of the front, a spec for `model.spec`
+    FOLDER/found/a/             its weights from the supernet, for `init_from`
+    FOLDER/workers/             what each worker has printed
+    FOLDER/report.html          what the search has found
+
+Several commands and workers may share it: each file is written under a lock.
 """
 
 import contextlib
 import dataclasses
 import json
 import pathlib
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from typing import BinaryIO
 
 import filelock
 import pydantic
+import sqlalchemy
 
 from mobilenets.config import json_files
 from mobilenets.config.differences import differences
@@ -28,10 +37,14 @@ from mobilenets.search import latency_table
 from mobilenets.search.definition import Search
 from mobilenets.search.latency_table import Table
 
+# Locks of jobs: more than are in work at a time.
+JOB_LOCKS = 64
+
 
 class _Claim(Section):
-    """What `search.json` holds; the table as it is written, with its device."""
+    """What `search.json` holds; the config is resolved, so it needs no other file."""
 
+    name: str
     search: Search
     config: Configuration
 
@@ -57,13 +70,25 @@ class Evaluated:
 
 @dataclasses.dataclass(frozen=True)
 class SearchFolder:
-    """The paths of a search's files.
+    """The paths of a search's files, and its facts.
 
     Args:
       path: absolute.
+      name: of the study in the storage, unlike that of any other search.
+      search: what is done.
+      config: of the supernet's run.
     """
 
     path: pathlib.Path
+    name: str
+    search: Search
+    config: Configuration
+
+    @property
+    def storage_url(self) -> str:
+        """Of the file that is Optuna's storage by default."""
+        url = sqlalchemy.URL.create("sqlite", database=str(self.path / "trials.db"))
+        return url.render_as_string()
 
     @property
     def supernet(self) -> pathlib.Path:
@@ -76,109 +101,177 @@ class SearchFolder:
         return self.path / "latency_table.csv"
 
     @property
-    def found(self) -> pathlib.Path:
-        """The networks that were found."""
-        return self.path / "found"
+    def latency_check(self) -> pathlib.Path:
+        """The table against whole networks."""
+        return self.path / "latency_check.json"
 
     @property
-    def report(self) -> pathlib.Path:
-        """The page."""
-        return self.path / "report.html"
+    def front_latencies(self) -> pathlib.Path:
+        """What whole networks of the front take."""
+        return self.path / "front_latencies.json"
 
     @property
     def evaluated(self) -> pathlib.Path:
         """The candidates, in the order of their evaluation."""
         return self.path / "evaluated.jsonl"
 
-    def candidates(self) -> dict[Genes, Evaluated]:
-        """Those that were evaluated. A line that a kill has cut off is removed.
+    @property
+    def found(self) -> pathlib.Path:
+        """The networks that were found."""
+        return self.path / "found"
+
+    @property
+    def workers(self) -> pathlib.Path:
+        """What each worker prints, a file each."""
+        return self.path / "workers"
+
+    @property
+    def report(self) -> pathlib.Path:
+        """The page."""
+        return self.path / "report.html"
+
+    def lock(self) -> filelock.FileLock:
+        """Held while what several processes may write is written."""
+        return filelock.FileLock(self.path / ".lock")
+
+    def job_lock(self, number: int) -> filelock.FileLock:
+        """Held by the worker of a job, so that its candidates are evaluated once."""
+        locks = self.path / "workers/locks"
+        locks.mkdir(parents=True, exist_ok=True)
+        return filelock.FileLock(locks / str(number % JOB_LOCKS))
+
+    @contextlib.contextmanager
+    def alone(self, work: str, tell: Callable[[str], None]) -> Iterator[None]:
+        """Held while one of several commands does what is done once.
+
+        Args:
+          work: in words, "latency table".
+          tell: is given a line if another command is at it.
+        """
+        lock = filelock.FileLock(self.path / f".{work.replace(' ', '_')}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            tell(f"waiting for another command, which is at work on the {work}")
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def add(self, candidate: Evaluated) -> None:
+        """Writes down a candidate."""
+        line = json.dumps(dataclasses.asdict(candidate)) + "\n"
+        with self.lock(), self.evaluated.open("a+b") as file:
+            _cut_off_half_a_line(file)
+            file.write(line.encode())
+
+
+class Known:
+    """The candidates of a folder that were evaluated, by whatever worker.
+
+    Args:
+      files: of the search.
+    """
+
+    def __init__(self, files: SearchFolder):
+        self._file = files.evaluated
+        self._bytes = self._lines = 0  # that were read
+        self._known: dict[Genes, Evaluated] = {}
+
+    def read(self) -> Mapping[Genes, Evaluated]:
+        """All of them; only what is new is read. Half a line is left for later.
 
         Raises:
           UserError: the file is damaged.
         """
-        if not self.evaluated.exists():
-            return {}
-        lines = self.evaluated.read_bytes().splitlines(keepends=True)
-        if lines and not lines[-1].endswith(b"\n"):
-            whole = b"".join(lines[:-1])
-            with self.evaluated.open("r+b") as file:
-                file.truncate(len(whole))
-            lines = lines[:-1]
-        result = {}
-        for number, line in enumerate(lines, 1):
-            try:
-                values = json.loads(line)
-                genes = tuple(values.pop("genes"))
-                result[genes] = Evaluated(genes, **values)
-            except (ValueError, TypeError, KeyError) as error:
-                raise UserError(
-                    f"{self.evaluated}, line {number} is damaged ({error}): delete that"
-                    " line, and the candidate is evaluated again."
-                ) from None
-        return result
+        if not self._file.exists():
+            return self._known
+        with self._file.open("rb") as file:
+            file.seek(self._bytes)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                self._bytes += len(line)
+                self._lines += 1
+                one = self._candidate(line)
+                self._known[one.genes] = one
+        return self._known
 
-    def add(self, candidate: Evaluated) -> None:
-        """Writes down a candidate."""
-        with self.evaluated.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(dataclasses.asdict(candidate)) + "\n")
+    def _candidate(self, line: bytes) -> Evaluated:
+        try:
+            values = json.loads(line)
+            return Evaluated(tuple(values.pop("genes")), **values)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise UserError(
+                f"{self._file}, line {self._lines} is damaged ({error}): delete that "
+                "line, and the candidate is evaluated again."
+            ) from None
 
 
-@contextlib.contextmanager
-def held(path: str, search: Search, config: Configuration) -> Iterator[SearchFolder]:
-    """The folder of a search, for this process alone.
+def _cut_off_half_a_line(file: BinaryIO) -> None:
+    """Removes what a kill has left of the last line."""
+    size = file.seek(0, 2)
+    if not size:
+        return
+    file.seek(size - 1)
+    if file.read() != b"\n":
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
+
+
+def claim(path: str, search: Search, config: Configuration) -> SearchFolder:
+    """Makes the folder this search's, or finds that it already is.
+
+    Args:
+      path: the folder.
+      search: whose it becomes.
+      config: of the supernet's run, resolved.
 
     Raises:
-      UserError: it belongs to another search or run, another search runs there, or it
-        cannot be written.
+      UserError: it belongs to another search or run, or it cannot be written.
     """
-    if "://" in path:
-        raise UserError(
-            f"--workdir {path} is not a local folder: mount it, or use another."
-        )
-    files = SearchFolder(pathlib.Path(path).expanduser().absolute())
-    if files.path.is_file():
-        raise UserError(f"--workdir {path} is a file: use a folder.")
-    for other in (workdir.Workdir(files.path).config, files.path / "sweep.json"):
+    folder = workdir.of(path).path
+    for other in (workdir.Workdir(folder).config, folder / "sweep.json"):
         if other.exists():
             raise UserError(
                 f"--workdir {path} belongs to a training or a sweep: use another."
             )
+    name = f"{folder.name}-{uuid.uuid4().hex[:8]}"
+    text = _Claim(name=name, search=search, config=config).model_dump_json(indent=2)
     try:
-        files.path.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(files.path / ".lock").acquire(timeout=0)
-    except filelock.Timeout:
-        raise UserError(
-            f"Another search is running in --workdir {path}: wait until it ends, or use"
-            " another --workdir."
-        ) from None
+        folder.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(folder / ".lock"):
+            if not (folder / "search.json").exists():
+                workdir.replace_file(folder / "search.json", f"{text}\n")
     except OSError as error:
-        raise UserError(f"Cannot write to --workdir {path}: {error}.") from None
-    with lock:
-        _claim(files, path, _Claim(search=search, config=config))
-        yield files
-
-
-def _claim(files: SearchFolder, path: str, claim: _Claim) -> None:
-    """Writes search.json, or raises UserError if another search has written it."""
-    file = files.path / "search.json"
-    text = claim.model_dump_json(indent=2)
-    if not file.exists():
-        write(file, text)
-        return
-    try:
-        saved = _Claim.model_validate_json(json.dumps(json_files.load(file)))
-    except pydantic.ValidationError as error:
-        raise UserError(f"{file} is damaged: {error.errors()[0]['msg']}.") from None
+        raise workdir.unwritable(path, error) from None
+    files = open_folder(folder)
     now = _Claim.model_validate_json(text)  # without tuples, as saved
     changed = [
-        *differences(saved.search, now.search),
-        *differences(saved.config, now.config),
+        *differences(files.search, now.search),
+        *differences(files.config, now.config),
     ]
     if changed:
         raise UserError(
             f"--workdir {path} belongs to another search: use another. It differs in "
             f"{changed[0]}."
         )
+    return files
+
+
+def open_folder(path: pathlib.Path) -> SearchFolder:
+    """The folder of a search that has begun.
+
+    Raises:
+      UserError: its file cannot be read.
+    """
+    file = path / "search.json"
+    try:
+        saved = _Claim.model_validate_json(json.dumps(json_files.load(file)))
+    except pydantic.ValidationError as error:
+        raise UserError(f"{file} is damaged: {error.errors()[0]['msg']}.") from None
+    return SearchFolder(path, saved.name, saved.search, saved.config)
 
 
 def use_table(files: SearchFolder, given: str | None) -> Table | None:
@@ -191,13 +284,14 @@ def use_table(files: SearchFolder, given: str | None) -> Table | None:
     Raises:
       UserError: it cannot be read, or is not the one that the search has begun with.
     """
-    saved = latency_table.read(files.table) if files.table.exists() else None
-    if given is None:
-        return saved
-    table = latency_table.read(pathlib.Path(given))
-    if saved is None:
-        latency_table.write(table, table.milliseconds, files.table)
-        return latency_table.read(files.table)
+    with files.lock():
+        saved = latency_table.read(files.table) if files.table.exists() else None
+        if given is None:
+            return saved
+        table = latency_table.read(pathlib.Path(given))
+        if saved is None:
+            latency_table.write(table, table.milliseconds, files.table)
+            return latency_table.read(files.table)
     if table.device != saved.device:
         raise UserError(
             f"The latency table {given} is of {table.device!r}, but the search has "
@@ -210,10 +304,3 @@ def use_table(files: SearchFolder, given: str | None) -> Table | None:
             "search has begun: use another --workdir."
         )
     return saved
-
-
-def write(file: pathlib.Path, text: str) -> None:
-    """Writes a file that is there completely or not at all."""
-    unfinished = file.with_name(f"{file.name}.unfinished")
-    unfinished.write_text(text + "\n", encoding="utf-8")
-    unfinished.replace(file)

@@ -1,28 +1,26 @@
 """What a search has found, on one page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-import numpy as np
-
-from mobilenets.networks.search_space import SearchSpace
+from mobilenets.networks.search_space import Genes, SearchSpace
 from mobilenets.runtime import tables
-from mobilenets.search import latency_table, pareto
+from mobilenets.search import pictures
 from mobilenets.search.definition import Search
+from mobilenets.search.exploration import Explored
 from mobilenets.search.folder import Evaluated
-from mobilenets.search.latency_table import Table
-from mobilenets.sweeps.report import html, panels
-
-POINTS = 40  # of a curve over evaluations
+from mobilenets.search.latency_table import Check, Table
+from mobilenets.sweeps.report import html
 
 
 def render(
     search: Search,
     space: SearchSpace,
     table: Table,
-    evolved: Sequence[Evaluated],
-    random: Sequence[Evaluated],
+    explored: Explored,
     front: Sequence[Evaluated],
-    checked: latency_table.Check | None,
+    found: Mapping[str, Evaluated],
+    checked: Check | None,
+    measured: Mapping[Genes, float],
 ) -> str:
     """The page.
 
@@ -30,130 +28,99 @@ def render(
       search: what was done.
       space: that was searched.
       table: of latencies.
-      evolved: candidates of the evolution, in the order of their evaluation.
-      random: those of random search.
-      front: the best of the evolution.
-      checked: the table against whole networks; None if that was not measured.
+      explored: all candidates.
+      front: the best of the evolution, the slowest first.
+      found: those of the front that were written down, by name.
+      checked: the table against random whole networks; None if not measured.
+      measured: milliseconds of whole networks of the front; none if not measured.
     """
-    goals = search.objectives.items()
-    wanted = ", ".join(
-        f"{'more' if w > 0 else 'less'} {n} ({abs(w):g})" for n, w in goals
-    )
-    if search.reward:
-        wanted = (
-            f"accuracy * (latency / {search.reward.target:g} ms) ** "
-            f"{search.reward.exponent:g}"
-        )
-    facts = [
-        ("space", f"{space.name}, {space.size:,} networks"),
-        ("searched for", wanted),
-        ("candidates", f"{len(evolved):,} by evolution, {len(random):,} at random"),
-        ("latency table", table.device),
+    volumes, reached = pictures.hypervolumes(explored)
+    drawn = [
+        ("Accuracy against latency.", "", pictures.scatter(explored, front)),
+        ("Hypervolume against evaluations.", "", volumes),
     ]
-    if checked:
-        facts.append(
-            (
-                "whole networks",
-                f"the table is off by {checked.error:.1%} on average of "
-                f"{len(checked.measured)}, rank correlation (Kendall's tau-b) "
-                f"{checked.rank_correlation:.2f}",
-            )
-        )
-    volume, reached = _hypervolumes(evolved, random)
-    if random:
-        facts.append(
-            (
-                "hypervolume",
-                f"of accuracy and latency: {reached['evolution']:.4f} by evolution, "
-                f"{reached['random search']:.4f} at random",
-            )
-        )
+    if measured:
+        picture = pictures.measured_scatter(front, measured)
+        drawn.append(("Accuracy against measured latency.", "", picture))
+    drawn.append(("The networks.", "wide", pictures.networks(space, found)))
+    names = {one.genes: name for name, one in found.items()}
     return html.render(
         "mobilenets.search",
         "page.html.jinja",
         title=f"Search of {space.name}",
-        facts=facts,
-        pictures=[
-            (
-                "Accuracy against latency.",
-                html.embedded(_scatter(evolved, random, front)),
-            ),
-            ("Hypervolume against evaluations.", html.embedded(volume)),
+        facts=[
+            ("space", f"{space.name}, {space.size:,} networks"),
+            ("searched for", _goal(search)),
+            *_counts(explored),
+            ("latency table", table.device),
+            *_checks(front, checked, measured),
+            *_volumes(reached),
         ],
+        pictures=[(words, kind, html.embedded(png)) for words, kind, png in drawn],
         front=[
             {
+                "name": names.get(one.genes, ""),
                 "latency": f"{one.latency:.4g}",
+                "measured": _number(measured.get(one.genes)),
                 "accuracy": f"{one.accuracy:.2%}",
                 "parameters": f"{one.parameters:,}",
                 "madds": tables.millions(one.madds),
-                "blocks": _blocks(space, one),
+                "blocks": blocks(space, one.genes),
             }
             for one in front
         ],
     )
 
 
-def _blocks(space: SearchSpace, one: Evaluated) -> str:
-    """The open blocks of a network in words: "E6 k5 SE"."""
-    chosen = zip(space.choices, one.genes, strict=True)
-    blocks = [choices[gene] for choices, gene in chosen]
+def _goal(search: Search) -> str:
+    """What more or less of is better, in words."""
+    if search.reward:
+        target, exponent = search.reward.target, search.reward.exponent
+        return f"accuracy * (latency / {target:g} ms) ** {exponent:g}"
     return ", ".join(
-        f"E{block.expansion:g} k{block.kernel_size}{' SE' if block.se else ''}"
-        for block in blocks
+        f"{'more' if weight > 0 else 'less'} {name} ({abs(weight):g})"
+        for name, weight in search.objectives.items()
+        if weight
     )
 
 
-def _scatter(
-    evolved: Sequence[Evaluated],
-    random: Sequence[Evaluated],
-    front: Sequence[Evaluated],
-) -> bytes:
-    """Every candidate by latency and accuracy."""
-    figure = panels.new_figure(panels.WIDTH)
-    axis = figure.subplots()
-    for label, ones, colour, size in (
-        ("random search", random, panels.GREY, 8),
-        ("evolution", evolved, "#1f5fa8", 8),
-        ("its front", front, "#d1495b", 24),
-    ):
-        if ones:
-            latencies = [one.latency for one in ones]
-            accuracies = [100 * one.accuracy for one in ones]
-            axis.scatter(latencies, accuracies, s=size, c=colour, label=label, lw=0)
-    axis.set_xlabel("latency by the table (ms)")
-    panels.finish(axis, "Candidates", "top-1 with the supernet's weights (%)")
-    axis.legend(frameon=False)
-    return panels.png(figure)
+def _counts(explored: Explored) -> list[tuple[str, str]]:
+    evolved, random = len(explored.evolved), len(explored.random)
+    facts = [("candidates", f"{evolved:,} by evolution, {random:,} at random")]
+    if explored.diverged:
+        words = f"{explored.diverged:,} candidates, which count as accuracy 0"
+        facts.append(("loss not finite", words))
+    return facts
 
 
-def _hypervolumes(
-    evolved: Sequence[Evaluated], random: Sequence[Evaluated]
-) -> tuple[bytes, dict[str, float]]:
-    """Over the evaluations; and what is reached in the end.
-
-    Of accuracy and latency, the latter as a fraction of the slowest candidate's.
-    """
-    slowest = max(one.latency for one in (*evolved, *random))
-    figure = panels.new_figure(panels.WIDTH)
-    axis = figure.subplots()
-    reached = {}
-    for label, ones, colour in (
-        ("random search", random, panels.GREY),
-        ("evolution", evolved, "#1f5fa8"),
-    ):
-        if not ones:
-            continue
-        values = np.array([[-one.accuracy, one.latency / slowest] for one in ones])
-        ends = np.unique(np.linspace(1, len(ones), POINTS).astype(int))
-        volumes = [_volume(values[:end]) for end in ends]
-        axis.plot(ends, volumes, color=colour, label=label)
-        reached[label] = volumes[-1]
-    axis.set_xlabel("candidates evaluated")
-    panels.finish(axis, "Hypervolume", "of accuracy and latency")
-    axis.legend(frameon=False)
-    return panels.png(figure), reached
+def _checks(
+    front: Sequence[Evaluated], checked: Check | None, measured: Mapping[Genes, float]
+) -> list[tuple[str, str]]:
+    """How the table agrees with whole networks, random ones and those of the front."""
+    facts = []
+    if checked:
+        facts.append(("random networks", str(checked)))
+    ones = [one for one in front if one.genes in measured]
+    if len(ones) > 1:
+        times = tuple(measured[one.genes] for one in ones)
+        of_front = Check(tuple(one.latency for one in ones), times)
+        facts.append(("networks of the front", str(of_front)))
+    return facts
 
 
-def _volume(values: np.ndarray) -> float:
-    """Of the front alone, which has the same."""
-    return pareto.hypervolume(values[pareto.best(values)], np.array([0.0, 1.0]))
+def _volumes(reached: Mapping[str, float]) -> list[tuple[str, str]]:
+    ends = ", ".join(f"{volume:.4f} by {name}" for name, volume in reached.items())
+    return [("hypervolume", f"of accuracy and latency: {ends}")]
+
+
+def _number(milliseconds: float | None) -> str:
+    return "" if milliseconds is None else f"{milliseconds:.4g}"
+
+
+def blocks(space: SearchSpace, genes: Genes) -> str:
+    """The open blocks of a network in words: "E6 k5 SE"."""
+    chosen = zip(space.choices, genes, strict=True)
+    return ", ".join(
+        f"E{block.expansion:g} k{block.kernel_size}{' SE' if block.se else ''}"
+        for block in (choices[gene] for choices, gene in chosen)
+    )

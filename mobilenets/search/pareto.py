@@ -1,5 +1,7 @@
 """Which of many points are best where there are several objectives. Less is better."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
@@ -100,3 +102,22 @@ def hypervolume(values: np.ndarray, reference: np.ndarray) -> float:
         for i, (start, end) in enumerate(zip(values[:, -1], ends, strict=True))
         if end > start
     )
+
+
+def hypervolumes(
+    values: np.ndarray, reference: np.ndarray, ends: Sequence[int]
+) -> list[float]:
+    """The hypervolume of the first points, for several numbers of them.
+
+    Args:
+      values: [points, objectives].
+      reference: see `hypervolume`.
+      ends: how many of the first points count, ascending.
+    """
+    kept, begin = values[:0], 0
+    result = []
+    for end in ends:
+        both = np.concatenate([kept, values[begin:end]])
+        kept, begin = both[best(both)], end
+        result.append(hypervolume(kept, reference))
+    return result

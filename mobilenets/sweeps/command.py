@@ -1,12 +1,7 @@
 """What `mobilenets sweep` does: the plan, the workers' processes, the live table."""
 
 import contextlib
-import os
-import platform
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,18 +10,13 @@ import rich.table
 
 from mobilenets.errors import UserError
 from mobilenets.networks import complexity
+from mobilenets.profiling import memory_profile
 from mobilenets.runtime import tables
 from mobilenets.sweeps import definition, queue, results
 from mobilenets.sweeps.definition import Sweep
 from mobilenets.sweeps.results import Reader, Result, Run, SweepFolder
-
-SECONDS_BETWEEN_LOOKS = 1.0
-BYTES = {"float32": 4, "bfloat16": 2}  # of a number
-# For each parameter: itself, its average, its gradient, two of the optimizer.
-NUMBERS_OF_A_PARAMETER = 5
-
-# Several processes share an accelerator: none may take all of its memory in advance.
-_VARIABLES = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+from mobilenets.workers import processes
+from mobilenets.workers.queue import open_storage
 
 
 def print_plan(sweep: Sweep) -> None:
@@ -60,9 +50,8 @@ def estimated_memory(run: Run) -> int:
     """Bytes that a training step keeps, without compiling it; see `print_plan`."""
     layers = complexity.layers(run.spec, run.num_classes)
     at_once = run.config.batch_size // run.config.accumulation_steps
-    maps = at_once * sum(layer.activations for layer in layers)
-    numbers = NUMBERS_OF_A_PARAMETER * run.parameters
-    return BYTES[run.config.dtype] * maps + BYTES["float32"] * numbers
+    dtype = run.config.dtype
+    return memory_profile.estimated(layers, run.parameters, at_once, dtype)
 
 
 def run(sweep: Sweep, path: str, workers: int, storage: str | None) -> None:
@@ -87,7 +76,7 @@ def run(sweep: Sweep, path: str, workers: int, storage: str | None) -> None:
             "--workers 1."
         )
     if storage:
-        queue.open_storage(storage)
+        open_storage(storage)
     files = results.claim(path, sweep, runs)
     url = storage or files.storage_url
     reader = Reader(files)
@@ -109,114 +98,23 @@ def _work(files: SweepFolder, url: str, workers: int, reader: Reader) -> None:
       SystemExit: they were stopped by a signal.
       UserError: points are left, as workers have died.
     """
-    processes: list[subprocess.Popen] = []
     sweep = files.sweep
+    command = ["mobilenets.sweeps.worker", str(files.path), url]
     shown = _live_table(sweep, before=reader.results())
-    with _forward_signals(processes) as stopped, shown as show:
-        for number in range(workers):
-            if stopped:
-                break
-            with _share_of_cores(number, workers) as variables:
-                processes.append(_start_worker(files, url, number, variables))
-        while any(process.poll() is None for process in processes):
-            show(reader.results())
-            time.sleep(SECONDS_BETWEEN_LOOKS)
-        found = reader.results()
-        show(found)
-    left = _left(found, sweep)
-    if stopped:
+    with processes.started(command, workers, files.workers) as started, shown as show:
+        started.wait(lambda: show(reader.results()))
+    left = _left(reader.results(), sweep)
+    if started.stopped:
         print(
             f"Stopped and saved; {_points(left)} left. Run the same command to resume."
         )
-        sys.exit(128 + stopped[-1])
+        sys.exit(128 + started.stopped)
     if left:
-        ends = dict.fromkeys(_end(p.returncode) for p in processes if p.returncode)
-        died = f", as workers have died ({', '.join(ends)})" if ends else ""
+        died = f", as workers have died {started.deaths}" if started.deaths else ""
         raise UserError(
             f"{_points(left)} left{died}: see {files.workers} for the reason. Run the "
             "same command to resume."
         )
-
-
-def _end(returncode: int) -> str:
-    """How a process has ended that should not have.
-
-    >>> _end(-9), _end(1)
-    ('killed by SIGKILL', 'exit code 1')
-    """
-    if returncode < 0:
-        return f"killed by {signal.Signals(-returncode).name}"
-    return f"exit code {returncode}"
-
-
-@contextlib.contextmanager
-def _share_of_cores(number: int, workers: int) -> Iterator[dict[str, str]]:
-    """Processes started within have their own cores, where the system can bind them.
-
-    Side by side on all cores, threads of one wait for threads of the other at every
-    operation. Yields the variables with which XLA still divides its work among as many
-    threads as there are cores: the results of a point then are those of `train.py`, to
-    the bit.
-    """
-    try:
-        cores = os.sched_getaffinity(0)
-        own = sorted(cores)[number % len(cores) :: workers]
-        os.sched_setaffinity(0, own)
-    except (AttributeError, OSError):  # no Linux, or not allowed
-        yield {}
-        return
-    try:
-        yield {"NPROC": str(len(cores))}
-    finally:
-        os.sched_setaffinity(0, cores)
-
-
-def _start_worker(
-    files: SweepFolder, url: str, number: int, variables: Mapping[str, str]
-) -> subprocess.Popen:
-    """A process of its own session, so that Ctrl-C reaches it through us, once."""
-    files.workers.mkdir(exist_ok=True)
-    worker = [sys.executable, "-m", "mobilenets.sweeps.worker"]
-    command = [*worker, str(files.path), url, str(os.getpid())]
-    log_name = f"{platform.node()}-{os.getpid()}-{number}.log"
-    with (files.workers / log_name).open("a") as log:
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env={**_VARIABLES, **variables, **os.environ},
-            start_new_session=True,
-        )
-
-
-@contextlib.contextmanager
-def _forward_signals(
-    processes: Sequence[subprocess.Popen],
-) -> Iterator[list[signal.Signals]]:
-    """Passes Ctrl-C and SIGTERM on to the workers; yields a list of what came.
-
-    A terminal that is closed counts as SIGTERM.
-    """
-    came: list[signal.Signals] = []
-
-    def forward(number: int, _: object) -> None:
-        came.append(signal.Signals(number))
-        with contextlib.suppress(OSError):  # of a terminal that is gone
-            os.write(2, b"\nThe workers stop after this step and save.\n")
-        for process in processes:
-            hang_up = number == signal.SIGHUP
-            process.send_signal(signal.SIGTERM if hang_up else number)
-
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    previous = {number: signal.signal(number, forward) for number in signals}
-    try:
-        yield came
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-        for process in processes:  # of a table that has failed, say
-            process.terminate()
 
 
 @contextlib.contextmanager

@@ -3,8 +3,6 @@
 `mobilenets sweep` starts it.
 """
 
-import os
-import signal
 import sys
 import traceback
 from typing import Any
@@ -20,6 +18,7 @@ from mobilenets.sweeps import queue, results
 from mobilenets.sweeps.definition import Values
 from mobilenets.sweeps.results import Outcome, SweepFolder
 from mobilenets.training import loop
+from mobilenets.workers import ending
 
 
 def main(path: str, url: str, parent: int) -> None:
@@ -32,13 +31,12 @@ def main(path: str, url: str, parent: int) -> None:
         the next evaluation: who starts the command again has no more workers than
         asked for.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
+    ending.by_signals()
     start_up.prepare_jax()
     files = results.open_folder(path)
 
     def run(trial: optuna.Trial, number: int, values: Values) -> list[float]:
-        _end_if_stopped(parent)
+        ending.if_stopped(parent)
         print(f"Point {number}: {dict(values)}", flush=True)
         jax.clear_caches()  # of the programs of the point before
         with files.point_lock(number):
@@ -49,26 +47,6 @@ def main(path: str, url: str, parent: int) -> None:
             return _objectives(files, number, values, outcome)
 
     queue.work(queue.open_study(files, url), files, run)
-
-
-# Signals that came while no training was listening for them.
-_stops: list[int] = []
-
-
-def _stop(number: int, _: object) -> None:
-    _stops.append(number)
-    sys.exit(128 + number)
-
-
-def _end_if_stopped(parent: int) -> None:
-    """Ends where `_stop` could not: Python ignores what is raised in a finalizer.
-
-    And if the parent has gone.
-    """
-    if _stops:
-        sys.exit(128 + _stops[0])
-    if os.getppid() != parent:
-        sys.exit("error: the command that started this worker is gone.")
 
 
 def _train(
@@ -89,7 +67,7 @@ def _train(
         files.save_plan(number, planned)
 
         def after_evaluation(step: int, evaluated: Results) -> None:
-            _end_if_stopped(parent)
+            ending.if_stopped(parent)
             if files.sweep.prune and step < planned.total_steps:
                 # By their number, as batches of other sizes make other steps.
                 number_done = len(files.evaluations(number, planned.headline))

@@ -1,7 +1,7 @@
 """What a task must offer. The training and evaluation loops know nothing else of it."""
 
 import pathlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import flax.linen as nn
@@ -21,6 +21,11 @@ class Batches(Protocol):
     @property
     def bad_images(self) -> int:
         """Broken images that were passed over so far; asked for if any may be."""
+        ...
+
+    @property
+    def stage_seconds(self) -> Mapping[str, float]:
+        """What each stage adds to the time in which a batch is made, by its name."""
         ...
 
     def __iter__(self) -> Iterator[HostBatch]: ...
@@ -69,6 +74,11 @@ class Task(Protocol):
         ...
 
     @property
+    def teacher_variables(self) -> Any:
+        """What `taught` needs and nothing changes: a teacher's variables, or {}."""
+        ...
+
+    @property
     def data_facts(self) -> dict[str, Any]:
         """What a run must find unchanged in its data; JSON values."""
         ...
@@ -88,6 +98,19 @@ class Task(Protocol):
 
     def relative_rates(self, params: Any) -> Any:
         """For each parameter a factor of its learning rate; 0 where it is frozen."""
+        ...
+
+    @property
+    def stages(self) -> "Sequence[tuple[int, Task]]":
+        """The tasks that train a run in turn, each with the step from which it does.
+
+        Most are the only one of theirs, from step 0. The others have the same
+        parameters and data, and steps of their own, for each of which a program is
+        compiled. Evaluations are always of this task itself.
+
+        Raises:
+          UserError: a task is not to be had.
+        """
         ...
 
     def train_batches(self, first_step: int = 0) -> Batches:
@@ -125,6 +148,15 @@ class Task(Protocol):
 
         Args:
           rng: of the step.
+        """
+        ...
+
+    def taught(self, batch: Batch, teacher_variables: Any) -> Batch:
+        """The batch with what a teacher says of it; without a teacher as it is.
+
+        Args:
+          batch: of `train_batches`, or a part of it.
+          teacher_variables: on the devices.
         """
         ...
 

@@ -1,6 +1,7 @@
 """Image classification with one label an image."""
 
 import csv
+import dataclasses
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any, cast
@@ -14,28 +15,67 @@ from mobilenets.config.schema import ClassificationTask, Configuration
 from mobilenets.data.sources.base import Source, class_counts
 from mobilenets.inference.description import Description
 from mobilenets.metrics.base import Batch
+from mobilenets.metrics.calibration import Calibration
 from mobilenets.metrics.confusion import Confusion, class_accuracies
 from mobilenets.metrics.mistakes import Mistakes
 from mobilenets.metrics.several import Several
 from mobilenets.metrics.top_k import TOP_K
 from mobilenets.tasks import pictures
 from mobilenets.tasks.base import HostBatch, Metrics
-from mobilenets.tasks.labelled_images import LabelledImages
+from mobilenets.tasks.distillation import OUTPUTS, mixed, softmax_losses
+from mobilenets.tasks.labelled_images import LabelledImages, by_share
 
 PREDICTIONS_DRAWN = 40
 MISTAKES_DRAWN = 40
 MOST_CLASSES_DRAWN = 200  # more are no picture of the confusion
 
 
+def _shares(batch: Batch, classes: int) -> jax.Array:
+    """How much of each image is of each class: [N, classes], rows that sum to 1."""
+    own = jax.nn.one_hot(batch["label"], classes)
+    if "share" not in batch:
+        return own
+    partner = jax.nn.one_hot(batch["partner_label"], classes)
+    return by_share(own, partner, batch["share"])
+
+
+@dataclasses.dataclass(frozen=True)
+class _EvaluatedLabels:
+    """See `LabelledImages.labels_to_evaluate`.
+
+    Args:
+      num_classes: of the network.
+      has_several: see `RelabelledSource`.
+      candidates: see `SubsetSource`, [classes] bool; None: all.
+    """
+
+    num_classes: int
+    has_several: bool
+    candidates: np.ndarray | None
+
+    def __call__(self, target: Any) -> dict[str, Any]:
+        if self.has_several:
+            classes = list(target or ())
+            return {
+                "label": np.int32(classes[0] if classes else 0),
+                "right": np.isin(np.arange(self.num_classes), classes),
+                "mask": np.float32(bool(classes)),
+            }
+        label = {"label": np.int32(target or 0)}
+        if self.candidates is None:
+            return label
+        return {**label, "candidates": self.candidates}
+
+
 class Classification(LabelledImages):
-    """Cross-entropy, top-1 and top-5 of a network on images of one class each.
+    """Cross-entropy, top-1, top-5 and calibration on images of one class each.
 
     The label of an example is the number of its class, int32.
     """
 
     labels = "class"
     headline = "top1"
-    metric = TOP_K
+    metric = Several({"means": TOP_K, "calibration": Calibration()})
 
     def __init__(
         self,
@@ -48,7 +88,7 @@ class Classification(LabelledImages):
         self._weights = self._class_weights()
         self.report_metric = Several(
             {
-                "means": TOP_K,
+                **self.metric.parts,
                 "confusion": Confusion(len(self.class_names)),
                 "mistakes": Mistakes(MISTAKES_DRAWN),
             }
@@ -64,22 +104,41 @@ class Classification(LabelledImages):
         """Any class: it is masked."""
         return np.int32(0)
 
+    def labels_to_evaluate(self, source: Source) -> Callable[[Any], dict[str, Any]]:
+        """The label, and what else `judge` reads for some sets of ImageNet."""
+        candidates = getattr(source, "candidates", None)
+        return _EvaluatedLabels(
+            len(self.class_names),
+            getattr(source, "has_several", False),
+            None if candidates is None else np.isin(self.class_names, candidates),
+        )
+
     def loss(self, outputs: Any, batch: Batch) -> tuple[jax.Array, Metrics]:
         """Cross-entropy with smoothed labels (also as "loss"), and "top1".
 
+        In "top1" a mixed image counts as much as its label has of the predicted class.
         With weights it is the sum of the weighted losses divided by the number of
         images, not by the sum of the weights: so every image counts the same in any
-        batch.
+        batch. With a teacher it is mixed with the loss on the teacher's outputs, and in
+        the place of "top1" is "agreement", the part of the images for which both find
+        the same class.
         """
         logits, _ = outputs
-        targets = jax.nn.one_hot(batch["label"], logits.shape[-1])
-        targets = optax.smooth_labels(targets, self._task.label_smoothing)
-        losses = optax.softmax_cross_entropy(logits, targets)
+        labels = _shares(batch, logits.shape[-1])
+        smoothed = optax.smooth_labels(labels, self._task.label_smoothing)
+        losses = optax.softmax_cross_entropy(logits, smoothed)
         if self._weights is not None:
-            losses *= jnp.asarray(self._weights)[batch["label"]]
-        loss = losses.mean()
-        top1 = (logits.argmax(-1) == batch["label"]).mean()
-        return loss, {"loss": loss, "top1": top1}
+            losses *= (labels * jnp.asarray(self._weights)).sum(-1)
+        found = logits.argmax(-1)
+        if OUTPUTS not in batch:
+            loss, predicted = losses.mean(), jax.nn.one_hot(found, logits.shape[-1])
+            return loss, {"loss": loss, "top1": (predicted * labels).sum(-1).mean()}
+        teacher, distillation = batch[OUTPUTS], self.config.distillation
+        of_teacher = softmax_losses(logits, teacher, distillation.temperature)
+        weight = distillation.label_weight
+        loss = mixed(losses, of_teacher, batch["label"] >= 0, weight).mean()
+        agreement = (found == teacher.argmax(-1)).mean()
+        return loss, {"loss": loss, "agreement": agreement}
 
     def _class_weights(self) -> np.ndarray | None:
         """The weight of each class in the loss, [classes] float32; None: all are 1."""
@@ -93,7 +152,7 @@ class Classification(LabelledImages):
 
     def in_words(self, label: Any) -> str:
         """The name of the class."""
-        return self.class_names[int(label)]
+        return self.class_names[int(label)] if label >= 0 else "no label"
 
     def likelihood(self, label: Any, prediction: np.ndarray) -> float:
         """The probability of the true class."""

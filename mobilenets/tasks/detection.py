@@ -113,7 +113,7 @@ class Detection(ImageTask):
         def load(record: Record, rng: np.random.Generator) -> dict[str, Any]:
             return images.augmented(record, rng)
 
-        return self.batches_to_train(load, first_step)
+        return self.batches_to_train(source, load, first_step)
 
     def eval_batches(self, name: str) -> pipeline.Batches:
         """Every image once, with all its boxes; see `pipeline.eval_batches`."""

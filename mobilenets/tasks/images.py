@@ -1,8 +1,8 @@
 """What the tasks on images share: network, data sets, and where a training starts."""
 
 import collections
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
 import flax.linen as nn
 import jax
@@ -16,6 +16,7 @@ from mobilenets.data.sources.base import Labels, Record, Source
 from mobilenets.data.sources.opening import open_sources
 from mobilenets.data.sources.renamed import with_names
 from mobilenets.errors import UserError
+from mobilenets.geography.sphere import Place
 from mobilenets.inference import trained
 from mobilenets.inference.description import Description
 from mobilenets.metrics.base import Batch
@@ -28,6 +29,8 @@ from mobilenets.nn.build import Network, build
 from mobilenets.nn.initialization import init_variables
 from mobilenets.nn.normalization import normalize
 from mobilenets.runtime.tables import millions
+from mobilenets.tasks.base import Task
+from mobilenets.tasks.distillation import for_student, load_teacher
 
 # What there is of each kind of labels, in words.
 _OUTPUTS: dict[Labels, str] = {
@@ -35,12 +38,14 @@ _OUTPUTS: dict[Labels, str] = {
     "attributes": "attributes",
     "boxes": "classes",
     "mask": "classes",
+    "place": "cells",
 }
 _NEEDED: dict[Labels, str] = {
     "class": "one class",
     "attributes": "attributes",
     "boxes": "boxes",
     "mask": "a mask",
+    "place": "a place",
 }
 
 
@@ -55,12 +60,13 @@ class ImageTask:
 
     Raises:
       UserError: the network, a data set or the weights to start from are not to be had,
-        or do not fit together.
+        or do not fit together; or a batch cannot be mixed by several processes.
     """
 
     labels: Labels  # what must be known of an image
     kind: type[HasBackbone]  # of network
     threshold: float | None = None  # see `Description`
+    places: tuple[tuple[float, float], ...] | None = None  # see `Description`
     of_adapted: frozenset[str] = frozenset()  # the options of `model` that it reads
 
     def __init__(
@@ -77,6 +83,14 @@ class ImageTask:
             sources = open_sources(config, self.labels, to_train=description is None)
         else:
             _check_targets(sources, self.labels)
+        if description is None:
+            pipeline.check_pairs(config.batch_size, config.augmentation)
+        sources = self.prepared_sources(sources, config, description)
+        self.teacher = None if description else load_teacher(config)
+        if self.teacher:
+            weight = config.distillation.label_weight
+            student = for_student(sources["train"], self.teacher, self.labels, weight)
+            sources = {**sources, "train": student}
         self._train = sources.get("train")  # an evaluation opens none
         names = description.class_names if description else sources["train"].names
         self.class_names: tuple[str, ...] = tuple(names)
@@ -89,12 +103,16 @@ class ImageTask:
         self._bad_images: dict[str, set[int]] = collections.defaultdict(set)
         self.eval_sizes = {name: len(source) for name, source in self._evals.items()}
         self._fixed = frozen_modules(self.spec, config.trainable_stages)
-        self.model: nn.Module = build(
-            self.spec,
+        self.model = self.model_of(self.spec)
+
+    def model_of(self, spec: Any) -> nn.Module:
+        """The module of a network of this task."""
+        return build(
+            spec,
             len(self.class_names),
-            dtype=jnp.dtype(config.dtype),
+            dtype=jnp.dtype(self.config.dtype),
             frozen=self.in_evaluation_mode,
-            remat=config.remat,
+            remat=self.config.remat,
         )
 
     def _network(
@@ -154,6 +172,25 @@ class ImageTask:
             )
         return weights.preprocessing
 
+    def prepared_sources(
+        self,
+        sources: Mapping[str, Source],
+        config: Configuration,
+        description: Description | None,
+    ) -> Mapping[str, Source]:
+        """The sources with the targets that the task needs; most take them as they are.
+
+        Args:
+          sources: "train" if there is no description, "val", and further sets.
+          config: of the run.
+          description: of the weights, to evaluate; None to train.
+
+        Raises:
+          UserError: no such targets can be made.
+        """
+        del config, description
+        return sources
+
     def new_head(self, params: Any) -> Any:
         """The parameters with which a module starts that the weights do not have.
 
@@ -185,12 +222,26 @@ class ImageTask:
             f"({millions(complexity.params(self.spec, outputs))} M parameters, "
             f"{millions(complexity.madds(self.spec, outputs))} M MAdds) on "
             f"{self.train_size:,} images of {outputs:,} {_OUTPUTS[self.labels]}"
+            f"{self.taught_by}"
         )
 
     @property
+    def taught_by(self) -> str:
+        """The end of the `summary`, where there is a teacher."""
+        return f", taught by {self.teacher.summary}" if self.teacher else ""
+
+    @property
+    def teacher_variables(self) -> Any:
+        """Those of the teacher, on the host; {} without one, or with kept outputs."""
+        if not self.teacher or self.config.distillation.outputs:
+            return {}
+        return self.teacher.net.variables
+
+    @property
     def data_facts(self) -> dict[str, Any]:
-        """The names of the classes, and how many images there are to train."""
-        return {"class_names": list(self.class_names), "train_size": self.train_size}
+        """The classes, how many images there are to train, and whose teacher it is."""
+        facts = {"class_names": list(self.class_names), "train_size": self.train_size}
+        return facts | ({"teacher": self.teacher.identity} if self.teacher else {})
 
     @property
     def description(self) -> dict[str, Any]:
@@ -201,6 +252,7 @@ class ImageTask:
             preprocessing=self.config.preprocessing,
             class_names=self.class_names,
             threshold=self.threshold,
+            places=self.places,
         ).model_dump(mode="json")
 
     def init_variables(self, rng: jax.Array) -> dict[str, Any]:
@@ -242,16 +294,21 @@ class ImageTask:
         rates = {module: rate(module) for module in params}
         return jax.tree.map_with_path(lambda path, _: rates[path[0].key], params)
 
+    @property
+    def stages(self) -> Sequence[tuple[int, Task]]:
+        """This task alone."""
+        return [(0, cast(Task, self))]
+
     def batches_to_train(
         self,
+        source: Source,
         load: Callable[[Record, np.random.Generator], dict[str, Any]],
         first_step: int,
     ) -> pipeline.Batches:
         """The batches of the images to train, see `pipeline.train_batches`."""
-        assert self._train is not None, "a task for an evaluation has none"
         config = self.config
         return pipeline.train_batches(
-            self._train,
+            source,
             load,
             config.batch_size,
             config.seed,
@@ -259,6 +316,7 @@ class ImageTask:
             first_step,
             config.dataset.max_bad_images,
             self._bad_images["train"],
+            config.augmentation,
         )
 
     def batches_to_evaluate(
@@ -284,6 +342,10 @@ class ImageTask:
         del rng
         return {}
 
+    def taught(self, batch: Batch, teacher_variables: Any) -> Batch:
+        """With the teacher's logits, see `Teacher.taught`."""
+        return self.teacher.taught(batch, teacher_variables) if self.teacher else batch
+
     def inputs(self, batch: Batch) -> Any:
         """The images normalised, [N, resolution, resolution, 3] float32."""
         return normalize(batch["image"], self.config.preprocessing)
@@ -304,5 +366,7 @@ def _labels_of(source: Source) -> Labels:
     target = source[0].target
     if isinstance(target, Boxes):
         return "boxes"
+    if isinstance(target, Place):
+        return "place"
     by_dimensions: dict[int, Labels] = {0: "class", 1: "attributes", 2: "mask"}
     return by_dimensions[np.ndim(target)]

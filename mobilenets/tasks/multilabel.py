@@ -19,7 +19,8 @@ from mobilenets.metrics.base import Batch
 from mobilenets.metrics.several import Several
 from mobilenets.tasks import pictures
 from mobilenets.tasks.base import HostBatch, Metrics
-from mobilenets.tasks.labelled_images import LabelledImages
+from mobilenets.tasks.distillation import OUTPUTS, mixed, sigmoid_losses
+from mobilenets.tasks.labelled_images import LabelledImages, by_share
 
 PREDICTIONS_DRAWN = 24
 
@@ -64,12 +65,22 @@ class Multilabel(LabelledImages):
         """The weighted mean of the sigmoid cross-entropy over the known labels.
 
         It is 0 for a batch of which nothing is known. With accumulation each part of
-        the batch has its own mean.
+        the batch has its own mean. With a teacher it is the mean over all, of which the
+        unknown ones have the loss on the teacher's outputs alone.
         """
         logits, _ = outputs
-        losses, weights = weighted_losses(
-            logits, batch["label"], np.array(self._weights)
-        )
+        labels, of_attributes = batch["label"], np.array(self._weights)
+        if "share" in batch:  # of mixed images, whose attributes are between 0 and 1
+            labels = by_share(labels, batch["partner_label"], batch["share"])
+        losses, weights = weighted_losses(logits, labels, of_attributes)
+        if OUTPUTS in batch:
+            distillation = self.config.distillation
+            of_teacher = jnp.asarray(of_attributes) * sigmoid_losses(
+                logits, batch[OUTPUTS], distillation.temperature
+            )
+            known = ~jnp.isnan(labels)
+            losses = mixed(losses, of_teacher, known, distillation.label_weight)
+            weights = jnp.broadcast_to(of_attributes, losses.shape)
         loss = losses.sum() / jnp.maximum(weights.sum(), 1e-12)
         return loss, {"loss": loss}
 

@@ -24,6 +24,17 @@ def list_of(names: Iterable[str], start: str = "") -> str:
     return textwrap.fill(start + ", ".join(names), 22) or NOTHING
 
 
+def mixture(own: str, partner: str, share: float) -> str:
+    r"""The labels of a mixed image with their shares; its own alone if it has all.
+
+    >>> mixture("cat", "dog", 0.75), mixture("cat", "dog", 1.0)
+    ('cat 75%\ndog 25%', 'cat')
+    """
+    if share == 1:
+        return own
+    return f"{own} {share:.0%}\n{partner} {1 - share:.0%}"
+
+
 def draw_first_batch(
     images: Sequence[tuple[np.ndarray, str]], path: pathlib.Path, columns: int = 8
 ) -> None:

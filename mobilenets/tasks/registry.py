@@ -8,6 +8,7 @@ from mobilenets.inference.description import Description
 from mobilenets.tasks.base import Task
 from mobilenets.tasks.classification import Classification
 from mobilenets.tasks.detection import Detection
+from mobilenets.tasks.geolocalization import Geolocalization
 from mobilenets.tasks.multilabel import Multilabel
 from mobilenets.tasks.segmentation import Segmentation
 from mobilenets.tasks.supernet import Supernet
@@ -17,6 +18,7 @@ TASKS = {
     "multilabel": Multilabel,
     "detection": Detection,
     "segmentation": Segmentation,
+    "geolocalization": Geolocalization,
     "supernet": Supernet,
 }
 

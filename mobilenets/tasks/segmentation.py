@@ -133,7 +133,7 @@ class Segmentation(ImageTask):
         def load(record: Record, rng: np.random.Generator) -> dict[str, Any]:
             return images.augmented(record, rng)
 
-        return self.batches_to_train(load, first_step)
+        return self.batches_to_train(source, load, first_step)
 
     def eval_batches(self, name: str) -> pipeline.Batches:
         """Every image once, with its whole mask; see `pipeline.eval_batches`."""

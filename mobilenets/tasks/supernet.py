@@ -76,7 +76,7 @@ class Supernet(Classification):
             f"the supernet of {self.spec.name} at {self.spec.resolution} pixels "
             f"({self.spec.size:.3g} networks, "
             f"{millions(complexity.params(self.spec, outputs))} M parameters) on "
-            f"{self.train_size:,} images of {outputs:,} classes"
+            f"{self.train_size:,} images of {outputs:,} classes{self.taught_by}"
         )
 
     def variants(self, rng: jax.Array) -> Batch:

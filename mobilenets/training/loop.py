@@ -33,9 +33,10 @@ from mobilenets.training.curves import draw_training_curves
 from mobilenets.training.interrupt import StopRequest
 from mobilenets.training.optimizers import make_optimizer, make_schedule
 from mobilenets.training.progress import TrainingProgress, report
+from mobilenets.training.stages import StagedBatches, stage_at
 from mobilenets.training.state import TrainState, create_state
 from mobilenets.training.step import SKIPPED, make_train_step
-from mobilenets.training.throughput import Throughput
+from mobilenets.training.throughput import NOTABLE, Throughput, slow_input
 
 AfterEvaluation = Callable[[int, Results], None]
 
@@ -75,7 +76,9 @@ def train(
             f"batch_size {config.batch_size} is more than the {task.train_size} images "
             f"to train: use at most --config.batch_size={task.train_size}."
         )
-    best_metric(task)  # before there is a folder with a config that cannot be trained
+    # Before there is a folder with a config that cannot be trained.
+    best_metric(task)
+    stages = task.stages
     total_steps = config.total_steps(task.train_size)
     with contextlib.ExitStack() as stack:
         files = stack.enter_context(beginning.held(directory, config, warm_restart))
@@ -95,7 +98,7 @@ def train(
         if not warm_restart:
             schedule_start = history.last_step(files.history)
         batches = stack.enter_context(
-            contextlib.closing(task.train_batches(first_step))
+            contextlib.closing(StagedBatches(stages, first_step))
         )
         training = _Training(task, mesh, files, checkpoints, schedule_start)
         tracker = _tracker(config, files)
@@ -201,9 +204,10 @@ def _tracker(config: Configuration, files: Workdir) -> Tracker | None:
 def jitted_functions(
     task: Task, mesh: Mesh, schedule_start: int = 0
 ) -> tuple[jax.stages.Wrapped, jax.stages.Wrapped]:
-    """(variables) -> `TrainState`, and (state, batch, key) -> (new state, metrics).
+    """(variables) -> `TrainState`, and the update.
 
-    The update writes the new state in place of the old one.
+    That is (state, batch, key, `Task.teacher_variables`) -> (new state, metrics). It
+    writes the new state in place of the old one.
 
     Args:
       task: what is trained.
@@ -229,7 +233,7 @@ def jitted_functions(
     )
     update = jax.jit(
         make_train_step(task, optimizer, schedule),
-        in_shardings=(everywhere, sharding.by_example(mesh), everywhere),
+        in_shardings=(everywhere, sharding.by_example(mesh), everywhere, everywhere),
         out_shardings=everywhere,
         donate_argnums=0,
     )
@@ -286,12 +290,21 @@ class _Training:
             [r for r in logged if schedule_start < r["step"] <= self._first_step]
         )
         self._throughput = Throughput(self._config.batch_size)
+        self._told_of_input = False
         init_rng, self._rng = jax.random.split(jax.random.key(self._config.seed))
-        create, self._train_step = jitted_functions(task, mesh, schedule_start)
+        self._stages = task.stages
+        self._train_steps = [
+            jitted_functions(staged, mesh, schedule_start)[1]
+            for _, staged in self._stages
+        ]
+        create, _ = jitted_functions(task, mesh, schedule_start)
         self._state = (
             self._restored(create)
             if self._first_step
             else self._created(create, init_rng)
+        )
+        self._teacher_variables = jax.device_put(
+            task.teacher_variables, sharding.replicated(mesh)
         )
         self._metrics: Metrics = {}  # of the latest update
         self._host_batch: HostBatch = {}
@@ -323,6 +336,7 @@ class _Training:
             batch = self._next_batch(batches, step)
             if step == 1:
                 self._draw_first_batch(batch)
+            self._announce_stage(step)
             self._update(step, batch)
             progress.step(step)
             due = self._due(step, stop)
@@ -339,6 +353,17 @@ class _Training:
             if due.stop or self.is_finished:
                 return step
         return self._total_steps
+
+    def _announce_stage(self, step: int) -> None:
+        """Says so when a stage begins, or goes on after the start."""
+        stage = stage_at(self._stages, step - 1)
+        first, task = self._stages[stage]
+        if len(self._stages) > 1 and step - 1 in (first, self._first_step):
+            console.print(
+                f"Stage {stage + 1} of {len(self._stages)} since step {first}: "
+                f"{task.summary}.",
+                markup=False,
+            )
 
     def evaluate_first(
         self,
@@ -381,10 +406,14 @@ class _Training:
     def _update(self, step: int, host_batch: HostBatch) -> None:
         """Trains on a batch."""
         self._host_batch = host_batch
-        batch = sharding.to_devices(self._mesh, host_batch)
+        with self._throughput.waiting("transfer"):
+            batch = sharding.to_devices(self._mesh, host_batch)
         before = self._metrics
         with jax.profiler.StepTraceAnnotation("train", step_num=step):
-            self._state, self._metrics = self._train_step(self._state, batch, self._rng)
+            train_step = self._train_steps[stage_at(self._stages, step - 1)]
+            self._state, self._metrics = train_step(
+                self._state, batch, self._rng, self._teacher_variables
+            )
         # The host is one step ahead, not more: batches in flight take memory.
         jax.block_until_ready(before)
         if step == self._first_step + 2:  # the first one has compiled and ended
@@ -394,7 +423,8 @@ class _Training:
     def _next_batch(self, batches: Batches, step: int) -> HostBatch:
         """The batch of this step; without one, what was trained before it is saved."""
         try:
-            return next(batches)
+            with self._throughput.waiting("batch"):
+                return next(batches)
         except BrokenImage:
             self._save_before_the_end(step - 1)
             raise
@@ -413,6 +443,16 @@ class _Training:
             logged["bad_images"] = batches.bad_images
         log.write(step, {f"train/{name}": value for name, value in logged.items()})
         progress.log(step, logged)
+        self._tell_of_input(logged, batches)
+
+    def _tell_of_input(self, logged: Mapping[str, float], batches: Batches) -> None:
+        """Says once why the steps wait for input, if it is a notable part of them."""
+        wait = logged.get("input_wait")  # of the steps that were timed, if any were
+        if wait is None or wait <= NOTABLE or self._told_of_input:
+            return
+        self._told_of_input = True
+        seconds = self._config.batch_size / logged["images_per_second"]
+        console.print(slow_input(wait, seconds, batches.stage_seconds))
 
     def _evaluate(self, step: int, log: MetricLog, progress: TrainingProgress) -> None:
         """Evaluates the raw and the averaged weights on every set; logs the results."""

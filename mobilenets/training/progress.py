@@ -54,11 +54,12 @@ class TrainingProgress:
         self._bar.update(self._task, completed=step, left=self._left(step))
 
     def log(self, step: int, metrics: dict[str, float]) -> None:
-        """Shows the loss and the throughput."""
+        """Shows the loss, the throughput and the part of the time without input."""
         # Of a step that is skipped, the loss may not be a number.
         numbers = f"loss {metrics.get('loss', math.nan):.4f}"
         if "images_per_second" in metrics:
             numbers += f"  {metrics['images_per_second']:,.0f} images/s"
+            numbers += f"  {metrics['input_wait']:.0%} waiting for input"
         self._bar.update(self._task, description="training", numbers=numbers)
         if not shows_bars():
             left = self._left(step)

@@ -26,10 +26,11 @@ def make_train_step(
     task: Task,
     optimizer: optax.GradientTransformation,
     schedule: optax.Schedule,
-) -> Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]:
-    """Builds the update from one batch and the run's random key.
+) -> Callable[[TrainState, Batch, jax.Array, Any], tuple[TrainState, Metrics]]:
+    """Builds the update from one batch, the run's random key and a teacher's variables.
 
-    The key is an argument, so that runs that differ in their seed share a program.
+    The key is an argument, so that runs that differ in their seed share a program. So
+    are the variables, {} without a teacher: as constants they would be a part of it.
     With accumulation the parts of the batch pass one after the other: gradients and
     metrics are their means, the batch norms see a part at a time. So do the variants of
     a task, with the whole batch each. The "gradient_norm"
@@ -55,10 +56,10 @@ def make_train_step(
         loss, metrics = task.loss(outputs, part)
         return loss, (metrics, updated["batch_stats"])
 
-    def train_step(state, batch, rng):
+    def train_step(state, batch, rng, teacher_variables):
         step_rng = jax.random.fold_in(rng, state.step)
 
-        count, nth_part = _passes(task, batch, step_rng)
+        count, nth_part = _passes(task, batch, step_rng, teacher_variables)
 
         def gradients(batch_stats, number):
             part_rng = jax.random.fold_in(step_rng, number)
@@ -144,22 +145,29 @@ def ema_decay_at(step: jax.Array, ema_decay: float) -> jax.Array:
 
 
 def _passes(
-    task: Task, batch: Batch, step_rng: jax.Array
+    task: Task, batch: Batch, step_rng: jax.Array, teacher_variables: Any
 ) -> tuple[int, Callable[[Any], Batch]]:
     """What passes through the model in one update, one after the other.
+
+    A teacher sees a part when it is trained on, variants once.
 
     Returns:
       The number of passes, and the batch of each by its number.
     """
     variants = task.variants(jax.random.fold_in(step_rng, _VARIANTS))
     if variants:
+        batch = task.taught(batch, teacher_variables)
         count = len(jax.tree.leaves(variants)[0])
         return count, lambda i: batch | jax.tree.map(lambda x: x[i], variants)
     parts = task.config.accumulation_steps
     if parts == 1:
-        return 1, lambda _: batch
+        return 1, lambda _: task.taught(batch, teacher_variables)
     split = jax.tree.map(lambda x: _split(x, parts), batch)
-    return parts, lambda i: jax.tree.map(lambda x: x[i], split)
+
+    def nth_part(i: Any) -> Batch:
+        return task.taught(jax.tree.map(lambda x: x[i], split), teacher_variables)
+
+    return parts, nth_part
 
 
 def _split(x: jax.Array, parts: int) -> jax.Array:

@@ -1,10 +1,20 @@
-"""How fast a training is."""
+"""How fast a training is, and what it waits for."""
 
+import contextlib
 import time
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+# The part of the time from which on waiting for input is worth a line.
+NOTABLE = 0.1
 
 
 class Throughput:
-    """Images a second since the last reading, without compilation and evaluation."""
+    """Images a second since the last reading, without compilation and evaluation.
+
+    And which part of this time was spent waiting for input: for the next batch to be
+    made, and for its transfer to the devices.
+    """
 
     def __init__(self, batch_size: int):
         self._batch_size = batch_size
@@ -13,18 +23,65 @@ class Throughput:
     def restart(self) -> None:
         """The clock starts when the next step, which may compile, is done."""
         self._steps = -1
+        self._waits = {"batch": 0.0, "transfer": 0.0}
+
+    @contextlib.contextmanager
+    def waiting(self, what: Literal["batch", "transfer"]) -> Iterator[None]:
+        """Counts the time within as waiting for input."""
+        start = time.perf_counter()
+        yield
+        self._waits[what] += time.perf_counter() - start
 
     def count_step(self) -> None:
         """To be called after every step."""
         self._steps += 1
         if self._steps == 0:
-            self._start = time.perf_counter()
+            self._begin()
 
     def rate(self) -> dict[str, float]:
-        """{"images_per_second"}, or nothing if no step was timed."""
+        """{"images_per_second", "input_wait"}, or nothing if no step was timed.
+
+        The latter is a fraction of the time.
+        """
         if self._steps < 1:
             return {}
         seconds = time.perf_counter() - self._start
-        rate = self._steps * self._batch_size / seconds
+        numbers = {
+            "images_per_second": self._steps * self._batch_size / seconds,
+            "input_wait": sum(self._waits.values()) / seconds,
+        }
+        self._begin()
+        return numbers
+
+    def _begin(self) -> None:
         self._steps, self._start = 0, time.perf_counter()
-        return {"images_per_second": rate}
+        self._waits = dict.fromkeys(self._waits, 0.0)
+
+
+def slow_input(
+    wait: float, step_seconds: float, stage_seconds: Mapping[str, float]
+) -> str:
+    """Says what is to blame for the waiting.
+
+    The stages work ahead of the steps. If making a batch takes about as long as a step,
+    the steps wait for the slowest stage. If it takes much less, the batches are ready
+    and it is their way to the devices that takes the time.
+
+    Args:
+      wait: the part of the time that is spent waiting for input.
+      step_seconds: how long a step takes, with the waiting.
+      stage_seconds: what each stage adds to the time in which a batch is made.
+    """
+    told = f"Training waits for input {wait:.0%} of the time: "
+    made = sum(stage_seconds.values())
+    if made < step_seconds / 2:
+        return (
+            f"{told}transfer is to blame, since a batch is made in {made:.3f} s, and a "
+            f"step takes {step_seconds:.3f} s."
+        )
+    shares = ", ".join(f"{n} {s / made:.0%}" for n, s in stage_seconds.items())
+    slowest = max(stage_seconds, key=lambda name: stage_seconds[name])
+    return (
+        f"{told}{slowest} is to blame ({shares} of the work). More "
+        "--config.dataset.num_workers help, as long as there are idle cores."
+    )

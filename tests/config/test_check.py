@@ -77,7 +77,7 @@ OUT_OF_RANGE = [
     ("augmentation.random_crop.max_aspect_ratio", math.inf, "a finite number"),
     ("batch_size", 10**30, "must be at most 1000000"),
     ("schedule.name", "linear", "'exponential', 'piecewise', 'cosine' or 'poly'"),
-    ("task.name", "detecting", "'segmentation' or 'supernet'"),
+    ("task.name", "detecting", "'segmentation', 'geolocalization' or 'supernet'"),
     ("preprocessing.crop_fraction", 1.5, "must be at most 1"),
     ("preprocessing.interpolation", "cubic", "must be 'bilinear', 'bicubic' or"),
     ("augmentation.random_crop.min_area", 0.0, "must be at least 0.000001"),
@@ -146,6 +146,39 @@ TOGETHER = [
         "has expand after a crop: put it before",
     ),
     ({"augmentation": {"ssd_crop": {}}}, "has ssd_crop, which needs boxes"),
+    (
+        {"task": {"name": "detection"}, "augmentation": {"mixup": {}}},
+        "has mixup, which is for classes or attributes of whole images, but task.name",
+    ),
+    (
+        {
+            "task": {"name": "segmentation"},
+            "preprocessing": {"resize": "pad", "crop_fraction": 1.0},
+            "augmentation": {"auto_augment": {}},
+        },
+        "has auto_augment, which is for classes or attributes of whole images, but",
+    ),
+    (
+        {"augmentation": {"auto_augment": {}, "rand_augment": {}}},
+        "leave out one, augmentation.auto_augment=None",
+    ),
+    (
+        {"augmentation": {"rand_augment": {"scale": "timm", "magnitude": 15.0}}},
+        "magnitude is 15.0, but timm's scale ends at 10",
+    ),
+    (
+        {"augmentation": {"mixup": {}, "cutmix": {"probability": 0.5}}},
+        "are 1.0 and 0.5, but a pair of images is mixed in one way",
+    ),
+    ({"batch_size": 5, "augmentation": {"cutmix": {}}}, "batch_size is 5: give an ev"),
+    (
+        {"batch_size": 8, "augmentation": {"repeated_augmentation": {}}},
+        "batch_size 8 is no multiple of augmentation.repeated_augmentation.copies 3",
+    ),
+    (
+        {"augmentation": {"random_erasing": {"min_area": 0.5}}},
+        "min_area 0.5 is above max_area 0.4",
+    ),
     (
         {"augmentation": {"scale_crop": {}, "random_crop": {}}},
         "has random_crop after scale_crop, which it would undo: leave out one",

@@ -5,9 +5,10 @@ import pathlib
 
 import pytest
 
+import mobilenets
 from mobilenets import UserError, get_spec
-from mobilenets.config import check
-from mobilenets.networks import own_spec, scaling
+from mobilenets.config import check, files
+from mobilenets.networks import complexity, own_spec, scaling
 from mobilenets.networks.architectures import ARCHITECTURES
 from mobilenets.networks.architectures.deeplab import get_segmenter
 from mobilenets.networks.architectures.efficientnet import RELEASED, RELEASED_LITE
@@ -20,7 +21,7 @@ CONFIGS = sorted(path.stem for path in FOLDER.glob("*.py"))
 OWN_RECIPES = {  # no paper's
     *("quickstart", "multilabel_quickstart", "ssdlite_quickstart", "lraspp_quickstart"),
     *("finetune", "ssdlite_finetune", "segmentation_finetune"),
-    *("supernet_quickstart", "searched"),
+    *("supernet_quickstart", "searched", "geolocalization_quickstart", "modern"),
 }
 # They need something of the user's: weights, or a network that a search has found.
 INCOMPLETE = {"finetune", "ssdlite_finetune", "segmentation_finetune", "searched"}
@@ -28,6 +29,7 @@ EMBEDDED = {
     "fashion_mnist_subset",
     "fashion_collages",
     "fashion_scenes",
+    "painted_places",
 }  # data sets within the package
 
 # The argument with which a config trains an architecture, as its header says.
@@ -118,6 +120,40 @@ def test_segmenters_have_the_recipe_of_deeplab():
             assert get_segmenter(**config.model).resolution == pixels
 
 
+def test_fine_grained_and_attributes_have_the_networks_of_the_paper():
+    """MobileNetV1, Tables 10 and 12: millions of parameters and of MAdds, rounded."""
+    # fmt: off
+    for name, argument, outputs, parameters, madds in (
+        ("stanford_dogs", "width=1.0,resolution=224", 120, 3.3, 569),
+        ("stanford_dogs", "web,width=0.75",           120, 1.9, 325),
+        ("stanford_dogs", "web,resolution=192",       120, 3.3, 418),
+        ("celeb_a",       "width=1.0",                 40, 3.2, 568),
+        ("celeb_a",       "width=0.5,resolution=128",  40, 0.8,  48),
+        ("celeb_a",       "width=0.25",                40, 0.2, None),  # printed: 45
+    ):
+        # fmt: on
+        config = checked(name, argument)
+        spec = get_spec(**config.model)
+        assert round(complexity.params(spec, outputs) / 1e6, 1) == parameters
+        if madds:
+            found = complexity.madds(spec, outputs) / 1e6
+            assert found == pytest.approx(madds, abs=1.5)
+    # No weight decay, Sec. 4.5; the larger network has 7.5 M parameters.
+    assert checked("celeb_a").optimizer.weight_decay == 0
+    larger = get_spec(**checked("celeb_a", "larger").model)
+    assert complexity.params(larger, 40) / 1e6 == pytest.approx(7.5, abs=0.5)
+    with pytest.raises(UserError, match="takes larger, or width= and resolution="):
+        checked("celeb_a", "larger,width=0.5")
+
+
+def test_the_second_stage_takes_the_network_of_the_first():
+    config = files.configuration("stanford_dogs", {"init_from": "runs/web"})
+    assert config.model == {} and config.dataset.name == "stanford_dogs"
+    web = files.configuration("stanford_dogs:web", {"dataset.folder": "mine"})
+    assert web.model["name"] == "mobilenet_v1" and web.dataset.folder == "mine"
+    assert not web.init_from
+
+
 # The papers' and authors' recipes; see the header of each config for what is whose.
 # fmt: off
 RECIPES = [
@@ -196,6 +232,78 @@ def test_the_learning_rate_of_an_efficientnet_follows_the_batch():
     assert check.check(config).optimizer.learning_rate == pytest.approx(0.128)
     config.batch_size = 4096
     assert check.check(config).optimizer.learning_rate == pytest.approx(0.256)
+
+
+def test_only_efficientnets_use_the_policy_of_auto_augment_and_it_comes_last():
+    for name in ("efficientnet_b0", "efficientnet_b7", "efficientnet_lite"):
+        operations = checked(name).augmentation
+        assert [o.name for o in operations] == ["random_crop", "flip", "auto_augment"]
+        assert operations[-1].policy == "v0"
+    for name in ("mnasnet", "moga", "resnet", "mobilenet_v3"):
+        assert "auto_augment" not in [o.name for o in checked(name).augmentation]
+
+
+def built_for(name, batch_size):
+    config = importlib.import_module(f"configs.{name}").get_config()
+    config.batch_size = batch_size
+    return check.check(config)
+
+
+def test_an_average_is_over_as_many_images_in_any_batch():
+    for name, batch in (("efficientnet_b0", 2048), ("mobilenet_v2", 768)):
+        assert built_for(name, batch).ema_decay == 0.9999
+        # 0.9999 in each of two steps, or their product in one of twice the batch.
+        assert built_for(name, 2 * batch).ema_decay == pytest.approx(0.9999**2)
+        assert built_for(name, batch // 4).ema_decay ** 4 == pytest.approx(0.9999)
+        changed = mobilenets.load_config(name, {"ema_decay": 0.5, "batch_size": 8})
+        assert changed.ema_decay == 0.5
+
+
+def test_the_modern_recipe_is_that_of_mobilenet_v4():
+    """2404.10518, Table 10: Conv-M, with mixup and CutMix of Conv-L at 0.3 in all."""
+    config = checked("modern")
+    optimizer, operations = config.optimizer, {o.name: o for o in config.augmentation}
+    assert (optimizer.name, optimizer.epsilon) == ("adamw", 1e-7)
+    assert (optimizer.learning_rate, optimizer.weight_decay) == (4e-3, 0.1)
+    assert (config.batch_size, config.epochs) == (4096, 500)
+    assert (config.schedule.name, config.schedule.warmup_epochs) == ("cosine", 5)
+    assert config.ema_decay == 0.9999 and config.task.label_smoothing == 0.1
+    policy, mixup, cutmix = (
+        operations[name] for name in ("rand_augment", "mixup", "cutmix")
+    )
+    assert (policy.layers, policy.magnitude, policy.probability) == (2, 15, 0.7)
+    assert policy.scale == "efficientnet"
+    assert (mixup.alpha, cutmix.alpha) == (0.8, 1.0)
+    assert mixup.probability + cutmix.probability == pytest.approx(0.3)
+    last = network(config).backbone.blocks[-1]
+    assert last.drop_path_rate == pytest.approx(0.075 * 14 / 15)
+
+
+def test_the_rates_of_the_modern_recipe_follow_the_root_of_the_batch():
+    """A quarter of the batch: half the rate and the decay, four times the steps."""
+    whole, part = checked("modern"), built_for("modern", 1024)
+    assert part.optimizer.learning_rate == pytest.approx(2e-3)
+    assert part.optimizer.weight_decay == pytest.approx(0.05)
+    shrinking = [
+        c.optimizer.learning_rate * c.optimizer.weight_decay / c.batch_size
+        for c in (whole, part)
+    ]
+    assert shrinking[0] == pytest.approx(shrinking[1])
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "efficientnet_b2", "moga_a"])
+def test_the_modern_recipe_takes_any_network_of_inverted_residuals(name):
+    spec = network(checked("modern", f"network={name}"))
+    rates = [block.drop_path_rate for block in spec.backbone.blocks]
+    count = len(rates)
+    assert rates == pytest.approx([0.075 * i / count for i in range(count)])
+
+
+def test_stochastic_depth_needs_inverted_residuals():
+    assert network(checked("modern", "network=resnet50,drop_path=0"))
+    for name in ("resnet50", "mobilenet_v1"):
+        with pytest.raises(UserError, match=f"{name}: drop_path_rate is for inverted"):
+            network(checked("modern", f"network={name}"))
 
 
 @pytest.mark.parametrize(

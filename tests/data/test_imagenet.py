@@ -4,7 +4,6 @@ import io
 import json
 import tarfile
 
-import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -112,13 +111,6 @@ def test_every_validation_image_has_its_published_class(data_dir):
     assert [found[i][1] for i in range(5)] == VALIDATION_LABELS
 
 
-@pytest.fixture
-def quick_compilation():
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 @pytest.mark.slow
 @pytest.mark.usefixtures("quick_compilation")
 def test_the_recipe_of_mobilenet_v2_trains_and_evaluates(data_dir, tmp_path):
@@ -143,14 +135,43 @@ def test_the_recipe_of_mobilenet_v2_trains_and_evaluates(data_dir, tmp_path):
 
 def test_a_data_set_is_prepared_once(data_dir, capsys):
     prepare("imagenet2012", data_dir, "")
-    assert "prepared already" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "prepared already" in told
+    assert "train: 8 examples of the 1,281,167 published" in told
+    assert "validation: 5 examples of the 50,000 published" in told
+
+
+def test_the_validation_images_can_be_prepared_alone(tmp_path, capsys):
+    (tmp_path / "tars").mkdir()
+    write_imagenet(tmp_path / "tars")
+    (tmp_path / "tars/ILSVRC2012_img_train.tar").unlink()
+    left = tmp_path / "imagenet2012/incomplete.ABC123_5.1.0"
+    left.mkdir(parents=True)
+    prepare("imagenet2012", str(tmp_path), str(tmp_path / "tars"))
+    told = capsys.readouterr().out
+    assert f"Not in {tmp_path / 'tars'}, and so left out: ILSVRC2012_img_train" in told
+    assert f"{left} was left by a preparation that was killed: remove it." in told
+    source = open_source(config(str(tmp_path)).dataset, "validation")
+    assert len(source) == len(VALIDATION_LABELS)
+
+
+def test_an_archive_that_was_cut_short_is_told(tmp_path):
+    (tmp_path / "tars").mkdir()
+    write_imagenet(tmp_path / "tars")
+    tar = tmp_path / "tars/ILSVRC2012_img_val.tar"
+    tar.write_bytes(tar.read_bytes()[:900])
+    with pytest.raises(UserError, match="since an archive is damaged or is another o"):
+        prepare("imagenet2012", str(tmp_path), str(tmp_path / "tars"))
+    assert not (tmp_path / "imagenet2012/5.1.0").exists()
 
 
 def test_missing_tars_are_named(tmp_path):
     (tmp_path / "tars").mkdir()
-    with pytest.raises(UserError, match=r"ILSVRC2012_img_train\.tar") as caught:
+    with pytest.raises(UserError, match=r"missing is .*ILSVRC2012_img_tr") as caught:
         prepare("imagenet2012", str(tmp_path), str(tmp_path / "tars"))
-    assert str(tmp_path / "tars") in str(caught.value)
+    for name in ("ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"):
+        assert str(tmp_path / "tars" / name) in str(caught.value)
+    assert "image-net.org" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

@@ -11,18 +11,28 @@ import pytest
 from PIL import Image
 
 from mobilenets.config.schema import (
+    AutoAugment,
     ColorJitter,
+    CutMix,
     Flip,
+    Mixup,
     Preprocessing,
     RandomCrop,
+    RandomErasing,
+    RepeatedAugmentation,
 )
 from mobilenets.data import pipeline
 from mobilenets.data.loading import ImageLoader
 from mobilenets.data.sources.base import Record
+from mobilenets.errors import UserError
 
 RESOLUTION = 8
 PREPROCESSING = Preprocessing(crop_fraction=1.0)
 COLORFUL = (RandomCrop(min_area=0.2), Flip(), ColorJitter(brightness=0.4, hue=0.2))
+MIXED = (
+    *(RandomCrop(min_area=0.2), Flip(), AutoAugment(), RandomErasing()),
+    *(Mixup(probability=0.5), CutMix(probability=0.5), RepeatedAugmentation(copies=3)),
+)
 
 
 class Numbered:
@@ -75,7 +85,13 @@ def train_iterator(source, settings, first_step=0):
         return {"image": image, "label": np.int32(record.target)}
 
     return pipeline.train_batches(
-        source, load, settings.batch_size, settings.seed, settings.workers, first_step
+        source,
+        load,
+        settings.batch_size,
+        settings.seed,
+        settings.workers,
+        first_step,
+        augmentation=settings.operations,
     )
 
 
@@ -168,10 +184,10 @@ def test_batches_begin_at_any_step(first_step, workers):
     assert_same(list(itertools.islice(batches, 4)), expected)
 
 
-def test_workers_give_the_batches_of_threads():
-    threads = train(Noisy(10), Settings(4, COLORFUL), 6)
-    workers = train(Noisy(10), Settings(4, COLORFUL, workers=2), 6)
-    assert_same(workers, threads)
+@pytest.mark.parametrize("workers", [1, pytest.param(4, marks=pytest.mark.slow)])
+def test_workers_give_the_batches_of_threads(workers):
+    threads = train(Noisy(10), Settings(12, MIXED), 4)
+    assert_same(train(Noisy(10), Settings(12, MIXED, workers), 4), threads)
 
 
 @pytest.mark.parametrize(
@@ -202,11 +218,13 @@ def as_process(monkeypatch, index, count):
     monkeypatch.setattr(pipeline, "jax", process)
 
 
-@pytest.mark.parametrize("make", [train, evaluate])
-def test_processes_share_the_batch_of_one(monkeypatch, make):
+@pytest.mark.parametrize(
+    ("make", "operations"), [(train, COLORFUL), (train, MIXED), (evaluate, COLORFUL)]
+)
+def test_processes_share_the_batch_of_one(monkeypatch, make, operations):
     """The same images with the same augmentation, in parts, step by step."""
     count = [4] if make is train else []
-    settings = Settings(6, COLORFUL)
+    settings = Settings(12, operations)
     whole = make(Noisy(16), settings, *count)
     parts = []
     for index in range(2):
@@ -214,7 +232,7 @@ def test_processes_share_the_batch_of_one(monkeypatch, make):
         parts.append(make(Noisy(16), settings, *count))
     assert len(parts[0]) == len(parts[1]) == len(whole)
     for one, first, second in zip(whole, *parts, strict=True):
-        assert len(first["image"]) == len(second["image"]) == 3
+        assert len(first["image"]) == len(second["image"]) == 6
         assert sorted(rows(first) + rows(second)) == sorted(rows(one))
 
 
@@ -223,11 +241,11 @@ def test_other_processes_and_workers_resume_with_the_same_examples(
     monkeypatch, processes, workers
 ):
     """From step 5, in the second epoch, a run that one process has begun."""
-    expected = train(Noisy(16), Settings(6, COLORFUL), 8)[5:]
+    expected = train(Noisy(16), Settings(12, MIXED), 8)[5:]
     parts = []
     for index in range(processes):
         as_process(monkeypatch, index, processes)
-        batches = train_iterator(Noisy(16), Settings(6, COLORFUL, workers), 5)
+        batches = train_iterator(Noisy(16), Settings(12, MIXED, workers), 5)
         with contextlib.closing(batches):
             parts.append(list(itertools.islice(batches, 3)))
     for step, batch in enumerate(expected):
@@ -250,3 +268,24 @@ def test_a_broken_image_is_named(workers):
 
     with pytest.raises(Exception, match=r"Cannot decode the image broken \d"):
         train(Broken(4), Settings(2, workers=workers), 1)
+
+
+def test_a_repeated_image_is_three_times_in_a_batch_and_changed_each_time():
+    operations = (RepeatedAugmentation(copies=3),)
+    numbers = indices(train(Numbered(20), Settings(12, operations), 10))
+    batches = [numbers[i : i + 12] for i in range(0, 120, 12)]
+    for batch in batches:
+        assert batch[:4] == batch[4:8] == batch[8:] and len({*batch}) == 4
+    # Two epochs of the records, four of them in a batch.
+    firsts = [number for batch in batches for number in batch[:4]]
+    assert sorted(firsts[:20]) == sorted(firsts[20:]) == list(range(20))
+    (batch,) = train(Noisy(20), Settings(12, (*COLORFUL, *operations)), 1)
+    assert len({image.tobytes() for image in batch["image"]}) == 12
+
+
+def test_a_process_with_half_a_pair_to_mix_is_refused(monkeypatch):
+    as_process(monkeypatch, 0, 2)
+    with pytest.raises(UserError, match="3 images for each of 2 processes"):
+        pipeline.check_pairs(6, (Mixup(),))
+    pipeline.check_pairs(4, (Mixup(),))
+    pipeline.check_pairs(6, (RandomErasing(),))

@@ -9,6 +9,7 @@ import pytest
 import requests
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download import downloader
+from tensorflow_datasets.core.download.checksums import UrlInfo
 
 from mobilenets import UserError
 from mobilenets.data import prepare
@@ -19,7 +20,8 @@ REQUEST = requests.Request(url="https://example.org/clothes.zip")
 class Builder:
     """Of a data set that is not prepared; it is downloaded by what a test gives."""
 
-    data_dir = "/nowhere"
+    data_dir, data_dir_root, url_infos = "/nowhere/clothes/1.0.0", "/nowhere", None
+    MANUAL_DOWNLOAD_INSTRUCTIONS = None
 
     def __init__(self, download):
         self.info = type("Info", (), {"splits": {}})
@@ -68,6 +70,21 @@ def test_a_connection_does_not_wait_for_ever(monkeypatch):
     with pytest.raises(UserError, match=r"example\.org cannot be reached"):
         prepared_by(download, monkeypatch)
     assert timeouts == [(10, 60)]
+
+
+def test_a_file_that_cannot_be_downloaded_may_be_put_there(monkeypatch):
+    info = UrlInfo(1, "0", "clothes.zip")
+    monkeypatch.setattr(Builder, "url_infos", {REQUEST.url: info})
+
+    def download():
+        raise requests.exceptions.ConnectionError(request=REQUEST)
+
+    with pytest.raises(UserError) as caught:
+        prepared_by(download, monkeypatch)
+    assert str(caught.value).endswith(
+        f"Or download {REQUEST.url} by other means, as "
+        "/nowhere/downloads/manual/clothes.zip."
+    )
 
 
 @pytest.mark.parametrize(

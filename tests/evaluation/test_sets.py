@@ -58,11 +58,16 @@ def by_numpy(size, names):
     classes = np.array([NAMES.index(names[target]) for target in targets])
     chosen = logits[np.arange(size), classes]
     loss = np.log(np.exp(logits).sum(1)) - chosen
+    hits = logits.argmax(1) == classes
+    confidence = np.exp(logits.max(1)) / np.exp(logits).sum(1)
+    bins = np.ceil(confidence * 15)
+    errors = [abs((hits - confidence)[bins == b].sum()) for b in set(bins)]
     return {
         "loss": pytest.approx(loss.mean(), rel=1e-6),
-        "top1": (logits.argmax(1) == classes).mean(),
+        "top1": hits.mean(),
         "top5": 1,
         "count": size,
+        "calibration_error": pytest.approx(sum(errors) / size, abs=1e-6),
     }
 
 

@@ -28,13 +28,18 @@ from mobilenets.nn.initialization import init_variables
 LITERT = pytest.param("litert", marks=pytest.mark.slow)
 
 
+LINEAR = {"project", "restore", "second", "shortcut"}
+
+
 def net_of(spec, outputs=5, names=(), **description):
     """The network with random weights and statistics.
 
     The statistics are those of no data, so that a folded batch norm is no identity. The
     kernels keep the variance of a map behind ReLU (arXiv:1502.01852, Eq. 10), so that
-    in a deep network, too, the first layer tells in the outputs; behind gates, which
-    are about a half, kernels are twice as large.
+    in a deep network, too, the first layer counts in the outputs; behind gates, which
+    are about a half, kernels are twice as large. The last kernel of a block without an
+    activation behind it is half as large. Otherwise maps would grow from block to
+    block, and gates computed from numbers in the thousands magnify the rounding.
     """
     names = names or tuple(f"class {i}" for i in range(outputs))
     described = Description(
@@ -47,9 +52,7 @@ def net_of(spec, outputs=5, names=(), **description):
     def drawn(path, leaf):
         values = rng.standard_normal(leaf.shape)
         if path[-1].key == "kernel":
-            fan_in = np.prod(leaf.shape[:-1])
-            gain = 2.0 if "project" in str(path) and has_gates(path) else 1.0
-            values *= gain * np.sqrt(2 / fan_in)
+            values *= gain(path) * np.sqrt(2 / np.prod(leaf.shape[:-1]))
         elif path[-1].key in ("scale", "var"):
             values = rng.uniform(0.7, 1.4, leaf.shape)
         else:
@@ -58,9 +61,16 @@ def net_of(spec, outputs=5, names=(), **description):
 
     blocks = backbone_of(spec).blocks
 
-    def has_gates(path):
-        block = path[1].key
-        return block.startswith("block") and bool(blocks[int(block[5:])].se)
+    def gain(path):
+        names = [part.key for part in path]
+        block = blocks[int(names[1][5:])] if names[1].startswith("block") else None
+        behind_gates = "project" in names and bool(block and block.se)
+        return (2.0 if behind_gates else 1.0) * (0.5 if linear(block, names) else 1.0)
+
+    def linear(block, names):
+        if not LINEAR.intersection(names):
+            return False
+        return getattr(block, "op", None) != "depthwise_separable"
 
     variables = jax.tree.map_with_path(drawn, shapes)
     return TrainedNet(described, variables)

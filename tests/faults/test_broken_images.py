@@ -27,9 +27,13 @@ class BrokenAt(toy_task.ToyTask):
 
     def train_batches(self, first_step=0):
         whole = super().train_batches(first_step)
-        for _ in range(first_step + 1, self.step):
-            yield next(whole)
-        raise BrokenImage("Cannot decode the image bad.jpg: it is cut off.")
+
+        def batches():
+            for _ in range(first_step + 1, self.step):
+                yield next(whole)
+            raise BrokenImage("Cannot decode the image bad.jpg: it is cut off.")
+
+        return toy_task.as_batches(batches())
 
 
 def latest(folder):

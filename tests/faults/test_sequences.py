@@ -106,6 +106,8 @@ def damage(folder, choice):
         return
     step = choice.choice(steps(folder))
     files = sorted((folder / f"checkpoints/{step}/state").rglob("d/*"))
+    if not files:  # killed while it deleted this checkpoint: damaged already
+        return
     path = choice.choice(files)
     contents = bytearray(path.read_bytes())
     if choice.random() < 0.3:

@@ -10,6 +10,7 @@ import pytest
 
 from mobilenets.metrics import average_precision, confusion
 from mobilenets.metrics.average_precision import AveragePrecision
+from mobilenets.metrics.calibration import Calibration
 from mobilenets.metrics.confusion import Confusion
 from mobilenets.metrics.mistakes import Mistakes
 from mobilenets.metrics.several import Several
@@ -222,12 +223,95 @@ def test_mistakes_are_bounded_while_they_are_collected():
     assert total["index"].tolist() == [99, 199, 299, 399, 499]
 
 
+# Logits of five classes, and for each image which are right.
+SEVERAL = {
+    "logits": np.log([[0.4, 0.3, 0.15, 0.1, 0.05]] * 4),
+    "label": np.int32([1, 0, 4, 0]),
+    "right": np.array(
+        [[0, 1, 1, 0, 0], [1, 0, 0, 0, 1], [0, 0, 0, 0, 1], [0, 0, 0, 0, 0]], bool
+    ),
+    "mask": np.float32([1, 1, 1, 0]),  # without a right class it is not counted
+    "index": np.arange(4, dtype=np.int32),
+}
+
+
+def test_any_of_several_right_classes_is_a_hit():
+    batch = dict(SEVERAL)
+    metric = Several({"means": TOP_K, "c": Confusion(5), "m": Mistakes(3)})
+    total = total_of(metric, [(batch.pop("logits"), batch)])
+    found = metric.compute(total)
+    losses = [-math.log(0.45), -math.log(0.45), -math.log(0.05)]
+    assert found["loss"] == pytest.approx(sum(losses) / 3, rel=1e-6)
+    assert (found["top1"], found["count"]) == (1 / 3, 3)
+    # The hit counts for the predicted class, a mistake for the first that is right.
+    assert np.argwhere(total["c"]).tolist() == [[0, 0], [1, 0], [4, 0]]
+    assert total["m"]["label"].tolist() == [1, 4]
+
+
+def test_only_candidates_compete():
+    candidates = np.array([[0, 1, 0, 1, 1]] * 4, bool)
+    batch = {"label": np.int32([1, 3, 4, 1]), "candidates": candidates}
+    batch["mask"] = np.float32([1, 1, 0, 0])
+    total = total_of(TOP_K, [(SEVERAL["logits"], batch)])
+    found = TOP_K.compute(total)
+    losses = -math.log(0.3 / 0.45), -math.log(0.1 / 0.45)
+    assert found["loss"] == pytest.approx(sum(losses) / 2, rel=1e-6)
+    assert (found["top1"], found["top5"]) == (0.5, 1)
+    total = total_of(Calibration(1), [(SEVERAL["logits"], batch)])
+    found = Calibration(1).compute(total)["calibration_error"]
+    assert found == pytest.approx(0.3 / 0.45 - 0.5, rel=1e-5)
+
+
+def test_calibration_worked_by_hand():
+    """Two bins: 0.45 is right and 0.4 wrong, 0.8 is right and 0.9 wrong."""
+    logits = np.log([[0.45, 0.3, 0.25], [0.4, 0.35, 0.25], [0.1, 0.8, 0.1]])
+    logits = np.concatenate([logits, np.log([[0.05, 0.05, 0.9]])])
+    label = np.int32([0, 2, 1, 0])
+    total = total_of(Calibration(2), in_batches(3, logits, label=label))
+    by_hand = 2 / 4 * abs(1 / 2 - 0.85 / 2) + 2 / 4 * abs(1 / 2 - 1.7 / 2)
+    found = Calibration(2).compute(total)["calibration_error"]
+    assert found == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_calibration_is_that_of_numpy():
+    examples = random_examples(500, 6)
+    examples["logits"] /= 2
+    total = total_of(
+        Calibration(), in_batches(64, examples["logits"], label=examples["label"])
+    )
+    powers = np.exp(np.float64(examples["logits"]))
+    probabilities = powers / powers.sum(1, keepdims=True)
+    confidence = probabilities.max(1)
+    hits = probabilities.argmax(1) == examples["label"]
+    bins = np.digitize(confidence, np.linspace(0, 1, 16), right=True)
+    error = sum(
+        (bins == b).mean() * abs(hits[bins == b].mean() - confidence[bins == b].mean())
+        for b in np.unique(bins)
+    )
+    found = Calibration().compute(total)["calibration_error"]
+    assert len(np.unique(bins)) > 6
+    assert found == pytest.approx(error, rel=1e-5)
+
+
+def test_certainty_is_in_the_last_bin():
+    logits = np.array([[0.0, 200.0]])
+    batch = {"label": np.int32([1]), "mask": np.ones(1, np.float32)}
+    total = total_of(Calibration(), [(logits, batch)])
+    assert Calibration().compute(total) == {"calibration_error": 0}
+    assert total["sums"][1].tolist() == [0] * 14 + [1]
+
+
 @pytest.mark.parametrize("size", [1, 7, 23])
 def test_batches_merge_to_what_one_batch_gives(size):
     examples = random_examples(23, 6)
     target = examples.pop("target")
     metric = Several(
-        {"means": TOP_K, "confusion": Confusion(6), "mistakes": Mistakes(4)}
+        {
+            "means": TOP_K,
+            "calibration": Calibration(),
+            "confusion": Confusion(6),
+            "mistakes": Mistakes(4),
+        }
     )
     whole = total_of(metric, in_batches(23, **examples))
     total = total_of(metric, in_batches(size, **examples))
@@ -239,7 +323,7 @@ def test_batches_merge_to_what_one_batch_gives(size):
     found, expected = metric.compute(total), metric.compute(whole)
     assert found == pytest.approx(expected, rel=1e-6)
     assert tuple(found) == metric.names
-    assert metric.less_is_better == {"loss"}
+    assert metric.less_is_better == {"loss", "calibration_error"}
 
     # The same rows give the same average precision, to the bit.
     examples |= {"label": target}

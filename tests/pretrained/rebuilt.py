@@ -42,3 +42,12 @@ def rebuilt_images(resolution):
     cells = np.arange(resolution) * 8 // resolution
     noise = 0.3 * rng.standard_normal((2, resolution, resolution, 3))
     return (coarse[:, cells][:, :, cells] + noise).astype(np.float32)
+
+
+def rebuilt_photograph():
+    """[640, 1011, 3] uint8: patches of colours, and noise, which antialias softens."""
+    rng = np.random.default_rng(0)
+    colors = rng.integers(0, 256, (6, 8, 3))
+    rows, columns = np.arange(640) * 6 // 640, np.arange(1011) * 8 // 1011
+    noise = rng.integers(-120, 121, (640, 1011, 3))
+    return (colors[rows][:, columns] + noise).clip(0, 255).astype(np.uint8)

@@ -13,7 +13,13 @@ from mobilenets.inference.trained import TrainedNet
 from mobilenets.nn.build import build
 from mobilenets.pretrained import from_state_dict
 from mobilenets.pretrained.libraries.coco import CLASS_NAMES
-from tests.pretrained.rebuilt import GOLDEN, golden, rebuilt_images, rebuilt_state
+from tests.pretrained.rebuilt import (
+    GOLDEN,
+    golden,
+    rebuilt_images,
+    rebuilt_photograph,
+    rebuilt_state,
+)
 
 NAMES = sorted(path.stem for path in GOLDEN.glob("*.json"))
 
@@ -92,15 +98,6 @@ def test_the_outputs_of_a_detector_are_those_of_the_library():
         assert ours.mean() == pytest.approx(expected["mean"], abs=1e-4)
 
 
-def photograph():
-    """[640, 1011, 3] uint8: patches of colours, and noise, which antialias softens."""
-    rng = np.random.default_rng(0)
-    colors = rng.integers(0, 256, (6, 8, 3))
-    rows, columns = np.arange(640) * 6 // 640, np.arange(1011) * 8 // 1011
-    noise = rng.integers(-120, 121, (640, 1011, 3))
-    return (colors[rows][:, columns] + noise).clip(0, 255).astype(np.uint8)
-
-
 @pytest.mark.slow
 def test_a_photograph_of_another_size_has_the_boxes_of_the_library(tmp_path):
     """The state of the golden file, its class predictors twice as sharp."""
@@ -120,7 +117,7 @@ def test_a_photograph_of_another_size_has_the_boxes_of_the_library(tmp_path):
         class_names=CLASS_NAMES,
     )
     path = tmp_path / "photograph.png"
-    Image.fromarray(photograph()).save(path)
+    Image.fromarray(rebuilt_photograph()).save(path)
     net = TrainedNet(description, variables)
     (found,) = detect_objects(net, [path], pytest.fail, score=0.0)
     assert len(found.objects) == 300

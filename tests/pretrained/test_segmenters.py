@@ -4,12 +4,21 @@ import jax
 import numpy as np
 import pytest
 import safetensors.numpy
+from PIL import Image
 
 from mobilenets import UserError
+from mobilenets.data.preprocessing import fit, shown
 from mobilenets.inference import trained
+from mobilenets.inference.description import Description
+from mobilenets.inference.trained import TrainedNet
 from mobilenets.nn.build import build
 from mobilenets.pretrained import from_state_dict, importing
-from tests.pretrained.rebuilt import golden, rebuilt_images, rebuilt_state
+from tests.pretrained.rebuilt import (
+    golden,
+    rebuilt_images,
+    rebuilt_photograph,
+    rebuilt_state,
+)
 
 STATE = "segmentation/torchvision__deeplabv3_mobilenet_v3_large"
 
@@ -46,6 +55,35 @@ def test_the_logits_of_a_segmenter_are_those_of_the_library(model, size):
         errors = np.abs(logits.ravel()[expected["index"]] - expected["values"])
         assert errors.max() / expected["std"] < 1e-4, name
         assert logits.mean() == pytest.approx(expected["mean"], abs=1e-4)
+
+
+@pytest.mark.slow
+def test_the_logits_of_a_photograph_are_those_after_the_librarys_preprocessing():
+    """Torchvision makes the shorter side 520 pixels long and normalises."""
+    name = "segmentation/torchvision__lraspp_mobilenet_v3_large"
+    reference, expected = golden(name), golden(f"{name}__photograph")
+    spec, variables, preprocessing = from_state_dict(
+        rebuilt_state(reference), "torchvision", reference["model"]
+    )
+    image = Image.fromarray(rebuilt_photograph())
+    geometry = fit(image.width, image.height, spec.resolution, preprocessing)
+    pixels = shown(image, geometry, preprocessing)
+    assert pixels.shape == (520, 821, 3)
+    net = TrainedNet(
+        Description(
+            task="segmentation",
+            network=spec,
+            preprocessing=preprocessing,
+            class_names=tuple(map(str, range(21))),
+        ),
+        variables,
+    )
+    (logits,) = net.compiled(lambda outputs: (outputs[0].logits,))(pixels[None])
+    found = np.asarray(logits[0]).transpose(2, 0, 1)
+    output = expected["output"]
+    assert list(found.shape) == output["shape"]
+    errors = np.abs(found.ravel()[output["index"]] - output["values"])
+    assert errors.max() / output["std"] < 1e-4
 
 
 def test_weights_without_the_auxiliary_head_make_a_segmenter_without_one():

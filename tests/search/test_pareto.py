@@ -45,6 +45,15 @@ def test_the_best_are_the_first_front_however_many_are_compared_at_once():
         assert pareto.best(values, at_once).tolist() == first.tolist()
 
 
+def test_hypervolumes_grow_as_points_come():
+    values = np.random.default_rng(0).random((40, 2))
+    reference = np.array([1.0, 1.0])
+    expected = [pareto.hypervolume(values[:end], reference) for end in (1, 7, 40)]
+    found = pareto.hypervolumes(values, reference, (1, 7, 40))
+    assert found == pytest.approx(expected)
+    assert found[0] < found[1] < found[2]
+
+
 @pytest.mark.parametrize("objectives", [2, 3])
 def test_all_are_equal_to_pymoos(objectives):
     hv = pytest.importorskip("pymoo.indicators.hv")

@@ -1,8 +1,13 @@
 """A search from end to end on a small space: what it leaves, and that it resumes."""
 
 import json
+import os
 import pathlib
+import re
 import shutil
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -11,61 +16,27 @@ import mobilenets
 from mobilenets.inference import trained
 from mobilenets.networks.own_spec import own_spec
 from mobilenets.search import latency_table
-from mobilenets.search.candidates import Candidates
-from mobilenets.search.command import values
-from mobilenets.search.definition import Reward, Search
-from mobilenets.search.folder import Evaluated
-from mobilenets.search.latency_table import CALL, Table, key_of, pieces_of
-from tests.small_space import CLASSES, SPACE
+from mobilenets.search.candidates import Candidates, Score
+from mobilenets.search.latency_table import Table
+from studies import search_study
+from tests import worker_processes
+from tests.small_search import write_files
+from tests.small_space import SPACE
+from tests.sweeps import postgresql
 
-CONFIG = """
-from mobilenets.config import files
+pytestmark = pytest.mark.slow  # a supernet is trained
 
-def get_config():
-    config = files.read("quickstart:smoke")
-    config.task = dict(name="supernet")
-    config.model = dict(spec="tests/small_space.py:space")
-    config.dataset.eval_split = "train[64:104]"
-    config.epochs = 1.0
-    return config
-"""
-SEARCH = """
-from mobilenets.search.definition import Search
-
-def get_search():
-    return Search(
-        supernet={config!r},
-        population={population},
-        generations=2,
-        calibration_images=16,
-        objectives={{"accuracy": 1.0, "latency": -1.0}},
-        found=2,
-    )
-"""
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    """A config, a search and a latency table of a phone."""
-    folder = tmp_path_factory.mktemp("search")
-    (folder / "supernet.py").write_text(CONFIG)
-    write_search(folder, population=3)
-    pieces = pieces_of(SPACE, CLASSES)
-    keys = [key_of(piece) for piece in pieces]
-    times = {CALL: 0.0, **{key: 1.0 + key.kernel_size for key in keys}}
-    latency_table.write(Table("a phone", times), keys, folder / "phone.csv")
-    return folder
-
-
-def write_search(folder, population):
-    text = SEARCH.format(config=str(folder / "supernet.py"), population=population)
-    (folder / "search.py").write_text(text)
-    return folder / "search.py"
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 def lines(workdir):
     text = (workdir / "evaluated.jsonl").read_text()
     return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    return write_files(tmp_path_factory.mktemp("search"))
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +77,9 @@ def test_what_is_found_is_a_spec_with_weights(searched):
 def test_the_page_has_the_front_and_needs_no_other_file(searched):
     page = (searched / "report.html").read_text()
     assert "a phone" in page
-    assert page.count("data:image/png;base64,") == 2
+    # Candidates, hypervolume and the networks; nothing is measured of a phone.
+    assert page.count("data:image/png;base64,") == 3
+    assert "by random search" in page
     assert "E3 k5" in page or "E2 k3" in page
 
 
@@ -133,16 +106,6 @@ def test_a_finished_search_evaluates_nothing_again(searched, files, run, monkeyp
     assert (searched / "evaluated.jsonl").read_bytes() == before
 
 
-def test_more_of_an_objective_is_better_as_its_sign_says():
-    one = Evaluated((0, 0), accuracy=0.5, latency=10.0, parameters=7, madds=3)
-    objectives = {"accuracy": 1.0, "latency": -2.0, "parameters": 0.5, "madds": -1.0}
-    search = Search(supernet="any", objectives=objectives)
-    assert values(search, one) == [0.5, -10.0, 7.0, -3.0]
-    # MnasNet's: twice the target costs 5 % of the accuracy.
-    search = Search(supernet="any", reward=Reward(target=5.0))
-    assert values(search, one) == [pytest.approx(0.5 * 2**-0.07)]
-
-
 def test_the_plan_tells_the_size_and_what_a_table_lacks(files, run, tmp_path):
     table = latency_table.read(files / "phone.csv")
     keys = list(table.milliseconds)
@@ -155,8 +118,9 @@ def test_the_plan_tells_the_size_and_what_a_table_lacks(files, run, tmp_path):
     )
     assert result.exit_code == 0, result.stderr
     assert "small: 9 networks at 16 pixels" in result.stdout
-    assert "4 steps of 3 networks each" in result.stdout
-    assert "lacks 1 of them" in result.stdout
+    assert "4 steps of 3 networks, batches of 16" in result.stdout
+    assert re.search("evolution +6 candidates, ranked by 56 images", result.stdout)
+    assert "lacks 1 of the 10 rows that this space needs:\n  inverted" in result.stdout
 
 
 def mistake(run, files, *options, search="search.py"):
@@ -185,29 +149,136 @@ def test_mistakes_are_one_clear_sentence(searched, files, run, tmp_path):
     assert not (tmp_path / "w" / "supernet").exists()  # before hours of training
 
 
-def test_a_search_larger_than_its_space_is_refused(files, run, tmp_path):
-    (tmp_path / "supernet.py").write_text(CONFIG)
-    large = write_search(tmp_path, population=5)
-    result = run("search", "--config", large, "--dry-run")
-    assert "evaluates 10 networks, but the space has 9" in result.stderr
-    text = large.read_text().replace('latency": -1.0', 'speed": -1.0')
-    large.write_text(text)
-    assert "is wrong" in run("search", "--config", large, "--dry-run").stderr
-    (tmp_path / "supernet.py").write_text(
-        "from mobilenets.config import files\n"
-        "def get_config():\n    return files.read('quickstart:smoke')\n"
+def trained_only(searched, folder):
+    """A copy of the search in which the supernet is trained and nothing evaluated."""
+    results = ("evaluated.jsonl", "trials.db", "found", "report.html", "workers")
+    shutil.copytree(searched, folder, ignore=shutil.ignore_patterns(*results))
+
+
+def command(files, folder, *options):
+    words = [sys.executable, "-m", "mobilenets", "search"]
+    return [*words, "--config", files / "search.py", "--workdir", folder, *options]
+
+
+def results(workdir):
+    """What was evaluated, in any order, and what was found of it."""
+    found = [p.read_text() for p in sorted((workdir / "found").glob("*.json"))]
+    return sorted(map(str, lines(workdir))), found
+
+
+def at_work(folder):
+    """A worker that evaluates a candidate, if there is one."""
+    workers = worker_processes.of_folder("mobilenets.search.worker", folder)
+    locks = folder / "workers/locks"
+    return next((w for w in workers if worker_processes.holds(w, locks)), None)
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_three_workers_of_which_one_is_killed_find_the_same(
+    searched, files, tmp_path, database
+):
+    if database == "sqlite":
+        kill_one_of_three(searched, files, tmp_path / "run")
+    else:
+        with postgresql.server() as url:
+            kill_one_of_three(searched, files, tmp_path / "run", "--storage", url)
+            assert not (tmp_path / "run/trials.db").exists()
+
+
+def kill_one_of_three(searched, files, folder, *options):
+    trained_only(searched, folder)
+    process = subprocess.Popen(
+        list(map(str, command(files, folder, "--workers", "3", *options))),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
-    write_search(tmp_path, population=3)
-    assert "trains no supernet" in run("search", "--config", large, "--dry-run").stderr
+    killed = worker_processes.wait_until(lambda: at_work(folder))
+    os.kill(killed, signal.SIGKILL)
+    printed, _ = process.communicate(timeout=900)
+    assert process.returncode == 0, printed
+    assert results(folder) == results(searched)
 
 
-def test_a_table_is_made_here_or_blank(files, run, tmp_path):
-    blank = tmp_path / "blank.csv"
-    options = ("latency-table", "--config", files / "search.py")
-    result = run(*options, "--blank", blank)
-    assert result.exit_code == 0, result.stderr
-    assert "Wrote" in result.stdout
-    assert len(blank.read_text().splitlines()) == 2 + 1 + 9
-    assert run(*options, "--blank", blank).exit_code == 1  # it is there
-    assert run(*options).exit_code == 1
-    assert pathlib.Path(blank).read_text().startswith("# device: NAME OF THE DEVICE")
+def test_a_search_killed_while_it_measures_measures_again(
+    searched, files, tmp_path, monkeypatch
+):
+    from mobilenets.search import command, definition
+
+    class Killed(BaseException):
+        pass
+
+    def dies(*_, **__):
+        raise Killed
+
+    workdir = tmp_path / "run"
+    trained_only(searched, workdir)
+    (workdir / "latency_table.csv").unlink()
+    search = definition.load(str(files / "search.py"))
+    monkeypatch.setattr(latency_table.latency, "in_turn", dies)
+    with pytest.raises(Killed):
+        command.run(search, str(workdir), None, lambda line: None)
+    assert not (workdir / "latency_table.csv").exists()
+    monkeypatch.undo()
+    told = []
+    command.run(search, str(workdir), None, told.append)
+    table = latency_table.read(workdir / "latency_table.csv")
+    assert table.device == latency_table.device_name()
+    # Now that it is this machine's, whole networks are measured, too.
+    page = (workdir / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 4
+    assert "The latency table is off by" in page
+    assert any("networks of the front as a whole" in line for line in told)
+
+
+def test_a_supernet_that_has_diverged_is_a_sentence(
+    searched, files, tmp_path, run, monkeypatch
+):
+    workdir = tmp_path / "run"
+    trained_only(searched, workdir)
+    nothing = Score(accuracy=0.5, loss=float("nan"))
+    monkeypatch.setattr(Candidates, "score", lambda *_: nothing)
+    stderr = mistake(run, files, "--workdir", workdir)
+    assert "No candidate has a finite loss: the supernet has diverged" in stderr
+    assert re.search(r"warning: the loss of \d+ candidates is not finite", stderr)
+
+
+def test_the_supernet_of_another_space_is_refused(searched, files, tmp_path, run):
+    """One that a user has put there."""
+    workdir = tmp_path / "run"
+    shutil.copytree(searched / "supernet", workdir / "supernet")
+    config = workdir / "supernet/config.json"
+    config.write_text(config.read_text().replace('"name":"small"', '"name":"other"'))
+    config.write_text(config.read_text().replace('"name": "small"', '"name": "other"'))
+    stderr = mistake(run, files, "--workdir", workdir)
+    assert "belongs to a run with another config, which differs in model" in stderr
+
+
+def test_the_study_runs_to_its_end_and_resumes(searched, files, tmp_path, monkeypatch):
+    """But for what trains networks: their accuracies are made up here."""
+    trained_only(searched, tmp_path / "search")
+    (tmp_path / "search/latency_table.csv").unlink()  # a phone's
+
+    def trained(path, specs, seeds, epochs):
+        return [[0.5 + 0.01 * (i + seed) for seed in range(seeds)] for i in range(9)][
+            : len(specs)
+        ]
+
+    monkeypatch.setattr(search_study, "train_alone", trained)
+    monkeypatch.setattr(
+        search_study, "scores_of_supernet", lambda *given: [0.1, 0.2, 0.4, 0.3]
+    )
+    preset = search_study.Preset(
+        str(files / "search.py"), 1, 1, 4, 2, 2, 1, 2, epochs=1.0
+    )
+    parts = search_study.run(tmp_path, preset)
+    assert "| supernet, uniform 0 | 0.67" in parts.tables
+    assert (
+        len(re.findall(r"^\| [01] \| 0\.\d{4} \| 0\.\d{4} \|$", parts.tables, re.M))
+        == 2
+    )
+    assert "| finalist 0 |" in parts.tables
+    monkeypatch.setattr(Candidates, "score", None)
+    monkeypatch.setattr(latency_table, "measure_whole", None)
+    assert search_study.run(tmp_path, preset).tables == parts.tables

@@ -8,6 +8,8 @@ import pytest
 from mobilenets import UserError
 from mobilenets.sweeps import queue, results
 from mobilenets.sweeps.definition import STARTUP_TRIALS, Choices, Range, Sweep
+from mobilenets.workers import queue as workers_queue
+from mobilenets.workers.queue import Queue
 
 COMPLETE = optuna.trial.TrialState.COMPLETE
 WAITING = optuna.trial.TrialState.WAITING
@@ -71,16 +73,9 @@ def test_a_worker_that_comes_too_late_for_the_last_point_runs_nothing(
     begin, monkeypatch
 ):
     files, study = begin()
-    waiting = iter([True, False])  # "one waits", but another worker takes it
-    monkeypatch.setattr(queue, "_is_one_waiting", lambda *_: next(waiting))
     queue.work(study, files, lambda *_: 0.0)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            queue, "_is_one_waiting", lambda s, _: bool(of_points(s, WAITING))
-        )
-        queue.work(study, files, lambda *_: 0.0)
-    late = iter([True, False])
-    monkeypatch.setattr(queue, "_is_one_waiting", lambda *_: next(late))
+    late = iter([True, False])  # "one waits", but another worker takes it
+    monkeypatch.setattr(Queue, "_is_one_waiting", lambda _: next(late))
     ran = []
     queue.work(study, files, lambda *point: ran.append(point))
     assert not ran
@@ -162,7 +157,7 @@ def test_a_worker_that_was_taken_for_dead_goes_on(begin):
         ran.append(number)
         if ran.count(0) == 1 and number == 0:  # it sleeps, and the other gives it up
             other.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-            queue._retry(other, other.trials[trial.number])
+            workers_queue._retry(other, other.trials[trial.number])
         return 0.5
 
     queue.work(study, files, run)
@@ -176,14 +171,13 @@ def test_a_trial_without_a_heartbeat_is_put_back_unless_its_worker_lives(
     files, study = begin()
     with pytest.warns(UserWarning):  # ask starts no heartbeat
         trial = study.ask()
-    monkeypatch.setattr(queue, "GRACE_SECONDS", 0)
     frozen = study.trials[trial.number]
     files.begin(0, files.sweep.points[0])
     with files.point_lock(0):
-        assert not queue._is_abandoned(frozen, files)
-    monkeypatch.setattr(queue, "GRACE_SECONDS", 60)
-    assert not queue._is_abandoned(frozen, files)
-    monkeypatch.setattr(queue, "GRACE_SECONDS", 0)
+        assert not Queue(study, files.point_lock, grace=0)._is_abandoned(frozen)
+    assert not Queue(study, files.point_lock, grace=60)._is_abandoned(frozen)
+    points = Queue(study, files.point_lock, grace=0)
+    monkeypatch.setattr(queue, "_points", lambda *_: points)
     ran = []
     queue.work(study, files, lambda trial, number, values: ran.append(number) or 0.0)
     assert sorted(ran) == list(range(6))

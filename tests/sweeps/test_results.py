@@ -1,7 +1,6 @@
 """The folder of a sweep, and what is told of it before anything is run."""
 
 import json
-import os
 import subprocess
 
 import pytest
@@ -11,6 +10,7 @@ from mobilenets.networks import complexity
 from mobilenets.sweeps import command, results
 from mobilenets.sweeps.definition import Choices, Range, Sweep
 from mobilenets.sweeps.results import Outcome, Reader
+from mobilenets.workers import processes
 
 WIDTHS = (0.25, 0.5)
 
@@ -187,25 +187,11 @@ def test_latency_is_not_measured_by_workers_side_by_side(tmp_path):
     assert not (tmp_path / "sweep.json").exists()
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Linux binds to cores")
-@pytest.mark.parametrize("workers", [1, 2, 1000])
-def test_workers_share_the_cores(workers):
-    cores = os.sched_getaffinity(0)
-    shares = []
-    for number in range(workers):
-        with command._share_of_cores(number, workers) as variables:
-            shares.append(os.sched_getaffinity(0))
-            assert variables == {"NPROC": str(len(cores))}
-    assert os.sched_getaffinity(0) == cores == set.union(*shares)
-    assert all(shares)
-    assert max(map(len, shares)) == max(1, -(-len(cores) // workers))
-
-
 def test_it_is_told_how_workers_have_died(tmp_path, monkeypatch):
     def die(*_):
         return subprocess.Popen(["sh", "-c", "kill -9 $$"])
 
-    monkeypatch.setattr(command, "_start_worker", die)
+    monkeypatch.setattr(processes, "start_one", die)
     sentence = r"2 points are left, as workers have died \(killed by SIGKILL\)"
     with pytest.raises(UserError, match=sentence):
         command.run(make_sweep(), str(tmp_path), workers=2, storage=None)

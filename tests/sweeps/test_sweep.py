@@ -7,13 +7,14 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 import optuna
 import pytest
 
 from mobilenets.sweeps import results
+from tests import worker_processes
 from tests.sweeps import postgresql
+from tests.toy_task import TIMED
 
 pytestmark = pytest.mark.slow  # real workers, each with a start of its own
 
@@ -73,46 +74,28 @@ def found(folder):
 def logged(result):
     """What a training has logged, but for its speed."""
     return [
-        {key: value for key, value in record.items() if "images_per_second" not in key}
+        {key: value for key, value in record.items() if key not in TIMED}
         for record in result.records
     ]
 
 
 def workers_of(folder):
     """The process numbers of a sweep's workers."""
-    return [
-        int(path.parent.name)
-        for path in pathlib.Path("/proc").glob("[0-9]*/cmdline")
-        if f"mobilenets.sweeps.worker\0{folder}\0" in _read(path)
-    ]
-
-
-def _read(path):
-    try:
-        return path.read_text()
-    except OSError:  # the process has ended
-        return ""
+    return worker_processes.of_folder("mobilenets.sweeps.worker", folder)
 
 
 def worker_at_a_checkpoint(folder):
     """Waits for a training that has saved one and goes on; its process."""
-    deadline = time.monotonic() + 200
-    while time.monotonic() < deadline:
-        for worker in workers_of(folder):
-            for point in (folder / "points").glob("*"):
-                saved = (point / "checkpoints").glob("[0-9]*")
-                if any(p.name.isdigit() for p in saved) and holds_lock(worker, point):
-                    return worker
-        time.sleep(0.05)
-    raise TimeoutError("no training has saved a checkpoint")
+    return worker_processes.wait_until(lambda: _at_a_checkpoint(folder))
 
 
-def holds_lock(worker, point):
-    links = pathlib.Path(f"/proc/{worker}/fd")
-    try:
-        return any(link.readlink() == point / ".lock" for link in links.iterdir())
-    except OSError:  # what is open changes
-        return False
+def _at_a_checkpoint(folder):
+    for worker in workers_of(folder):
+        for point in (folder / "points").glob("*"):
+            saved = any(p.name.isdigit() for p in (point / "checkpoints").glob("*"))
+            if saved and worker_processes.holds(worker, point / ".lock"):
+                return worker
+    return None
 
 
 @pytest.fixture(scope="module")

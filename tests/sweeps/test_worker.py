@@ -12,6 +12,7 @@ from mobilenets.profiling.latency import Latency
 from mobilenets.sweeps import queue, results, worker
 from mobilenets.sweeps.definition import Choices, Range, Sweep
 from mobilenets.sweeps.results import Outcome, Reader
+from mobilenets.workers import ending
 
 WIDTHS = Choices(values=(0.25, 0.5, 0.75, 1.0, 1.25, 1.5))
 
@@ -23,7 +24,7 @@ def work(tmp_path, monkeypatch):
     Each has three evaluations. Returns the folder.
     """
     monkeypatch.setattr(worker.start_up, "prepare_jax", lambda: None)
-    monkeypatch.setattr(worker.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(ending, "by_signals", lambda: None)
 
     def work(accuracy, **changes):
         values = {
@@ -97,7 +98,7 @@ def test_a_signal_that_python_swallowed_ends_the_worker_all_the_same(
     work, monkeypatch, tmp_path
 ):
     stops = []
-    monkeypatch.setattr(worker, "_stops", stops)
+    monkeypatch.setattr(ending, "_stops", stops)
 
     def accuracy(width, i):
         if (width, i) == (0.5, 1):
@@ -117,7 +118,7 @@ def test_a_worker_ends_when_the_command_that_started_it_is_gone(
 ):
     def accuracy(width, i):
         if (width, i) == (0.5, 1):
-            monkeypatch.setattr(worker.os, "getppid", lambda: 1)
+            monkeypatch.setattr(ending.os, "getppid", lambda: 1)
         return 0.5
 
     with pytest.raises(

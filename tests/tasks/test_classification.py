@@ -48,6 +48,30 @@ def test_each_image_counts_by_the_weight_of_its_class(values, weights):
     assert loss_of(task) == pytest.approx(by_hand / 3, rel=1e-6)
 
 
+def test_a_mixed_image_counts_for_both_its_labels_by_their_shares():
+    """Three images of the probabilities 1/8, 2/8 and 5/8."""
+    logits = jnp.log(jnp.array([[1.0, 2.0, 5.0]] * 3))
+    batch = {
+        "label": jnp.array([2, 1, 0]),
+        "partner_label": jnp.array([1, 2, 2]),
+        "share": jnp.array([0.75, 0.25, 1.0]),
+    }
+    loss, metrics = make_task(label_smoothing=0.0).loss((logits, {}), batch)
+    bee, cat, dog = math.log(8), math.log(4), math.log(8 / 5)
+    losses = (0.75 * dog + 0.25 * cat, 0.25 * cat + 0.75 * dog, bee)
+    assert float(loss) == pytest.approx(sum(losses) / 3, rel=1e-6)
+    assert float(metrics["top1"]) == pytest.approx((0.75 + 0.75 + 0) / 3)
+    # The smoothed label still sums to 1: of 0.3 each class gets a third.
+    loss, _ = make_task(label_smoothing=0.3).loss((logits, {}), batch)
+    smoothed = 0.7 * sum(losses) + 0.1 * 3 * (bee + cat + dog)
+    assert float(loss) == pytest.approx(smoothed / 3, rel=1e-6)
+    task = make_task(label_smoothing=0.0, **{"weights.cat": 3.0})
+    weighted, _ = task.loss((logits, {}), batch)
+    weights = (0.75 * 1 + 0.25 * 3, 0.25 * 3 + 0.75 * 1, 1)
+    by_hand = sum(w * loss for w, loss in zip(weights, losses, strict=True))
+    assert float(weighted) == pytest.approx(by_hand / 3, rel=1e-6)
+
+
 def test_the_evaluation_is_not_weighted():
     task = make_task(**{"weights.cat": 3.0})
     variables = {"loss": jnp.log(jnp.array([[1.0, 2.0, 5.0]]))}
@@ -120,3 +144,20 @@ def test_the_first_batch_is_drawn_with_its_classes(tmp_path, monkeypatch):
     assert [title for _, title, _ in drawn[:4]] == [*NAMES, "bee"]
     assert len(drawn) == 24  # of 30: enough to check
     np.testing.assert_array_equal(drawn[5][0], batch["image"][5])
+
+
+def test_the_first_batch_is_drawn_with_the_shares_of_mixed_labels(
+    tmp_path, monkeypatch
+):
+    drawn = []
+    monkeypatch.setattr(
+        pictures, "draw_images", lambda titled, *others: drawn.extend(titled)
+    )
+    batch = {
+        "image": np.zeros((2, 4, 4, 3), np.uint8),
+        "label": np.array([0, 1], np.int32),
+        "partner_label": np.array([1, 0], np.int32),
+        "share": np.array([0.75, 1], np.float32),
+    }
+    make_task().draw_first_batch(batch, tmp_path / "first_batch.png")
+    assert [title for _, title, _ in drawn] == ["bee 75%\ncat 25%", "cat"]

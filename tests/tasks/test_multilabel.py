@@ -123,6 +123,28 @@ def test_the_task_weighs_its_attributes_by_their_names():
     np.testing.assert_allclose(gradient, np.array(errors) / 5.5, rtol=1e-5)
 
 
+def test_a_mixed_image_has_its_attributes_by_share():
+    """Where one label is unknown, that of the mixture is; one unmixed stays."""
+    logits = np.array([[0.0, 2.0, -1.0], [1.0, -3.0, 0.5]], np.float32)
+    batch = {
+        "label": jnp.array([[1.0, NAN, 0.0], [0.0, 1.0, 1.0]]),
+        "partner_label": jnp.array([[0.0, 1.0, 0.0], [NAN, NAN, NAN]]),
+        "share": jnp.array([0.75, 1.0]),
+    }
+    loss, _ = task_of_three().loss((logits, {}), batch)
+    likelihoods = sigmoid(logits)
+    by_hand = -np.log(
+        [
+            likelihoods[0, 0] ** 0.75 * (1 - likelihoods[0, 0]) ** 0.25,
+            1 - likelihoods[0, 2],
+            1 - likelihoods[1, 0],
+            likelihoods[1, 1],
+            likelihoods[1, 2],
+        ]
+    )
+    assert float(loss) == pytest.approx(by_hand.mean(), rel=1e-6)
+
+
 def test_a_batch_of_which_nothing_is_known_teaches_nothing():
     logits = [[0.0, 200.0, -1.0], [1.0, -300.0, 0.5]]
     loss, gradient = loss_and_gradient(task_of_three(), logits, np.full((2, 3), NAN))
@@ -140,7 +162,7 @@ def test_a_step_on_a_batch_of_which_nothing_is_known_is_finite():
         "image": np.zeros((2, 32, 32, 3), np.uint8),
         "label": np.full((2, 3), NAN, np.float32),
     }
-    state, metrics = update(state, batch, jax.random.key(1))
+    state, metrics = update(state, batch, jax.random.key(1), {})
     assert metrics["loss"] == metrics["gradient_norm"] == 0
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params))
 
@@ -269,7 +291,7 @@ def test_one_device_and_four_train_alike():
             batch = next(batches)
             assert np.isnan(batch["label"]).any()
             batch = sharding.to_devices(mesh, batch)
-            state, metrics = update(state, batch, jax.random.key(1))
+            state, metrics = update(state, batch, jax.random.key(1), {})
             logged.append({name: float(value) for name, value in metrics.items()})
         return jax.device_get(state.params), logged
 

@@ -91,6 +91,7 @@ def test_a_step_follows_the_sum_of_the_gradients_of_its_paths():
         create(task.init_variables(jax.random.key(0))),
         sharding.to_devices(mesh, batch),
         rng,
+        {},
     )
     paths = task.variants(jax.random.fold_in(jax.random.fold_in(rng, 0), 2**32 - 1))
     assert len(paths["path"]) == 3

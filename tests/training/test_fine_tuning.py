@@ -132,7 +132,7 @@ def first_step(task, config):
     fresh = jax.device_get(task.init_variables(jax.random.key(0)))
     state = create_state(task.with_pretrained(fresh), optimizer)
     update = make_train_step(task, optimizer, schedule)
-    step = functools.partial(update, rng=jax.random.key(1))
+    step = functools.partial(update, rng=jax.random.key(1), teacher_variables={})
     rng = np.random.default_rng(0)
     batch = {
         "image": rng.integers(0, 256, (8, 32, 32, 3), np.uint8),

@@ -67,14 +67,14 @@ def run_steps(config, batches, dropout_rate=0.0, devices=1):
     optimizer = make_optimizer(config.optimizer, schedule)
     step = jax.jit(
         make_train_step(task, optimizer, schedule),
-        in_shardings=(everywhere, sharding.by_example(mesh), everywhere),
+        in_shardings=(everywhere, sharding.by_example(mesh), everywhere, everywhere),
         out_shardings=everywhere,
     )
     state = create_state(task.init_variables(jax.random.key(0)), optimizer)
     states, metrics = [jax.device_get(state)], {}
     for batch in batches:
         state, metrics = step(
-            state, sharding.to_devices(mesh, batch), jax.random.key(1)
+            state, sharding.to_devices(mesh, batch), jax.random.key(1), {}
         )
         states.append(jax.device_get(state))
     return states, jax.device_get(metrics)

@@ -30,7 +30,7 @@ CLASS_NAMES = (
 )
 
 
-def _read_idx(path: pathlib.Path) -> np.ndarray:
+def read_idx(path: pathlib.Path) -> np.ndarray:
     """One IDX file of bytes: 4 bytes of type and rank, the sizes, then the values."""
     content = gzip.decompress(path.read_bytes())
     rank = content[3]
@@ -69,8 +69,8 @@ class FashionMnistSubset(tfds.core.GeneratorBasedBuilder):
         }
 
     def _generate_examples(self, source, prefix, per_class):
-        images = _read_idx(source / f"{prefix}-images-idx3-ubyte.gz")
-        labels = _read_idx(source / f"{prefix}-labels-idx1-ubyte.gz")
+        images = read_idx(source / f"{prefix}-images-idx3-ubyte.gz")
+        labels = read_idx(source / f"{prefix}-labels-idx1-ubyte.gz")
         first = [np.flatnonzero(labels == c)[:per_class] for c in range(10)]
         for i in np.sort(np.concatenate(first)):
             yield int(i), {"image": images[i][..., None], "label": int(labels[i])}

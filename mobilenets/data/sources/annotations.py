@@ -14,8 +14,6 @@ from mobilenets.data.sources import division
 from mobilenets.data.sources.base import Undivided, UnknownSplit
 from mobilenets.errors import UserError
 
-WHOLE = "all"  # the one split of a folder that has no splits
-
 HUGE = 1e9  # beyond the pixels of any image
 
 Corners = tuple[float, float, float, float]  # y_min, x_min, y_max, x_max
@@ -85,7 +83,7 @@ class Layout(Protocol[AnyListing]):
 
     @property
     def splits(self) -> Sequence[str]:
-        """Those that the folder has; `WHOLE` alone if it is not divided."""
+        """Those that the folder has; `division.WHOLE` alone if it is not divided."""
         ...
 
     def read(self, split: str, dropped: Faults) -> AnyListing:

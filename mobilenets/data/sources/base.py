@@ -10,8 +10,12 @@ from mobilenets.errors import UserError, closest, unknown
 from mobilenets.runtime.console import console
 
 # What is known of an image: the one class it is of, for each of several attributes
-# whether it has it, the boxes of its objects, or the class of each pixel.
-Labels = Literal["class", "attributes", "boxes", "mask"]
+# whether it has it, the boxes of its objects, the class of each pixel, or where it was
+# taken.
+Labels = Literal["class", "attributes", "boxes", "mask", "place"]
+# Which images of a split must have such a label. What is to be taught by another
+# network may lack some, or have none that count.
+Labelled = Literal["all", "some", "none"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,10 +23,11 @@ class Record:
     """One image and what is known of it."""
 
     image: bytes | np.ndarray  # JPEG, PNG or WebP; or [H, W, 3] or [H, W] uint8
-    # Of labels "class" the number of the class, an int; of "attributes" [A] float32, 1
-    # for one that the image has, 0 for one that it lacks, nan where that is unknown. Of
-    # labels "boxes" `Boxes`. Of "mask" [H, W] uint8: the class of each pixel of the
-    # upright image, 255 where it is not known.
+    # Of labels "class" the number of the class, an int, -1 where it is not known, or
+    # those of all that are right (see `RelabelledSource`); of "attributes" [A] float32,
+    # 1 for one that the image has, 0 for one that it lacks, nan where that is unknown.
+    # Of labels "boxes" `Boxes`. Of "mask" [H, W] uint8: the class of each pixel of the
+    # upright image, 255 where it is not known. Of "place" a `Place`.
     target: Any
     origin: str  # for messages: a file, or a record of a data set
 
@@ -76,12 +81,13 @@ class Undivided(UserError):
 class Source(Protocol):
     """A split of a data set; an attribute does for what is a property here.
 
-    Those with boxes are `BoxedSource`, those with masks `MaskedSource`.
+    Those with boxes are `BoxedSource`, those with masks `MaskedSource`, those with
+    places `PlacedSource`.
     """
 
     @property
     def names(self) -> Sequence[str]:
-        """Of the classes, or of the attributes."""
+        """Of the classes, or of the attributes; none of places."""
         ...
 
     @property
@@ -96,6 +102,24 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Record: ...
+
+
+class SubsetSource(Source, Protocol):
+    """A split to evaluate, of images of some of the classes alone."""
+
+    @property
+    def candidates(self) -> Sequence[str]:
+        """The names of these classes; only they compete in a prediction."""
+        ...
+
+
+class RelabelledSource(Source, Protocol):
+    """A split to evaluate, whose records have any number of classes, as a tuple.
+
+    Each of them is right. Records without one are not counted.
+    """
+
+    has_several: Literal[True]
 
 
 class BoxedSource(Source, Protocol):
@@ -126,6 +150,15 @@ class MaskedSource(Source, Protocol):
         ...
 
 
+class PlacedSource(Source, Protocol):
+    """A split of a data set whose records have a `Place`."""
+
+    @property
+    def places(self) -> np.ndarray:
+        """Latitude and longitude of each image, [images, 2] float64."""
+        ...
+
+
 def check_classes(
     place: str, names: Sequence[str], labels: Sequence[int] | np.ndarray
 ) -> None:
@@ -153,6 +186,20 @@ def check_classes(
         )
 
 
+def check_some_labels(place: str, labels: Sequence[int] | np.ndarray) -> None:
+    """Refuses images that a teacher and their labels are to teach, and have none.
+
+    Args:
+      place: where the images are, for the message.
+      labels: the class of each image, -1 where it is not known.
+    """
+    if max(labels) < 0:
+        raise UserError(
+            f"{place} has no labels, but distillation.label_weight is above 0: give 0 "
+            "to train on the teacher's outputs alone, or label some images."
+        )
+
+
 def tell_lacking_classes(
     place: str, names: Sequence[str], labels: Sequence[int] | np.ndarray
 ) -> None:
@@ -163,13 +210,23 @@ def tell_lacking_classes(
         _tell(f"{place} has no images of {some(lacking)} to evaluate.")
 
 
-def tell_unknown_attributes(
+def tell_attributes_not_evaluated(
     place: str, names: Sequence[str], targets: np.ndarray
 ) -> None:
-    """Prints which attributes cannot be evaluated, as nothing is known of them."""
+    """Prints which attributes cannot be evaluated, or have no average precision."""
     lacking = _without_known(names, targets)
     if lacking:
         _tell(f"{place} has no known value for {some(lacking)}: none is evaluated.")
+    without = [
+        name
+        for name, column in zip(names, targets.T, strict=True)
+        if name not in lacking and not (column == 1).any()
+    ]
+    if without:
+        _tell(
+            f"{place} has no image with {some(without)}: left out of the mean average "
+            "precision."
+        )
 
 
 def _tell(line: str) -> None:
@@ -185,11 +242,13 @@ def some(names: Sequence[str]) -> str:
 def class_counts(source: Source) -> np.ndarray:
     """How many records each class has, [classes] int64; reads every record.
 
+    Those of which it is not known are left out.
+
     Raises:
       UserError: a class has none.
     """
-    labels = [source[index].target for index in range(len(source))]
-    counts = np.bincount(labels, minlength=len(source.names))
+    labels = np.array([source[index].target for index in range(len(source))])
+    counts = np.bincount(labels[labels >= 0], minlength=len(source.names))
     lacking = [
         name for name, count in zip(source.names, counts, strict=True) if not count
     ]
@@ -204,6 +263,8 @@ def class_counts(source: Source) -> np.ndarray:
 def check_attributes(place: str, names: Sequence[str], targets: np.ndarray) -> None:
     """Refuses to train on an attribute of which nothing is known.
 
+    One that is the same in all images is told: it cannot be learned.
+
     Args:
       place: where the images are, for the message.
       names: of the attributes, A of them.
@@ -217,6 +278,16 @@ def check_attributes(place: str, names: Sequence[str], targets: np.ndarray) -> N
         raise UserError(
             f"{place} has no known value for {some(lacking)}: fill in some, or remove "
             "the column."
+        )
+    constant = [
+        name
+        for name, column in zip(names, targets.T, strict=True)
+        if np.nanmin(column) == np.nanmax(column)
+    ]
+    if constant:
+        _tell(
+            f"{place} has the same value of {some(constant)} in all images: it cannot "
+            "be learned. Add images with the other value, or remove the column."
         )
 
 

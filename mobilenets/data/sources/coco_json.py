@@ -11,7 +11,6 @@ from typing import Any
 from mobilenets.data.orientation import Size
 from mobilenets.data.sources.annotations import (
     HUGE,
-    WHOLE,
     Corners,
     Faults,
     ListedBox,
@@ -20,6 +19,7 @@ from mobilenets.data.sources.annotations import (
     located,
     size_of,
 )
+from mobilenets.data.sources.division import WHOLE
 from mobilenets.errors import UserError
 
 ROBOFLOW, LABEL_STUDIO, PREFIX = "_annotations.coco.json", "result.json", "instances_"

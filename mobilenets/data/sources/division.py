@@ -7,6 +7,7 @@ from mobilenets.data.sources.base import UnknownSplit
 from mobilenets.errors import UserError
 
 TRAIN, VALIDATION = "train", "validation"
+WHOLE = "all"  # the one split of images that are not divided
 
 
 def side(name: str, eval_fraction: float) -> str:

@@ -9,4 +9,5 @@ PREPARED = {
 }
 COLLAGES = "fashion_collages"  # composed of the former, see `collages`
 SCENES = "fashion_scenes"  # with boxes and masks, see `scenes`
-NAMES = (*PREPARED, COLLAGES, SCENES)
+PLACES = "painted_places"  # made by code, with a place each, see `painted_places`
+NAMES = (*PREPARED, COLLAGES, SCENES, PLACES)

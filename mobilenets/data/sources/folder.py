@@ -6,16 +6,18 @@ from collections.abc import Sequence
 from mobilenets.data.sources import division, photographs
 from mobilenets.data.sources.base import (
     TO_EVALUATE,
+    Labelled,
     Record,
     Undivided,
     UnknownSplit,
     check_classes,
+    check_some_labels,
     tell_lacking_classes,
 )
 from mobilenets.data.sources.photographs import Ignored
 from mobilenets.errors import UserError
 
-_File = tuple[pathlib.Path, str]  # and its class
+_File = tuple[pathlib.Path, str]  # and its class, "" if it has none
 
 # Folders of these names hold splits, never the images of a class.
 _SPLITS = ("train", "training", *TO_EVALUATE)
@@ -33,9 +35,11 @@ class FolderSource:
       split: a folder in it.
       eval_fraction: above 0 the images are FOLDER/CLASS/* instead, or the folder has a
         single split, and this part of them is "validation", the others "train"; see
-        `division.side`.
+        `division.side`. Without it, the split "all" has all of FOLDER/CLASS/*.
       to_train: refuse a split without an image of some class.
       in_use: the splits whose classes count, beside those of `split`.
+      labelled: "some": photographs directly in the split, beside the folders of the
+        classes, have none; their target is -1. "none": so have all below the split.
 
     Raises:
       UserError: the folder is not as it should be, or has no such split.
@@ -50,23 +54,36 @@ class FolderSource:
         eval_fraction: float = 0.0,
         to_train: bool = False,
         in_use: Sequence[str] = (),
+        labelled: Labelled = "all",
     ):
-        root = pathlib.Path(folder).expanduser()
-        if not root.is_dir():
-            raise UserError(f"dataset.folder {folder} is not a folder.")
+        root = _existing(folder)
         if eval_fraction:
             place = f"{root}, split {split},"
             is_first = split == min({split, *in_use})  # "train" where both are opened
-            classes, files = _divided(root, folder, split, eval_fraction, is_first)
+            classes, files = _divided(
+                root, folder, split, eval_fraction, is_first, labelled
+            )
+        elif split == division.WHOLE and splits(folder) == [split]:
+            place = str(root)
+            classes, files = _folders(root), _images(root)
         else:
             place = str(root / split)
-            classes, files = _of_split(root, folder, split, in_use)
+            classes, files = _of_split(root, folder, split, in_use, labelled)
         self.names = tuple(classes)
         _check_names(root, classes)
-        numbers = {name: number for number, name in enumerate(self.names)}
+        numbers = {name: number for number, name in enumerate(self.names)} | {"": -1}
         self._files = [(path, numbers[name]) for path, name in files]
-        check = check_classes if to_train else tell_lacking_classes
-        check(place, self.names, [label for _, label in self._files])
+        labels = [label for _, label in self._files]
+        if labelled == "some":
+            check_some_labels(place, labels)
+        elif labelled == "all":
+            check = check_classes if to_train else tell_lacking_classes
+            check(place, self.names, labels)
+
+    @property
+    def listed(self) -> list[tuple[pathlib.Path, int]]:
+        """The file and the class of each image."""
+        return self._files
 
     def __len__(self) -> int:
         return len(self._files)
@@ -74,6 +91,26 @@ class FolderSource:
     def __getitem__(self, index: int) -> Record:
         path, label = self._files[index]
         return Record(photographs.read(path), label, photographs.shown(path))
+
+
+def splits(folder: str) -> list[str]:
+    """The splits in a folder, or "all" where the folders in it are the classes.
+
+    Raises:
+      UserError: it is no folder, or cannot be read.
+    """
+    root = _existing(folder)
+    inner = _folders(root)
+    seeming = [name for name in inner if _seems_split(root / name)]
+    are_splits = seeming == inner or {*seeming} & {*_SPLITS}
+    return seeming if seeming and are_splits else [division.WHOLE]
+
+
+def _existing(folder: str) -> pathlib.Path:
+    root = pathlib.Path(folder).expanduser()
+    if not root.is_dir():
+        raise UserError(f"dataset.folder {folder} is not a folder.")
+    return root
 
 
 def _check_names(root: pathlib.Path, classes: list[str]) -> None:
@@ -87,15 +124,21 @@ def _check_names(root: pathlib.Path, classes: list[str]) -> None:
 
 
 def _of_split(
-    root: pathlib.Path, folder: str, split: str, in_use: Sequence[str]
+    root: pathlib.Path,
+    folder: str,
+    split: str,
+    in_use: Sequence[str],
+    labelled: Labelled,
 ) -> tuple[list[str], list[_File]]:
     """The classes of the splits in use, and the images in FOLDER/SPLIT."""
     splits = _folders(root)
     if split not in splits:
         raise _no_split(root, folder, split, splits, in_use)
+    if labelled == "none":
+        return [], _images_without_class(root / split)
     used = {split, *in_use} & {*splits}
     classes = sorted({name for s in used for name in _folders(root / s)})
-    return classes, _images(root / split)
+    return classes, _images(root / split, labelled=labelled)
 
 
 def _no_split(
@@ -124,7 +167,12 @@ def _no_split(
 
 
 def _divided(
-    root: pathlib.Path, folder: str, split: str, eval_fraction: float, to_tell: bool
+    root: pathlib.Path,
+    folder: str,
+    split: str,
+    eval_fraction: float,
+    to_tell: bool,
+    labelled: Labelled,
 ) -> tuple[list[str], list[_File]]:
     """All classes, and the images of FOLDER/CLASS that are on the split's side.
 
@@ -134,6 +182,7 @@ def _divided(
       split: "train" or "validation".
       eval_fraction: see `FolderSource`.
       to_tell: what is ignored; it is the same for both splits.
+      labelled: see `FolderSource`. Photographs without a class are all in "train".
     """
     inner = _folders(root)
     seeming = [name for name in inner if _seems_split(root / name)]
@@ -145,9 +194,13 @@ def _divided(
             f"{folder} has folders in {', '.join(seeming)}: leave it out where those "
             f"are splits, or give one of them, as dataset.folder={root / seeming[0]}."
         )
-    files = _images(root, to_tell)
-    names = [path.relative_to(root).as_posix() for path, _ in files]
-    sides = [division.side(name, eval_fraction) for name in names]
+    files = _images(root, to_tell, labelled)
+    sides = [
+        division.side(path.relative_to(root).as_posix(), eval_fraction)
+        if name
+        else division.TRAIN
+        for path, name in files
+    ]
     division.check(folder, split, sides)
     mine = [file for file, side in zip(files, sides, strict=True) if side == split]
     return _folders(root), mine
@@ -158,12 +211,15 @@ def _seems_split(folder: pathlib.Path) -> bool:
     return not photographs.are_in(folder) and bool(_folders(folder))
 
 
-def _images(folder: pathlib.Path, to_tell: bool = True) -> list[_File]:
+def _images(
+    folder: pathlib.Path, to_tell: bool = True, labelled: Labelled = "all"
+) -> list[_File]:
     """The images in FOLDER/CLASS/*, and in the folders below.
 
     Args:
       folder: of the classes.
       to_tell: whether to print what is ignored.
+      labelled: unless it is "all", photographs beside the classes are images, too.
     """
     ignored = Ignored()
     files = [
@@ -171,11 +227,25 @@ def _images(folder: pathlib.Path, to_tell: bool = True) -> list[_File]:
         for name in photographs.folders(folder, ignored)
         for path in photographs.find(folder / name, ignored)
     ]
+    if labelled != "all":
+        ignored.pop(photographs.UNLABELLED, None)
+        files += [(path, "") for path in photographs.directly_in(folder)]
     if to_tell:
         photographs.tell_ignored(str(folder), ignored)
     if not files:
         kinds = ", CLASS/*".join(photographs.SUFFIXES)
         raise UserError(f"{folder} holds no images: expected are files CLASS/*{kinds}.")
+    return files
+
+
+def _images_without_class(folder: pathlib.Path) -> list[_File]:
+    """The images in a folder, and in the folders below."""
+    ignored = Ignored()
+    files = [(path, "") for path in photographs.find(folder, ignored)]
+    photographs.tell_ignored(str(folder), ignored)
+    if not files:
+        kinds = ", *".join(photographs.SUFFIXES)
+        raise UserError(f"{folder} holds no images: expected are files *{kinds}.")
     return files
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from mobilenets.data.geometry import Color
 from mobilenets.data.masks import MOST_CLASSES, ColorMap, decode_mask
 from mobilenets.data.sources import photographs
-from mobilenets.data.sources.annotations import WHOLE, Faults, located
+from mobilenets.data.sources.annotations import Faults, located
+from mobilenets.data.sources.division import WHOLE
 from mobilenets.errors import UserError
 
 LABEL_MAP, CLASSES = "labelmap.txt", "classes.txt"

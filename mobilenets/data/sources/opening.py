@@ -16,13 +16,16 @@ from mobilenets.config.schema import (
 from mobilenets.data.sources import (
     collages,
     embedded,
+    painted_places,
     scenes,
     slices,
     tfds,
+    tfds_attributes,
     tfds_boxes,
     tfds_masks,
 )
 from mobilenets.data.sources.base import (
+    Labelled,
     Labels,
     Source,
     Undivided,
@@ -32,6 +35,7 @@ from mobilenets.data.sources.base import (
 from mobilenets.data.sources.boxed_folder import BoxedFolderSource
 from mobilenets.data.sources.folder import FolderSource
 from mobilenets.data.sources.masked_folder import MaskedFolderSource
+from mobilenets.data.sources.placed_table import PlacedTableSource
 from mobilenets.data.sources.table import TableSource
 from mobilenets.errors import UserError
 
@@ -43,6 +47,7 @@ def open_source(
     to_train: bool = False,
     option: str = "",
     in_use: Sequence[str] = (),
+    labelled: Labelled = "all",
 ) -> Source:
     """Opens one split of a data set; reads no image yet.
 
@@ -56,6 +61,7 @@ def open_source(
         `dataset`.
       in_use: all splits of one's own images that are opened, whose classes are numbered
         together. A split that is the only one needs no other to be there.
+      labelled: which of one's own images must have a label.
 
     Raises:
       UserError: there is no such data set or split, it is not prepared (the message has
@@ -63,7 +69,7 @@ def open_source(
     """
     option = option or ("dataset.train_split" if to_train else "dataset.eval_split")
     try:
-        return _open(dataset, split, labels, to_train, in_use)
+        return _open(dataset, split, labels, to_train, in_use, labelled)
     except UnknownSplit as error:
         raise UserError(f"{error}{_other_split(error, dataset, option)}") from None
     except WrongSplit as error:
@@ -101,9 +107,16 @@ def open_sources(
     sources = {}
     in_use = [dataset.eval_split]
     if to_train:
-        in_use.append(dataset.train_split)
+        labelled = _labelled(config)
+        if labelled != "none":
+            in_use.append(dataset.train_split)
         sources["train"] = open_source(
-            dataset, dataset.train_split, labels, to_train, in_use=in_use
+            dataset,
+            dataset.train_split,
+            labels,
+            to_train,
+            in_use=in_use,
+            labelled=labelled,
         )
     sources["val"] = open_source(dataset, dataset.eval_split, labels, in_use=in_use)
     for name, chosen in config.evals.items():
@@ -113,6 +126,13 @@ def open_sources(
             source, chosen.split, labels, option=option, in_use=[chosen.split]
         )
     return sources
+
+
+def _labelled(config: Configuration) -> Labelled:
+    """Which of the images to train must have a label."""
+    if not config.teacher:
+        return "all"
+    return "some" if config.distillation.label_weight else "none"
 
 
 def _other_split(error: UnknownSplit, dataset: Dataset | EvalSet, option: str) -> str:
@@ -133,10 +153,15 @@ def _open(
     labels: Labels,
     to_train: bool,
     in_use: Sequence[str],
+    labelled: Labelled,
 ) -> Source:
     match dataset:
         case InTable() if labels in ("boxes", "mask"):
             _check_labels(f"dataset.table {dataset.table}", "class", labels)
+        case InTable() if labels == "place":
+            return PlacedTableSource(
+                dataset.table, split, dataset.images, dataset.eval_fraction
+            )
         case InTable():
             return TableSource(
                 dataset.table,
@@ -147,6 +172,7 @@ def _open(
                 dataset.eval_fraction,
                 to_train,
                 in_use,
+                labelled,
             )
         case InFolder() if labels == "boxes":
             return BoxedFolderSource(dataset.folder, split, dataset.eval_fraction)
@@ -155,9 +181,15 @@ def _open(
                 dataset.folder, split, dataset.eval_fraction, to_train
             )
         case InFolder():
-            _check_labels(f"dataset.folder {dataset.folder}", "class", labels)
+            if labelled != "none":
+                _check_labels(f"dataset.folder {dataset.folder}", "class", labels)
             return FolderSource(
-                dataset.folder, split, dataset.eval_fraction, to_train, in_use
+                dataset.folder,
+                split,
+                dataset.eval_fraction,
+                to_train,
+                in_use,
+                labelled,
             )
         case Prepared() if labels == "boxes":
             builder = tfds.prepared_builder(dataset.directory)
@@ -165,19 +197,25 @@ def _open(
         case Prepared() if labels == "mask":
             builder = tfds.prepared_builder(dataset.directory)
             return tfds_masks.TfdsMaskedSource(builder, split)
+        case Prepared() if labels == "attributes":
+            builder = tfds.prepared_builder(dataset.directory)
+            return tfds_attributes.TfdsAttributesSource(builder, split)
         case Prepared():
-            _check_labels(f"dataset.directory {dataset.directory}", "class", labels)
-            return tfds.TfdsSource(tfds.prepared_builder(dataset.directory), split)
+            builder = tfds.prepared_builder(dataset.directory)
+            return tfds.open_classes(builder, split, to_train)
         case Named():
-            return _named(dataset, split, labels)
+            return _named(dataset, split, labels, to_train)
     raise UserError(
         "The data set is missing: give dataset.folder, images in folders of their "
         "classes, dataset.table, a CSV file, dataset.name or dataset.directory."
     )
 
 
-def _named(dataset: Named, split: str, labels: Labels) -> Source:
+def _named(dataset: Named, split: str, labels: Labels, to_train: bool) -> Source:
     """The split of a data set that is embedded or TFDS's."""
+    if dataset.name == embedded.PLACES:
+        _check_labels(f"The data set {dataset.name}", "place", labels)
+        return painted_places.PaintedPlacesSource(split)
     if dataset.name == embedded.COLLAGES:
         _check_labels(f"The data set {dataset.name}", "attributes", labels)
         return collages.CollageSource(_garments(), split)
@@ -196,7 +234,7 @@ def _named(dataset: Named, split: str, labels: Labels) -> Source:
         if labels == "mask":
             return slices.PartOfMasked(MaskedFolderSource(folder, names[0]), numbers)
         return slices.PartOfBoxed(BoxedFolderSource(folder, names[0]), numbers)
-    if labels == "attributes" or dataset.name in embedded.PREPARED:
+    if labels == "place" or dataset.name in embedded.PREPARED:
         _check_labels(f"The data set {dataset.name}", "class", labels)
     if dataset.name in embedded.PREPARED:
         return tfds.TfdsSource(tfds.embedded_builder(dataset.name), split)
@@ -205,7 +243,9 @@ def _named(dataset: Named, split: str, labels: Labels) -> Source:
         return tfds_boxes.TfdsBoxedSource(builder, split)
     if labels == "mask":
         return tfds_masks.TfdsMaskedSource(builder, split)
-    return tfds.TfdsSource(builder, split)
+    if labels == "attributes":
+        return tfds_attributes.TfdsAttributesSource(builder, split)
+    return tfds.open_classes(builder, split, to_train)
 
 
 def _garments() -> dict[str, Source]:
@@ -226,6 +266,16 @@ def _check_labels(what: str, has: Labels, needed: Labels) -> None:
         raise UserError(
             f"{what} has no masks, but the task needs them: give dataset.folder with "
             "images and masks, or another task.name."
+        )
+    if needed == "place":
+        raise UserError(
+            f"{what} has no places, but the task needs them: give dataset.table with "
+            "the columns path, latitude and longitude, or another task.name."
+        )
+    if has == "place":
+        raise UserError(
+            f"{what} has a place for each image, which only task.name=geolocalization "
+            "can use: give it, or another data set."
         )
     if has == "boxes":
         raise UserError(

@@ -6,7 +6,6 @@ import xml.etree.ElementTree as ElementTree
 from mobilenets.data.orientation import Size
 from mobilenets.data.sources import photographs
 from mobilenets.data.sources.annotations import (
-    WHOLE,
     Corners,
     Faults,
     ListedBox,
@@ -15,6 +14,7 @@ from mobilenets.data.sources.annotations import (
     located,
     size_of,
 )
+from mobilenets.data.sources.division import WHOLE
 from mobilenets.errors import UserError
 
 _FOLDER, _SETS = "Annotations", "ImageSets/Main"

@@ -21,6 +21,7 @@ Ignored = collections.Counter[str]
 
 _OF_SYSTEMS = ("__MACOSX", "@eaDir")
 _PHOTOGRAPH, _FOLDER = "photograph", "folder"
+UNLABELLED = "unlabelled photograph"  # one beside the folders of classes
 
 
 def find(folder: pathlib.Path, ignored: Ignored) -> list[pathlib.Path]:
@@ -51,13 +52,19 @@ def folders(folder: pathlib.Path, ignored: Ignored) -> list[str]:
         if kind == _FOLDER:
             names.append(entry.name)
         else:
-            ignored["unlabelled photograph" if kind == _PHOTOGRAPH else kind] += 1
+            ignored[UNLABELLED if kind == _PHOTOGRAPH else kind] += 1
     return sorted(names)
 
 
 def are_in(folder: pathlib.Path) -> bool:
     """Whether there are photographs directly in a folder."""
-    return any(kind == _PHOTOGRAPH for _, kind in _entries(folder))
+    return bool(directly_in(folder))
+
+
+def directly_in(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The photographs directly in a folder, in the order of their names."""
+    entries = _entries(folder)
+    return sorted(folder / e.name for e, kind in entries if kind == _PHOTOGRAPH)
 
 
 def tell_ignored(place: str, ignored: Ignored) -> None:

@@ -1,8 +1,8 @@
-"""A source whose classes or attributes have the numbers of another one."""
+"""A source with the classes or attributes of another one, or without its labels."""
 
 import dataclasses
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -53,11 +53,38 @@ def with_names(source: Source, names: Sequence[str], what: str) -> Source:
     return _Renamed(source, names)
 
 
+def without_labels(source: Source, names: Sequence[str], target: Any) -> Source:
+    """The images of a source, of which nothing is known.
+
+    Args:
+      source: of images.
+      names: of the classes or attributes that a network tells apart.
+      target: of each record.
+    """
+    return _Unlabelled(source, names, target)
+
+
+class _Unlabelled:
+    """See `without_labels`."""
+
+    def __init__(self, source: Source, names: Sequence[str], target: Any):
+        self.names, self.upright = tuple(names), source.upright
+        self._source, self._target = source, target
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index: int) -> Record:
+        return dataclasses.replace(self._source[index], target=self._target)
+
+
 class _Renamed:
     """See `with_names`."""
 
     def __init__(self, source: Source, names: Sequence[str]):
         self.names, self.upright = tuple(names), source.upright
+        self.candidates = getattr(source, "candidates", None)
+        self.has_several = getattr(source, "has_several", False)
         self._source = source
         self._numbers = np.array([names.index(name) for name in source.names])
 
@@ -66,8 +93,11 @@ class _Renamed:
 
     def __getitem__(self, index: int) -> Record:
         record = self._source[index]
-        if np.ndim(record.target) == 0:
-            target = int(self._numbers[record.target])
+        if self.has_several:
+            target = tuple(int(self._numbers[number]) for number in record.target)
+        elif np.ndim(record.target) == 0:
+            known = record.target >= 0
+            target = int(self._numbers[record.target]) if known else record.target
         else:
             target = np.full(len(self.names), np.nan, np.float32)
             target[self._numbers] = record.target

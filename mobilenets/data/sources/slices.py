@@ -37,7 +37,7 @@ def places(
     ]
 
 
-class _Part:
+class Part:
     """Some of the images of a source; all its classes.
 
     Args:
@@ -56,8 +56,8 @@ class _Part:
         return self._source[self._numbers[index]]
 
 
-class PartOfBoxed(_Part):
-    """Some of the images of a source with boxes; see `_Part`."""
+class PartOfBoxed(Part):
+    """Some of the images of a source with boxes; see `Part`."""
 
     def __init__(self, source: BoxedSource, numbers: Sequence[int]):
         super().__init__(source, numbers)
@@ -66,8 +66,8 @@ class PartOfBoxed(_Part):
         self.image_ids = [source.image_ids[number] for number in numbers]
 
 
-class PartOfMasked(_Part):
-    """Some of the images of a source with masks; see `_Part`."""
+class PartOfMasked(Part):
+    """Some of the images of a source with masks; see `Part`."""
 
     def __init__(self, source: MaskedSource, numbers: Sequence[int]):
         super().__init__(source, numbers)

@@ -11,18 +11,19 @@ import numpy as np
 
 from mobilenets.data.sources import division, photographs
 from mobilenets.data.sources.base import (
+    Labelled,
     Labels,
     Record,
     UnknownSplit,
     check_attributes,
     check_classes,
+    check_some_labels,
+    tell_attributes_not_evaluated,
     tell_lacking_classes,
-    tell_unknown_attributes,
 )
 from mobilenets.errors import UserError, closest
 
 PATH, LABEL, LABELS, SPLIT = "path", "label", "labels", "split"
-WHOLE = "all"  # the one split of a table that is not divided
 
 Cell = str | list[str]  # a list only where Parquet has one
 
@@ -53,6 +54,8 @@ class TableSource:
       eval_fraction: this part of the images is "validation"; see `division.side`.
       to_train: refuse a split from which a class or an attribute cannot be learned.
       in_use: the splits whose classes count, beside those of `split`.
+      labelled: unless it is "all", the column "label" may be empty, whose target is -1,
+        and so may all attributes of an image.
 
     Raises:
       UserError: the table is not as it should be; the message names the line.
@@ -70,30 +73,36 @@ class TableSource:
         eval_fraction: float = 0.0,
         to_train: bool = False,
         in_use: Sequence[str] = (),
+        labelled: Labelled = "all",
     ):
-        file = pathlib.Path(table).expanduser()
-        columns, rows = _read(file, table)
-        _check_paths(table, columns, rows)
-        splits = _splits(table, columns, rows, split, eval_fraction)
-        used = {*splits} if eval_fraction else {split, *in_use}
-        rows = [row for row, name in zip(rows, splits, strict=True) if name in used]
-        splits = [name for name in splits if name in used]
-        in_split = [i for i, name in enumerate(splits) if name == split]
+        columns, rows, in_split = rows_in_use(table, split, eval_fraction, in_use)
         if labels == "class":
-            names, targets = _classes(table, columns, rows)
+            # What else is in use is checked where it is opened.
+            required = {*in_split} if labelled == "all" else {}
+            may_lack = [i not in required for i in range(len(rows))]
+            names, targets = _classes(table, columns, rows, may_lack)
         elif LABELS in columns:
             names, targets = _named_attributes(table, rows, separator)
         else:
             names, targets = _attribute_columns(table, columns, rows)
         self.names = tuple(names)
         self._targets = targets[in_split]
-        folder = pathlib.Path(images).expanduser() if images else file.parent
-        self._files = _files(table, folder, [rows[i] for i in in_split])
+        self._files = files_of(table, images, [rows[i] for i in in_split])
+        place = f"{table}, split {split},"
         if labels == "class":
-            check = check_classes if to_train else tell_lacking_classes
-        else:
-            check = check_attributes if to_train else tell_unknown_attributes
-        check(f"{table}, split {split},", self.names, self._targets)
+            if labelled == "some":
+                check_some_labels(place, self._targets)
+            elif labelled == "all":
+                check = check_classes if to_train else tell_lacking_classes
+                check(place, self.names, self._targets)
+        elif labelled != "none":
+            check = check_attributes if to_train else tell_attributes_not_evaluated
+            check(place, self.names, self._targets)
+
+    @property
+    def listed(self) -> list[tuple[pathlib.Path, int]]:
+        """The file and the class of each image, of labels "class"."""
+        return list(zip(self._files, map(int, self._targets), strict=True))
 
     def __len__(self) -> int:
         return len(self._files)
@@ -103,6 +112,44 @@ class TableSource:
         if target.ndim == 0:
             target = int(target)
         return Record(photographs.read(path), target, photographs.shown(path))
+
+
+def rows_in_use(
+    table: str, split: str, eval_fraction: float, in_use: Sequence[str]
+) -> tuple[list[str], list[Row], list[int]]:
+    """The columns of a table, its rows of the splits in use, and those of one split.
+
+    Args:
+      table: see `TableSource`, also for the others.
+      split: that which is opened.
+      eval_fraction: of the images that are "validation".
+      in_use: the splits whose rows are read, beside those of `split`.
+
+    Returns:
+      The columns; the rows; which of the rows are of `split`.
+
+    Raises:
+      UserError: the table cannot be read, has no such split, or has a path twice.
+    """
+    columns, rows = _read(pathlib.Path(table).expanduser(), table)
+    _check_paths(table, columns, rows)
+    splits = _splits(table, columns, rows, split, eval_fraction)
+    used = {*splits} if eval_fraction else {split, *in_use}
+    rows = [row for row, name in zip(rows, splits, strict=True) if name in used]
+    splits = [name for name in splits if name in used]
+    return columns, rows, [i for i, name in enumerate(splits) if name == split]
+
+
+def splits(table: str) -> list[str]:
+    """The values of the column "split", or "all" without that column.
+
+    Raises:
+      UserError: it is no such table.
+    """
+    columns, rows = _read(pathlib.Path(table).expanduser(), table)
+    if SPLIT not in columns:
+        return [division.WHOLE]
+    return sorted({text_of(table, row, SPLIT) for row in rows})
 
 
 def _read(file: pathlib.Path, table: str) -> tuple[list[str], list[Row]]:
@@ -201,10 +248,10 @@ def _cell(value: Any) -> Cell:
 
 def _check_paths(table: str, columns: list[str], rows: Sequence[Row]) -> None:
     """Each row must have a path of its own."""
-    _need_column(table, columns, PATH)
+    need_column(table, columns, PATH)
     seen: dict[str, int] = {}
     for row in rows:
-        path = _text(table, row, PATH)
+        path = text_of(table, row, PATH)
         first = seen.setdefault(os.path.normpath(path), row.line)
         if first != row.line:
             raise UserError(
@@ -212,7 +259,8 @@ def _check_paths(table: str, columns: list[str], rows: Sequence[Row]) -> None:
             )
 
 
-def _need_column(table: str, columns: list[str], name: str, hint: str = "") -> None:
+def need_column(table: str, columns: list[str], name: str, hint: str = "") -> None:
+    """Raises UserError unless the table has a column; the hint is a sentence more."""
     if name in columns:
         return
     close = closest(name, columns)
@@ -223,8 +271,12 @@ def _need_column(table: str, columns: list[str], name: str, hint: str = "") -> N
     )
 
 
-def _text(table: str, row: Row, column: str) -> str:
-    """The value of a row that must be there."""
+def text_of(table: str, row: Row, column: str) -> str:
+    """The value of a row that must be there.
+
+    Raises:
+      UserError: it is empty, or a list.
+    """
     value = row.cells[column]
     if not value:
         raise UserError(f"{table} line {row.line}: {column} is empty.")
@@ -243,20 +295,20 @@ def _splits(
                 f"{table} has a column split: leave dataset.eval_fraction out, or the "
                 "column."
             )
-        splits = [_text(table, row, SPLIT) for row in rows]
+        splits = [text_of(table, row, SPLIT) for row in rows]
         if split not in splits:
             raise UnknownSplit(table, split, {*splits})
     elif eval_fraction:
-        paths = [pathlib.PurePath(_text(table, row, PATH)).as_posix() for row in rows]
+        paths = [pathlib.PurePath(text_of(table, row, PATH)).as_posix() for row in rows]
         splits = [division.side(path, eval_fraction) for path in paths]
         division.check(table, split, splits)
     else:
-        splits = [WHOLE] * len(rows)
-        if split != WHOLE:
+        splits = [division.WHOLE] * len(rows)
+        if split != division.WHOLE:
             raise UnknownSplit(
                 table,
                 split,
-                [WHOLE],
+                [division.WHOLE],
                 "It has no column split: add one, or set dataset.eval_fraction, such as"
                 " 0.2.",
             )
@@ -264,14 +316,24 @@ def _splits(
 
 
 def _classes(
-    table: str, columns: list[str], rows: list[Row]
+    table: str, columns: list[str], rows: list[Row], may_lack: Sequence[bool]
 ) -> tuple[list[str], np.ndarray]:
-    """The classes, and the number of each row's."""
+    """The classes, and the number of each row's, -1 for one without.
+
+    Args:
+      table: for messages.
+      columns: of the table.
+      rows: of the splits in use.
+      may_lack: of each row, whether its label may be empty.
+    """
     hint = " For several labels an image give task.name=multilabel."
-    _need_column(table, columns, LABEL, hint)
-    labels = [_text(table, row, LABEL) for row in rows]
-    names = sorted({*labels})
-    numbers = {name: number for number, name in enumerate(names)}
+    need_column(table, columns, LABEL, hint)
+    labels = [
+        "" if lacks and not row.cells[LABEL] else text_of(table, row, LABEL)
+        for row, lacks in zip(rows, may_lack, strict=True)
+    ]
+    names = sorted({*labels} - {""})
+    numbers = {name: number for number, name in enumerate(names)} | {"": -1}
     return names, np.array([numbers[label] for label in labels])
 
 
@@ -326,11 +388,22 @@ def _state(table: str, row: Row, name: str) -> float:
     )
 
 
-def _files(table: str, folder: pathlib.Path, rows: list[Row]) -> list[pathlib.Path]:
-    """The file of each row."""
+def files_of(table: str, images: str, rows: Sequence[Row]) -> list[pathlib.Path]:
+    """The file of each row.
+
+    Args:
+      table: see `TableSource`.
+      images: the folder that paths are relative to; "": the table's own.
+      rows: of the table.
+
+    Raises:
+      UserError: there is no such file.
+    """
+    own = pathlib.Path(table).expanduser().parent
+    folder = pathlib.Path(images).expanduser() if images else own
     files = []
     for row in rows:
-        path = folder / pathlib.Path(_text(table, row, PATH)).expanduser()
+        path = folder / pathlib.Path(text_of(table, row, PATH)).expanduser()
         if not path.is_file():
             raise UserError(
                 f"{table} line {row.line}: there is no file {path}. Paths are relative "

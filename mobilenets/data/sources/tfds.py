@@ -8,26 +8,54 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
+from mobilenets.data import imagenet
 from mobilenets.data.sources import embedded
-from mobilenets.data.sources.base import Record, UnknownSplit, WrongSplit
+from mobilenets.data.sources.base import Record, Source, UnknownSplit, WrongSplit
 from mobilenets.errors import UserError
 
 
-class TfdsSource:
-    """A split of a data set prepared by TensorFlow Datasets as ArrayRecord."""
+def open_classes(builder: Any, split: str, to_train: bool = False) -> Source:
+    """A split of a prepared data set of images with classes.
 
-    upright = False
+    Args:
+      builder: of the data set.
+      split: of it, or a slice.
+      to_train: refuse a data set that is only for evaluations.
+
+    Raises:
+      UserError: it has no such images, or no such split.
+    """
+    if "real_label" not in builder.info.features:
+        return TfdsSource(builder, split)
+    if to_train:
+        raise UserError(
+            f"The data set {builder.name} has any number of classes per image, which is"
+            " only for evaluations: give dataset.name=imagenet2012 to train."
+        )
+    return ReassessedSource(builder, split)
+
+
+class TfdsSource:
+    """A split of a data set prepared by TensorFlow Datasets as ArrayRecord.
+
+    That of ImageNet-A or ImageNet-R has `candidates`, see `SubsetSource`.
+    """
 
     def __init__(self, builder: Any, split: str):
         import tensorflow_datasets as tfds
 
         self._name = f"{builder.name}, split {split}"
+        # Of a folder of photographs, see `packing`.
+        self.upright = bool((builder.info.metadata or {}).get("upright"))
+        self.candidates = imagenet.candidates(builder.name)
         features = dict(builder.info.features.items())
         needed = {"image": tfds.features.Image, "label": tfds.features.ClassLabel}
         if not all(isinstance(features.get(k), kind) for k, kind in needed.items()):
+            advice = " Give task.name=multilabel." if "attributes" in features else ""
             raise UserError(
                 f"The data set {builder.name} is not for classification: it needs the "
                 f"features image and label, but has {', '.join(sorted(features))}."
+                f"{advice}"
             )
         self.names = tuple(features["label"].names)
         self._records = records(builder, split)
@@ -39,6 +67,30 @@ class TfdsSource:
         record = self._records[index]
         origin = f"record {index} of {self._name}"
         return Record(record["image"], int(record["label"]), origin)
+
+
+class ReassessedSource:
+    """A `RelabelledSource`: ImageNet's validation images with the labels of ReaL.
+
+    "Are we done with ImageNet?", arXiv:2006.07159: people were asked again which
+    classes are seen. An image may have several, or none.
+    """
+
+    upright = False
+    has_several = True
+
+    def __init__(self, builder: Any, split: str):
+        self._name = f"{builder.name}, split {split}"
+        self.names = tuple(builder.info.features["real_label"].feature.names)
+        self._records = records(builder, split)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __getitem__(self, index: int) -> Record:
+        record = self._records[index]
+        classes = tuple(int(number) for number in record["real_label"])
+        return Record(record["image"], classes, f"record {index} of {self._name}")
 
 
 def records(
@@ -180,10 +232,8 @@ def needs_conversion(builder: Any) -> UserError:
     """The error for a prepared data set without random access."""
     return UserError(
         f"{builder.data_dir} was prepared as {builder.info.file_format.value}, which "
-        "has no random access. Convert it: pip install apache-beam mlcroissant && "
-        f"tfds convert_format --dataset_version_dir={builder.data_dir} "
-        "--out_file_format=array_record, then give "
-        f"--config.dataset.directory={builder.data_dir}."
+        "has no random access. Convert it: pip install '.[prepare]' && mobilenets "
+        f"prepare {builder.data_dir}"
     )
 
 

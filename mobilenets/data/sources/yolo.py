@@ -9,7 +9,6 @@ import yaml
 from mobilenets.data.orientation import FRACTIONS
 from mobilenets.data.sources import photographs
 from mobilenets.data.sources.annotations import (
-    WHOLE,
     Corners,
     Faults,
     ListedBox,
@@ -17,6 +16,7 @@ from mobilenets.data.sources.annotations import (
     Listing,
     located,
 )
+from mobilenets.data.sources.division import WHOLE
 from mobilenets.errors import UserError
 
 _SPLITS = ("train", "val", "test")

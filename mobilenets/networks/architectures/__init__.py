@@ -33,6 +33,7 @@ from mobilenets.networks.spec import (
     Spec,
     backbone_of,
     with_backbone,
+    with_drop_path,
 )
 
 
@@ -126,12 +127,12 @@ _OF_BACKBONE = {
     "padding": _one_of(typing.get_args(Padding)),
 }
 _OF_HEAD = {"dropout_rate": _FRACTION}
+_OF_BLOCKS = {"drop_path_rate": _FRACTION}
 # The same of the arguments of the architectures' functions.
 _ARGUMENTS = {
     "width_multiplier": _MULTIPLIER,
     "depth_multiplier": _MULTIPLIER,
     "reduction": _POSITIVE,
-    "drop_path_rate": _FRACTION,
     "rounding": _one_of(("floor", "make_divisible")),
     "layout": _one_of(("code", "figure")),
     "version": _one_of(("v1", "v1.5")),
@@ -180,10 +181,24 @@ def _made(name: str, make: Callable[..., Spec], overrides: dict[str, Any]) -> Sp
     """What a function makes with some of the values, the others replaced in it."""
     arguments = inspect.signature(make).parameters
     of_make = {k: v for k, v in _ARGUMENTS.items() if k in arguments}
-    rules = _OF_BACKBONE | _OF_HEAD | of_make
+    rules = _OF_BACKBONE | _OF_HEAD | _OF_BLOCKS | of_make
     _check(name, overrides, rules)
     spec = make(**{k: v for k, v in overrides.items() if k in arguments})
-    return replace(spec, **{k: v for k, v in overrides.items() if k not in arguments})
+    rest = {k: v for k, v in overrides.items() if k not in arguments}
+    if rate := rest.pop("drop_path_rate", 0.0):
+        spec = _with_drop_path(name, spec, rate)
+    return replace(spec, **rest)
+
+
+def _with_drop_path(name: str, spec: Spec, rate: float) -> Spec:
+    """See `with_drop_path`; raises UserError if the network has nothing to drop."""
+    blocks = backbone_of(spec).blocks
+    if not any(isinstance(block, BlockSpec) and block.residual for block in blocks):
+        raise UserError(
+            f"{name}: drop_path_rate is for inverted residuals that add their input, "
+            "of which the network has none: leave it out."
+        )
+    return with_drop_path(spec, rate)
 
 
 def replace(spec: Spec, **overrides: Any) -> Spec:

@@ -10,6 +10,7 @@ from mobilenets.networks.spec import (
     inverted_residual,
     make_divisible,
     strides_of_stage,
+    with_drop_path,
 )
 
 # Table 1, stages 2 to 8. e: expansion, k: kernel, c: output channels, n: layers, s:
@@ -78,8 +79,7 @@ def efficientnet(
         the same word for the width.)
       resolution: input height and width in pixels; r is resolution / 224.
       dropout_rate: before the logits; grows with the network (Sec. 5.2).
-      drop_path_rate: of stochastic depth: block i of N, counted from 0, is dropped at
-        i / N of it (the authors' code).
+      drop_path_rate: of stochastic depth, see `with_drop_path`.
 
     The squeezed width is a quarter of the block's input, cut to an integer, as in the
     authors' `efficientnet_model.py`.
@@ -109,13 +109,11 @@ def efficientnet(
         resolution=resolution,
         stem_channels=stem_channels,
         act=act,
-        blocks=tuple(
-            dataclasses.replace(block, drop_path_rate=drop_path_rate * i / len(blocks))
-            for i, block in enumerate(blocks)
-        ),
+        blocks=tuple(blocks),
         head_conv_channels=1280 if lite else make_divisible(1280 * width_multiplier),
         bn_momentum=0.99,
         bn_epsilon=1e-3,
         initialization="efficientnet",
     )
+    backbone = with_drop_path(backbone, drop_path_rate)
     return ClassifierSpec(backbone, dropout_rate=dropout_rate)

@@ -79,6 +79,18 @@ def assert_attributes(source):
     assert source[0].target.dtype == np.float32
 
 
+def test_constant_attributes_and_those_without_a_positive_are_told(folder, capsys):
+    rows = ["a.jpg,1,0,", "b.jpg,1,1,0", "c.jpg,,0,0"]
+    table = write(folder, "\n".join(["path,old,smiles,bald", *rows]))
+    opened(table, "all", "attributes", to_train=True)
+    told = capsys.readouterr().out
+    assert "has the same value of old, bald in all images: it cannot be learn" in told
+    opened(table, "all", "attributes")
+    told = capsys.readouterr().out
+    assert "has no image with bald: left out of the mean average precision." in told
+    assert "old" not in told and "smiles" not in told
+
+
 def test_columns_are_attributes_and_empty_is_unknown(folder):
     assert_attributes(opened(write(folder, ATTRIBUTES), labels="attributes"))
 

@@ -1,0 +1,555 @@
+"""Does a search find better networks? MoGA's space, small enough for a laptop.
+
+Run in the root of the repository, where the package is installed:
+
+    python -m studies.search_study FOLDER [smoke|hour|full] [IDX_FOLDER]
+
+IDX_FOLDER has the original files of Fashion-MNIST, such as those of Debian's package
+dataset-fashion-mnist. With it, the finalists are also evaluated on its 10,000 test
+images.
+
+- Ranking: supernets trained by strict fairness (FairNAS, arXiv:1907.01845) and by
+  uniform paths rank networks that are also trained alone, as Kendall's tau-b. Beside it
+  stand the ceiling, which is how well two seeds of the same networks agree (Yang et
+  al., arXiv:1912.12522), and the ranking by MAdds alone.
+- Evolution against random search of equal budget, several seeds.
+- Finalists against random networks of the same measured latency, MoGA-A's genes and
+  MobileNetV3-Large, each trained alone with several seeds.
+
+Networks are ranked on images that were held out of the training, and compared on the
+validation images, by which nothing is chosen. Everything is left in FOLDER; the same
+command resumes. The tables and the picture are written into docs/.
+"""
+
+import dataclasses
+import itertools
+import json
+import pathlib
+import random
+import signal
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import scipy.stats
+from matplotlib.figure import Figure
+
+from mobilenets.api import evaluate, load_config
+from mobilenets.data.sources.arrays import ArraySource
+from mobilenets.networks import complexity
+from mobilenets.networks.architectures import get_spec
+from mobilenets.networks.search_space import Genes, SearchSpace
+from mobilenets.networks.spec import ClassifierSpec
+from mobilenets.runs import workdir
+from mobilenets.runtime import start_up
+from mobilenets.search import (
+    command,
+    definition,
+    exploration,
+    folder,
+    latency_table,
+    pictures,
+)
+from mobilenets.search.evaluator import Evaluator
+from mobilenets.search.folder import Evaluated, SearchFolder
+from mobilenets.search.jobs import Jobs
+from mobilenets.sweeps import results
+from mobilenets.tasks.supernet import Supernet
+from mobilenets.training import loop
+from studies.pages import DOCS, IMAGES, with_tables
+from studies.scaling_study import in_words, table
+
+RESAMPLES = 2000  # of the networks, for the interval of a tau
+POOL = 2000  # random networks, from which those to be ranked are drawn
+SAME_LATENCY = 0.02  # a random network's may differ so much from a finalist's
+
+
+@dataclasses.dataclass(frozen=True)
+class Preset:
+    """How large the study is.
+
+    Args:
+      search: the search file: its supernet, population and generations.
+      fair: supernets by strict fairness, each with a seed of its own.
+      uniform: supernets by one random path a step. Each has as many steps as gives
+        every choice as many updates.
+      networks: that are ranked, one from each of as many classes of latency.
+      seeds: with which each of them is trained.
+      searches: evolutions, each with a seed, against as many random searches.
+      finalists: at as many latencies.
+      finalist_seeds: with which finalists and what they are compared with are trained.
+      epochs: of the training of a network alone.
+    """
+
+    search: str
+    fair: int
+    uniform: int
+    networks: int
+    seeds: int
+    searches: int
+    finalists: int
+    finalist_seeds: int
+    epochs: float
+
+
+PRESETS = {
+    "full": Preset("search/quickstart", 3, 1, 40, 2, 5, 3, 5, epochs=6.0),
+    "hour": Preset("search/quickstart", 1, 1, 16, 2, 2, 2, 3, epochs=2.0),
+    "smoke": Preset("search/quickstart:smoke", 1, 1, 4, 2, 2, 1, 2, epochs=1.0),
+}
+
+
+def main(path: pathlib.Path, preset: Preset, test: pathlib.Path | None) -> None:
+    """All parts, the tables and the picture."""
+    start_up.prepare_jax()
+    parts = run(path, preset, test)
+    page = DOCS / "results/search_study.md"
+    print(parts.tables)
+    page.write_text(with_tables(page.read_text(), parts.tables))
+    parts.figure.savefig(IMAGES / "search_study.png", dpi=110)
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """What goes into the page."""
+
+    tables: str
+    figure: Figure
+
+
+def run(path: pathlib.Path, preset: Preset, test: pathlib.Path | None = None) -> Parts:
+    """Everything, from where it was stopped.
+
+    Args:
+      path: the folder of the study.
+      preset: how large it is.
+      test: the folder of the test images' files, if there are any.
+    """
+    search = definition.load(preset.search)
+    first = path / "search"
+    command.run(search, str(first), None, tell)
+    files = folder.open_folder(first)
+    task = Supernet(files.config)
+    space = task.spec
+
+    ranked = stratified(files, space, preset.networks)
+    specs = [space.network(genes, f"network-{i}") for i, genes in enumerate(ranked)]
+    alone = train_alone(path / "alone", specs, preset.seeds, preset.epochs)
+    scores = {"fair 0": scores_by(files, task, ranked)}
+    others = supernets(preset, files.config.epochs, space.counts[0])
+    for name, values in others.items():
+        scores[name] = scores_of_supernet(path / name, search, values, ranked)
+    madds = [complexity.madds(spec, len(task.class_names)) for spec in specs]
+    taus = rankings(alone, scores, madds)
+
+    volumes = searches(path / "searches", files, task, preset.searches)
+    finalists = compared_finalists(files, task, preset)
+    trained = train_alone(
+        path / "finalists",
+        [spec for spec, _ in finalists.values()],
+        preset.finalist_seeds,
+        preset.epochs,
+    )
+    tested = on_test_images(path / "finalists", test, preset.finalist_seeds)
+    tables = [
+        ranking_table(taus),
+        volume_table(volumes),
+        finalist_table(finalists, trained, tested),
+    ]
+    return Parts("\n\n".join(tables), draw(scores["fair 0"], alone, volumes))
+
+
+def tell(line: str) -> None:
+    """Prints progress."""
+    print(f"… {line}", flush=True)
+
+
+def stratified(files: SearchFolder, space: SearchSpace, number: int) -> list[Genes]:
+    """Random networks, one from each of so many equal classes of latency."""
+    times = latency_table.read(files.table)
+    draw = random.Random(0)
+    classes = len(Supernet(files.config).class_names)
+    pool = sorted(
+        {tuple(draw.randrange(count) for count in space.counts) for _ in range(POOL)}
+    )
+    pool.sort(key=lambda genes: times.latency(space.network(genes), classes))
+    return [draw.choice(part) for part in _split(pool, number)]
+
+
+def _split(ordered: Sequence[Genes], number: int) -> list[list[Genes]]:
+    """So many parts of about the same length, in order."""
+    ends = [round(i * len(ordered) / number) for i in range(number + 1)]
+    return [list(ordered[a:b]) for a, b in itertools.pairwise(ends) if a < b]
+
+
+def train_alone(
+    path: pathlib.Path, specs: Sequence[ClassifierSpec], seeds: int, epochs: float
+) -> list[list[float]]:
+    """Trains networks by the quick start's recipe, as a sweep; what each seed reaches.
+
+    Returns:
+      For each network the accuracy with each seed, from 0 to 1, on validation images.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    for i, spec in enumerate(specs):
+        text = json.dumps(dataclasses.asdict(spec))
+        workdir.replace_file(path / f"network_{i:02}.json", text)
+    sweep = path / "sweep.py"
+    workdir.replace_file(
+        sweep,
+        SWEEP.format(
+            files=[str(path / f"network_{i:02}.json") for i in range(len(specs))],
+            seeds=tuple(range(seeds)),
+            epochs=epochs,
+        ),
+    )
+    run_command("sweep", "--config", str(sweep), "--workdir", str(path / "runs"))
+    found = results.Reader(results.open_folder(str(path / "runs"))).results()
+    return _by_network([result.accuracy or 0.0 for result in found], seeds)
+
+
+def on_test_images(
+    path: pathlib.Path, test: pathlib.Path | None, seeds: int
+) -> list[list[float]]:
+    """What the networks of `train_alone` reach on test images; none without any."""
+    if test is None:
+        return []
+    from mobilenets.data.embedded.make_fashion_mnist_subset import CLASS_NAMES, read_idx
+
+    source = ArraySource(
+        read_idx(test / "t10k-images-idx3-ubyte.gz"),
+        read_idx(test / "t10k-labels-idx1-ubyte.gz").astype(np.int32),
+        CLASS_NAMES,
+    )
+    runs = results.Reader(results.open_folder(str(path / "runs"))).results()
+    reached = []
+    for i, one in enumerate(runs, 1):
+        tell(f"evaluating {i} of {len(runs)} on {len(source):,} test images")
+        found = evaluate(str(one.workdir), sources={"val": source})
+        reached.append(found["val"]["ema"]["top1"])
+    return _by_network(reached, seeds)
+
+
+def _by_network(reached: Sequence[float], seeds: int) -> list[list[float]]:
+    return [list(reached[i : i + seeds]) for i in range(0, len(reached), seeds)]
+
+
+SWEEP = """
+from mobilenets.sweeps.definition import Choices, Sweep
+
+def get_sweep():
+    return Sweep(
+        config="quickstart",
+        values={{
+            "epochs": {epochs},
+            "evaluate_every_epochs": {epochs},
+            "optimizer.weight_decay": 0.1,
+            "dataset.train_split": "train[:5000]",
+        }},
+        parameters={{
+            "model": Choices(values=tuple({{"spec": file}} for file in {files})),
+            "seed": Choices(values={seeds}),
+        }},
+    )
+"""
+
+
+def run_command(*words: str) -> None:
+    """Runs one of the package's commands, as a user does.
+
+    Raises:
+      SystemExit: the command has ended with an error, or was stopped.
+    """
+    # Ctrl-C reaches the command, too, which saves before it ends; then so do we.
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    code = subprocess.call([sys.executable, "-m", "mobilenets", *words])
+    signal.signal(signal.SIGINT, before)
+    if code:
+        sys.exit(code)
+
+
+def supernets(preset: Preset, epochs: float, choices: int) -> dict[str, dict[str, Any]]:
+    """The supernets beside that of the search: names, and values of their config.
+
+    Args:
+      preset: how many.
+      epochs: of strict fairness, whose steps have a path for each of the
+      choices: of a position.
+    """
+    fair = {f"fair {seed}": {"seed": seed} for seed in range(1, preset.fair)}
+    uniform = {
+        f"uniform {seed}": {
+            "seed": seed,
+            "task.sampling": "uniform",
+            "epochs": choices * epochs,
+            "evaluate_every_epochs": choices * epochs,
+        }
+        for seed in range(preset.uniform)
+    }
+    return fair | uniform
+
+
+def scores_of_supernet(
+    path: pathlib.Path,
+    search: definition.Search,
+    values: Mapping[str, Any],
+    ranked: Sequence[Genes],
+) -> list[float]:
+    """Trains another supernet of the search's space; how it scores networks."""
+    config = load_config(search.supernet, {**search.values, **values})
+    task = Supernet(config)
+    files = folder.claim(str(path), search, task.config)
+    loop.train(task, str(files.supernet))
+    return scores_by(files, task, ranked)
+
+
+def scores_by(
+    files: SearchFolder, task: Supernet, ranked: Sequence[Genes]
+) -> list[float]:
+    """The accuracies of networks with the weights of a supernet, on ranking images."""
+    file = files.path / "scores.json"
+    if not file.exists():
+        nothing = latency_table.Table("none", {})
+        scored = Evaluator(files, task, nothing, tell).candidates
+        accuracies = {str(genes): scored.score(genes).accuracy for genes in ranked}
+        workdir.replace_file(file, json.dumps(accuracies))
+    accuracies = json.loads(file.read_text())
+    return [accuracies[str(genes)] for genes in ranked]
+
+
+@dataclasses.dataclass(frozen=True)
+class Tau:
+    """Kendall's tau-b, and where 95 % of it lies if the networks are drawn again."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
+
+
+def tau(a: Sequence[float], b: Sequence[float]) -> Tau:
+    """Of two rankings of the same networks, with a bootstrap interval."""
+    first, second = np.asarray(a, float), np.asarray(b, float)
+    draw = np.random.default_rng(0)
+    drawn = [
+        _kendall(first[chosen], second[chosen])
+        for chosen in draw.integers(0, len(first), (RESAMPLES, len(first)))
+    ]
+    low, high = np.nanpercentile(drawn, [2.5, 97.5])
+    return Tau(_kendall(first, second), float(low), float(high))
+
+
+def _kendall(a: np.ndarray, b: np.ndarray) -> float:
+    found: Any = scipy.stats.kendalltau(a, b)
+    return float(found.statistic)
+
+
+def rankings(
+    alone: Sequence[Sequence[float]],
+    scores: Mapping[str, Sequence[float]],
+    madds: Sequence[int],
+) -> dict[str, Tau]:
+    """How well each way to rank agrees with the networks trained alone.
+
+    Args:
+      alone: accuracies of each network, one for each seed.
+      scores: of the networks, by supernet.
+      madds: of the networks.
+    """
+    means = [statistics.mean(seeds) for seeds in alone]
+    found = {f"supernet, {name}": tau(of_it, means) for name, of_it in scores.items()}
+    found["MAdds alone"] = tau(madds, means)
+    first, second = ([seeds[i] for seeds in alone] for i in (0, 1))
+    found["ceiling: one seed against another"] = tau(first, second)
+    return found
+
+
+def searches(
+    path: pathlib.Path, files: SearchFolder, task: Supernet, number: int
+) -> dict[int, dict[str, float]]:
+    """Hypervolumes of evolution and random search, by seed, with one supernet."""
+    times = latency_table.read(files.table)
+    evaluator = Evaluator(files, task, times, tell)
+    once = _once(evaluator, dict(folder.Known(files).read()))
+    explored = []
+    for seed in range(number):
+        search = files.search.model_copy(update={"seed": seed, "random_search": True})
+        own = folder.claim(str(path / str(seed)), search, files.config)
+        jobs = Jobs(own, own.storage_url, once)
+        counts = task.spec.counts
+        explored.append(exploration.explore(search, counts, jobs.evaluate, tell))
+    # One reference for all seeds, so that their volumes can be compared.
+    everything = [one for of in explored for one in (*of.evolved, *of.random)]
+    slowest = max(one.latency for one in everything)
+    return {
+        seed: {
+            "evolution": pictures.volume(of.evolved, slowest),
+            "random search": pictures.volume(of.random, slowest),
+        }
+        for seed, of in enumerate(explored)
+    }
+
+
+def _once(
+    evaluate: Callable[[Genes], Evaluated], known: dict[Genes, Evaluated]
+) -> Callable[[Genes], Evaluated]:
+    """Calls it for what no search has evaluated before."""
+
+    def evaluated(genes: Genes) -> Evaluated:
+        if genes not in known:
+            known[genes] = evaluate(genes)
+        return known[genes]
+
+    return evaluated
+
+
+def compared_finalists(
+    files: SearchFolder, task: Supernet, preset: Preset
+) -> dict[str, tuple[ClassifierSpec, float]]:
+    """Finalists and what they are compared with: spec, and measured milliseconds."""
+    file = files.path / "finalists.json"
+    specs = _candidates_for_finals(files, task, preset)
+    if not file.exists():
+        tell(f"measuring {len(specs)} networks, of which the finalists are chosen")
+        times = latency_table.measure_whole(
+            list(specs.values()), len(task.class_names), tell
+        )
+        workdir.replace_file(file, json.dumps(dict(zip(specs, times, strict=True))))
+    times = json.loads(file.read_text())
+    named = {name: (specs[name], times[name]) for name in specs}
+    chosen = {n: named[n] for n in specs if not n.startswith("random")}
+    for name in [n for n in chosen if n.startswith("finalist")]:
+        near = [
+            other
+            for other in named
+            if other.startswith("random")
+            and abs(times[other] / times[name] - 1) <= SAME_LATENCY
+        ]
+        if near:  # the first: no choice by what it reaches
+            chosen[f"random beside {name}"] = named[near[0]]
+    return chosen
+
+
+def _candidates_for_finals(
+    files: SearchFolder, task: Supernet, preset: Preset
+) -> dict[str, ClassifierSpec]:
+    """Finalists, random networks about as fast by the table, MoGA-A, MobileNetV3."""
+    space, classes = task.spec, len(task.class_names)
+    times = latency_table.read(files.table)
+    explored = exploration.explore(
+        files.search, space.counts, lambda genes: _from(files, genes), tell
+    )
+    front = exploration.front(files.search, explored.evolved)
+    found = exploration.most_accurate(front, preset.finalists)
+    specs = {f"finalist {i}": space.network(o.genes) for i, o in enumerate(found)}
+    draw = random.Random(1)
+    pool = [tuple(map(draw.randrange, space.counts)) for _ in range(POOL)]
+    for i, one in enumerate(found):
+        near = sorted(
+            pool,
+            key=lambda genes: abs(
+                times.latency(space.network(genes), classes) - one.latency
+            ),
+        )
+        for k, genes in enumerate(near[:5]):
+            specs[f"random {i}.{k}"] = space.network(genes)
+    options = {
+        "width_multiplier": 0.25,
+        "resolution": space.resolution,
+        "stem_stride": space.backbone.stem_stride,
+    }
+    if space.name == "moga":
+        specs["MoGA-A's genes"] = get_spec("moga_a", dropout_rate=0.0, **options)
+        specs["MobileNetV3-Large"] = get_spec("mobilenet_v3_large", **options)
+    return specs
+
+
+def _from(files: SearchFolder, candidates: Sequence[Genes]) -> list[Evaluated]:
+    known = folder.Known(files).read()
+    return [known[genes] for genes in candidates]
+
+
+def ranking_table(taus: Mapping[str, Tau]) -> str:
+    """A row for each way to rank."""
+    rows = [[name, str(found)] for name, found in taus.items()]
+    return table(["ranked by", "Kendall's tau-b (95 % of resampled networks)"], rows)
+
+
+def volume_table(volumes: Mapping[int, Mapping[str, float]]) -> str:
+    """A row for each seed."""
+    rows = [
+        [str(seed), f"{of['evolution']:.4f}", f"{of['random search']:.4f}"]
+        for seed, of in volumes.items()
+    ]
+    return table(["seed", "hypervolume, evolution", "random search"], rows)
+
+
+def finalist_table(
+    finalists: Mapping[str, tuple[ClassifierSpec, float]],
+    trained: Sequence[Sequence[float]],
+    tested: Sequence[Sequence[float]],
+) -> str:
+    """A row for each network: mean, and from the worst to the best seed."""
+    header = ["network", "measured (ms)", "top-1 alone (%)"]
+    rows = [
+        [name, f"{time:.3f}", in_words(_percent(seeds))]
+        for (name, (_, time)), seeds in zip(finalists.items(), trained, strict=True)
+    ]
+    if tested:
+        header.append("of 10,000 test images (%)")
+        for row, seeds in zip(rows, tested, strict=True):
+            row.append(in_words(_percent(seeds)))
+    return table(header, rows)
+
+
+def _percent(accuracies: Sequence[float]) -> list[float]:
+    return [100 * accuracy for accuracy in accuracies]
+
+
+def draw(
+    scores: Sequence[float],
+    alone: Sequence[Sequence[float]],
+    volumes: Mapping[int, Mapping[str, float]],
+) -> Figure:
+    """Scores against accuracies alone, and the searches by seed."""
+    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    means = [100 * statistics.mean(seeds) for seeds in alone]
+    left.plot([100 * score for score in scores], means, "o", color="#1f5fa8")
+    left.set(xlabel="top-1 with the supernet's weights, %", ylabel="top-1 alone, %")
+    left.set_title("Networks of the space, stratified by latency", loc="left")
+    for name, style in (("evolution", "o"), ("random search", "x")):
+        right.plot(
+            list(volumes), [of[name] for of in volumes.values()], style, label=name
+        )
+    right.set(xlabel="seed", ylabel="hypervolume of accuracy and latency")
+    right.set_xticks(list(volumes))
+    right.set_title("Searches of equal budget", loc="left")
+    right.legend(frameon=False)
+    for axis in (left, right):
+        axis.grid(alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def arguments(words: Sequence[str]) -> tuple[pathlib.Path, Preset, pathlib.Path | None]:
+    """The folder, the preset and the folder of test images of a command line.
+
+    Raises:
+      SystemExit: there is no such preset, or a word too many or too few.
+    """
+    usage = f"usage: python -m studies.search_study FOLDER [{'|'.join(PRESETS)}] [IDX]"
+    if not 1 <= len(words) <= 3 or (words[1:2] and words[1] not in PRESETS):
+        sys.exit(usage)
+    preset = PRESETS[words[1] if words[1:] else "full"]
+    test = pathlib.Path(words[2]).absolute() if words[2:] else None
+    return pathlib.Path(words[0]).absolute(), preset, test
+
+
+if __name__ == "__main__":
+    main(*arguments(sys.argv[1:]))

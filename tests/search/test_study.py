@@ -1,0 +1,59 @@
+"""The study of searches: what it concludes from numbers that are made up."""
+
+import pytest
+import scipy.stats
+
+from studies import search_study
+from studies.search_study import Preset
+
+
+def test_tau_is_scipys_and_its_interval_is_of_resampled_networks():
+    a, b = list(range(20)), [*range(1, 20), 0]
+    found = search_study.tau(a, b)
+    assert found.value == pytest.approx(scipy.stats.kendalltau(a, b).statistic)
+    assert -1 <= found.low < found.value < found.high <= 1
+    same = search_study.tau(a, a)
+    assert (same.value, same.low, same.high) == pytest.approx((1, 1, 1))
+    # Fewer networks say less.
+    few = search_study.tau(a[:6], [1, 2, 3, 0, 5, 4])
+    assert few.high - few.low > found.high - found.low
+
+
+def test_rankings_stand_beside_the_ceiling_and_madds():
+    alone = [(0.5, 0.6), (0.6, 0.5), (0.7, 0.7), (0.8, 0.9)]
+    scores = {"fair 0": [0.1, 0.2, 0.3, 0.4], "uniform 0": [0.4, 0.3, 0.2, 0.1]}
+    found = search_study.rankings(alone, scores, [1, 2, 3, 4])
+    # The first two have the same mean, so one of six pairs is tied.
+    tied = 5 / (5 * 6) ** 0.5
+    assert found["supernet, fair 0"].value == pytest.approx(tied)
+    assert found["supernet, uniform 0"].value == pytest.approx(-tied)
+    assert found["MAdds alone"].value == pytest.approx(tied)
+    # One of six pairs is the other way round.
+    ceiling = found["ceiling: one seed against another"]
+    assert ceiling.value == pytest.approx(4 / 6)
+    assert search_study.ranking_table(found).count("\n") == 5
+
+
+def test_a_uniform_supernet_updates_each_choice_as_often():
+    preset = Preset("any", 2, 1, 4, 2, 1, 1, 1, epochs=1.0)
+    found = search_study.supernets(preset, epochs=6.0, choices=12)
+    assert list(found) == ["fair 1", "uniform 0"]
+    assert found["fair 1"] == {"seed": 1}
+    assert found["uniform 0"]["epochs"] == 72.0
+
+
+@pytest.mark.parametrize(("length", "number"), [(10, 4), (7, 7), (2000, 40)])
+def test_classes_of_latency_have_all_networks_about_as_many_each(length, number):
+    parts = search_study._split(range(length), number)
+    assert [x for part in parts for x in part] == list(range(length))
+    assert len(parts) == number
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_a_command_line_names_a_preset():
+    folder, preset, test = search_study.arguments(["runs/study", "hour", "idx"])
+    assert folder.name == "study" and test.name == "idx"
+    assert preset is search_study.PRESETS["hour"]
+    assert search_study.arguments(["x"])[1] is search_study.PRESETS["full"]
+    with pytest.raises(SystemExit, match=r"FOLDER \[full.hour.smoke\]"):
+        search_study.arguments(["x", "tiny"])
