@@ -544,7 +544,7 @@ def arguments(words: Sequence[str]) -> tuple[pathlib.Path, Preset, pathlib.Path 
       SystemExit: there is no such preset, or a word too many or too few.
     """
     usage = f"usage: python -m studies.search_study FOLDER [{'|'.join(PRESETS)}] [IDX]"
-    if not 1 <= len(words) <= 3 or words[1:2] and words[1] not in PRESETS:
+    if not 1 <= len(words) <= 3 or (words[1:2] and words[1] not in PRESETS):
         sys.exit(usage)
     preset = PRESETS[words[1] if words[1:] else "full"]
     test = pathlib.Path(words[2]).absolute() if words[2:] else None

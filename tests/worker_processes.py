@@ -23,7 +23,7 @@ def holds(worker, lock):
     return any(path == lock or path.parent == lock for path in opened)
 
 
-def wait_until(found, seconds=300):
+def wait_until(found, seconds=600):
     """Waits until a function finds something; that."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -153,7 +153,7 @@ def networks(space: SearchSpace, named: Mapping[str, Evaluated]) -> bytes:
             if block.se:
                 axis.plot(place, height - row + 0.06, ".", color=RED)
     axis.set_xlim(-0.7, len(space.backbone.blocks) - 0.3)
-    axis.set_ylim(0.15 - len(named), 1.05)
+    axis.set_ylim(0.85 - len(named), 1.05)
     axis.set_yticks([0.4 - row for row in range(len(named))], list(named))
     axis.set_xticks(range(len(space.backbone.blocks)))
     axis.set_xlabel("block; its height is the expansion, grey ones are fixed")

@@ -196,7 +196,7 @@ def kill_one_of_three(searched, files, folder, *options):
     )
     killed = worker_processes.wait_until(lambda: at_work(folder))
     os.kill(killed, signal.SIGKILL)
-    printed, _ = process.communicate(timeout=400)
+    printed, _ = process.communicate(timeout=900)
     assert process.returncode == 0, printed
     assert results(folder) == results(searched)
 
