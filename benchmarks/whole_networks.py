@@ -5,7 +5,13 @@ from collections.abc import Sequence
 from benchmarks import report, summary
 from benchmarks.driver import Measurement, Session
 from benchmarks.settings import Settings
-from benchmarks.workloads import CLASSES, Detector, Network, Segmentation
+from benchmarks.workloads import (
+    CLASSES,
+    Detector,
+    InputPipeline,
+    Network,
+    Segmentation,
+)
 
 
 def compare(
@@ -66,7 +72,7 @@ def in_processes(
     session: Session,
     options: Settings,
     task: str,
-    network: Network | Detector | Segmentation,
+    network: Network | Detector | Segmentation | InputPipeline,
     processes: int,
     repeats: int,
     seconds: float,

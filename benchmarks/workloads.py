@@ -69,6 +69,36 @@ class Segmentation:
 
 
 @dataclasses.dataclass(frozen=True)
+class InputPipeline:
+    """Batches of JPEGs, decoded, cropped at random, resized and mirrored by half.
+
+    A call takes `BATCHES` of them, since a pipeline makes several ahead of time.
+    """
+
+    folder: str  # with the files *.jpg in folders, one for each class
+    batch: int
+    resolution: int  # height and width of the crops in pixels
+    rand_augment: bool  # two operations of magnitude 9 after that
+    workers: int  # processes, for the sides that have such
+
+    BATCHES: ClassVar[int] = 32
+    # Inception crops: the area; the aspect ratio is at most this, at least its inverse.
+    MIN_AREA: ClassVar[float] = 0.08
+    MAX_ASPECT_RATIO: ClassVar[float] = 4 / 3
+    RAND_AUGMENT: ClassVar[tuple[int, int]] = (2, 9)  # N and M of arXiv:1909.13719
+
+    @property
+    def model(self) -> str:
+        """What is told of it, as of the other workloads."""
+        return "rand augment" if self.rand_augment else "crop"
+
+    @property
+    def images(self) -> int:
+        """Of a call."""
+        return self.batch * self.BATCHES
+
+
+@dataclasses.dataclass(frozen=True)
 class Depthwise:
     """One depthwise convolution with symmetric padding, on a square map in float32."""
 
@@ -113,6 +143,7 @@ TASKS: dict[str, Any] = {
     "compile_inference": Network,
     "detector_training": Detector,
     "detector_inference": Detector,
+    "input_pipeline": InputPipeline,
     "depthwise_forward": Depthwise,
     "depthwise_training": Depthwise,
     "matrix_product": MatrixProduct,

@@ -11,8 +11,7 @@ r"""The forty attributes of CelebA's faces, by networks that a larger one teache
 MobileNetV1, arXiv:1704.04861, Sec. 4.5 and Table 12: a classifier of face attributes,
 trained on the outputs of a larger network instead of labels, without weight decay and
 without early stopping. The paper's faces are in-house; CelebA stands in for them, and
-docs/guides/face_attributes.md has its figures, which are not to be compared. Not run
-here.
+docs/guides/face_attributes.md has its figures, not to be compared. Not run here.
 
 `larger` is EfficientNet-B2, trained on the labels: the paper's larger network has 7.5 M
 parameters. Without --config.teacher a MobileNet is trained on the labels, too. The

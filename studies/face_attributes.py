@@ -65,11 +65,13 @@ def main(folder: pathlib.Path) -> None:
         f"{r.parameters / 1e6:.2f} | {precision(r):.1f} |"
         for r in taught
     ]
+    picture = "![Mean average precision against MAdds](../images/face_attributes.png)"
     header = "| width | pixels | MAdds, M | parameters, M | mAP, % |"
     table = "\n".join([header, "|--:|--:|--:|--:|--:|", *rows])
+    table += f"\n\nThe teacher has {100 * of_teacher:.1f} % mAP."
     page = DOCS / "guides/face_attributes.md"
-    page.write_text(with_tables(page.read_text(), table))
-    print(table, f"\nThe teacher: {100 * of_teacher:.1f} % mAP.")
+    page.write_text(with_tables(page.read_text(), f"{picture}\n\n{table}"))
+    print(table)
 
 
 def width(result: results.Result) -> float:

@@ -72,6 +72,7 @@ OURS = "ours"
 # fmt: off
 _OURS = {
     OURS: Side("ours", "jax_side", "auto", "jax", *_JAX),
+    "ours_workers": Side("ours, worker processes", "jax_side", "workers", "jax", *_JAX),
     "ours_bfloat16": Side("ours, bfloat16", "jax_side", "bfloat16", "jax", *_JAX),
 }
 _PEERS = {
@@ -83,6 +84,8 @@ _PEERS = {
                       *_TORCH),
     "torchvision": Side("torchvision", "torchvision_side", "eager", "torch",
                         *_TORCHVISION),
+    "tensorflow": Side("tf.data", "tensorflow_side", "tf.data", "keras",
+                       ("tensorflow",), "pip install tensorflow", _QUIET),
     "keras_tensorflow": Side("Keras on TensorFlow", "keras_tensorflow_side",
                              "tensorflow", "keras", *_TENSORFLOW),
     "keras_jax": Side("Keras on JAX", "keras_jax_side", "jax", "keras", *_KERAS_ON_JAX),

@@ -4,6 +4,8 @@ A line of standard input is a request, a line of standard output its answer, bot
 The first line of output says which device and versions there are, or what is missing.
 """
 
+import contextlib
+import glob
 import importlib
 import json
 import os
@@ -68,8 +70,9 @@ def durations(step: Callable[[], Any], seconds: float) -> list[float]:
 def peak_memory(module: ModuleType, step: Callable[[], Any]) -> int | None:
     """The bytes that the process holds at most while it runs steps.
 
-    On an accelerator those of the device. None where neither can be read: the mark of
-    the highest use can be taken back on Linux alone.
+    On an accelerator those of the device. Of a process that has started others the
+    bytes of all of them between two steps. None where none can be read: the mark of the
+    highest use can be taken back on Linux alone.
     """
     on_accelerator = module.accelerator_peak(step)
     if on_accelerator is not None:
@@ -79,11 +82,38 @@ def peak_memory(module: ModuleType, step: Callable[[], Any]) -> int | None:
             file.write("5")  # the highest use so far becomes the present one
     except OSError:
         return None
+    together = 0
     for _ in range(MEMORY_CALLS):
         step()
+        together = max(together, memory_with_children())
+    if together:
+        return together
     with open("/proc/self/status") as file:
         fields = dict(line.split(":", 1) for line in file)
     return 1024 * int(fields["VmHWM"].removesuffix("kB\n"))
+
+
+def memory_with_children() -> int:
+    """The bytes of this process and all that it started; 0 if it started none.
+
+    What they share is counted once (Linux' "proportional set size").
+    """
+    processes = [os.getpid()]
+    for process in processes:
+        for path in glob.glob(f"/proc/{process}/task/*/children"):
+            with contextlib.suppress(OSError), open(path) as file:  # it may have ended
+                processes += map(int, file.read().split())
+    total = 0
+    for process in processes if len(processes) > 1 else ():
+        with (
+            contextlib.suppress(OSError),
+            open(f"/proc/{process}/smaps_rollup") as file,
+        ):
+            fields = dict(
+                line.split(":", 1) for line in file if line.startswith("Pss:")
+            )
+            total += 1024 * int(fields["Pss"].removesuffix("kB\n"))
+    return total
 
 
 def _build(

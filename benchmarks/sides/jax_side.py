@@ -3,6 +3,7 @@
 Stock is the same `Classifier` with XLA's own grouped convolution and `nn.BatchNorm`.
 """
 
+import pathlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 import mobilenets
@@ -20,11 +22,16 @@ from benchmarks.workloads import (
     Copy,
     Depthwise,
     Detector,
+    InputPipeline,
     MatrixProduct,
     Network,
     Segmentation,
 )
-from mobilenets.config.schema import Preprocessing
+from mobilenets.config.schema import Flip, Preprocessing, RandomCrop
+from mobilenets.data import pipeline
+from mobilenets.data.loading import ImageLoader
+from mobilenets.data.sources.base import Record
+from mobilenets.data.sources.folder import FolderSource
 from mobilenets.detection import losses, matching
 from mobilenets.detection.anchors import anchor_boxes
 from mobilenets.detection.losses import detection_loss
@@ -97,6 +104,33 @@ def detector_inference(variant: str, workload: Detector) -> Step:
         return detect(raw.box_codes, raw.class_logits, anchors, model.spec)
 
     return lambda: jax.block_until_ready(detections(images))
+
+
+def input_pipeline(variant: str, workload: InputPipeline) -> Step:
+    """Batches by threads, or by processes if the variant is "workers"."""
+    path = pathlib.Path(workload.folder)
+    source = FolderSource(str(path.parent), path.name)
+    crop = RandomCrop(
+        min_area=workload.MIN_AREA, max_aspect_ratio=workload.MAX_ASPECT_RATIO
+    )
+    images = ImageLoader(
+        workload.resolution,
+        Preprocessing(),
+        (crop, Flip()),
+        source.upright,
+    )
+
+    def load(record: Record, rng: np.random.Generator) -> dict[str, Any]:
+        return {"image": images.augmented(record, rng), "label": record.target}
+
+    workers = workload.workers if variant == "workers" else 0
+    batches = pipeline.train_batches(source, load, workload.batch, 0, workers)
+
+    def step():
+        for _ in range(workload.BATCHES):
+            next(batches)
+
+    return step
 
 
 def segmentation_training(variant: str, workload: Segmentation) -> Step:

@@ -1,15 +1,18 @@
-"""torchvision's ssdlite320_mobilenet_v3_large, eager, channels last."""
+"""torchvision: ssdlite320_mobilenet_v3_large, eager, channels last; transforms."""
 
 from collections.abc import Callable
 from typing import Any
 
 import torch
+import torchvision
+from torch.utils.data import DataLoader, RandomSampler
+from torchvision import transforms
 from torchvision.models import detection
 
 from benchmarks.sides.torch_device import DEVICE, channels_last, wait
 from benchmarks.sides.torch_device import accelerator_peak as accelerator_peak
 from benchmarks.sides.torch_device import start as start
-from benchmarks.workloads import LEARNING_RATE, MOMENTUM, Detector
+from benchmarks.workloads import LEARNING_RATE, MOMENTUM, Detector, InputPipeline
 
 Step = Callable[[], Any]
 SIDE = 320  # pixels
@@ -46,6 +49,37 @@ def detector_inference(variant: str, workload: Detector) -> Step:
             detections = model(images)
         wait()
         return detections
+
+    return step
+
+
+def input_pipeline(variant: str, workload: InputPipeline) -> Step:
+    """Pillow's images by a `DataLoader`, as in timm and torchvision's references."""
+    layers, magnitude = workload.RAND_AUGMENT
+    policy = transforms.RandAugment(layers, magnitude)
+    aspect_ratios = 1 / workload.MAX_ASPECT_RATIO, workload.MAX_ASPECT_RATIO
+    transform = transforms.Compose(
+        [
+            transforms.RandomResizedCrop(
+                workload.resolution, (workload.MIN_AREA, 1), aspect_ratios
+            ),
+            transforms.RandomHorizontalFlip(),
+            *[policy][: workload.rand_augment],
+            transforms.PILToTensor(),  # uint8: an accelerator normalises
+        ]
+    )
+    images = torchvision.datasets.ImageFolder(workload.folder, transform)
+    loader = DataLoader(
+        images,
+        workload.batch,
+        sampler=RandomSampler(images, num_samples=2**30),  # endless
+        num_workers=workload.workers,
+    )
+    batches = iter(loader)
+
+    def step():
+        for _ in range(workload.BATCHES):
+            next(batches)
 
     return step
 

@@ -2,7 +2,7 @@
 
 import enum
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import ml_collections
@@ -23,6 +23,8 @@ from mobilenets.networks.spec import BackboneSpec
 from mobilenets.runtime.compilation_cache import HELP
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from mobilenets.inference.description import Description
     from mobilenets.tasks.base import Task
 
@@ -137,31 +139,24 @@ def command(
 
     is_file = networks.is_file(workdir)
     folder = workdir if is_file else networks.weights(workdir)
-    of_run = (
-        not is_file
-        and not (pathlib.Path(folder).expanduser() / "network.json").exists()
-    )
+    of_run = _is_run(folder)
     if not of_run and (weights != Weights.EMA or checkpoint != Checkpoint.BEST):
         raise UserError(
             f"{workdir} is not a run and has only one set of weights: leave out "
             "--weights and --checkpoint."
         )
-    if not of_run:
-        _refuse_network(given)
     description = (exported if is_file else trained).describe(folder)
-    whole = (
-        _of_run(folder, built) if of_run else _for_weights(folder, description, built)
-    )
-    chosen = _checked(whole, given, split, sets, description)
+    chosen = config_for(folder, description, given, split, sets, built)
+    network = None
     if is_file:
-        _refuse_several_views(chosen)
-    task = _made(chosen, description, split)
+        refuse_several_views(chosen)
+        network = _outputs_of(folder)
+    task = task_for(chosen, description, split)
     if of_run:
         ema, best = weights == Weights.EMA, checkpoint == Checkpoint.BEST
         found = evaluate_run(task, folder, ema, best, per_class, report)
     elif is_file:
         name = pathlib.Path(folder).name
-        network = exported.load(folder).apply
         found = evaluate_weights(task, name, {}, per_class, report, network)
     else:
         variables = trained.load(folder).variables
@@ -170,6 +165,40 @@ def command(
     tables.print_evaluation(found)
     if as_json:
         tables.write_json(found, as_json)
+
+
+def _is_run(folder: str) -> bool:
+    """Whether it is the workdir of a run, no weights and no exported file."""
+    path = pathlib.Path(folder).expanduser()
+    return path.is_dir() and not (path / "network.json").exists()
+
+
+def config_for(
+    folder: str,
+    description: "Description",
+    given: Mapping[str, Any],
+    split: str | None,
+    sets: str = "",
+    built: ml_collections.ConfigDict | None = None,
+) -> Configuration:
+    """The config with which a network is evaluated.
+
+    Args:
+      folder: of a run or of weights, or an exported file.
+      description: of the network in it.
+      given: values on the command line, by their keys.
+      split: the only one to evaluate, instead of all sets.
+      sets: see `_set_imagenet`; "" for those of the config.
+      built: a config instead of the run's own, or of the default.
+
+    Raises:
+      UserError: a value is wrong, or is not that of the weights.
+    """
+    if _is_run(folder):
+        return _checked(_of_run(folder, built), given, split, sets, description)
+    _refuse_network(given)
+    whole = _for_weights(folder, description, built)
+    return _checked(whole, given, split, sets, description)
 
 
 def _checked(
@@ -238,7 +267,7 @@ def _set_imagenet(built: ml_collections.ConfigDict, sets: str) -> None:
     overrides.apply(built, chosen)
 
 
-def _made(
+def task_for(
     config: Configuration, description: "Description", split: str | None
 ) -> "Task":
     """The task, to evaluate.
@@ -301,7 +330,7 @@ def _refuse_network(given: Mapping[str, Any]) -> None:
             )
 
 
-def _refuse_several_views(config: Configuration) -> None:
+def refuse_several_views(config: Configuration) -> None:
     """Raises UserError if images are to be seen at other sizes, or mirrored."""
     if config.eval_resolution:
         raise UserError(
@@ -316,6 +345,23 @@ def _refuse_several_views(config: Configuration) -> None:
             "task.eval_scales and task.eval_flip are for weights, but an exported file "
             "sees each image once, in its own size: leave them out."
         )
+
+
+def _outputs_of(file: str) -> Callable[["np.ndarray"], Any]:
+    """What computes the outputs of an exported file.
+
+    Raises:
+      UserError: see `exported.load`; they are not those of the network's module.
+    """
+    from mobilenets.export import exported
+
+    net = exported.load(file)
+    if net.gives_detections:
+        raise UserError(
+            f"{file} gives detections, but an evaluation needs the numbers of each "
+            "anchor: give a file that was exported without --detections."
+        )
+    return net.apply
 
 
 def _refuse_others(config: Configuration, description: "Description") -> None:

@@ -598,7 +598,9 @@ OnBatches = Mixup | CutMix | RepeatedAugmentation
 Operation = OnImages | OnBatches
 
 _POLICIES = ("auto_augment", "rand_augment", "trivial_augment")
-_FOR_WHOLE_IMAGES = (*_POLICIES, "random_erasing", "mixup", "cutmix")
+# What may hide or move what boxes and masks speak of; and what mixes labels.
+_FOR_WHOLE_IMAGES = (*_POLICIES, "random_erasing")
+_MIXING = ("mixup", "cutmix")
 
 
 def _as_operations(values: Any) -> Any:
@@ -966,7 +968,7 @@ class Configuration(Section):
                     "weights, or leave distillation out"
                 )
             return
-        if self.task.name in ("detection", "segmentation"):
+        if self.task.name not in ("classification", "multilabel", "supernet"):
             raise ValueError(
                 f"teacher is given, but task.name is {self.task.name!r}: only "
                 "classification, multilabel and supernet can have one"
@@ -1024,13 +1026,16 @@ class Configuration(Section):
                     f"augmentation has {name}, which needs boxes, but task.name is "
                     f"{self.task.name!r}: leave it out"
                 )
-            if name in _FOR_WHOLE_IMAGES and isinstance(
-                self.task, DetectionTask | SegmentationTask
+            has_parts = isinstance(self.task, DetectionTask | SegmentationTask)
+            has_labels = isinstance(
+                self.task, ClassificationTask | MultilabelTask | SupernetTask
+            )
+            if (name in _FOR_WHOLE_IMAGES and has_parts) or (
+                name in _MIXING and not has_labels
             ):
                 raise ValueError(
-                    f"augmentation has {name}, which is for labels of whole images, "
-                    f"but task.name is {self.task.name!r}: leave it out, or give "
-                    "color_jitter"
+                    f"augmentation has {name}, which is for classes or attributes of "
+                    f"whole images, but task.name is {self.task.name!r}: leave it out"
                 )
         policies = [name for name in names if name in _POLICIES]
         if len(policies) > 1:
@@ -1074,7 +1079,7 @@ class Configuration(Section):
 
     def _check_batches(self, operations: dict[str, Any]) -> None:
         """Raises ValueError if a batch cannot be mixed or composed as is asked for."""
-        mixing = [operations[n] for n in ("mixup", "cutmix") if n in operations]
+        mixing = [operations[name] for name in _MIXING if name in operations]
         if sum(o.probability for o in mixing) > 1:
             raise ValueError(
                 "augmentation.mixup.probability and augmentation.cutmix.probability "

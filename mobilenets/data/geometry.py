@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom; the last two are outside
+FloatBox = tuple[float, float, float, float]  # the same, between pixels
 Color = tuple[int, int, int]  # red, green, blue
 
 NO_ANTIALIAS = "bilinear_no_antialias"  # the interpolation that `sample` is
@@ -49,10 +50,9 @@ class Geometry:
         if interpolation == NO_ANTIALIAS:
             pixels = self.sample(image, fill)
             return Image.fromarray(np.rint(pixels).astype(np.uint8))
-        lies_in = _lies_in(self.box, image.size) and _lies_in(self.window, self.size)
-        left, top, right, bottom = self.window
-        shown = (right - left) * (bottom - top)
-        if lies_in and self.size[0] * self.size[1] > _OFTEN * shown:
+        width, height = self.window_size
+        is_small = self.size[0] * self.size[1] > _OFTEN * width * height
+        if is_small and self.shows_image_alone(image.size):
             image = self._resize_window(image, _INTERPOLATIONS[interpolation])
         else:
             image = _resized(image, self.box, self.size, interpolation, fill)
@@ -175,12 +175,24 @@ class Geometry:
             [window * per_pixel, starts + np.array([top, left]) * per_pixel]
         ).astype(np.float32)
 
-    def _resize_window(
-        self, image: Image.Image, filter_: Image.Resampling
-    ) -> Image.Image:
-        """The window alone: the part of the image that it shows is cut out and resized.
+    @property
+    def window_size(self) -> tuple[int, int]:
+        """Its width and height."""
+        left, top, right, bottom = self.window
+        return right - left, bottom - top
 
-        The pixels are the same, but for the rounding of the place in float32.
+    def shows_image_alone(self, image_size: tuple[int, int]) -> bool:
+        """Whether nothing in the window is beyond an image of that width and height."""
+        return _lies_in(self.box, image_size) and _lies_in(self.window, self.size)
+
+    def source(self, image_size: tuple[int, int]) -> tuple[Box, FloatBox]:
+        """The pixels of the image from which those in the window are computed.
+
+        Args:
+          image_size: its width and height; see `shows_image_alone`.
+
+        Returns:
+          These pixels, and what the window shows of them, counted from their corner.
         """
         window = self.window
         scales = [
@@ -190,12 +202,20 @@ class Geometry:
         margins = [math.ceil(_SUPPORT * max(1.0, scale)) for scale in scales]
         left, top = (max(0, int(shown[i]) - margins[i]) for i in range(2))
         right, bottom = (
-            min(image.size[i], math.ceil(shown[i + 2]) + margins[i]) for i in range(2)
+            min(image_size[i], math.ceil(shown[i + 2]) + margins[i]) for i in range(2)
         )
         ends = min(shown[2], right) - left, min(shown[3], bottom) - top
-        box = (shown[0] - left, shown[1] - top, *ends)
-        size = (window[2] - window[0], window[3] - window[1])
-        return image.crop((left, top, right, bottom)).resize(size, filter_, box=box)
+        return (left, top, right, bottom), (shown[0] - left, shown[1] - top, *ends)
+
+    def _resize_window(
+        self, image: Image.Image, filter_: Image.Resampling
+    ) -> Image.Image:
+        """The window alone: the part of the image that it shows is cut out and resized.
+
+        The pixels are the same, but for the rounding of the place in float32.
+        """
+        part, box = self.source(image.size)
+        return image.crop(part).resize(self.window_size, filter_, box=box)
 
 
 class _Places(NamedTuple):

@@ -20,6 +20,7 @@ from mobilenets.data.preprocessing import (
     prepare_image,
     shown,
 )
+from mobilenets.data.quick import Undecoded
 from mobilenets.data.sources.base import Record
 from mobilenets.errors import BrokenImage
 
@@ -42,7 +43,8 @@ class ImageLoader:
 
     def augmented(self, record: Record, rng: np.random.Generator) -> np.ndarray:
         """The image to train, randomly changed."""
-        return self.changed(self.decoded(record), rng)
+        image = Undecoded(record.image, record.origin, self.upright)
+        return self.changed(image, rng)
 
     def prepared(self, record: Record) -> np.ndarray:
         """The image to evaluate."""
@@ -53,7 +55,9 @@ class ImageLoader:
         """The image as it is."""
         return decode(record.image, record.origin, self.upright)
 
-    def changed(self, image: Image.Image, rng: np.random.Generator) -> np.ndarray:
+    def changed(
+        self, image: Image.Image | Undecoded, rng: np.random.Generator
+    ) -> np.ndarray:
         """See `augmented`."""
         return augment(
             image, rng, self.resolution, self.augmentation, self.preprocessing
@@ -119,7 +123,7 @@ class BoxedImageLoader:
           "image" [resolution, resolution, 3] uint8; "boxes" [most_boxes, 4] as
           fractions of the image: y_min, x_min, y_max, x_max; "classes" and so on.
         """
-        image = decode(record.image, record.origin, self.upright)
+        image = Undecoded(record.image, record.origin, self.upright)
         pixels, boxes = augment_with_boxes(
             image,
             record.target,
@@ -185,7 +189,8 @@ class MaskedImageLoader:
           "image" [resolution, resolution, 3] uint8 and "labels" [resolution,
           resolution] uint8, the class of each pixel.
         """
-        image = self._decoded(record)
+        image = Undecoded(record.image, record.origin, self.upright)
+        _check_mask(record, image.size)
         pixels, labels = augment_with_mask(
             image,
             record.target,
@@ -204,7 +209,8 @@ class MaskedImageLoader:
           float32, the way from fractions of "image" to pixels of "labels", see
           `Geometry.to_image`.
         """
-        image = self._decoded(record)
+        image = decode(record.image, record.origin, self.upright)
+        _check_mask(record, image.size)
         preprocessing = self.preprocessing
         geometry = fit(image.width, image.height, self.resolution, preprocessing)
         left, top, _, _ = geometry.window
@@ -229,13 +235,12 @@ class MaskedImageLoader:
             "to_image": np.ones((2, 2), np.float32),
         }
 
-    def _decoded(self, record: Record) -> Image.Image:
-        """The image; raises BrokenImage if its mask has another size."""
-        image = decode(record.image, record.origin, self.upright)
-        height, width = record.target.shape
-        if (width, height) != image.size:
-            raise BrokenImage(
-                f"The mask of {record.origin} has {width}x{height} pixels, but the "
-                f"image has {image.width}x{image.height}: give the mask of this image."
-            )
-        return image
+
+def _check_mask(record: Record, image_size: tuple[int, int]) -> None:
+    """Raises BrokenImage if the mask of an image has another width or height."""
+    height, width = record.target.shape
+    if (width, height) != image_size:
+        raise BrokenImage(
+            f"The mask of {record.origin} has {width}x{height} pixels, but the image "
+            f"has {image_size[0]}x{image_size[1]}: give the mask of this image."
+        )

@@ -17,7 +17,10 @@ from mobilenets.config.schema import CutMix, Mixup, Operation
 Batch = dict[str, Any]
 SEED = "mixing_seed"  # of an example: what is drawn for it depends on this number
 
-_STEPS = 256  # a share is so many parts of the whole, so that pixels have it exactly
+_BITS = 8
+_STEPS = (
+    2**_BITS
+)  # a share is so many parts of the whole, so that pixels have it exactly
 
 
 def mixer(operations: Sequence[Operation]) -> Callable[[Batch], Batch] | None:
@@ -80,9 +83,13 @@ def _mixup(
 ) -> tuple[np.ndarray, float]:
     """Means of two images with the weights share and 1 - share."""
     parts = round(_draw_share(rng, alpha) * _STEPS)
-    own, partner = pair.astype(np.uint16), pair[::-1].astype(np.uint16)
-    sums = own * parts + partner * (_STEPS - parts) + _STEPS // 2  # below 2**16
-    return (sums // _STEPS).astype(np.uint8), parts / _STEPS
+    own, partner = pair
+    sums = np.multiply(own, parts, dtype=np.uint16)  # stays below 2**16
+    sums += np.multiply(partner, _STEPS - parts, dtype=np.uint16)
+    sums += _STEPS // 2
+    mixed = (sums >> _BITS).astype(np.uint8)
+    # The two means add up to what the images do; uint8 wraps around to the right value.
+    return np.stack([mixed, own + partner - mixed]), parts / _STEPS
 
 
 def _cutmix(

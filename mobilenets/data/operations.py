@@ -41,11 +41,12 @@ from mobilenets.data.policies import (
     draw_trivial_augment,
 )
 from mobilenets.data.preprocessing import fill_color, fit, fit_box
+from mobilenets.data.quick import Undecoded, show
 from mobilenets.data.ssd_operations import draw_canvas, draw_ssd_crop
 
 
 def augment(
-    image: Image.Image,
+    image: Image.Image | Undecoded,
     rng: np.random.Generator,
     resolution: int,
     operations: Sequence[Operation],
@@ -61,7 +62,7 @@ def augment(
 
 
 def augment_with_boxes(
-    image: Image.Image,
+    image: Image.Image | Undecoded,
     boxes: Boxes,
     rng: np.random.Generator,
     resolution: int,
@@ -86,7 +87,7 @@ def augment_with_boxes(
 
 
 def augment_with_mask(
-    image: Image.Image,
+    image: Image.Image | Undecoded,
     mask: np.ndarray,
     rng: np.random.Generator,
     resolution: int,
@@ -119,16 +120,18 @@ class _Change:
     geometry: Geometry
     pixel_changes: list[PixelChange]
 
-    def apply(self, image: Image.Image, preprocessing: Preprocessing) -> np.ndarray:
+    def apply(
+        self, image: Image.Image | Undecoded, preprocessing: Preprocessing
+    ) -> np.ndarray:
         fill = fill_color(preprocessing)
-        image = self.geometry.apply(image, preprocessing.interpolation, fill)
+        shown = show(image, self.geometry, preprocessing.interpolation, fill)
         for change in self.pixel_changes:
-            image = change(image)
-        return np.asarray(image)
+            shown = change(shown)
+        return np.asarray(shown)
 
 
 def _draw(
-    image: Image.Image,
+    image: Image.Image | Undecoded,
     boxes: Boxes,
     rng: np.random.Generator,
     resolution: int,

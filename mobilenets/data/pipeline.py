@@ -142,12 +142,8 @@ def train_batches(
     Yields:
       What `load` gives, with a first dimension of batch_size / processes; and what
       `mixing.mix` adds, if images are mixed.
-
-    Raises:
-      UserError: images are mixed in pairs, but a process has an odd number of them.
     """
     mix = mixing.mixer(augmentation)
-    _check_pairs(batch_size, mix is not None)
 
     def load_one(number: int, rng: np.random.Generator) -> Example:
         return timing.load(lambda: source[number], lambda record: load(record, rng))
@@ -211,10 +207,15 @@ class _Repeated:
         return self.indices[batch * distinct + place % distinct]
 
 
-def _check_pairs(batch_size: int, are_mixed: bool) -> None:
-    """Raises UserError if this process has half a pair of images to mix."""
+def check_pairs(batch_size: int, augmentation: Sequence[Operation]) -> None:
+    """Raises UserError if images are mixed, and a process has half a pair of them.
+
+    Args:
+      batch_size: examples in the batch of all processes.
+      augmentation: of the images to train.
+    """
     processes = jax.process_count()
-    if are_mixed and (batch_size // processes) % 2:
+    if mixing.mixer(augmentation) and (batch_size // processes) % 2:
         raise UserError(
             f"batch_size {batch_size} is {batch_size // processes} images for each of "
             f"{processes} processes, but mixup and cutmix mix pairs: use a multiple of "

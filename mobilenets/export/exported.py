@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import jax
 import numpy as np
 
+from mobilenets.detection.postprocessing import Detections
 from mobilenets.errors import UserError
 from mobilenets.export import formats, record, signature
 from mobilenets.inference.description import Description
@@ -27,6 +28,7 @@ class ExportedNet:
       call: the runtime's.
       batch: images of a call; None for any number.
       layout: of the input, and of the map of a backbone.
+      gives_detections: of a detector, instead of its raw outputs.
     """
 
     description: Description
@@ -34,6 +36,7 @@ class ExportedNet:
     call: formats.Call
     batch: int | None
     layout: formats.Layout
+    gives_detections: bool = False
 
     takes_any_size: ClassVar[bool] = False
 
@@ -78,8 +81,14 @@ class ExportedNet:
         return [given[i : i + size] for i in range(0, len(given), size)]
 
     def apply(self, images: np.ndarray) -> Any:
-        """The outputs of the network's module, as far as the file has them."""
-        return signature.outputs_of(self.description.network, self.run(images))
+        """The outputs of the network's module, as far as the file has them.
+
+        Where it `gives_detections`, these are in the place of the raw ones.
+        """
+        arrays = self.run(images)
+        if self.gives_detections:
+            return Detections(*arrays), {}
+        return signature.outputs_of(self.description.network, arrays)
 
     @property
     def spec(self) -> Network:
@@ -129,7 +138,7 @@ def load(file: str) -> ExportedNet:
     """
     path = pathlib.Path(file).expanduser()
     content, found = read(path)
-    options = formats.Options(found.batch, found.layout)
+    options = formats.Options(found.batch, found.layout, detections=found.detections)
     try:
         return in_runtime(found.network, found.format, content, options)
     except UserError:
@@ -179,7 +188,9 @@ def in_runtime(
     Raises:
       UserError: the runtime is not installed.
     """
-    outputs = signature.output_names(description.network)
+    outputs = signature.output_names(description.network, options.detections)
     call = formats.writer(name).open_file(content, outputs, formats.threads())
     layout = options.layout or "nhwc"
-    return ExportedNet(description, name, call, options.batch, layout)
+    return ExportedNet(
+        description, name, call, options.batch, layout, options.detections
+    )

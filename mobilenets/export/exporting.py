@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mobilenets.detection.postprocessing import Detections
 from mobilenets.errors import UserError
 from mobilenets.export import formats, record, signature
 from mobilenets.export.exported import ExportedNet, in_runtime
@@ -79,7 +80,7 @@ def export(
       UserError: the format has no such option, what it needs is not installed, or it
         cannot hold the network.
     """
-    signature.check(net.description.network)
+    signature.check(net.description.network, options.detections)
     options = formats.checked(name, options, calibration is not None)
     writer = formats.writer(name)
     content = writer.convert(fold(net), options)
@@ -103,6 +104,7 @@ def export(
         median_seconds=_seconds(exported, options.batch or 1),
         threads=formats.threads(),
         opset=options.opset,
+        detections=options.detections,
     )
 
 
@@ -112,13 +114,17 @@ def write(path: pathlib.Path, content: bytes, found: record.Record) -> None:
     Raises:
       UserError: they cannot be written.
     """
-    text = record.beside(path)
-    unfinished = path.with_name(f".{path.name}.unfinished")
+    text = found.model_dump_json(indent=2) + "\n"
+    contents = {record.beside(path): text.encode(), path: content}
+    unfinished = {file: file.with_name(f".{file.name}.unfinished") for file in contents}
     try:
-        unfinished.write_bytes(content)
-        text.write_text(found.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        unfinished.rename(path)
+        for file, written in contents.items():
+            unfinished[file].write_bytes(written)
+        for file, complete in unfinished.items():
+            complete.rename(file)
     except OSError as error:
+        for file in unfinished.values():
+            file.unlink(missing_ok=True)
         raise UserError(f"{path} cannot be written: {error.strerror}.") from None
 
 
@@ -147,16 +153,22 @@ def parity(
       pixels: of the images, [n, resolution, resolution, 3] uint8.
       photographs: whether they are.
     """
-    network = net.description.network
-    in_jax = net.compiled(lambda outputs: signature.arrays_of(network, outputs))
-    outputs = [_Difference() for _ in signature.output_names(network)]
+    network, detections = net.description.network, exported.gives_detections
+    in_jax = net.compiled(
+        lambda outputs: signature.arrays_of(network, outputs, detections)
+    )
+    outputs = [_Difference() for _ in signature.output_names(network, detections)]
     agreements = []
     for part in np.array_split(pixels, -(-len(pixels) // _AT_ONCE)):
         wanted = [*map(np.asarray, in_jax(part))]
         found = exported.run(_normalized(net, part))
         for output, a, b in zip(outputs, wanted, found, strict=True):
-            output.add(a, b)
-        agrees = _decided(net.description, wanted) == _decided(net.description, found)
+            if a.dtype == np.float32:  # no classes
+                output.add(a, b)
+        decided = [
+            _decided(net.description, arrays, detections) for arrays in (wanted, found)
+        ]
+        agrees = decided[0] == decided[1]
         agreements += agrees.reshape(len(part), -1).mean(1).tolist()
     return record.Parity(
         images=len(pixels),
@@ -195,8 +207,12 @@ class _Difference:
         return max(self.most - self.least, float(np.finfo(np.float32).tiny))
 
 
-def _decided(description: Description, arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """The class of each image, anchor or pixel, or which attributes an image has."""
+def _decided(
+    description: Description, arrays: Sequence[np.ndarray], detections: bool
+) -> np.ndarray:
+    """The class of each image, anchor, detection or pixel, or an image's attributes."""
+    if detections:
+        return Detections(*arrays).classes
     if description.threshold is not None:
         return np.asarray(jax.nn.sigmoid(arrays[0])) >= description.threshold
     is_detector = isinstance(description.network, DetectorSpec)
@@ -220,12 +236,14 @@ def _outputs(net: TrainedNet, options: Options) -> tuple[record.Array, ...]:
     side = network.resolution
     images = jax.ShapeDtypeStruct((1, side, side, 3), np.float32)
     found = []
-    names = signature.output_names(network)
-    for name, array in zip(names, jax.eval_shape(forward(net), images), strict=True):
+    names = signature.output_names(network, options.detections)
+    call = forward(net, detections=options.detections)
+    for name, array in zip(names, jax.eval_shape(call, images), strict=True):
         shape = array.shape[1:]
         if options.layout == "nchw" and len(shape) == 3:
             shape = (shape[2], *shape[:2])
-        found.append(record.Array(name=name, shape=(_batch(options), *shape)))
+        described = {"name": name, "shape": (_batch(options), *shape)}
+        found.append(record.Array(**described, dtype=str(array.dtype)))
     return tuple(found)
 
 

@@ -30,6 +30,7 @@ class Options:
     layout: Layout | None = None  # of the input, and of the map that a backbone gives
     opset: int | None = None  # of ONNX, as is the version
     ir_version: int | None = None
+    detections: bool = False  # of a detector, instead of its raw outputs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,21 +96,22 @@ class Format:
     layouts: tuple[Layout, ...]  # the first is the usual one
     has_int8: bool
     has_any_batch: bool
+    has_loops: bool  # which non-maximum suppression needs
 
 
 # fmt: off
 FORMATS: dict[FormatName, Format] = {
     "stablehlo": Format(
         "StableHLO", "jax", "stablehlo_file", "", ("nhwc",),
-        has_int8=False, has_any_batch=True,
+        has_int8=False, has_any_batch=True, has_loops=True,
     ),
     "litert": Format(
         "LiteRT", "litert", "litert_file", "litert", ("nhwc",),
-        has_int8=True, has_any_batch=False,
+        has_int8=True, has_any_batch=False, has_loops=False,
     ),
     "onnx": Format(
         "ONNX", "onnxruntime", "onnx_file", "onnx", ("nchw", "nhwc"),
-        has_int8=True, has_any_batch=True,
+        has_int8=True, has_any_batch=True, has_loops=True,
     ),
 }
 # fmt: on
@@ -154,6 +156,13 @@ def checked(name: FormatName, options: Options, int8: bool) -> Options:
             f"{chosen.title} files have no int8 here: give --format "
             f"{alternatives(able)}, or leave out --int8."
         )
+    if options.detections and not chosen.has_loops:
+        able = [n for n, other in FORMATS.items() if other.has_loops]
+        raise UserError(
+            f"{chosen.title}'s converter writes no loops, which non-maximum "
+            f"suppression is: give --format {alternatives(able)}, or leave out "
+            "--detections."
+        )
     layout = options.layout or chosen.layouts[0]
     if layout not in chosen.layouts:
         raise UserError(
@@ -171,7 +180,7 @@ def checked(name: FormatName, options: Options, int8: bool) -> Options:
     batch = options.batch
     if batch is None and not chosen.has_any_batch:
         batch = 1
-    return Options(batch, layout, opset, ir_version)
+    return Options(batch, layout, opset, ir_version, options.detections)
 
 
 def threads() -> int:

@@ -21,9 +21,11 @@ from onnxruntime.quantization import (
 from mobilenets.errors import UserError
 from mobilenets.export import formats, signature
 from mobilenets.export.formats import Call, Options, Scale
+from mobilenets.export.onnx_detections import add_detections, is_of_detections
 from mobilenets.export.onnx_graph import Graph
 from mobilenets.export.onnx_network import add_network
 from mobilenets.inference.trained import TrainedNet
+from mobilenets.networks.detector import DetectorSpec
 from mobilenets.networks.segmenter import SegmenterSpec
 from mobilenets.networks.spec import BackboneSpec
 
@@ -51,6 +53,8 @@ def convert(net: TrainedNet, options: Options) -> bytes:
         image = graph.node("Transpose", [image], "channels_first", perm=[0, 3, 1, 2])
     params, classes = net.variables["params"], len(description.class_names)
     outputs = add_network(graph, network, params, classes, image)
+    if isinstance(network, DetectorSpec) and options.detections:
+        outputs = add_detections(graph, *outputs, network, classes)
     if isinstance(network, BackboneSpec | SegmenterSpec):
         (output,) = signature.output_names(network)
         outputs = [_map(graph, outputs[0], output, channels_last)]
@@ -64,6 +68,13 @@ def convert(net: TrainedNet, options: Options) -> bytes:
     if isinstance(network, SegmenterSpec):
         # Shape inference does not see that a map keeps its batch when it is resized.
         declared = [array(name, classes) for name in outputs]
+    elif isinstance(network, DetectorSpec) and options.detections:
+        rows = [batch, network.postprocessing.detections]
+        declared = [
+            helper.make_tensor_value_info("boxes", TensorProto.FLOAT, [*rows, 4]),
+            helper.make_tensor_value_info("scores", TensorProto.FLOAT, rows),
+            helper.make_tensor_value_info("classes", TensorProto.INT32, rows),
+        ]
     else:
         declared = [
             helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
@@ -102,10 +113,15 @@ def _map(graph: Graph, name: str, output: str, channels_last: bool) -> str:
 
 
 def quantize(content: bytes, inputs: Sequence[np.ndarray]) -> bytes:
-    """See `formats.Writer`. Maps are unsigned, weights signed."""
+    """See `formats.Writer`. Maps are unsigned, weights signed.
+
+    Decoding and suppression stay in float32.
+    """
     model = onnx.load_from_string(content)
     # Nothing is left to do that the runtime's own preparation would.
     quant_utils.add_pre_process_metadata(model)
+    names = [node.name for node in model.graph.node]
+    of_detections = [name for name in names if is_of_detections(name)]
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "int8.onnx"
         quantize_static(
@@ -117,6 +133,7 @@ def quantize(content: bytes, inputs: Sequence[np.ndarray]) -> bytes:
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
+            nodes_to_exclude=of_detections,
         )
         return path.read_bytes()
 

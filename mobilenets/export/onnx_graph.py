@@ -34,14 +34,22 @@ class Graph:
 
     def node(self, operator: str, inputs: Sequence[str], name: str, **values) -> str:
         """Adds a node; the name of its only output, which is the node's own."""
-        node = helper.make_node(operator, inputs, [name], name=name, **values)
-        self.nodes.append(node)
-        return name
+        return self.node_of_several(operator, inputs, [name], **values)[0]
+
+    def node_of_several(
+        self, operator: str, inputs: Sequence[str], outputs: Sequence[str], **values
+    ) -> list[str]:
+        """Adds a node that is named for the first of its outputs; their names."""
+        name = outputs[0]
+        self.nodes.append(
+            helper.make_node(operator, inputs, outputs, name=name, **values)
+        )
+        return [*outputs]
 
     def constant(self, name: str, value: Any) -> str:
         """Adds an array, once for each name; its name."""
         if name not in self.constants:
-            array = np.ascontiguousarray(value)
+            array = np.array(value, order="C")  # which keeps a number a scalar
             self.constants[name] = numpy_helper.from_array(array, name)
         return name
 

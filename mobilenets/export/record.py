@@ -24,7 +24,7 @@ class Array(_Values):
 
     name: str
     shape: tuple[int | Literal["batch"], ...]
-    dtype: Literal["float32", "int8"] = "float32"
+    dtype: Literal["float32", "int8", "int32"] = "float32"
     scale: float | None = None
     zero_point: int | None = None
 
@@ -40,9 +40,18 @@ class Parity(_Values):
     largest_difference: float
     mean_difference: float
     # The part of the images with the same most likely class; of the attributes of an
-    # image, the anchors of a detector and the pixels of a segmenter, the part that
-    # agrees. None for a backbone.
+    # image, the anchors or detections of a detector and the pixels of a segmenter, the
+    # part that agrees. None for a backbone.
     agreement: float | None
+
+
+class Evaluation(_Values):
+    """Metrics of the weights in JAX, and of the file."""
+
+    split: str  # of the data set, which is the set "val"
+    # By evaluation set, then by runtime and numbers, such as "LiteRT, int8". A metric
+    # of nothing is nan, in the text null.
+    results: dict[str, dict[str, dict[str, float | None]]]
 
 
 class Record(_Values):
@@ -61,7 +70,9 @@ class Record(_Values):
     bytes: int
     sha256: str
     opset: int | None = None  # of ONNX
+    detections: bool = False  # of a detector, instead of its raw outputs
     parity: Parity
+    evaluation: Evaluation | None = None  # with --evaluate
     # Of a call here, for one image or the fixed batch, after which follow the threads.
     median_seconds: Annotated[float, pydantic.Field(gt=0)]
     threads: int

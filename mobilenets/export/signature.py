@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
+from mobilenets.detection.anchors import anchor_boxes
+from mobilenets.detection.postprocessing import Detections, detect
 from mobilenets.errors import UserError
 from mobilenets.networks.detector import DetectorSpec
 from mobilenets.networks.search_space import SearchSpace
@@ -17,46 +20,66 @@ from mobilenets.nn.segmenter import SegmentationLogits
 INPUT = "images"  # [N, resolution, resolution, 3] float32, normalised
 
 
-def check(network: Network) -> None:
-    """Raises UserError if a network cannot be written to a file."""
+def check(network: Network, detections: bool = False) -> None:
+    """Raises UserError if a network cannot be written to a file.
+
+    Args:
+      network: its spec.
+      detections: whether the file is to give them.
+    """
     if isinstance(network, SearchSpace):
         raise UserError(
             f"{network.name} is a supernet: give the weights of a network that "
             "`mobilenets search` has extracted from it."
         )
+    if detections and not isinstance(network, DetectorSpec):
+        raise UserError(
+            f"{network.name} is no detector and finds no objects: leave out "
+            "--detections."
+        )
 
 
-def output_names(network: Network) -> tuple[str, ...]:
+def output_names(network: Network, detections: bool = False) -> tuple[str, ...]:
     """The outputs of a network in a file.
 
     A classifier gives "logits" and "features", the vectors from which they are
-    computed; a backbone its last map, "features"; a detector its `RawDetections`; a
-    segmenter the "logits" of every pixel, a map. Its auxiliary head is for training
-    alone.
+    computed; a backbone its last map, "features"; a detector its `RawDetections`, or
+    its `Detections`; a segmenter the "logits" of every pixel, a map. Its auxiliary head
+    is for training alone.
     """
     if isinstance(network, BackboneSpec):
         return ("features",)
     if isinstance(network, DetectorSpec):
-        return RawDetections._fields
+        return (Detections if detections else RawDetections)._fields
     if isinstance(network, SegmenterSpec):
         return ("logits",)
     return ("logits", "features")
 
 
-def arrays_of(network: Network, outputs: Any) -> tuple[jax.Array, ...]:
+def arrays_of(
+    network: Network, outputs: Any, detections: bool = False
+) -> tuple[jax.Array, ...]:
     """The arrays of `output_names` in the outputs of the network's module."""
     if isinstance(network, BackboneSpec):
         return (outputs["features"],)
     first, endpoints = outputs
     if isinstance(network, DetectorSpec):
-        return tuple(first)
+        return tuple(_detected(first, network) if detections else first)
     if isinstance(network, SegmenterSpec):
         return (first.logits,)
     return first, endpoints["pre_logits"]
 
 
+def _detected(raw: RawDetections, spec: DetectorSpec) -> Detections:
+    anchors = jnp.asarray(anchor_boxes(spec))
+    return detect(raw.box_codes, raw.class_logits, anchors, spec)
+
+
 def outputs_of(network: Network, arrays: Sequence[Any]) -> Any:
-    """The outputs of the network's module of which `arrays_of` gives these arrays."""
+    """The outputs of the network's module of which `arrays_of` gives these arrays.
+
+    Of a detector they must be the raw ones.
+    """
     if isinstance(network, BackboneSpec):
         return {"features": arrays[0]}
     if isinstance(network, DetectorSpec):

@@ -18,7 +18,7 @@ PLATFORMS = ("cpu", "cuda", "tpu")
 
 
 def forward(
-    net: TrainedNet, lowering: Lowering = "auto"
+    net: TrainedNet, lowering: Lowering = "auto", detections: bool = False
 ) -> Callable[[jax.Array], tuple[jax.Array, ...]]:
     """From normalised images to the arrays of a file; the weights are constants."""
     model: Any = net.model.clone(lowering=lowering)
@@ -27,7 +27,7 @@ def forward(
 
     def call(images: jax.Array) -> tuple[jax.Array, ...]:
         outputs = model.apply(net.variables, images)
-        return signature.arrays_of(net.description.network, outputs)
+        return signature.arrays_of(net.description.network, outputs, detections)
 
     return call
 
@@ -43,7 +43,8 @@ def convert(net: TrainedNet, options: Options) -> bytes:
     if images is None:
         (images,) = jax.export.symbolic_shape("batch")
     shape = jax.ShapeDtypeStruct((images, size, size, 3), jnp.float32)
-    exported = jax.export.export(jax.jit(forward(net)), platforms=PLATFORMS)(shape)
+    call = jax.jit(forward(net, detections=options.detections))
+    exported = jax.export.export(call, platforms=PLATFORMS)(shape)
     return bytes(exported.serialize())
 
 

@@ -76,6 +76,10 @@ def detect_objects(
       iou: the overlap from which the lower of two scores of one class is dropped; by
         default that of the weights.
       most: detections in a photograph; by default that of the weights.
+
+    Raises:
+      UserError: the network gives detections of its own rule, and the values ask for
+        others.
     """
     names = net.description.class_names
     chosen = {
@@ -84,15 +88,22 @@ def detect_objects(
         "detections": most,
     }
     spec = _with_postprocessing(net, chosen)
+    if net.gives_detections:
+        _refuse_more(net, spec, score)
+    rule = spec.postprocessing
     anchors = jnp.asarray(anchor_boxes(spec))
 
     def found(outputs: Any) -> Any:
         raw, _ = outputs
+        if net.gives_detections:
+            return tuple(raw)
         return tuple(detect(raw.box_codes, raw.class_logits, anchors, spec))
 
     photos = _read(paths, net, on_broken)
     for photo, (boxes, scores, numbers) in apply(net, photos, found):
-        kept = numbers != NO_CLASS
+        # Those of an exported file may be more than are wanted.
+        kept = (numbers != NO_CLASS) & (scores > rule.score_threshold)
+        kept[rule.detections :] = False
         corners = _in_pixels(boxes[kept], photo).tolist()
         rows = zip(corners, scores[kept].tolist(), numbers[kept].tolist(), strict=True)
         objects = tuple(
@@ -108,6 +119,30 @@ def _with_postprocessing(net: Net, chosen: Mapping[str, Any]) -> DetectorSpec:
     changes = {key: value for key, value in chosen.items() if value is not None}
     rule = dataclasses.replace(spec.postprocessing, **changes)
     return dataclasses.replace(spec, postprocessing=rule)
+
+
+def _refuse_more(net: Net, wanted: DetectorSpec, score: float | None) -> None:
+    """Raises UserError unless the detections of a file contain those that are wanted.
+
+    A higher threshold or fewer detections only leave out the last ones.
+    """
+    given = cast(DetectorSpec, net.description.network).postprocessing
+    rule = wanted.postprocessing
+    if rule.iou_threshold != given.iou_threshold:
+        raise UserError(
+            f"--iou is {rule.iou_threshold:g}, but the exported file drops duplicates "
+            f"by itself, at {given.iou_threshold:g}: leave it out."
+        )
+    if rule.score_threshold < given.score_threshold and score is not None:
+        raise UserError(
+            f"--score is {rule.score_threshold:g}, but the exported file only gives "
+            f"objects above {given.score_threshold:g}: give no less."
+        )
+    if rule.detections > given.detections:
+        raise UserError(
+            f"--max-detections is {rule.detections}, but the exported file gives at "
+            f"most {given.detections}: give no more."
+        )
 
 
 def _read(

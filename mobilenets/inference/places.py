@@ -24,7 +24,7 @@ from mobilenets.runtime.drawing import as_drawn, as_text
 MOST_DRAWN = 30  # photographs in one picture
 DEFAULT_TOP = 5  # cells of a photograph that are told
 _COLOR = "#c62828"
-_LEAST_OPACITY = 0.15  # of a cell that is drawn, so that it is seen
+_OPACITY = (0.08, 0.75)  # of a cell of probability 0, which is seen, and 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,7 +158,8 @@ def draw(located: Sequence[LocatedPhoto], path: pathlib.Path) -> None:
 def _draw_cells(axis: Axes, cells: Sequence[LikelyCell]) -> None:
     draw_world(axis)
     for cell in cells:
-        draw_cell(axis, cell.cell, max(_LEAST_OPACITY, cell.probability), _COLOR)
+        opacity = float(np.interp(cell.probability, (0, 1), _OPACITY))
+        draw_cell(axis, cell.cell, opacity, _COLOR)
     best = cells[0]
     axis.plot(best.longitude, best.latitude, "x", color="black", markersize=8)
     place = sphere.in_words(best.latitude, best.longitude)

@@ -43,6 +43,11 @@ class Net(Protocol):
     takes_any_size: ClassVar[bool]
 
     @property
+    def gives_detections(self) -> bool:
+        """Whether its outputs hold `Detections` in the place of `RawDetections`."""
+        ...
+
+    @property
     def description(self) -> Description:
         """Of the network."""
         ...
@@ -68,6 +73,11 @@ class TrainedNet:
     variables: dict[str, Any]  # {"params", "batch_stats"} for `model.apply`
 
     takes_any_size: ClassVar[bool] = True
+
+    @property
+    def gives_detections(self) -> bool:
+        """See `Net`."""
+        return False
 
     @property
     def model(self) -> Module:

@@ -220,8 +220,8 @@ class _Adapting:
     def _tell_of(self, one: Trained, what: str) -> None:
         self._tell(
             f"step {one.step}, {what}: {one.width} from {one.before} to "
-            f"{one.channels} channels, {one.cost / self._path[0].cost:.1%} of the "
-            f"{self._unit}, accuracy {one.accuracy:.1%}"
+            f"{one.channels} channels, {self._adaptation.objective} "
+            f"{one.cost / self._path[0].cost:.1%}, accuracy {one.accuracy:.1%}"
         )
 
     def write(self) -> None:
@@ -236,15 +236,15 @@ class _Adapting:
 
     def show(self) -> None:
         """Prints the steps, and where the result is."""
+        is_latency = self._adaptation.objective == "latency"
+        unit, of = ("milliseconds", 1) if is_latency else ("MAdds (M)", 1e6)
         table = tables.new(
-            *(">step", "width", ">channels", f">{self._unit}", ">of the first"),
-            ">accuracy",
+            *(">step", "width", ">channels", f">{unit}", ">of the first", ">accuracy")
         )
         for one in self._path:
             change = f"{one.before} to {one.channels}" if one.step else ""
-            cost = one.cost if self._is_latency else one.cost / 1e6
             table.add_row(
-                *(str(one.step), one.width, change, f"{cost:,.3f}"),
+                *(str(one.step), one.width, change, f"{one.cost / of:,.3f}"),
                 *(f"{one.cost / self._path[0].cost:.1%}", f"{one.accuracy:.1%}"),
             )
         files = self._files
@@ -252,14 +252,6 @@ class _Adapting:
             table,
             f"The network is {files.spec}, and its weights are in {files.weights}.",
         )
-
-    @property
-    def _is_latency(self) -> bool:
-        return self._adaptation.objective == "latency"
-
-    @property
-    def _unit(self) -> str:
-        return "milliseconds" if self._is_latency else "MAdds (M)"
 
     def _madds(self, network: ClassifierSpec) -> float:
         return float(complexity.madds(network, self._classes))

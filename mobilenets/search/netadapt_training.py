@@ -69,6 +69,7 @@ def config_of(
         "trainable_stages": -1,
         "schedule.name": "cosine",
         "schedule.warmup_epochs": 0.0,
+        "distillation.outputs": "",  # those of all images, some of which rank
     }
     overrides.apply(built, ours)
     rate = _RATE * check.check(built).optimizer.learning_rate
@@ -157,6 +158,9 @@ class ShortTraining:
         self._create, self.update = jitted_functions(task, self._mesh)
         self._evaluator = Evaluator(task, self._mesh)
         self._rng = jax.random.key(config.seed)
+        self._teacher_variables = jax.device_put(
+            task.teacher_variables, sharding.replicated(self._mesh)
+        )
 
     def accuracy(self, variables: Any) -> float:
         """Top-1 on the ranking images, from 0 to 1; 0 if the loss is not finite."""
@@ -177,6 +181,6 @@ class ShortTraining:
         with contextlib.closing(batches):
             for _ in range(self._steps):
                 batch = sharding.to_devices(self._mesh, next(batches))
-                state, metrics = self.update(state, batch, rng)
+                state, metrics = self.update(state, batch, rng, self._teacher_variables)
                 jax.block_until_ready(metrics)
         return jax.device_get(state.variables(ema=True))

@@ -185,8 +185,8 @@ def _to_train(source: PlacedSource, task: GeolocalizationTask) -> tuple[Source, 
     line = f"{kept:,} images to train are in {len(cells.tokens):,} cells."
     if made.dropped_images:
         line += (
-            f" {made.dropped_images:,} in {made.dropped_cells:,} cells of fewer than "
-            f"{fewest} are left out."
+            f" Images left out, since their cells have fewer than {fewest}: "
+            f"{made.dropped_images:,} (cells: {made.dropped_cells:,})."
         )
     console.print(line, markup=False)
     return PhotosToTrain(source, made), cells

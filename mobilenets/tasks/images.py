@@ -60,7 +60,7 @@ class ImageTask:
 
     Raises:
       UserError: the network, a data set or the weights to start from are not to be had,
-        or do not fit together.
+        or do not fit together; or a batch cannot be mixed by several processes.
     """
 
     labels: Labels  # what must be known of an image
@@ -83,6 +83,8 @@ class ImageTask:
             sources = open_sources(config, self.labels, to_train=description is None)
         else:
             _check_targets(sources, self.labels)
+        if description is None:
+            pipeline.check_pairs(config.batch_size, config.augmentation)
         sources = self.prepared_sources(sources, config, description)
         self.teacher = None if description else load_teacher(config)
         if self.teacher:

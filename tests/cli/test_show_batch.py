@@ -54,5 +54,5 @@ def test_mistakes_are_sentences(run, tmp_path):
         *("--config.augmentation.cutmix={}", "--output", tmp_path / "batch.png"),
     )
     assert result.exit_code == 1
-    assert "augmentation has cutmix, which is for labels of whole" in result.stderr
+    assert "augmentation has cutmix, which is for classes or attr" in result.stderr
     assert not (tmp_path / "batch.png").exists()

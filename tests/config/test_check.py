@@ -148,7 +148,7 @@ TOGETHER = [
     ({"augmentation": {"ssd_crop": {}}}, "has ssd_crop, which needs boxes"),
     (
         {"task": {"name": "detection"}, "augmentation": {"mixup": {}}},
-        "has mixup, which is for labels of whole images, but task.name is 'detection'",
+        "has mixup, which is for classes or attributes of whole images, but task.name",
     ),
     (
         {
@@ -156,7 +156,7 @@ TOGETHER = [
             "preprocessing": {"resize": "pad", "crop_fraction": 1.0},
             "augmentation": {"auto_augment": {}},
         },
-        "has auto_augment, which is for labels of whole images, but task.name is",
+        "has auto_augment, which is for classes or attributes of whole images, but",
     ),
     (
         {"augmentation": {"auto_augment": {}, "rand_augment": {}}},

@@ -1,5 +1,6 @@
 """A folder or a table becomes one data set that is read as the photographs are."""
 
+import signal
 import subprocess
 import sys
 
@@ -169,6 +170,32 @@ def test_a_packing_that_was_killed_continues(
     left = {path.name for path in packed.directory.iterdir()}
     assert left == {path.name for path in whole.directory.iterdir()}
     assert not [name for name in left if "unfinished" in name or name == "progress"]
+
+
+@pytest.mark.slow
+def test_a_process_that_was_killed_leaves_what_another_continues(tmp_path, small_files):
+    photos = write_photos(tmp_path / "photos")
+    code = f"""
+import os, pathlib, signal
+from mobilenets.data import packing
+packing._OF_SHARD = 2
+read, calls = packing._read, []
+def read_or_end(source, index):
+    calls.append(index)
+    if len(calls) > 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return read(source, index)
+packing._read = read_or_end
+sources = packing.open_folder({str(photos)!r})
+packing.pack(sources, pathlib.Path({str(tmp_path / "tfds/photos/1.0.0")!r}))
+"""
+    ended = subprocess.run([sys.executable, "-c", code])
+    assert ended.returncode == -signal.SIGKILL
+    assert not (tmp_path / "tfds/photos/1.0.0").exists()
+    packed = pack(photos, tmp_path / "tfds")
+    assert 0 < len(small_files) < 4  # some were complete
+    folder = open_source(FolderDataset(folder=str(photos)), "all")
+    assert seen(opened(packed, "train")) == seen(folder)
 
 
 def test_images_that_changed_meanwhile_are_packed_anew(

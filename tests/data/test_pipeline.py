@@ -286,4 +286,6 @@ def test_a_repeated_image_is_three_times_in_a_batch_and_changed_each_time():
 def test_a_process_with_half_a_pair_to_mix_is_refused(monkeypatch):
     as_process(monkeypatch, 0, 2)
     with pytest.raises(UserError, match="3 images for each of 2 processes"):
-        train(Noisy(16), Settings(6, (Mixup(),)), 1)
+        pipeline.check_pairs(6, (Mixup(),))
+    pipeline.check_pairs(4, (Mixup(),))
+    pipeline.check_pairs(6, (RandomErasing(),))

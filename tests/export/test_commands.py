@@ -383,3 +383,53 @@ def test_a_file_of_the_wrong_kind_is_refused(run, place, exported, tmp_path):
     assert "leave out --width, --depth and --resolution" in told
     told = refused(run, "benchmark", "mobilenet_v2", "--runtime", "onnx")
     assert "Unknown runtime 'onnx': did you mean 'onnxruntime'?" in told
+
+
+def test_export_compares_the_metrics_of_weights_and_file(run, place, tmp_path):
+    path = tmp_path / "net.onnx"
+    words = ("--weights", place / "classes", "--format", "onnx", "--output", path)
+    data = (CLOTHES, "--split", "validation[:30]", "--config.batch_size=16")
+    told = refused(run, "export", *words, *data)
+    assert "say on what is evaluated: give --evaluate, too" in told
+    told = refused(run, "export", *words, "--evaluate", "--detections")
+    assert "leave out --detections" in told
+    int8 = ("--int8", "--calibration", place / "photos")
+    result = run("export", *words, *data, *int8, "--evaluate")
+    assert result.exit_code == 0, result.stderr
+    assert "JAX, float32" in result.stdout and "ONNX, int8" in result.stdout
+    written = json.loads(path.with_name("net.onnx.json").read_text())["evaluation"]
+    assert written["split"] == "validation[:30]"
+    results = written["results"]["val"]
+    for weights, name in ((place / "classes", "JAX, float32"), (path, "ONNX, int8")):
+        output = tmp_path / f"{name}.json"
+        result = run("eval", "--workdir", weights, *data, "--json", output)
+        assert result.exit_code == 0, result.stderr
+        (found,) = json.loads(output.read_text())["results"]["val"].values()
+        assert found["count"] == 30
+        assert results[name] == pytest.approx(found, rel=1e-4)
+    assert results["JAX, float32"]["loss"] != results["ONNX, int8"]["loss"]
+
+
+def test_predict_finds_the_same_objects_by_a_file_of_detections(run, place, tmp_path):
+    path, weights = tmp_path / "boxes.onnx", place / "boxes"
+    words = ("--format", "onnx", "--output", path, "--detections")
+    result = run("export", "--weights", weights, *words)
+    assert result.exit_code == 0, result.stderr
+    words = ("--score", 0.5, "--max-detections", 3)
+    wanted, found = (
+        predicted(run, place, net, tmp_path, *words) for net in (weights, path)
+    )
+    assert [row["class"] for row in found] == [row["class"] for row in wanted]
+    assert len(found) > 3
+    for a, b in zip(found, wanted, strict=True):
+        assert a["box"] == pytest.approx(b["box"], abs=1e-2)
+        assert a["score"] == pytest.approx(b["score"], abs=1e-4)
+    for words, sentence in (
+        (("--iou", 0.2), "--iou is 0.2, but the exported file drops duplicates by"),
+        (("--score", 0), "only gives objects above"),
+        (("--max-detections", 1000), "gives at most 100: give no more"),
+    ):
+        told = refused(run, "predict", place / "photos", "--weights", path, *words)
+        assert sentence in told
+    told = refused(run, "eval", "--workdir", path, "--config.dataset.folder=photos")
+    assert "gives detections, but an evaluation needs the numbers of each anch" in told

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from mobilenets import UserError
+from mobilenets.cli import predict
 from mobilenets.export import exported, exporting
 from mobilenets.export.formats import Options
 from mobilenets.inference import places, prediction
@@ -96,3 +97,9 @@ def test_weights_without_places_say_so():
     net = dataclasses.replace(net, description=description)
     with pytest.raises(UserError, match="for classification, which has no places"):
         net.locate(np.zeros((1, 32, 32, 3), np.uint8))
+
+
+def test_options_of_other_predictions_are_refused():
+    with pytest.raises(UserError, match="attributes, but these predict places: leave"):
+        predict._refuse_others({"threshold": 0.5}, net_of_cells())
+    predict._refuse_others({"threshold": None, "top": 3, "csv": "x"}, net_of_cells())

@@ -6,10 +6,11 @@ import numpy as np
 import optax
 import pytest
 
+from mobilenets import get_spec
 from mobilenets.nn.classifier import Classifier
 from mobilenets.search import netadapt_weights
 from mobilenets.search.netadapt_weights import narrowed, padded, truncated
-from mobilenets.search.netadapt_widths import with_width
+from mobilenets.search.netadapt_widths import narrower, widths, with_width
 from tests.search.small_v3 import CLASSES, SPEC, variables
 
 WIDE = variables()
@@ -32,6 +33,19 @@ CUT = narrowed(WIDE, SPEC, NARROW)
 def test_what_remains_has_the_shapes_of_the_network():
     shapes = netadapt_weights.shapes(NARROW, CLASSES)
     assert jax.tree.map(np.shape, CUT) == jax.tree.map(lambda x: x.shape, shapes)
+
+
+def test_every_width_is_cut_wherever_it_is_read():
+    """EfficientNet-B1 has a block without expansion that reads a narrowed width."""
+    network = narrow = get_spec("efficientnet_b1")
+    for width in widths(network):
+        _, narrow = next(narrower(narrow, width))
+    wide = jax.tree.map(
+        lambda x: np.ones(x.shape, np.float32), netadapt_weights.shapes(network, 7)
+    )
+    shapes = netadapt_weights.shapes(narrow, 7)
+    cut = narrowed(wide, network, narrow)
+    assert jax.tree.map(np.shape, cut) == jax.tree.map(lambda x: x.shape, shapes)
 
 
 def test_the_smallest_filters_go_and_the_others_stay_as_they_are():

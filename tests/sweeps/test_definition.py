@@ -10,6 +10,7 @@ from configs.sweeps import (
     alpha_beta_gamma,
     compound_scaling,
     detectors,
+    face_attributes,
     learning_rate,
     other_networks,
     width_resolution,
@@ -26,6 +27,7 @@ FILES = {
     "alpha_beta_gamma": alpha_beta_gamma,
     "compound_scaling": compound_scaling,
     "detectors": detectors,
+    "face_attributes": face_attributes,
     "other_networks": other_networks,
 }
 
@@ -140,6 +142,21 @@ def test_what_is_set_on_the_command_line_is_part_of_the_sweep():
     assert definition.run_config(sweep, sweep.points[0]).epochs == 1.0
     with pytest.raises(UserError, match=r"model\.resolution is given, but the sweep"):
         definition.load("configs/sweeps/width_resolution.py", {"model.resolution": 8})
+
+
+def test_attributes_are_swept_with_one_teacher_for_all():
+    """MobileNetV1, Table 12: three widths and two resolutions."""
+    argument = "teacher=runs/larger,outputs=kept"
+    sweep = definition.load(f"configs/sweeps/face_attributes.py:desk,{argument}")
+    runs = [definition.run_config(sweep, point) for point in sweep.points]
+    assert (
+        len({(r.model["width_multiplier"], r.model["resolution"]) for r in runs}) == 6
+    )
+    assert {r.teacher for r in runs} == {"runs/larger"}
+    assert {(r.distillation.outputs, r.augmentation) for r in runs} == {("kept", ())}
+    faces = definition.load("configs/sweeps/face_attributes.py:teacher=runs/larger")
+    run = definition.run_config(faces, faces.points[0])
+    assert (run.dataset.name, run.teacher) == ("celeb_a", "runs/larger")
 
 
 @pytest.mark.parametrize("name", FILES)

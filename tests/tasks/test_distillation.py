@@ -298,6 +298,14 @@ def test_missing_and_damaged_weights_are_one_sentence(tmp_path, teacher):
             "teacher is given, but task.name is 'segmentation': only classification",
         ),
         (
+            {"teacher": "weights", "task": {"name": "geolocalization"}},
+            "teacher is given, but task.name is 'geolocalization': only classification",
+        ),
+        (
+            {"teacher": "weights", "augmentation": {"mixup": {}}},
+            "teacher is given, but augmentation has mixup: the teacher's images are n",
+        ),
+        (
             {"teacher": "weights", "distillation": {"outputs": "kept"}},
             "but augmentation has random_crop and flip, which show another image",
         ),
@@ -469,7 +477,9 @@ def test_the_teacher_is_no_part_of_what_is_trained(teacher):
         np.testing.assert_allclose(found, expected, rtol=2e-3, atol=2e-5)
 
 
-@pytest.mark.parametrize("accumulation_steps", [1, 2])
+@pytest.mark.parametrize(
+    "accumulation_steps", [1, pytest.param(2, marks=pytest.mark.slow)]
+)
 def test_one_step_is_the_same_on_four_devices(teacher, accumulation_steps):
     config = without_randomness(teacher, accumulation_steps=accumulation_steps)
     task = make_small_task(config)
@@ -495,6 +505,7 @@ def finished(teacher, tmp_path_factory):
     return directory
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_as_one_that_was_never_interrupted(
     teacher, finished, tmp_path
 ):
@@ -510,6 +521,7 @@ def test_a_resumed_run_ends_as_one_that_was_never_interrupted(
     assert not any("teacher" in name for name in last_run(finished)["arrays"])
 
 
+@pytest.mark.slow
 def test_the_teacher_is_known_by_its_weights(teacher, finished, tmp_path):
     identity = make_task(make_config(teacher), sources=sources_of()).teacher.identity
     assert last_run(finished)["data_facts"]["teacher"] == identity
@@ -530,16 +542,20 @@ def test_the_teacher_is_known_by_its_weights(teacher, finished, tmp_path):
         train(make_small_task(make_config(str(copy))), str(directory))
 
 
+@pytest.mark.slow
 def test_a_run_logs_how_far_it_agrees(finished):
     first = read_metrics(finished / "metrics.jsonl")[0]
     assert 0 <= first["train/agreement"] <= 1 and first["train/loss"] > 0
     assert "train/top1" not in first
 
 
+@pytest.mark.slow
 def test_a_student_needs_no_teacher_to_be_evaluated(tmp_path):
     folder = saved_teacher(tmp_path / "teacher")
     directory = tmp_path / "run"
-    config = make_config(folder, epochs=0.5)
+    small = {"name": "mobilenet_v1", "width_multiplier": 0.125}
+    small |= {"depth_multiplier": 0.2, "resolution": 16, "stem_stride": 1}
+    config = make_config(folder, epochs=0.5, model=small)
     train(make_task(config, sources=sources_of()), str(directory))
     shutil.rmtree(folder)
     found = evaluate(str(directory), sources={"val": sources_of()["val"]})
@@ -556,6 +572,7 @@ def config_to_keep(teacher, folder, **changes):
     )
 
 
+@pytest.mark.slow
 def test_kept_outputs_are_those_of_each_step(teacher, tmp_path):
     kept = make_small_task(config_to_keep(teacher, tmp_path / "kept"))
     computed = make_small_task(without_randomness(teacher, augmentation={}))
