@@ -138,6 +138,7 @@ def load(file: str) -> ExportedNet:
     """
     path = pathlib.Path(file).expanduser()
     content, found = read(path)
+    signature.check(found.network.network, found.detections)
     options = formats.Options(found.batch, found.layout, detections=found.detections)
     try:
         return in_runtime(found.network, found.format, content, options)
