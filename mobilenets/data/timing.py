@@ -17,7 +17,8 @@ STAGES = ("reading", "decoding", "augmentation")
 # The key of an example's seconds, [stages] float32.
 SECONDS = "seconds"
 
-_P, _R = ParamSpec("_P"), TypeVar("_R")
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
 class _Decoding(threading.local):
@@ -56,5 +57,5 @@ def load(
     example = make(record)
     decoding = _decoding.seconds - decoded
     augmentation = time.perf_counter() - has_read - decoding
-    seconds = np.float32([has_read - start, decoding, augmentation])
+    seconds = np.array([has_read - start, decoding, augmentation], np.float32)
     return {**example, SECONDS: seconds}
