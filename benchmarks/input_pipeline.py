@@ -20,6 +20,7 @@ Batch = Annotated[int, typer.Option(min=1, help="Images per batch.")]
 Photographs = Annotated[
     pathlib.Path | None,
     typer.Option(
+        "--photographs",
         metavar="FOLDER",
         help="Real photographs, from which the JPEGs are made; one of matplotlib's if "
         "left out.",
@@ -34,7 +35,7 @@ Cases = Annotated[
 def input_pipeline(
     batch: Batch = 32,
     resolution: settings.Resolution = 224,
-    source: Annotated[Photographs, typer.Option("--photographs")] = None,
+    source: Photographs = None,
     files: Files = 2000,
     cases: Cases = "crop, rand_augment",
     threads: settings.Threads = 0,

@@ -27,7 +27,7 @@ from benchmarks.workloads import (
     Network,
     Segmentation,
 )
-from mobilenets.config.schema import Flip, Preprocessing, RandomCrop
+from mobilenets.config.schema import Flip, Preprocessing, RandAugment, RandomCrop
 from mobilenets.data import pipeline
 from mobilenets.data.loading import ImageLoader
 from mobilenets.data.sources.base import Record
@@ -113,10 +113,12 @@ def input_pipeline(variant: str, workload: InputPipeline) -> Step:
     crop = RandomCrop(
         min_area=workload.MIN_AREA, max_aspect_ratio=workload.MAX_ASPECT_RATIO
     )
+    layers, magnitude = workload.RAND_AUGMENT
+    policy = RandAugment(layers=layers, magnitude=magnitude)
     images = ImageLoader(
         workload.resolution,
         Preprocessing(),
-        (crop, Flip()),
+        (crop, Flip(), *[policy][: workload.rand_augment]),
         source.upright,
     )
 

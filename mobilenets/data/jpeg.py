@@ -101,7 +101,7 @@ def rows(content: bytes, header: Header, count: int) -> np.ndarray:
       count: rows that are needed; there may be more.
 
     Returns:
-      [rows, width, 4] uint8: red, green, blue and an unused channel.
+      [rows, width, 3] uint8.
 
     Raises:
       ValueError: libjpeg-turbo cannot decode it.
@@ -118,4 +118,4 @@ def rows(content: bytes, header: Header, count: int) -> np.ndarray:
 
 def _decode(content: bytes | bytearray) -> np.ndarray:
     # Not strict: Pillow, too, takes files that are only damaged in the middle.
-    return simplejpeg.decode_jpeg(content, "RGBX", strict=False)
+    return simplejpeg.decode_jpeg(content, strict=False)

@@ -124,7 +124,10 @@ class _Change:
         self, image: Image.Image | Undecoded, preprocessing: Preprocessing
     ) -> np.ndarray:
         fill = fill_color(preprocessing)
-        shown = show(image, self.geometry, preprocessing.interpolation, fill)
+        pixels = show(image, self.geometry, preprocessing.interpolation, fill)
+        if not self.pixel_changes:
+            return pixels
+        shown = Image.fromarray(pixels)
         for change in self.pixel_changes:
             shown = change(shown)
         return np.asarray(shown)

@@ -7,6 +7,9 @@ which the seed and the broken one choose; in an evaluation it is left out.
 """
 
 import dataclasses
+import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Self
 
@@ -19,6 +22,7 @@ from mobilenets.config.schema import Operation, RepeatedAugmentation
 from mobilenets.data import mixing, timing
 from mobilenets.data.sources.base import Record, Source
 from mobilenets.errors import BrokenImage, UserError
+from mobilenets.runtime import host_memory
 from mobilenets.runtime.console import console
 
 Example = dict[str, Any]  # as a batch, without the first dimension
@@ -62,7 +66,7 @@ class Batches:
         self._given = 0
 
     @property
-    def stage_seconds(self) -> dict[str, float]:
+    def loading_seconds(self) -> dict[str, float]:
         """What each stage adds to the time in which a batch is made, on average.
 
         Several batches are made at once, so it is not how long one is in the making.
@@ -287,6 +291,19 @@ def _local_batches(
         return iter(dataset)
     if not flags.FLAGS.is_parsed():  # in a notebook; grain's workers read absl flags
         flags.FLAGS.mark_as_parsed()
-    return iter(
-        dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=num_workers))
-    )
+    options = grain.MultiprocessingOptions(num_workers=num_workers)
+    return iter(dataset.mp_prefetch(options, worker_init_fn=_begin_worker))
+
+
+def _begin_worker(index: int, count: int) -> None:
+    """Prepares a worker process, which is to end with the one that trains."""
+    host_memory.keep_heap()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Ends this process when its parent has ended, however: killed, it says nothing."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "only workers call this"
+    parent.join()
+    os._exit(1)

@@ -36,9 +36,9 @@ class StagedBatches:
         return self._batches.bad_images
 
     @property
-    def stage_seconds(self) -> Mapping[str, float]:
-        """See `Batches`; of those of this stage of the run."""
-        return self._batches.stage_seconds
+    def loading_seconds(self) -> Mapping[str, float]:
+        """See `Batches`; of the batches since the stage began."""
+        return self._batches.loading_seconds
 
     def __iter__(self) -> Self:
         return self
