@@ -22,6 +22,8 @@ COLOURS = {
     "keras_jax": "#7fb2dd",
     "litert": "#2e7d32",
     "ours_bfloat16": "#000000",
+    "litert_file": "#2e7d32",
+    "onnx_file": "#00838f",
 }
 HATCH = "////"  # of a peer with our memory settings
 TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)

@@ -40,7 +40,7 @@ from matplotlib.figure import Figure
 from mobilenets.api import evaluate, load_config
 from mobilenets.data.sources.arrays import ArraySource
 from mobilenets.networks import complexity
-from mobilenets.networks.architectures import get_spec
+from mobilenets.networks.architectures import get_search_space, get_spec
 from mobilenets.networks.search_space import Genes, SearchSpace
 from mobilenets.networks.spec import ClassifierSpec
 from mobilenets.runs import workdir
@@ -64,6 +64,7 @@ from studies.scaling_study import in_words, table
 
 RESAMPLES = 2000  # of the networks, for the interval of a tau
 POOL = 2000  # random networks, from which those to be ranked are drawn
+WIDTH = 0.25  # of `supernet_quickstart`
 SAME_LATENCY = 0.02  # a random network's may differ so much from a finalist's
 
 
@@ -458,14 +459,15 @@ def _candidates_for_finals(
         )
         for k, genes in enumerate(near[:5]):
             specs[f"random {i}.{k}"] = space.network(genes)
-    options = {
-        "width_multiplier": 0.25,
-        "resolution": space.resolution,
-        "stem_stride": space.backbone.stem_stride,
-    }
     if space.name == "moga":
-        specs["MoGA-A's genes"] = get_spec("moga_a", dropout_rate=0.0, **options)
-        specs["MobileNetV3-Large"] = get_spec("mobilenet_v3_large", **options)
+        genes = get_search_space("moga").genes(get_spec("moga_a"))
+        specs["MoGA-A's genes"] = space.network(genes)
+        specs["MobileNetV3-Large"] = get_spec(
+            "mobilenet_v3_large",
+            width_multiplier=WIDTH,
+            resolution=space.resolution,
+            stem_stride=space.backbone.stem_stride,
+        )
     return specs
 
 

@@ -5,6 +5,7 @@ import doctest
 import importlib
 import json
 import pathlib
+import re
 import subprocess
 import sys
 import types
@@ -19,6 +20,7 @@ from benchmarks import compile as compile_benchmark
 from benchmarks import (
     depthwise,
     detection,
+    export,
     inference,
     input_pipeline,
     photographs,
@@ -478,6 +480,32 @@ def test_inference_of_ours_alone(run):
     assert row["ratio"] == 1.0 and row["peak_bytes"] is None
     assert all(sum(calls) >= 0.01 for calls in row["rounds_of_calls_seconds"])
     assert "Drawn" not in printed  # there is nobody to compare with
+
+
+@pytest.mark.slow
+def test_exported_files_beside_ours(run):
+    arguments = "--models mobilenet_v1 --batches 1,2 --resolution 32 --processes 1"
+    printed, result = run(
+        *(export.export, *arguments.split(), "--repeats", "1", "--seconds", "0"),
+        *("--sides", "ours,onnx_file"),
+    )
+    rows = result["results"]
+    assert [(row["panel"], row["side"]) for row in rows] == [
+        *(("batch 1", "ours"), ("batch 1", "onnx_file")),
+        *(("batch 2", "ours"), ("batch 2", "onnx_file")),
+    ]
+    assert not any(row["failure"] for row in rows)
+    assert rows[1]["ratio"] == rows[1]["median_seconds"] / rows[0]["median_seconds"]
+    # MobileNetV1 has 4.2 million parameters of 4 bytes: Table 8.
+    (sizes,) = (line for line in printed.splitlines() if "│ mobilenet_v1" in line)
+    assert all(16 < float(size) < 18 for size in re.findall(r"[\d.]+(?= │)", sizes))
+
+
+def test_batches_are_whole_numbers(tmp_path):
+    for text in ("0", "1,x", "", "1;2", "-1"):
+        with pytest.raises(UserError, match="must be whole numbers from 1"):
+            export._numbers(text)
+    assert export._numbers("32, 1,1") == [32, 1]
 
 
 def test_a_failure_of_ours_fails_the_command_and_loses_nothing(tmp_path, capsys):

@@ -38,6 +38,8 @@ class Side:
 # Packages, how to install them, and variables.
 _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
 _JAX = (("jax", "jaxlib", "flax"), "pip install .")
+_LITERT = (("jax", "ai_edge_litert"), "pip install '.[litert]'", _QUIET)
+_ONNX = (("jax", "onnxruntime"), "pip install '.[onnx]'", _QUIET)
 _TORCH = (("torch", "timm"), "pip install torch timm")
 _TORCHVISION = (("torch", "torchvision"), "pip install torch torchvision")
 _TENSORFLOW = (
@@ -74,6 +76,10 @@ _OURS = {
     OURS: Side("ours", "jax_side", "auto", "jax", *_JAX),
     "ours_workers": Side("ours, worker processes", "jax_side", "workers", "jax", *_JAX),
     "ours_bfloat16": Side("ours, bfloat16", "jax_side", "bfloat16", "jax", *_JAX),
+    "litert_file": Side("our file in LiteRT", "export_side", "litert", "jax",
+                        *_LITERT),
+    "onnx_file": Side("our file in ONNX Runtime", "export_side", "onnx", "jax",
+                      *_ONNX),
 }
 _PEERS = {
     "flax": Side("stock Flax", "jax_side", "native", "jax", *_JAX),

@@ -971,7 +971,7 @@ class Configuration(Section):
         if self.task.name not in ("classification", "multilabel", "supernet"):
             raise ValueError(
                 f"teacher is given, but task.name is {self.task.name!r}: only "
-                "classification, multilabel and supernet can have one"
+                "classification, multilabel, geolocalization and supernet can have one"
             )
         mixing = [o.name for o in self.augmentation if isinstance(o, Mixup | CutMix)]
         if mixing:

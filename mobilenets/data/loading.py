@@ -4,7 +4,6 @@ import copy
 import dataclasses
 
 import numpy as np
-from PIL import Image
 
 from mobilenets.config.schema import Operation, Preprocessing
 from mobilenets.data import decoding, timing
@@ -43,21 +42,18 @@ class ImageLoader:
 
     def augmented(self, record: Record, rng: np.random.Generator) -> np.ndarray:
         """The image to train, randomly changed."""
-        image = Undecoded(record.image, record.origin, self.upright)
-        return self.changed(image, rng)
+        return self.changed(self.undecoded(record), rng)
 
     def prepared(self, record: Record) -> np.ndarray:
         """The image to evaluate."""
-        image = self.decoded(record)
+        image = decode(record.image, record.origin, self.upright)
         return prepare_image(image, self.resolution, self.preprocessing)
 
-    def decoded(self, record: Record) -> Image.Image:
+    def undecoded(self, record: Record) -> Undecoded:
         """The image as it is."""
-        return decode(record.image, record.origin, self.upright)
+        return Undecoded(record.image, record.origin, self.upright)
 
-    def changed(
-        self, image: Image.Image | Undecoded, rng: np.random.Generator
-    ) -> np.ndarray:
+    def changed(self, image: Undecoded, rng: np.random.Generator) -> np.ndarray:
         """See `augmented`."""
         return augment(
             image, rng, self.resolution, self.augmentation, self.preprocessing
@@ -89,7 +85,7 @@ class TaughtImageLoader:
         self, record: Record, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
         """The image to train, for the network and for the teacher, both uint8."""
-        image, again = self.student.decoded(record), copy.deepcopy(rng)
+        image, again = self.student.undecoded(record), copy.deepcopy(rng)
         student = self.student.changed(image, rng)
         if self.is_shared:
             return student, student

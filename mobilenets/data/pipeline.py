@@ -66,7 +66,7 @@ class Batches:
         self._given = 0
 
     @property
-    def stage_seconds(self) -> dict[str, float]:
+    def loading_seconds(self) -> dict[str, float]:
         """What each stage adds to the time in which a batch is made, on average.
 
         Several batches are made at once, so it is not how long one is in the making.

@@ -295,7 +295,7 @@ def draw_change(
     sign = (1 if rng.random() < 0.5 else -1) if by.signed else 1
     number = by.at(level / scale.top, sign, side)
     if name == "Cutout":
-        column, row = (int(place) for place in rng.integers(side, size=2))
+        column, row = (int(part * side) for part in rng.random(2))
         return functools.partial(cutout, half_side=number, center=(column, row))
     return functools.partial(_apply, name=name, number=number)
 

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import jax
 import numpy as np
 
-from mobilenets.detection.postprocessing import Detections
 from mobilenets.errors import UserError
 from mobilenets.export import formats, record, signature
 from mobilenets.inference.description import Description
@@ -86,9 +85,7 @@ class ExportedNet:
         Where it `gives_detections`, these are in the place of the raw ones.
         """
         arrays = self.run(images)
-        if self.gives_detections:
-            return Detections(*arrays), {}
-        return signature.outputs_of(self.description.network, arrays)
+        return signature.outputs_of(self.spec, arrays, self.gives_detections)
 
     @property
     def spec(self) -> Network:
@@ -138,6 +135,7 @@ def load(file: str) -> ExportedNet:
     """
     path = pathlib.Path(file).expanduser()
     content, found = read(path)
+    signature.check(found.network.network, found.detections)
     options = formats.Options(found.batch, found.layout, detections=found.detections)
     try:
         return in_runtime(found.network, found.format, content, options)

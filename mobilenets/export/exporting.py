@@ -212,7 +212,7 @@ def _decided(
 ) -> np.ndarray:
     """The class of each image, anchor, detection or pixel, or an image's attributes."""
     if detections:
-        return Detections(*arrays).classes
+        return arrays[Detections._fields.index("classes")]
     if description.threshold is not None:
         return np.asarray(jax.nn.sigmoid(arrays[0])) >= description.threshold
     is_detector = isinstance(description.network, DetectorSpec)
@@ -242,8 +242,9 @@ def _outputs(net: TrainedNet, options: Options) -> tuple[record.Array, ...]:
         shape = array.shape[1:]
         if options.layout == "nchw" and len(shape) == 3:
             shape = (shape[2], *shape[:2])
-        described = {"name": name, "shape": (_batch(options), *shape)}
-        found.append(record.Array(**described, dtype=str(array.dtype)))
+        whole = (_batch(options), *shape)
+        described = {"name": name, "shape": whole, "dtype": str(array.dtype)}
+        found.append(record.Array.model_validate(described))
     return tuple(found)
 
 

@@ -31,7 +31,17 @@ class NetInFile:
         """See `latency.Measured`.
 
         Raises:
-          UserError: the network cannot be written to a file.
+          UserError: see `written`.
+        """
+        content, described, options = self.written(batch)
+        return in_runtime(described, self.format, content, options).timed(batch)
+
+    def written(self, batch: int) -> tuple[bytes, Description, formats.Options]:
+        """The file for some images a call, and with what it is loaded.
+
+        Raises:
+          UserError: the network cannot be written to a file, or what its format needs
+            is not installed.
         """
         signature.check(self.spec)
         names = tuple(f"class {i}" for i in range(self.num_classes))
@@ -43,8 +53,7 @@ class NetInFile:
         options = formats.checked(self.format, formats.Options(batch), int8=False)
         writer = formats.writer(self.format)
         content = writer.convert(fold(TrainedNet(described, variables)), options)
-        net = in_runtime(described, self.format, content, options)
-        return net.timed(batch)
+        return content, described, options
 
 
 RUNTIMES: dict[str, Callable[[Network, int], latency.Measured]] = {

@@ -54,7 +54,8 @@ def convert(net: TrainedNet, options: Options) -> bytes:
     params, classes = net.variables["params"], len(description.class_names)
     outputs = add_network(graph, network, params, classes, image)
     if isinstance(network, DetectorSpec) and options.detections:
-        outputs = add_detections(graph, *outputs, network, classes)
+        codes, logits = outputs
+        outputs = add_detections(graph, codes, logits, network, classes)
     if isinstance(network, BackboneSpec | SegmenterSpec):
         (output,) = signature.output_names(network)
         outputs = [_map(graph, outputs[0], output, channels_last)]

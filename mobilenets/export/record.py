@@ -1,6 +1,7 @@
 """The text beside an exported file: what it is, and how it was shown to be equal."""
 
 import hashlib
+import math
 import pathlib
 from typing import Annotated, Literal
 
@@ -45,13 +46,18 @@ class Parity(_Values):
     agreement: float | None
 
 
+_Metric = Annotated[
+    float, pydantic.BeforeValidator(lambda x: math.nan if x is None else x)
+]
+
+
 class Evaluation(_Values):
     """Metrics of the weights in JAX, and of the file."""
 
     split: str  # of the data set, which is the set "val"
     # By evaluation set, then by runtime and numbers, such as "LiteRT, int8". A metric
     # of nothing is nan, in the text null.
-    results: dict[str, dict[str, dict[str, float | None]]]
+    results: dict[str, dict[str, dict[str, _Metric]]]
 
 
 class Record(_Values):

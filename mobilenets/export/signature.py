@@ -75,11 +75,15 @@ def _detected(raw: RawDetections, spec: DetectorSpec) -> Detections:
     return detect(raw.box_codes, raw.class_logits, anchors, spec)
 
 
-def outputs_of(network: Network, arrays: Sequence[Any]) -> Any:
+def outputs_of(
+    network: Network, arrays: Sequence[Any], detections: bool = False
+) -> Any:
     """The outputs of the network's module of which `arrays_of` gives these arrays.
 
-    Of a detector they must be the raw ones.
+    `Detections` are in the place of the `RawDetections`, which are lost.
     """
+    if detections:
+        return Detections(*arrays), {}
     if isinstance(network, BackboneSpec):
         return {"features": arrays[0]}
     if isinstance(network, DetectorSpec):

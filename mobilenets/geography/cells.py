@@ -111,7 +111,11 @@ def leaves_of(places: np.ndarray) -> np.ndarray:
     Args:
       places: [N, 2].
     """
-    leaves = [s2cell.lat_lon_to_cell_id(*_canonical(*place)) for place in places]
+    places = np.array(places, float)
+    # One place has one leaf: on the date line, which is between leaves, that of 180. At
+    # a pole S2 has the same leaf for all longitudes.
+    places[places[:, 1] == -180, 1] = 180
+    leaves = [s2cell.lat_lon_to_cell_id(*place) for place in places.tolist()]
     return np.array(leaves, np.uint64)
 
 
@@ -151,13 +155,6 @@ def wrong_token(tokens: Sequence[str]) -> str | None:
             return token
         end = last
     return None
-
-
-def _canonical(latitude: float, longitude: float) -> tuple[float, float]:
-    """The one way to write a place that has several: a pole, or on the date line."""
-    if abs(latitude) == 90:
-        return float(latitude), 0.0
-    return float(latitude), 180.0 if longitude == -180 else float(longitude)
 
 
 def _divided(leaves: np.ndarray, most: int) -> Iterator[tuple[int, slice]]:

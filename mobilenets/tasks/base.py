@@ -24,8 +24,8 @@ class Batches(Protocol):
         ...
 
     @property
-    def stage_seconds(self) -> Mapping[str, float]:
-        """What each stage adds to the time in which a batch is made, by its name."""
+    def loading_seconds(self) -> Mapping[str, float]:
+        """What each stage of loading adds to the time of making a batch."""
         ...
 
     def __iter__(self) -> Iterator[HostBatch]: ...

@@ -129,7 +129,8 @@ def _check(description: Description, config: Configuration) -> None:
     place, network = f"The teacher in {config.teacher}", description.network
     if not isinstance(network, ClassifierSpec):
         raise UserError(f"{place} is a {network.kind}: give a classifier.")
-    wanted = "multilabel" if config.task.name == "multilabel" else "classification"
+    is_supernet = config.task.name == "supernet"  # a network of it is a classifier
+    wanted = "classification" if is_supernet else config.task.name
     if description.task != wanted:
         raise UserError(
             f"{place} was trained with task.name={description.task}, but this run "
@@ -153,7 +154,8 @@ def for_student(
     """
     names = teacher.class_names
     if not label_weight:
-        nothing = -1 if labels == "class" else np.full(len(names), np.nan, np.float32)
+        unknown = np.full(len(names), np.nan, np.float32)
+        nothing = unknown if labels == "attributes" else -1
         return without_labels(source, names, nothing)
     _check_names(source.names, names)
     return with_names(source, names, "The data set")

@@ -10,16 +10,17 @@ import jax
 import numpy as np
 
 from mobilenets.config.schema import Configuration, GeolocalizationTask
-from mobilenets.data import pipeline
-from mobilenets.data.sources.base import PlacedSource, Record, Source
+from mobilenets.data.sources.base import PlacedSource, Source
 from mobilenets.data.sources.in_cells import (
+    Located,
     PhotosToEvaluate,
     PhotosToTrain,
     check_places,
 )
 from mobilenets.errors import UserError
 from mobilenets.geography import sphere
-from mobilenets.geography.cells import NO_CELL, Cells, partition
+from mobilenets.geography.cells import NO_CELL, Cells, Partition, partition
+from mobilenets.inference import trained
 from mobilenets.inference.description import Description
 from mobilenets.metrics.distances import Distances, rows
 from mobilenets.runtime.console import console
@@ -56,7 +57,11 @@ class Geolocalization(Classification):
         config: Configuration,
         description: Description | None,
     ) -> Mapping[str, Source]:
-        """The sources with cells: those of the weights, or of the images to train."""
+        """The sources with cells.
+
+        They are those of the weights, of the teacher, or are made of the images to
+        train.
+        """
         for name, source in sources.items():
             check_places(name, source)
         placed = cast(Mapping[str, PlacedSource], sources)
@@ -64,10 +69,9 @@ class Geolocalization(Classification):
         if description:
             self.cells = _cells_of(description)
         else:
-            train, self.cells = _to_train(
-                placed["train"], cast(GeolocalizationTask, config.task)
-            )
-            prepared["train"] = train
+            made = _partition(placed["train"], config)
+            self.cells = made.cells
+            prepared["train"] = PhotosToTrain(placed["train"], made)
         self.places = self.cells.places
         for name, source in placed.items():
             if name != "train":
@@ -78,23 +82,10 @@ class Geolocalization(Classification):
         """None: all cells count the same."""
         return None
 
-    def eval_batches(self, name: str) -> pipeline.Batches:
-        """Every image once, with its place; see `pipeline.eval_batches`."""
-        images = self._image_loader(self._evals[name])
-
-        def load(record: Record) -> dict[str, Any]:
-            return {
-                "image": images.prepared(record),
-                "label": np.int32(record.target.cell),
-                "place": np.array(record.target.place, np.float32),
-            }
-
-        padding = {
-            "image": images.black,
-            "label": np.int32(NO_CELL),
-            "place": np.zeros(2, np.float32),
-        }
-        return self.batches_to_evaluate(name, load, padding)
+    def labels_to_evaluate(self, source: Source) -> Callable[[Any], dict[str, Any]]:
+        """The cell, `NO_CELL` where it is none, and the place; see `LabelledImages`."""
+        del source
+        return _cell_and_place
 
     def in_words(self, label: Any) -> str:
         """The place of the cell."""
@@ -151,6 +142,12 @@ class Geolocalization(Classification):
         return [table, picture]
 
 
+def _cell_and_place(target: Located | None) -> dict[str, Any]:
+    """See `Geolocalization.labels_to_evaluate`."""
+    cell, place = target or (NO_CELL, (0.0, 0.0))
+    return {"label": np.int32(cell), "place": np.array(place, np.float32)}
+
+
 def _cells_of(description: Description) -> Cells:
     """The cells of weights."""
     if description.places is None:
@@ -161,32 +158,53 @@ def _cells_of(description: Description) -> Cells:
     return Cells(description.class_names, description.places)
 
 
-def _to_train(source: PlacedSource, task: GeolocalizationTask) -> tuple[Source, Cells]:
-    """The images to train, and the cells made of their places, which are told.
+def _partition(source: PlacedSource, config: Configuration) -> Partition:
+    """The cells of the images to train; how many are left out is told.
 
     Raises:
-      UserError: there are not two cells.
+      UserError: there are not two cells, or the teacher has none.
+    """
+    images = len(source)
+    if config.teacher:
+        cells = _cells_of(trained.describe(config.teacher))
+        made = Partition(cells, cells.numbers_of(source.places), dropped_cells=0)
+        why = "not in a cell of the teacher"
+        dropped = f"{made.dropped_images:,}"
+    else:
+        task = cast(GeolocalizationTask, config.task)
+        made = _new_partition(source, task)
+        why = f"since their cells have fewer than {task.min_images_per_cell}"
+        dropped = f"{made.dropped_images:,} (cells: {made.dropped_cells:,})"
+    kept = images - made.dropped_images
+    if not kept:
+        raise UserError(
+            f"None of the {images:,} images to train is in a cell of the teacher: give "
+            "another teacher or other images."
+        )
+    line = f"{kept:,} images to train are in {len(made.cells.tokens):,} cells."
+    if made.dropped_images:
+        line += f" Images left out, {why}: {dropped}."
+    console.print(line, markup=False)
+    return made
+
+
+def _new_partition(source: PlacedSource, task: GeolocalizationTask) -> Partition:
+    """Cells that are made of the images to train.
+
+    Raises:
+      UserError: there are not two.
     """
     most, fewest = task.max_images_per_cell, task.min_images_per_cell
-    made = partition(source.places, most, fewest)
-    images, cells = len(source), made.cells
-    if not cells.tokens:
+    made, images = partition(source.places, most, fewest), len(source)
+    if not made.cells.tokens:
         raise UserError(
             f"No cell has task.min_images_per_cell, {fewest}, of the {images:,} images "
             "to train: lower it."
         )
-    if len(cells.tokens) == 1:
+    if len(made.cells.tokens) == 1:
         raise UserError(
             f"The {images:,} images to train have only one cell with at least "
             f"task.min_images_per_cell, {fewest}: lower it, or "
             f"task.max_images_per_cell, {most}, above which a cell is divided."
         )
-    kept = images - made.dropped_images
-    line = f"{kept:,} images to train are in {len(cells.tokens):,} cells."
-    if made.dropped_images:
-        line += (
-            f" Images left out, since their cells have fewer than {fewest}: "
-            f"{made.dropped_images:,} (cells: {made.dropped_cells:,})."
-        )
-    console.print(line, markup=False)
-    return PhotosToTrain(source, made), cells
+    return made

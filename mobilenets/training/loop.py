@@ -36,7 +36,7 @@ from mobilenets.training.progress import TrainingProgress, report
 from mobilenets.training.stages import StagedBatches, stage_at
 from mobilenets.training.state import TrainState, create_state
 from mobilenets.training.step import SKIPPED, make_train_step
-from mobilenets.training.throughput import NOTABLE, Throughput, slow_input
+from mobilenets.training.throughput import FEWEST_STEPS, NOTABLE, Throughput, slow_input
 
 AfterEvaluation = Callable[[int, Results], None]
 
@@ -447,12 +447,13 @@ class _Training:
 
     def _tell_of_input(self, logged: Mapping[str, float], batches: Batches) -> None:
         """Says once why the steps wait for input, if it is a notable part of them."""
-        wait = logged.get("input_wait")  # of the steps that were timed, if any were
-        if wait is None or wait <= NOTABLE or self._told_of_input:
+        wait = logged.get("input_wait", 0.0)
+        is_known = self._throughput.steps_read >= FEWEST_STEPS
+        if self._told_of_input or not is_known or wait <= NOTABLE:
             return
         self._told_of_input = True
-        seconds = self._config.batch_size / logged["images_per_second"]
-        console.print(slow_input(wait, seconds, batches.stage_seconds))
+        step = self._config.batch_size / logged["images_per_second"]
+        console.print(slow_input(wait, step, batches.loading_seconds))
 
     def _evaluate(self, step: int, log: MetricLog, progress: TrainingProgress) -> None:
         """Evaluates the raw and the averaged weights on every set; logs the results."""

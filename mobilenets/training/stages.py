@@ -1,7 +1,7 @@
 """A run in several stages, each trained by a task of its own."""
 
 import bisect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 from mobilenets.tasks.base import Batches, HostBatch, Task
@@ -34,6 +34,11 @@ class StagedBatches:
     def bad_images(self) -> int:
         """See `Batches`; the tasks of a run count together."""
         return self._batches.bad_images
+
+    @property
+    def loading_seconds(self) -> Mapping[str, float]:
+        """See `Batches`; of the batches since the stage began."""
+        return self._batches.loading_seconds
 
     def __iter__(self) -> Self:
         return self

@@ -5,8 +5,10 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
-# The part of the time from which on waiting for input is worth a line.
+# The part of the time from which on waiting for input is worth a line, and the steps
+# in which it must have been found: the first ones have batches that are ready.
 NOTABLE = 0.1
+FEWEST_STEPS = 10
 
 
 class Throughput:
@@ -17,6 +19,7 @@ class Throughput:
     """
 
     def __init__(self, batch_size: int):
+        self.steps_read = 0  # of the last reading
         self._batch_size = batch_size
         self.restart()
 
@@ -46,6 +49,7 @@ class Throughput:
         if self._steps < 1:
             return {}
         seconds = time.perf_counter() - self._start
+        self.steps_read = self._steps
         numbers = {
             "images_per_second": self._steps * self._batch_size / seconds,
             "input_wait": sum(self._waits.values()) / seconds,
@@ -59,7 +63,7 @@ class Throughput:
 
 
 def slow_input(
-    wait: float, step_seconds: float, stage_seconds: Mapping[str, float]
+    wait: float, step_seconds: float, loading_seconds: Mapping[str, float]
 ) -> str:
     """Says what is to blame for the waiting.
 
@@ -70,17 +74,18 @@ def slow_input(
     Args:
       wait: the part of the time that is spent waiting for input.
       step_seconds: how long a step takes, with the waiting.
-      stage_seconds: what each stage adds to the time in which a batch is made.
+      loading_seconds: what each stage of loading adds to the time in which a batch is
+        made.
     """
     told = f"Training waits for input {wait:.0%} of the time: "
-    made = sum(stage_seconds.values())
+    made = sum(loading_seconds.values())
     if made < step_seconds / 2:
         return (
             f"{told}transfer is to blame, since a batch is made in {made:.3f} s, and a "
             f"step takes {step_seconds:.3f} s."
         )
-    shares = ", ".join(f"{n} {s / made:.0%}" for n, s in stage_seconds.items())
-    slowest = max(stage_seconds, key=lambda name: stage_seconds[name])
+    shares = ", ".join(f"{n} {s / made:.0%}" for n, s in loading_seconds.items())
+    slowest = max(loading_seconds, key=lambda name: loading_seconds[name])
     return (
         f"{told}{slowest} is to blame ({shares} of the work). More "
         "--config.dataset.num_workers help, as long as there are idle cores."

@@ -10,6 +10,7 @@ from PIL import Image
 
 from mobilenets.config.schema import (
     AutoAugment,
+    Flip,
     Preprocessing,
     RandAugment,
     RandomErasing,
@@ -194,6 +195,24 @@ def test_an_image_keeps_its_size_and_is_the_same_for_a_seed(operation):
     assert len({out.tobytes() for out in outs}) > 10
     for seed in range(10):
         np.testing.assert_array_equal(outs[seed], augmented(image, operation, seed))
+
+
+def test_an_image_of_another_size_has_the_same_draws():
+    """So that a teacher sees what the network sees, at its own size."""
+    operations = [
+        *(Flip(), RandAugment(layers=10, scale="efficientnet")),
+        *(RandomErasing(probability=1.0), Flip()),
+    ]
+    pixels = np.zeros((32, 32, 3), np.uint8)
+    pixels[:, :16] = 255
+    image = Image.fromarray(pixels)
+    for seed in range(20):
+        states = []
+        for side in (16, 24):
+            rng = np.random.default_rng(seed)
+            augment(image, rng, side, operations, WHOLE)
+            states.append(rng.random())
+        assert states[0] == states[1]
 
 
 def test_erasing_covers_rectangles_in_their_ranges():

@@ -87,12 +87,12 @@ def test_batches_hold_what_they_held_and_know_their_time(monkeypatch, max_bad_im
 
     monkeypatch.setattr(timing, "load", by_hand)
     batches = batches_of(max_bad_images)
-    assert not any(batches.stage_seconds.values())
+    assert not any(batches.loading_seconds.values())
     found = [next(batches) for _ in range(2)]
     assert [set(batch) for batch in found] == [{"image", "noise"}] * 2
     # Four images a batch, four batches at once.
     by_stage = {"reading": 1.0, "decoding": 2.0, "augmentation": 3.0}
-    assert batches.stage_seconds == by_stage
+    assert batches.loading_seconds == by_stage
     batches.close()
 
 
@@ -101,6 +101,6 @@ def test_workers_send_their_times():
     batches, alone = batches_of(0, num_workers=1), batches_of(0)
     for _ in range(2):
         np.testing.assert_equal(next(batches), next(alone))
-    assert all(seconds > 0 for seconds in batches.stage_seconds.values())
+    assert all(seconds > 0 for seconds in batches.loading_seconds.values())
     batches.close()
     alone.close()

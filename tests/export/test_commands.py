@@ -351,6 +351,11 @@ def test_a_file_that_is_no_export_of_ours_is_refused(run, place, exported, tmp_p
         path.with_name("net.onnx.json").write_text(damaged)
         told = refused(run, "predict", photos, "--weights", path)
         assert "net.onnx.json" in told
+    values = json.loads(text) | {"detections": True}
+    values["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    path.with_name("net.onnx.json").write_text(json.dumps(values))
+    told = refused(run, "predict", photos, "--weights", path)
+    assert "is no detector and finds no objects" in told
 
 
 @pytest.mark.parametrize("format", ["stablehlo", "onnx", "litert"])

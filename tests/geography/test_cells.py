@@ -58,6 +58,19 @@ def test_a_small_partition_worked_by_hand():
     np.testing.assert_array_equal(again, made.numbers)
 
 
+@pytest.mark.parametrize(
+    "places",
+    [
+        [(90, longitude) for longitude in range(-180, 181, 9)],
+        [(-90, longitude) for longitude in range(-180, 181, 9)],
+        [(latitude, sign * 180) for sign in (-1, 1) for latitude in (-33.3,)],
+    ],
+    ids=["north pole", "south pole", "date line"],
+)
+def test_one_place_has_one_leaf_however_it_is_written(places):
+    assert len({*cells.leaves_of(np.array(places, float)).tolist()}) == 1
+
+
 def test_with_one_photograph_a_cell_none_is_lost():
     made = cells.partition(np.array(BY_HAND), most=2, fewest=1)
     assert (made.dropped_cells, made.dropped_images) == (0, 0)
@@ -68,9 +81,7 @@ def test_with_one_photograph_a_cell_none_is_lost():
 @pytest.mark.parametrize(("most", "fewest"), [(40, 1), (40, 12), (7, 4)])
 def test_the_partition_is_that_of_the_rule_by_googles_library(most, fewest):
     places = np.concatenate([anywhere(400), [(48.8, 2.3)] * 3, BY_HAND])
-    # The pole and the date line as `BY_HAND` has them: S2 itself has several leaves
-    # for one place there.
-    places[places[:, 0] == 90, 1] = 0
+    # S2 itself has two leaves for one place on the date line.
     places[places[:, 1] == -180, 1] = 180
     ids = [leaf(*place) for place in places]
 

@@ -16,7 +16,7 @@ from mobilenets.search.folder import Evaluated, Known
 from mobilenets.search.jobs import Jobs
 
 COUNTS = (4, 4, 4)
-SEARCH = Search(supernet="any", population=8, generations=3, seed=1)
+SEARCH = Search(supernet="any", population=7, generations=2, seed=1)
 
 
 def reach(genes):

@@ -3,8 +3,12 @@
 import pytest
 import scipy.stats
 
+from mobilenets import UserError, load_config
+from mobilenets.networks.own_spec import own_spec
+from mobilenets.sweeps import definition
 from studies import search_study
 from studies.search_study import Preset
+from tests.small_space import SPACE
 
 
 def test_tau_is_scipys_and_its_interval_is_of_resampled_networks():
@@ -57,3 +61,23 @@ def test_a_command_line_names_a_preset():
     assert search_study.arguments(["x"])[1] is search_study.PRESETS["full"]
     with pytest.raises(SystemExit, match=r"FOLDER \[full.hour.smoke\]"):
         search_study.arguments(["x", "tiny"])
+
+
+def test_networks_are_trained_alone_by_a_sweep_that_is_understood(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(search_study, "run_command", lambda *words: None)
+    specs = [SPACE.network((0, 1)), SPACE.network((2, 2))]
+    with pytest.raises(UserError, match="holds no sweep"):  # it was not run
+        search_study.train_alone(tmp_path, specs, seeds=2, epochs=3.0)
+    sweep = definition.load(str(tmp_path / "sweep.py"))
+    configs = [definition.run_config(sweep, point) for point in sweep.points]
+    assert [config.seed for config in configs] == [0, 1, 0, 1]
+    assert all(config.epochs == 3.0 for config in configs)
+    files = [config.model["spec"] for config in configs]
+    assert own_spec(files[0]) == own_spec(files[1]) == specs[0]
+    assert own_spec(files[2]) == own_spec(files[3]) == specs[1]
+    # Neither is trained on what ranks the candidates.
+    supernet = load_config("supernet_quickstart").dataset
+    assert configs[0].dataset.train_split == supernet.train_split == "train[:5000]"
+    assert supernet.eval_split == "train[5000:]"

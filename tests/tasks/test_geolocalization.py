@@ -28,6 +28,7 @@ from mobilenets.nn.build import build
 from mobilenets.runs.metric_log import read_metrics
 from mobilenets.tasks.registry import make_task
 from mobilenets.training.loop import train
+from tests.inference.test_places import PLACES, TOKENS, net_of_cells
 from tests.training.test_resume import assert_same_bits, interrupt, kept_steps, sigterm
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -272,6 +273,28 @@ def test_damaged_cells_of_weights_are_one_sentence(changes, reason, tmp_path):
     with pytest.raises(UserError, match="cannot be read") as error:
         trained.describe(str(tmp_path))
     assert reason in str(error.value)
+
+
+@pytest.mark.parametrize("label_weight", [0.0, 0.5])
+def test_a_student_has_the_cells_of_its_teacher(tmp_path, capsys, label_weight):
+    trained.save(net_of_cells(), str(tmp_path / "teacher"))
+    task = task_of(
+        Photos([*SEEN, (50, -60)]),
+        Photos(SEEN),
+        teacher=str(tmp_path / "teacher"),
+        distillation={"label_weight": label_weight},
+        batch_size=4,
+    )
+    assert (task.class_names, task.places) == (TOKENS, PLACES)
+    # In the third cell one, in the first two; none at the north pole and in Canada.
+    assert task.train_size == 3
+    assert (
+        "Images left out, not in a cell of the teacher: 2." in capsys.readouterr().out
+    )
+    batches = task.train_batches()
+    labels = {*next(batches)["label"].tolist()}
+    batches.close()
+    assert labels == ({0, 2} if label_weight else {-1})
 
 
 # Mistakes.

@@ -23,7 +23,7 @@ from mobilenets.training.loop import train
 from mobilenets.training.optimizers import make_optimizer
 from mobilenets.training.state import create_state
 from tests import toy_task
-from tests.toy_task import TIMED
+from tests.toy_task import TIMED, as_batches
 
 TOTAL_STEPS = 12
 
@@ -52,7 +52,7 @@ def interrupt(task, number, action):
                     action()
                 yield batch
 
-    task.train_batches = interrupted
+    task.train_batches = lambda first_step=0: as_batches(interrupted(first_step))
 
 
 def make_small_task(config, at_batch=0, action=None):

@@ -8,6 +8,7 @@ import pytest
 
 import mobilenets
 from mobilenets import UserError
+from mobilenets.data import timing
 from mobilenets.networks.spec import with_backbone
 from mobilenets.runs import workdir
 from mobilenets.runs.checkpoint import Checkpoints, abstract_like
@@ -107,6 +108,7 @@ def test_a_step_has_the_batch_of_its_stage_wherever_the_run_begins():
     stages = make_task().stages
     with contextlib.closing(StagedBatches(stages, 0)) as batches:
         expected = [next(batches) for _ in range(12)]
+        assert [*batches.loading_seconds] == list(timing.STAGES)
     sides = [batch["image"].shape[1] for batch in expected]
     assert sides == [8] * 4 + [12] * 4 + [16] * 4
     for first_step in (3, 4, 9):

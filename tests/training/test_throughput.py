@@ -41,6 +41,7 @@ def test_the_share_of_waiting_is_that_of_the_timed_steps(clock):
     step(measured, clock, batch=2.0, transfer=1.0, compute=5.0)
     step(measured, clock, compute=8.0)
     assert measured.rate() == {"images_per_second": 1.0, "input_wait": 3 / 16}
+    assert measured.steps_read == 2
     step(measured, clock, batch=1.0, compute=3.0)  # since the last reading
     assert measured.rate() == {"images_per_second": 2.0, "input_wait": 1 / 4}
     measured.restart()
@@ -63,8 +64,10 @@ def test_the_transfer_is_to_blame_where_batches_are_made_in_time():
     assert "transfer is to blame, since a batch is made in 0.250 s" in told
 
 
-def run(tmp_path, capsys):
-    config = toy_task.make_config(log_every_steps=1, evaluate_every_epochs=3.0)
+def run(tmp_path, capsys, log_every_steps=10):
+    config = toy_task.make_config(
+        log_every_steps=log_every_steps, epochs=41.0, evaluate_every_epochs=41.0
+    )
     train(toy_task.ToyTask(config), str(tmp_path))
     return capsys.readouterr().out
 
@@ -82,3 +85,9 @@ def test_a_run_logs_its_waiting_and_tells_it_once(tmp_path, monkeypatch, capsys)
 def test_what_is_not_notable_is_not_told(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(loop, "NOTABLE", 1.0)
     assert "Training waits for input" not in run(tmp_path, capsys)
+
+
+def test_few_steps_tell_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(loop, "NOTABLE", -1.0)
+    told = run(tmp_path, capsys, log_every_steps=9)
+    assert "% waiting for input" in told and "Training waits for input" not in told
