@@ -105,7 +105,7 @@ def of_training_step(
     if scores:
         values.task = dict(name="detection", loss=_LOSSES[scores])
         if not init_from:
-            values.preprocessing.update(resize="squash", crop_fraction=1.0)
+            values.preprocessing = dict(resize="squash", crop_fraction=1.0)
     config = check(values)
     mesh = sharding.data_mesh(batch, option="--batch")
     source = _OneBox(names) if scores else _one_image(names)
