@@ -22,6 +22,8 @@ from benchmarks import (
     detection,
     export,
     inference,
+    input_pipeline,
+    photographs,
     picture,
     report,
     search,
@@ -37,6 +39,7 @@ from benchmarks.workloads import (
     Copy,
     Depthwise,
     Detector,
+    InputPipeline,
     MatrixProduct,
     Network,
     Segmentation,
@@ -398,6 +401,22 @@ def test_a_training_step_of_a_segmenter_updates_everything(monkeypatch):
     assert labels.shape == (2, 32, 32) and labels.max() == 20
 
 
+def test_the_files_of_the_input_pipeline_are_of_imagenets_size(tmp_path):
+    size = photographs.make(photographs.of_matplotlib(), tmp_path, 4)
+    files = sorted(tmp_path.glob("*/*.jpg"))
+    assert [path.parent.name for path in files] == ["class0", "class0"] + 2 * ["class1"]
+    assert size == sum(path.stat().st_size for path in files) // 4
+    assert 90e3 < size < 125e3
+    for path in files:
+        with Image.open(path) as image:
+            assert sorted(image.size) in ([375, 500], [333, 500])
+
+
+def test_without_photographs_there_are_no_files(tmp_path):
+    with pytest.raises(UserError, match="holds no photographs"):
+        photographs.make(tmp_path, tmp_path, 2)
+
+
 # The commands.
 
 
@@ -436,6 +455,20 @@ def test_training_of_ours_and_stock_flax(run):
     with Image.open(path) as image:
         assert image.format == "PNG" and min(image.size) > 100
         assert len(np.unique(np.asarray(image))) > 10  # not a blank page
+
+
+@pytest.mark.slow
+def test_the_input_pipeline_of_ours_alone(run, monkeypatch):
+    monkeypatch.setattr(InputPipeline, "BATCHES", 2)
+    arguments = "--batch 2 --resolution 16 --files 4 --processes 1 --repeats 1"
+    arguments += " --seconds 0 --sides ours"
+    printed, result = run(input_pipeline.input_pipeline, *arguments.split())
+    crop, policy = result["results"]
+    assert (crop["case"], policy["case"]) == ("crop", "rand augment")
+    for row in (crop, policy):
+        assert not row["failure"]
+        assert row["images_per_second"] == pytest.approx(2 * 2 / row["median_seconds"])
+    assert "4 JPEGs" in printed
 
 
 def test_inference_of_ours_alone(run):
@@ -520,7 +553,15 @@ def test_a_mistake_is_one_sentence(monkeypatch, capsys, tmp_path, arguments, sen
 
 @pytest.mark.parametrize(
     "name",
-    ["training", "inference", "compile", "depthwise", "detection", "segmentation"],
+    [
+        "training",
+        "inference",
+        "compile",
+        "depthwise",
+        "detection",
+        "segmentation",
+        "input_pipeline",
+    ],
 )
 def test_help_has_examples(name):
     result = subprocess.run(

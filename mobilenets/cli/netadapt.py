@@ -81,13 +81,13 @@ def command(
         ),
     ] = None,
 ) -> None:
-    """Narrow a trained network until it is fast enough (NetAdapt).
+    """Narrow a trained network until it is fast enough.
 
-    Each step proposes to narrow one expansion, or one bottleneck in all blocks that
-    share it, trains each proposal for a short time, and takes the one with the best
-    ratio of accuracy to latency. The result is a spec, adapted.json, with its weights.
-    A tenth of the images to train is held out and ranks the proposals, or the split
-    that --config.dataset.eval_split gives. Run the same command again to resume.
+    As NetAdapt does: each step proposes to narrow one expansion, or one bottleneck in
+    all blocks that share it, trains each for a short time, and takes the one with the
+    best ratio of accuracy to latency. The result is a spec, adapted.json, with its
+    weights. A tenth of the images to train is held out and ranks the proposals, or the
+    split that --config.dataset.eval_split gives. Run the same command again to resume.
     """
     with usage_errors():
         values = overrides.parse(context.args, OPTIONS)

@@ -117,7 +117,7 @@ def command(
         ),
     ] = None,
 ) -> None:
-    """Classify or locate images, find objects in them, or label pixels.
+    """Classify or locate images, find objects or label pixels.
 
     Prints and draws the most likely classes; for multi-label weights, the attributes;
     for detectors, the objects; for segmenters, the classes of the pixels; for

@@ -31,7 +31,7 @@ def command(
         pathlib.Path, typer.Option(metavar="FILE", help="The PNG file to write.")
     ],
 ) -> None:
-    """Draw the first training batch of a run, with its labels.
+    """Draw the first batch to train with its labels.
 
     The images are exactly those that the network sees, before mean and deviation are
     applied. Mixed images have both labels with their shares.

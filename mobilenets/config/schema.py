@@ -968,7 +968,7 @@ class Configuration(Section):
                     "weights, or leave distillation out"
                 )
             return
-        if self.task.name not in ("classification", "multilabel", "supernet"):
+        if self.task.name in ("detection", "segmentation"):
             raise ValueError(
                 f"teacher is given, but task.name is {self.task.name!r}: only "
                 "classification, multilabel, geolocalization and supernet can have one"

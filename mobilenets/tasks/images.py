@@ -366,6 +366,8 @@ def _labels_of(source: Source) -> Labels:
     target = source[0].target
     if isinstance(target, Boxes):
         return "boxes"
+    if getattr(source, "has_several", False):
+        return "class"
     if isinstance(target, Place):
         return "place"
     by_dimensions: dict[int, Labels] = {0: "class", 1: "attributes", 2: "mask"}

@@ -9,6 +9,8 @@ from PIL import Image
 from configs import quickstart
 from mobilenets import UserError
 from mobilenets.config import check
+from mobilenets.data.sources.base import Record
+from mobilenets.data.sources.renamed import with_names
 from mobilenets.tasks.registry import make_task
 
 
@@ -73,6 +75,38 @@ def test_the_report_is_a_table_and_two_pictures(task, tmp_path):
     np.testing.assert_array_equal(
         task.eval_image("few", wrong[-1]), batch["image"][wrong[-1]]
     )
+
+
+class SeveralClasses:
+    """Images of any number of classes, which are numbered in another order."""
+
+    has_several, upright = True, False
+
+    def __init__(self, names, targets):
+        self.names, self._targets = names, targets
+
+    def __len__(self):
+        return len(self._targets)
+
+    def __getitem__(self, index):
+        image = np.zeros((28, 28, 3), np.uint8)
+        return Record(image, self._targets[index], str(index))
+
+
+def test_images_may_have_several_classes_or_none(task):
+    names = task.class_names
+    source = SeveralClasses(names[::-1], [(9, 0), (), (2,)])
+    few = with_names(source, names, "The set")
+    labels = task.labels_to_evaluate(few)
+    found = [labels(few[i].target) for i in range(3)]
+    assert [np.flatnonzero(f["right"]).tolist() for f in found] == [[0, 9], [], [7]]
+    assert [int(f["label"]) for f in found] == [0, 0, 7]
+    assert [f["mask"] for f in found] == [1, 0, 1]
+    assert labels(None)["mask"] == 0
+    sources = {"train": task._train, "val": source}
+    again = make_task(make_config(), sources=sources)
+    (batch,) = again.eval_batches("val")
+    assert batch["mask"].tolist() == [1, 0, 1] + [0] * 13
 
 
 def test_a_set_with_other_classes_is_refused(tmp_path):

@@ -298,8 +298,8 @@ def test_missing_and_damaged_weights_are_one_sentence(tmp_path, teacher):
             "teacher is given, but task.name is 'segmentation': only classification",
         ),
         (
-            {"teacher": "weights", "task": {"name": "geolocalization"}},
-            "teacher is given, but task.name is 'geolocalization': only classification",
+            {"teacher": "weights", "task": {"name": "detection"}},
+            "teacher is given, but task.name is 'detection': only classification",
         ),
         (
             {"teacher": "weights", "augmentation": {"mixup": {}}},
