@@ -14,7 +14,7 @@ import optax
 from mobilenets.config.schema import ClassificationTask, Configuration
 from mobilenets.data.sources.base import Source, class_counts
 from mobilenets.inference.description import Description
-from mobilenets.metrics.base import Batch
+from mobilenets.metrics.base import Batch, Metric
 from mobilenets.metrics.calibration import Calibration
 from mobilenets.metrics.confusion import Confusion, class_accuracies
 from mobilenets.metrics.mistakes import Mistakes
@@ -86,9 +86,11 @@ class Classification(LabelledImages):
         super().__init__(config, description, sources)
         self._task = cast(ClassificationTask, config.task)
         self._weights = self._class_weights()
+        metric: Metric = self.metric  # that of a subclass may be of another kind
+        parts = metric.parts if isinstance(metric, Several) else {"own": metric}
         self.report_metric = Several(
             {
-                **self.metric.parts,
+                **parts,
                 "confusion": Confusion(len(self.class_names)),
                 "mistakes": Mistakes(MISTAKES_DRAWN),
             }
