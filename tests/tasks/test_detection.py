@@ -178,7 +178,8 @@ def test_the_numbers_are_those_of_any_devices_and_batches(run_folder, photograph
         for size, devices in ((8, 1), (4, 4))
     ]
     assert 0 <= results[0]["AP"] <= 1
-    assert results[1] == pytest.approx(results[0], abs=1e-6, nan_ok=True)
+    # Rounding may exchange boxes of nearly equal scores; a lost image changes more.
+    assert results[1] == pytest.approx(results[0], abs=1e-3, nan_ok=True)
 
 
 def test_eval_writes_a_report(run, run_folder, tmp_path):
@@ -222,9 +223,12 @@ def test_predict_writes_boxes_in_pixels_of_the_photograph(
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        (["--top", 3], "--top is for weights that predict one class per image, but "),
+        (
+            ["--top", 3],
+            "--top is for weights that predict one class per image or places",
+        ),
         (["--threshold", 0.5], "--threshold is for weights that predict attributes"),
-        (["--csv", "x.csv"], "predict one class per image or attributes, but these"),
+        (["--csv", "x.csv"], "one class per image or places or attributes, but these"),
     ],
 )
 def test_options_for_other_weights_are_refused(
