@@ -190,7 +190,7 @@ def measure_speed(task: Supernet) -> Speed:
 
     def step() -> None:
         nonlocal state
-        state, metrics = update(state, images, rng)
+        state, metrics = update(state, images, rng, alone.teacher_variables)
         jax.block_until_ready(metrics)
 
     latency.warm_up(step)
