@@ -32,7 +32,8 @@ class Builder:
         size = {"shard_lengths": [len(records)], "num_bytes": 0}
         train = tfds.core.SplitInfo(name="train", **size)
         splits = tfds.core.splits.SplitDict([train])
-        self.info = type("Info", (), {"features": features, "splits": splits})
+        info = {"features": features, "splits": splits, "metadata": None}
+        self.info = type("Info", (), info)
         self._records = records
 
     def as_data_source(self, split, decoders):
