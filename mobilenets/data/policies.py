@@ -68,10 +68,6 @@ def _with_sign(end: float, **values: float | bool) -> Range:
     return Range(0.0, end, signed=True, **values)  # type: ignore[arg-type]
 
 
-def _enhanced(names: tuple[str, ...], by: Range) -> dict[str, Range]:
-    return dict.fromkeys(names, by)
-
-
 _ENHANCED = ("Color", "Contrast", "Brightness", "Sharpness")
 
 # tensorflow/tpu, efficientnet/autoaugment.py, `distort_image_with_randaugment`: cutout
@@ -86,7 +82,7 @@ EFFICIENTNET = Scale(
         "Rotate": _with_sign(30.0),
         "Posterize": Range(0.0, 4.0, rounded=math.floor),
         "Solarize": Range(0.0, 256.0, rounded=math.floor),
-        **_enhanced(_ENHANCED, Range(0.1, 1.9)),
+        **dict.fromkeys(_ENHANCED, Range(0.1, 1.9)),
         "ShearX": _with_sign(0.3),
         "ShearY": _with_sign(0.3),
         "TranslateX": _with_sign(100.0),
@@ -107,7 +103,7 @@ TIMM = Scale(
         "Posterize": Range(4.0, 0.0, rounded=math.ceil),
         "Solarize": Range(256.0, 0.0, rounded=math.ceil),
         "SolarizeAdd": Range(0.0, 110.0, rounded=math.floor),
-        **_enhanced(_ENHANCED, _with_sign(0.9, around=1.0)),
+        **dict.fromkeys(_ENHANCED, _with_sign(0.9, around=1.0)),
         "ShearX": _with_sign(0.3),
         "ShearY": _with_sign(0.3),
         "TranslateX": _with_sign(0.45, of_side=True),
@@ -125,7 +121,7 @@ WIDE = Scale(
         "TranslateX": _with_sign(32.0),
         "TranslateY": _with_sign(32.0),
         "Rotate": _with_sign(135.0),
-        **_enhanced(_ENHANCED, _with_sign(0.99, around=1.0)),
+        **dict.fromkeys(_ENHANCED, _with_sign(0.99, around=1.0)),
         "Posterize": Range(8.0, 2.0, rounded=round),
         "Solarize": Range(255.0, 0.0),
         "AutoContrast": None,
@@ -140,7 +136,7 @@ _ORIGINAL = Scale(
     ranges={
         "ShearX": _with_sign(0.3),
         "Rotate": _with_sign(30.0),
-        **_enhanced(_ENHANCED, _with_sign(0.9, around=1.0)),
+        **dict.fromkeys(_ENHANCED, _with_sign(0.9, around=1.0)),
         "Posterize": Range(8.0, 4.0, rounded=round),
         "Solarize": Range(255.0, 0.0),
         "AutoContrast": None,
