@@ -150,6 +150,15 @@ def run(script, *arguments):
     )
 
 
+SHOWN = {
+    "loss": "{:.4f}",
+    "top1": "{:.2%}",
+    "top5": "{:.2%}",
+    "count": "{:.0f}",
+    "calibration_error": "{:.2%}",
+}
+
+
 @pytest.mark.slow
 def test_a_workdir_alone_is_evaluated_on_all_of_its_sets(tmp_path):
     write_images(tmp_path / "photos", ["Sandal", "Bag"])
@@ -174,10 +183,11 @@ def test_a_workdir_alone_is_evaluated_on_all_of_its_sets(tmp_path):
         for line in evaluated.stdout.splitlines()
     ]
     for name, size in sizes.items():
-        loss, top1 = (last[f"{name}/ema/{metric}"] for metric in ("loss", "top1"))
+        of_set = {metric: last[f"{name}/ema/{metric}"] for metric in SHOWN}
         (row,) = [row for row in rows if row[0] == name]
-        assert row[1:4] == ["ema", f"{loss:.4f}", f"{top1:.2%}"]
-        assert row[-1] == str(size)
+        assert row[1] == "ema"
+        assert row[2:] == [SHOWN[metric].format(x) for metric, x in of_set.items()]
+        assert of_set["count"] == size
 
 
 def test_a_set_of_other_classes_is_one_sentence(tmp_path):
