@@ -107,15 +107,7 @@ def of_family(number, name):
     return small.net_of(spec)
 
 
-@pytest.fixture
-def compiled_in_half_the_time():
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 @pytest.mark.slow
-@pytest.mark.usefixtures("compiled_in_half_the_time")
 @pytest.mark.parametrize(("number", "name"), [*enumerate(FAMILIES)])
 def test_the_outputs_of_every_family_are_those_of_the_network(number, name):
     """The bar is 1e-4 of the spread; rounding is about 1e-6 of it."""
