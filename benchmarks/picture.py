@@ -18,10 +18,12 @@ COLOURS = {
     "torch_compile": "#8e24aa",
     "torch_amp": "#ce93d8",
     "torchvision": "#d84315",
+    "tensorflow": "#1f5fa8",
     "keras_tensorflow": "#1f5fa8",
     "keras_jax": "#7fb2dd",
     "litert": "#2e7d32",
     "ours_bfloat16": "#000000",
+    "ours_workers": "#000000",
     "litert_file": "#2e7d32",
     "onnx_file": "#00838f",
 }

@@ -32,7 +32,7 @@ from benchmarks import (
     training,
 )
 from benchmarks.driver import Contestant, FailedError, Measurement, Session
-from benchmarks.sides import SIDES, jax_side
+from benchmarks.sides import OURS, SIDES, WITH_OUR_MEMORY, jax_side
 from benchmarks.sides.__main__ import durations, peak_memory
 from benchmarks.workloads import (
     NAMES,
@@ -253,6 +253,11 @@ def test_who_is_not_installed_is_skipped_and_the_table_says_so(fake):
     rows = summary.rows("", "mobilenet_v1", measured)
     notes = list(report.table(rows).columns[-1].cells)
     assert notes == ["", "not installed: torch; pip install torch timm"]
+
+
+def test_each_peer_has_a_colour():
+    peers = {side.removesuffix(WITH_OUR_MEMORY) for side in SIDES}
+    assert peers == {*picture.COLOURS, OURS}
 
 
 @pytest.mark.parametrize(
