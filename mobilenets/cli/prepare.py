@@ -12,6 +12,15 @@ from mobilenets.errors import UserError
 if TYPE_CHECKING:
     from mobilenets.data.packing import Packed
 
+# What messages about folders and tables say for a config, and what is said here.
+_WORDS = {
+    "dataset.folder": "--folder",
+    "dataset.table": "--table",
+    ", or to dataset.images": "",
+    "For several labels per image, give task.name=multilabel.": "Tables with several "
+    "labels per image cannot be packed; training reads them as they are.",
+}
+
 EPILOG = examples(
     "mobilenets prepare imagenet2012 --data-dir D --manual-dir TARS",
     "mobilenets prepare --folder photos --data-dir D",
@@ -78,7 +87,13 @@ def _packed(folder: str, table: str, data_dir: str) -> "Packed":
     from mobilenets.data import packing
     from mobilenets.runtime.console import progress_bar
 
-    opened = packing.open_folder(folder) if folder else packing.open_table(table)
+    try:
+        opened = packing.open_folder(folder) if folder else packing.open_table(table)
+    except UserError as error:
+        message = str(error)
+        for of_config, ours in _WORDS.items():
+            message = message.replace(of_config, ours)
+        raise UserError(message) from None
     directory = packing.directory_of(data_dir, folder or table)
     images = sum(map(len, opened.values()))
     with progress_bar("reading", images) as on_image:

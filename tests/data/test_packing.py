@@ -257,12 +257,18 @@ def test_the_command_tells_where_the_data_set_is(run, tmp_path):
     assert "Left out, since they cannot be read: 1 images" in result.stdout
     assert "cat/2.jpg" in result.stderr
 
+    missing, attributes = tmp_path / "missing.csv", tmp_path / "attributes.csv"
+    missing.write_text("path,label\nnowhere.jpg,cat\n")
+    attributes.write_text("path,hat\nphotos/cat/0.jpg,1\n")
     for given, sentence in (
         ([], "Give one of these"),
         (["imagenet2012", "--folder", photos], "Give one of these"),
-        (["--folder", tmp_path / "nowhere"], "nowhere is not a folder"),
+        (["--folder", "nowhere"], " --folder nowhere is not a folder"),
+        (["--folder", photos / "cat"], "cat holds no images: expected are files CLASS"),
         (["--folder", photos, "--manual-dir", photos], "--manual-dir is for a data"),
-        (["--table", tmp_path / "nothing.csv"], "nothing.csv is not a file"),
+        (["--table", "nothing.csv"], " --table nothing.csv is not a file"),
+        (["--table", missing], "relative to the table's folder."),
+        (["--table", attributes], "several labels per image cannot be packed; train"),
     ):
         ended = run(*words, *given)
         assert ended.exit_code == 1 and sentence in ended.stderr, given
