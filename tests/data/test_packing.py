@@ -252,7 +252,12 @@ def test_the_command_tells_where_the_data_set_is(run, tmp_path):
     result = run(*words, "--folder", photos)
     assert result.exit_code == 0, result.stderr
     directory = tmp_path / "tfds/photos/1.0.0"
-    assert f"--config.dataset.directory={directory}" in result.stdout
+    given = [word.strip("'") for word in result.stdout.split("Give ")[1].split()]
+    assert given == [
+        f"--config.dataset.directory={directory}",
+        "--config.dataset.train_split='train[:80%]",
+        "--config.dataset.eval_split='train[80%:]",
+    ]
     assert "train: 6 examples" in result.stdout
     assert "Left out, since they cannot be read: 1 images" in result.stdout
     assert "cat/2.jpg" in result.stderr
@@ -264,7 +269,8 @@ def test_the_command_tells_where_the_data_set_is(run, tmp_path):
         ([], "Give one of these"),
         (["imagenet2012", "--folder", photos], "Give one of these"),
         (["--folder", "nowhere"], " --folder nowhere is not a folder"),
-        (["--folder", photos / "cat"], "cat holds no images: expected are files CLASS"),
+        (["--folder", photos / "cat"], "cat has images, but no folders of classes"),
+        (["nosuchset"], "for images of your own use --folder FOLDER."),
         (["--folder", photos, "--manual-dir", photos], "--manual-dir is for a data"),
         (["--table", "nothing.csv"], " --table nothing.csv is not a file"),
         (["--table", missing], "relative to the table's folder."),
