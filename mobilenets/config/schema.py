@@ -474,6 +474,9 @@ class AutoAugment(Section):
     with the ranges that torchvision has."""
 
 
+_MOST_IN_TIMM = 10  # the highest magnitude of its RandAugment
+
+
 class RandAugment(Section):
     """RandAugment: some random operations, all of one magnitude.
 
@@ -496,10 +499,10 @@ class RandAugment(Section):
 
     @pydantic.model_validator(mode="after")
     def _check_magnitude(self) -> "RandAugment":
-        if self.scale == "timm" and self.magnitude > 10:
+        if self.scale == "timm" and self.magnitude > _MOST_IN_TIMM:
             raise ValueError(
-                f"magnitude is {self.magnitude}, but timm's scale ends at 10: give less"
-                ", or scale='efficientnet'"
+                f"magnitude is {self.magnitude}, but timm's scale ends at "
+                f"{_MOST_IN_TIMM}: give less, or scale='efficientnet'"
             )
         return self
 
@@ -1063,6 +1066,14 @@ class Configuration(Section):
                     f"progressive.{key} is given, but augmentation has no {operation}: "
                     f"add augmentation.{operation}"
                 )
+        policy = operations.get("rand_augment")
+        in_timm = policy is not None and policy.scale == "timm"
+        if in_timm and progressive.magnitude > _MOST_IN_TIMM:
+            raise ValueError(
+                f"progressive.magnitude is {progressive.magnitude}, but timm's scale "
+                f"ends at {_MOST_IN_TIMM}: give less, or "
+                "augmentation.rand_augment.scale='efficientnet'"
+            )
         of_classifiers = {
             "train_resolution": self.train_resolution,
             "eval_resolution": self.eval_resolution,

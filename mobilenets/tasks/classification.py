@@ -1,4 +1,4 @@
-"""Image classification with one label an image."""
+"""Image classification with one label per image."""
 
 import csv
 import dataclasses

@@ -203,11 +203,11 @@ def check_some_labels(place: str, labels: Sequence[int] | np.ndarray) -> None:
 def tell_lacking_classes(
     place: str, names: Sequence[str], labels: Sequence[int] | np.ndarray
 ) -> None:
-    """Prints which classes cannot be evaluated, as there are no images of them."""
+    """Prints of which classes there are no images."""
     seen = {int(label) for label in labels}
     lacking = [name for i, name in enumerate(names) if i not in seen]
     if lacking:
-        _tell(f"{place} has no images of {some(lacking)} to evaluate.")
+        _tell(f"{place} has no images of {some(lacking)}.")
 
 
 def tell_attributes_not_evaluated(

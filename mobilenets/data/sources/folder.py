@@ -234,7 +234,12 @@ def _images(
         photographs.tell_ignored(str(folder), ignored)
     if not files:
         kinds = ", CLASS/*".join(photographs.SUFFIXES)
-        raise UserError(f"{folder} holds no images: expected are files CLASS/*{kinds}.")
+        found = (
+            "has images, but no folders of classes with images"
+            if photographs.are_in(folder)
+            else "holds no images"
+        )
+        raise UserError(f"{folder} {found}: expected are files CLASS/*{kinds}.")
     return files
 
 

@@ -326,7 +326,7 @@ def _classes(
       rows: of the splits in use.
       may_lack: of each row, whether its label may be empty.
     """
-    hint = " For several labels an image give task.name=multilabel."
+    hint = " For several labels per image, give task.name=multilabel."
     need_column(table, columns, LABEL, hint)
     labels = [
         "" if lacks and not row.cells[LABEL] else text_of(table, row, LABEL)
