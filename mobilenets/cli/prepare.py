@@ -1,5 +1,6 @@
 """`mobilenets prepare`."""
 
+import pathlib
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -78,6 +79,10 @@ def _packed(folder: str, table: str, data_dir: str) -> "Packed":
     from mobilenets.data import packing
     from mobilenets.runtime.console import progress_bar
 
+    if folder and not pathlib.Path(folder).expanduser().is_dir():
+        raise UserError(f"--folder {folder} is not a folder.")
+    if table and not pathlib.Path(table).expanduser().is_file():
+        raise UserError(f"--table {table} is not a file.")
     opened = packing.open_folder(folder) if folder else packing.open_table(table)
     directory = packing.directory_of(data_dir, folder or table)
     images = sum(map(len, opened.values()))

@@ -823,9 +823,9 @@ class Configuration(Section):
     define the network and its preprocessing."""
     teacher: str = ""
     """A folder of weights that teach the network, imported ones or the workdir of a
-    run, for classification and multilabel; empty: none. The classes are those of the
-    teacher, which is not changed. It sees the same crop, mirrored alike, at its own
-    resolution and with its own preprocessing."""
+    run, for classification, multilabel, geolocalization and supernet; empty: none. The
+    classes are those of the teacher, which is not changed. It sees the same crop,
+    mirrored alike, at its own resolution and with its own preprocessing."""
     distillation: Distillation = Distillation()
     """How the network learns from the teacher."""
     trainable_stages: Annotated[int, Ge(-1), Le(_MOST)] = -1
@@ -978,6 +978,12 @@ class Configuration(Section):
             raise ValueError(
                 f"teacher is given, but augmentation has {' and '.join(mixing)}: the "
                 "teacher's images are not mixed, so leave out one"
+            )
+        is_balanced = isinstance(self.task, ClassificationTask) and self.task.balanced
+        if is_balanced and not self.distillation.label_weight:
+            raise ValueError(
+                "task.balanced weighs labels, but with a teacher none are read at "
+                "distillation.label_weight 0: leave it out, or give a weight"
             )
         if self.distillation.outputs and self.augmentation:
             names = " and ".join(operation.name for operation in self.augmentation)

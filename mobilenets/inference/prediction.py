@@ -49,7 +49,17 @@ AnyPhoto = TypeVar("AnyPhoto", bound=_HasPixels)
 
 
 @dataclasses.dataclass(frozen=True)
-class Prediction:
+class OfPhoto:
+    """What is predicted for a photograph."""
+
+    photo: Photo
+
+
+AnyPrediction = TypeVar("AnyPrediction", bound=OfPhoto)
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction(OfPhoto):
     """The prediction for a photograph: one class of several, or attributes.
 
     Args:
@@ -58,7 +68,6 @@ class Prediction:
       threshold: the lowest probability of the attributes; None for classes.
     """
 
-    photo: Photo
     classes: tuple[tuple[str, float], ...]
     threshold: float | None = None
 
@@ -174,7 +183,7 @@ def _attributes(
         yield Prediction(photo, found, threshold)
 
 
-def keep_few_pixels(predictions: Iterable[Prediction]) -> list[Prediction]:
+def keep_few_pixels(predictions: Iterable[AnyPrediction]) -> list[AnyPrediction]:
     """A list in which only the photographs that are drawn have their pixels."""
     nothing = np.empty((0, 0, 3), np.uint8)
     kept = []
@@ -320,7 +329,7 @@ def photos_in(places: Sequence[pathlib.Path]) -> list[pathlib.Path]:
 def draw_predictions(predictions: Sequence[Prediction], path: pathlib.Path) -> None:
     """Draws the first `MOST_DRAWN` photographs with a bar for each of their classes.
 
-    Where attributes are told, a line marks their threshold.
+    For attributes a line marks the threshold.
 
     Args:
       predictions: at least one.

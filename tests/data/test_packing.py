@@ -260,9 +260,15 @@ def test_the_command_tells_where_the_data_set_is(run, tmp_path):
     for given, sentence in (
         ([], "Give one of these"),
         (["imagenet2012", "--folder", photos], "Give one of these"),
-        (["--folder", tmp_path / "nowhere"], "nowhere is not a folder"),
+        (
+            ["--folder", tmp_path / "nowhere"],
+            f"--folder {tmp_path}/nowhere is not a folder",
+        ),
         (["--folder", photos, "--manual-dir", photos], "--manual-dir is for a data"),
-        (["--table", tmp_path / "nothing.csv"], "nothing.csv is not a file"),
+        (
+            ["--table", tmp_path / "nothing.csv"],
+            f"--table {tmp_path}/nothing.csv is not a file",
+        ),
     ):
         ended = run(*words, *given)
         assert ended.exit_code == 1 and sentence in ended.stderr, given

@@ -27,7 +27,8 @@ class Record:
     # those of all that are right (see `RelabelledSource`); of "attributes" [A] float32,
     # 1 for one that the image has, 0 for one that it lacks, nan where that is unknown.
     # Of labels "boxes" `Boxes`. Of "mask" [H, W] uint8: the class of each pixel of the
-    # upright image, 255 where it is not known. Of "place" a `Place`.
+    # upright image, 255 where it is not known. Of "place" a `Place`, of nan where that
+    # is not known.
     target: Any
     origin: str  # for messages: a file, or a record of a data set
 
@@ -155,7 +156,7 @@ class PlacedSource(Source, Protocol):
 
     @property
     def places(self) -> np.ndarray:
-        """Latitude and longitude of each image, [images, 2] float64."""
+        """Latitude and longitude of each image, [images, 2] float64; nan if unknown."""
         ...
 
 

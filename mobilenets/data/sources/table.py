@@ -160,7 +160,7 @@ def _read(file: pathlib.Path, table: str) -> tuple[list[str], list[Row]]:
     read = readers.get(file.suffix.lower())
     if read is None:
         raise UserError(
-            f"dataset.table {table} must be a {' or '.join(readers)} file, by its name."
+            f"The table {table} must be a {' or '.join(readers)} file, by its name."
         )
     columns, rows = read(file, table)
     twice = {name for name in columns if columns.count(name) > 1}
