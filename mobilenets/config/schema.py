@@ -666,7 +666,7 @@ class Distillation(Section):
 
     temperature: Annotated[float, Ge(0.1), Le(100)] = 2.0
     """The outputs of both networks are divided by it before they become probabilities:
-    a higher one shows more of what the teacher takes for similar."""
+    a higher one shows more of what the teacher considers similar."""
     # MobileNetV1, arXiv:1704.04861, Sec. 4.5: "trained to emulate the outputs of a
     # larger model instead of the ground-truth labels".
     label_weight: Fraction = 0.0
@@ -988,8 +988,8 @@ class Configuration(Section):
         if self.distillation.outputs and self.augmentation:
             names = " and ".join(operation.name for operation in self.augmentation)
             raise ValueError(
-                "distillation.outputs keeps what the teacher says of each image, but "
-                f"augmentation has {names}, which show another image in each epoch: "
+                "distillation.outputs keeps the teacher's outputs for each image, but "
+                f"augmentation has {names}, which change the image in each epoch: "
                 "leave out one"
             )
 

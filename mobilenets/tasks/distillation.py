@@ -1,4 +1,4 @@
-"""A trained network that teaches another one: what it says of images, and the losses.
+"""A trained network that teaches another one: its outputs for images, and the losses.
 
 Hinton et al., "Distilling the knowledge in a neural network", arXiv:1503.02531.
 """

@@ -86,7 +86,7 @@ def with_kept_outputs(
 
 
 class _Outputs:
-    """What the teacher says of images of a source.
+    """The teacher's outputs for images of a source.
 
     Args:
       source: of the images.

@@ -312,7 +312,7 @@ def test_missing_and_damaged_weights_are_one_sentence(tmp_path, teacher):
         ),
         (
             {"teacher": "weights", "distillation": {"outputs": "kept"}},
-            "but augmentation has random_crop and flip, which show another image",
+            "but augmentation has random_crop and flip, which change the image in",
         ),
         (
             {

@@ -224,7 +224,6 @@ def test_an_interrupted_run_ends_as_one_that_was_not(tmp_path):
 
 def test_other_places_are_other_data(tmp_path):
     """A photograph moved within its cell: the tokens are the same, not the places."""
-    config = make_config(epochs=0.2, batch_size=4)
     photos, moved = Photos(TRAINED), Photos([(0, 2), *TRAINED[1:]])
     limits = {"max_images_per_cell": 2, "min_images_per_cell": 2}
     config = make_config(

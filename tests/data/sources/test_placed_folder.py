@@ -97,7 +97,7 @@ def test_with_a_teacher_they_have_no_place(photos):
 
 def test_photographs_are_divided_by_their_names(photos):
     parts = [
-        opened(photos, split, eval_fraction=0.4).places.tolist()
+        opened(photos, split, eval_fraction=0.5).places.tolist()
         for split in ("train", "validation")
     ]
     assert all(parts)
