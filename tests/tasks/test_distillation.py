@@ -634,8 +634,9 @@ def test_outputs_are_of_the_images_in_their_order(teacher, photographs, tmp_path
         )
         make_task(config).train_batches().close()
     first, second = (np.load(file) for file in tmp_path.glob("*.npy"))
-    assert np.abs(first - second).max() > 0.1
-    np.testing.assert_allclose(np.sort(first, 0), np.sort(second, 0), rtol=1e-4)
+    assert np.abs(first - second).max() > 0.2 * first.std()
+    by_column = (np.sort(outputs, axis=0) for outputs in (first, second))
+    np.testing.assert_allclose(*by_column, rtol=1e-4, atol=1e-5)
 
 
 def test_outputs_that_cannot_be_kept_are_one_sentence(teacher, tmp_path):

@@ -67,6 +67,7 @@ def make_config(**changes):
     config.epochs = 2.0
     config.log_every_steps = 2
     config.evaluate_every_epochs = 0.5
+    config.dataset = changes.pop("dataset", config.dataset)
     config.update(changes)
     return check.check(config)
 

@@ -49,7 +49,6 @@ def test_a_place_is_read_in_degrees(tmp_path, suffix, gps, place):
         {**PARIS, 1: "X"},
         {**PARIS, 2: (48, 51)},
         {**PARIS, 2: (91, 0, 0)},
-        {**PARIS, 4: (float("nan"), 0, 0)},
         {**PARIS, 2: (0, 0, 0), 4: (0, 0, 0)},  # of a camera that does not know it
     ],
 )
