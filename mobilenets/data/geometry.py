@@ -185,7 +185,21 @@ class Geometry:
         """Whether nothing in the window is beyond an image of that width and height."""
         return _lies_in(self.box, image_size) and _lies_in(self.window, self.size)
 
-    def source(self, image_size: tuple[int, int]) -> tuple[Box, FloatBox]:
+    def rows_read(self, image_height: int) -> int:
+        """How many of the upper rows of an image `apply` reads where it is alone."""
+        return min(image_height, math.ceil(self.box[3]) + self._margins[1])
+
+    @property
+    def _scales(self) -> list[float]:
+        """Pixels of the image for one of the window, along x and y."""
+        return [(self.box[i + 2] - self.box[i]) / self.size[i] for i in range(2)]
+
+    @property
+    def _margins(self) -> list[int]:
+        """Pixels of the image that are read on each side of the box, along x and y."""
+        return [math.ceil(_SUPPORT * max(1.0, scale)) for scale in self._scales]
+
+    def _source(self, image_size: tuple[int, int]) -> tuple[Box, FloatBox]:
         """The pixels of the image from which those in the window are computed.
 
         Args:
@@ -194,12 +208,8 @@ class Geometry:
         Returns:
           These pixels, and what the window shows of them, counted from their corner.
         """
-        window = self.window
-        scales = [
-            (self.box[i + 2] - self.box[i]) / self.size[i] for i in range(2)
-        ]  # pixels of the image for one of the window
+        window, scales, margins = self.window, self._scales, self._margins
         shown = [self.box[i % 2] + window[i] * scales[i % 2] for i in range(4)]
-        margins = [math.ceil(_SUPPORT * max(1.0, scale)) for scale in scales]
         left, top = (max(0, int(shown[i]) - margins[i]) for i in range(2))
         right, bottom = (
             min(image_size[i], math.ceil(shown[i + 2]) + margins[i]) for i in range(2)
@@ -214,7 +224,7 @@ class Geometry:
 
         The pixels are the same, but for the rounding of the place in float32.
         """
-        part, box = self.source(image.size)
+        part, box = self._source(image.size)
         return image.crop(part).resize(self.window_size, filter_, box=box)
 
 

@@ -1,7 +1,6 @@
-"""Images to train, decoded and resized with no more work than a crop needs.
+"""Images to train, decoded down to the last row that a crop needs.
 
-Decoded pixels are those of Pillow; `resizing` says how near to it they are after that.
-An evaluation does not use this: there an image has the same pixels everywhere.
+All pixels are those of Pillow.
 """
 
 import io
@@ -12,11 +11,6 @@ from PIL import Image
 from mobilenets.data import decoding, jpeg
 from mobilenets.data.geometry import Color, Geometry
 from mobilenets.data.timing import as_decoding
-
-try:
-    from mobilenets.data import resizing
-except ModuleNotFoundError:  # cykooz-resizer is not made for Linux on ARM
-    resizing = None
 
 
 class Undecoded:
@@ -110,21 +104,8 @@ def show(
     """
     if isinstance(image, Image.Image):
         return np.asarray(geometry.apply(image, interpolation, fill))
-    if (
-        resizing is not None
-        and interpolation in resizing.FILTERS
-        and geometry.shows_image_alone(image.size)
-    ):
-        (left, top, _, bottom), box = geometry.source(image.size)
-        rows = image.rows(bottom)
-        if rows is not None:
-            box = box[0] + left, box[1], box[2] + left, box[3]
-            size = geometry.window_size
-            pixels = resizing.resize(rows[top:bottom], box, size, interpolation)
-            return _mirror(pixels) if geometry.mirrored else pixels
-    return np.asarray(geometry.apply(image.whole(), interpolation, fill))
-
-
-def _mirror(pixels: np.ndarray) -> np.ndarray:
-    """Left to right; NumPy takes several times as long for all channels together."""
-    return np.stack([pixels[:, ::-1, channel] for channel in range(3)], axis=-1)
+    pixels = None
+    if geometry.shows_image_alone(image.size):
+        pixels = image.rows(geometry.rows_read(image.height))
+    part = image.whole() if pixels is None else Image.fromarray(pixels)
+    return np.asarray(geometry.apply(part, interpolation, fill))
