@@ -14,8 +14,8 @@ import numpy as np
 
 from mobilenets.detection.postprocessing import Detections
 from mobilenets.errors import UserError
-from mobilenets.export import formats, record, signature
-from mobilenets.export.exported import ExportedNet, in_runtime
+from mobilenets.export import bias_correction, formats, record, signature
+from mobilenets.export.exported import ExportedNet, in_parts, in_runtime
 from mobilenets.export.folding import fold
 from mobilenets.export.formats import FormatName, Options, Scale
 from mobilenets.export.stablehlo_file import forward
@@ -31,7 +31,6 @@ from mobilenets.profiling import latency
 MOST_CALIBRATED = 256  # photographs; of more there are as many, evenly chosen
 MOST_COMPARED = 64
 DRAWN_AT_RANDOM = 8
-_AT_ONCE = 8  # images of which the outputs are in memory
 _LATENCY_SECONDS = 1.0
 
 
@@ -83,11 +82,14 @@ def export(
     signature.check(net.description.network, options.detections)
     options = formats.checked(name, options, calibration is not None)
     writer = formats.writer(name)
-    content = writer.convert(fold(net), options)
-    if calibration is not None:
+    folded = fold(net)
+    if calibration is None:
+        content = writer.convert(folded, options)
+    else:
+        images = _normalized(net, calibration)
+        content = writer.convert(bias_correction.corrected(folded, images), options)
         float32 = in_runtime(net.description, name, content, options)
-        inputs = float32.inputs(_normalized(net, calibration), most=1)
-        content = writer.quantize(content, inputs)
+        content = writer.quantize(content, float32.inputs(images, most=1))
     exported = in_runtime(net.description, name, content, options)
     pixels = _random_images(net) if compared is None else compared
     scales = writer.scales(content)
@@ -159,9 +161,9 @@ def parity(
     )
     outputs = [_Difference() for _ in signature.output_names(network, detections)]
     agreements = []
-    for part in np.array_split(pixels, -(-len(pixels) // _AT_ONCE)):
-        wanted = [*map(np.asarray, in_jax(part))]
-        found = exported.run(_normalized(net, part))
+    for part, count in in_parts(pixels):
+        both = in_jax(part), exported.run(_normalized(net, part))
+        wanted, found = ([np.asarray(x)[:count] for x in arrays] for arrays in both)
         for output, a, b in zip(outputs, wanted, found, strict=True):
             if a.dtype == np.float32:  # no classes
                 output.add(a, b)
@@ -169,7 +171,7 @@ def parity(
             _decided(net.description, arrays, detections) for arrays in (wanted, found)
         ]
         agrees = decided[0] == decided[1]
-        agreements += agrees.reshape(len(part), -1).mean(1).tolist()
+        agreements += agrees.reshape(count, -1).mean(1).tolist()
     return record.Parity(
         images=len(pixels),
         photographs=photographs,
