@@ -134,6 +134,7 @@ def test_biases_make_up_for_what_rounding_adds_on_average():
         after["bn"]["bias"], before["bn"]["bias"] - moved, atol=1e-6
     )
 
+    @jax.jit
     def outputs(variables):
         return net.model.apply(variables, images)[0].mean(0)
 
