@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import jax
@@ -15,8 +15,6 @@ from mobilenets.inference.trained import Result
 from mobilenets.nn.build import Network
 from mobilenets.nn.normalization import normalize
 from mobilenets.profiling import latency
-
-_AT_ONCE = 8  # images
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,19 +125,6 @@ class ExportedNet:
         normalized = jax.jit(lambda pixels: normalize(pixels, preprocessing))
         compiled = jax.jit(result)
         return lambda pixels: compiled(self.apply(np.asarray(normalized(pixels))))
-
-
-def in_parts(images: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
-    """Yields a few images, whose maps fit into the memory, and how many of them count.
-
-    All parts have one size, so that one program is compiled: the last image is repeated
-    at the end.
-    """
-    size = min(_AT_ONCE, len(images))
-    for start in range(0, len(images), size):
-        part = images[start : start + size]
-        padding = [(0, size - len(part)), (0, 0), (0, 0), (0, 0)]
-        yield np.pad(part, padding, mode="edge"), len(part)
 
 
 def load(file: str) -> ExportedNet:

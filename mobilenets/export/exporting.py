@@ -5,7 +5,7 @@ import hashlib
 import math
 import pathlib
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import jax
@@ -14,8 +14,8 @@ import numpy as np
 
 from mobilenets.detection.postprocessing import Detections
 from mobilenets.errors import UserError
-from mobilenets.export import bias_correction, formats, record, signature
-from mobilenets.export.exported import ExportedNet, in_parts, in_runtime
+from mobilenets.export import formats, record, signature
+from mobilenets.export.exported import ExportedNet, in_runtime
 from mobilenets.export.folding import fold
 from mobilenets.export.formats import FormatName, Options, Scale
 from mobilenets.export.stablehlo_file import forward
@@ -31,6 +31,7 @@ from mobilenets.profiling import latency
 MOST_CALIBRATED = 256  # photographs; of more there are as many, evenly chosen
 MOST_COMPARED = 64
 DRAWN_AT_RANDOM = 8
+_AT_ONCE = 8  # images of which the outputs are in memory
 _LATENCY_SECONDS = 1.0
 
 
@@ -82,14 +83,11 @@ def export(
     signature.check(net.description.network, options.detections)
     options = formats.checked(name, options, calibration is not None)
     writer = formats.writer(name)
-    folded = fold(net)
-    if calibration is None:
-        content = writer.convert(folded, options)
-    else:
-        images = _normalized(net, calibration)
-        content = writer.convert(bias_correction.corrected(folded, images), options)
+    content = writer.convert(fold(net), options)
+    if calibration is not None:
         float32 = in_runtime(net.description, name, content, options)
-        content = writer.quantize(content, float32.inputs(images, most=1))
+        inputs = float32.inputs(_normalized(net, calibration), most=1)
+        content = writer.quantize(content, inputs)
     exported = in_runtime(net.description, name, content, options)
     pixels = _random_images(net) if compared is None else compared
     scales = writer.scales(content)
@@ -161,7 +159,7 @@ def parity(
     )
     outputs = [_Difference() for _ in signature.output_names(network, detections)]
     agreements = []
-    for part, count in in_parts(pixels):
+    for part, count in _parts(pixels):
         both = in_jax(part), exported.run(_normalized(net, part))
         wanted, found = ([np.asarray(x)[:count] for x in arrays] for arrays in both)
         for output, a, b in zip(outputs, wanted, found, strict=True):
@@ -182,6 +180,19 @@ def parity(
         if isinstance(network, BackboneSpec)
         else statistics.fmean(agreements),
     )
+
+
+def _parts(pixels: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
+    """Yields some images and how many of them count.
+
+    All parts have one size, so that one program is compiled: the last image is repeated
+    at the end.
+    """
+    size = min(_AT_ONCE, len(pixels))
+    for start in range(0, len(pixels), size):
+        part = pixels[start : start + size]
+        padding = [(0, size - len(part)), (0, 0), (0, 0), (0, 0)]
+        yield np.pad(part, padding, mode="edge"), len(part)
 
 
 @dataclasses.dataclass

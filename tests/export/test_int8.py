@@ -2,17 +2,14 @@
 
 import collections
 
-import jax
 import numpy as np
 import onnx
 import pytest
 
-from mobilenets.export import bias_correction, exporting, onnx_file
+from mobilenets.export import exporting, onnx_file
 from mobilenets.export.exported import in_runtime
-from mobilenets.export.folding import fold
 from mobilenets.export.formats import Options, Scale
 from mobilenets.export.onnx_graph import Graph, Map
-from mobilenets.nn.normalization import normalize
 from tests.export import small
 
 pytestmark = pytest.mark.usefixtures("compiled_quickly")
@@ -111,42 +108,6 @@ def test_sums_of_products_are_not_cut():
     content = onnx_file.quantize(model.SerializeToString(), [images])
     (sums,) = onnx_file.open_file(content, ["sums"], 1)(images)
     np.testing.assert_allclose(sums, 64, rtol=0.01)
-
-
-def test_biases_make_up_for_what_rounding_adds_on_average():
-    """Of the stem by hand; of the whole network, the mean outputs are nearer."""
-    net = fold(small.net("inverted residual"))
-    images = normalize(photographs(12), net.description.preprocessing)
-    fitted = bias_correction.corrected(net, images)
-    before, after = (n.variables["params"]["stem"] for n in (net, fitted))
-    kernel = before["conv"]["kernel"]
-    scale = np.abs(kernel).max((0, 1, 2)) / 127
-    errors = np.round(kernel / scale) * scale - kernel
-    moved = jax.lax.conv_general_dilated(
-        images,
-        errors,
-        (2, 2),
-        [(1, 1), (1, 1)],
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    ).mean((0, 1, 2))
-    assert np.abs(moved).max() > 1e-4
-    np.testing.assert_allclose(
-        after["bn"]["bias"], before["bn"]["bias"] - moved, atol=1e-6
-    )
-
-    @jax.jit
-    def outputs(variables):
-        return net.model.apply(variables, images)[0].mean(0)
-
-    def eight_bits(path, leaf):
-        return bias_correction.rounded(leaf) if path[-1].key == "kernel" else leaf
-
-    plain, corrected = (
-        outputs(jax.tree.map_with_path(eight_bits, n.variables)) for n in (net, fitted)
-    )
-    wanted = outputs(net.variables)
-    far, near = (np.abs(found - wanted).max() for found in (plain, corrected))
-    assert near < far / 3
 
 
 def test_numbers_of_8_bits_mean_what_their_scale_says():

@@ -82,11 +82,16 @@ def test_every_runtime_finds_the_same_classes(photographs, name, format):
 @pytest.mark.parametrize("format", ["onnx", "litert"])
 @pytest.mark.parametrize("name", NAMES)
 def test_int8_finds_nearly_all_of_the_classes(photographs, name, format):
-    """Calibrated on the twenty, compared on them and on parts of them."""
+    """Calibrated on the twenty, compared on them and on parts of them.
+
+    The difference tells more than the agreement of 200 images. Where sums are cut to 16
+    bits, as ONNX Runtime does by itself without VNNI, it is twice as large.
+    """
     source = net_of(name)
     calibration = pixels_of(source, photographs)
     images = np.concatenate([calibration, crops_of(source, photographs)])
     net, found = exported(name, format, images, calibration)
     assert found.parity.images == 200
     assert found.parity.agreement >= 0.9
+    assert found.parity.mean_difference < 0.02
     assert right(net, calibration, photographs) >= RIGHT - 2
