@@ -165,9 +165,14 @@ def evolve(search: Search, task: Supernet, made: Candidates, path: pathlib.Path)
     def evaluate(genes: Genes) -> Evaluated:
         network = space.network(genes)
         madds = complexity.madds(network, classes)
-        params = complexity.params(network, classes)
-        accuracy = made.score(genes).accuracy
-        return Evaluated(genes, accuracy, madds / 1e6, params, madds)
+        return Evaluated(
+            genes,
+            made.score(genes).accuracy,
+            latency=madds / 1e6,
+            parameters=complexity.params(network, classes),
+            madds=madds,
+            activations=complexity.activations(network, classes),
+        )
 
     files = folder.claim(str(path), search, task.config)
     jobs = Jobs(files, files.storage_url, evaluate)

@@ -20,11 +20,14 @@ hats and collars stay in; none of the attributes knows left from right. Evaluate
 the 19,867 images of the split validation; --config.dataset.eval_split=test has 19,962.
 """
 
+import dataclasses
+
 import ml_collections
 
 from mobilenets.config import recipes
 from mobilenets.config.values import defaults
 from mobilenets.errors import UserError
+from mobilenets.networks.architectures.efficientnet import RELEASED
 
 
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
@@ -40,7 +43,9 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         name="mobilenet_v1", width_multiplier=arg.width, resolution=arg.resolution
     )
     if arg.larger:
-        config.model = dict(name="efficientnet_b2")
+        config.model = dict(
+            name="efficientnet_b2", **dataclasses.asdict(RELEASED["b2"])
+        )
     config.dataset = dict(name="celeb_a", num_workers=8)
     config.preprocessing.resize = "squash"
     config.preprocessing.crop_fraction = 1.0

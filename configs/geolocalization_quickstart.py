@@ -1,4 +1,4 @@
-r"""A quarter of MobileNetV1 tells where painted scenes are: minutes on a CPU.
+r"""A quarter of MobileNetV1 locates painted scenes: minutes on a CPU.
 
     python train.py --config configs/geolocalization_quickstart.py --workdir runs/places
     python train.py --config configs/geolocalization_quickstart.py:smoke \
@@ -6,8 +6,8 @@ r"""A quarter of MobileNetV1 tells where painted scenes are: minutes on a CPU.
 
 Ours, not a paper's. The scenes are painted by code, and their place is in the picture:
 the colour of the sky is the longitude, the height of the horizon the latitude. It shows
-that everything works, and is no evidence of what can be told of a photograph. For your
-own, see configs/planet.py.
+that everything works, and says nothing about accuracy on photographs. For your own, see
+configs/planet.py.
 """
 
 import ml_collections

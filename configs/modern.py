@@ -7,7 +7,8 @@ r"""A modern recipe on ImageNet, for any classifier.
 
 AdamW and a cosine, RandAugment, mixup, CutMix, label smoothing, stochastic depth, and
 the average of the weights. The values are those of MobileNetV4 (arXiv:2404.10518, Table
-10): of Conv-M, with the mixup and CutMix of Conv-L and the average of Conv-S. It is no
+10): of Conv-M, with the mixup and CutMix of Conv-L and the average of Conv-S. Its
+RandAugment has no Cutout; here that is one of the sixteen operations. It is no
 network's own recipe, so there is no figure of a paper. Not run here.
 
 The learning rate and the weight decay follow the root of the batch, the decay of the

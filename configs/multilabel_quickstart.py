@@ -1,12 +1,12 @@
-r"""Half a MobileNetV3-Small that tells which clothes are in a collage: several labels.
+r"""Half a MobileNetV3-Small finds which clothes are in a collage: several labels.
 
     python train.py --config configs/multilabel_quickstart.py --workdir runs/collages
     python train.py --config configs/multilabel_quickstart.py:smoke --workdir runs/smoke
 
 The images are composed of the embedded clothes: one to four of them in a grid, with an
 attribute for each of the ten kinds. A tenth of the training labels is unknown. It shows
-that everything works, and is no evidence of accuracy on photographs. For your own, with
-weights to start from:
+that everything works, and says nothing about accuracy on photographs. For your own,
+with weights to start from:
 
     python train.py --config configs/finetune.py --config.task.name=multilabel \
         --config.init_from=weights/lite0 --config.dataset.table=labels.csv \

@@ -12,8 +12,8 @@ photographs are not published. docs/guides/geolocalization.md has its figures.
 A cell is divided above 10,000 photographs and dropped below 50, as in PlaNet,
 arXiv:1602.05314, Sec. 3 (from memory, not checked). The paper gives no recipe for this
 task: optimizer, rate, batch, crops and colours are those of configs/mobilenet_v1.py;
-epochs and schedule are ours, for millions of photographs. There is no flip: writing,
-and the side of the road on which cars drive, tell the place.
+epochs and schedule are ours, for millions of photographs. There is no flip: writing and
+the side of the road on which cars drive are clues to the place.
 """
 
 import ml_collections

@@ -7,7 +7,7 @@ Run in the root of the repository, where the package is installed:
 Everything is left in FOLDER; the same command resumes. The table is written into
 docs/guides/distillation.md. The images are the embedded clothes, as PNG files. The
 teacher is trained on the labels of all 6,000. Its students are smaller, and see 500 of
-the labels.
+the labels, or none.
 """
 
 import pathlib
@@ -44,6 +44,7 @@ STUDENT = MODEL | {"width_multiplier": 0.25, "resolution": 24}
 ARMS = (
     ("500 labels alone", "few_labels", None),
     ("500 labels, and the teacher's outputs for 6,000 images", WITH_UNLABELLED, 0.3),
+    ("the teacher's outputs for 6,000 images alone", WITH_UNLABELLED, 0.0),
 )
 
 

@@ -81,7 +81,8 @@ def width(result: results.Result) -> float:
 
 def precision(result: results.Result) -> float:
     """The mean average precision in percent."""
-    return 100 * (result.accuracy or 0)
+    assert result.accuracy is not None, "the sweep is not finished"
+    return 100 * result.accuracy
 
 
 def draw(

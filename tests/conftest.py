@@ -20,6 +20,11 @@ os.environ["KERAS_BACKEND"] = (
 
 jax.config.update("jax_num_cpu_devices", 4)
 
+# Most of the time of the tests is compilation. What is compiled in half the time runs
+# a little longer, which matters to no test, and commands in other processes do so, too.
+jax.config.update("jax_disable_most_optimizations", True)
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+
 # What one test has compiled, the others need not.
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
@@ -41,6 +46,14 @@ def _compilation_cache_of_the_scripts(tmp_path_factory):
     folder = str(folder / "xla")
     os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
     jax.config.update("jax_compilation_cache_dir", folder)
+
+
+@pytest.fixture
+def compiled_as_for_users():
+    """For tests of what XLA makes of a program."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
 
 
 @dataclasses.dataclass

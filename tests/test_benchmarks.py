@@ -32,7 +32,7 @@ from benchmarks import (
     training,
 )
 from benchmarks.driver import Contestant, FailedError, Measurement, Session
-from benchmarks.sides import SIDES, jax_side
+from benchmarks.sides import OURS, SIDES, jax_side
 from benchmarks.sides.__main__ import durations, peak_memory
 from benchmarks.workloads import (
     NAMES,
@@ -264,6 +264,11 @@ def test_the_marks_of_a_wide_picture_are_decades(ratios, marked):
     picture._draw_panel(axis, "", [("a network", "flax", ratio) for ratio in ratios])
     lowest, highest = axis.get_xlim()
     assert [mark for mark in axis.get_xticks() if lowest <= mark <= highest] == marked
+
+
+def test_every_side_has_a_colour_in_pictures():
+    for side in SIDES:
+        assert side == OURS or picture._look(side)["facecolor"], side
 
 
 def test_a_side_on_another_platform_says_so():

@@ -1,7 +1,8 @@
 """`mobilenets predict`."""
 
+import functools
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,10 +12,7 @@ from mobilenets.cli.command_line import examples, fail_with, prepare_jax
 from mobilenets.errors import UserError
 
 if TYPE_CHECKING:  # they need JAX
-    from mobilenets.inference.detections import DetectedPhoto
-    from mobilenets.inference.pixels import SegmentedPhoto
-    from mobilenets.inference.places import LocatedPhoto
-    from mobilenets.inference.prediction import Prediction
+    from mobilenets.inference.pixels import Found
     from mobilenets.inference.trained import Net
 
 Files = Mapping[str, Any]  # the path that each option of an output gives, or None
@@ -144,86 +142,71 @@ def command(
         _check_tile(tile)
         _check_masks(paths, masks)
         segmented = pixels.segment(net, paths, broken.append, tile)
-        names = net.description.class_names
-        _tell_pixels(segmented, paths, names, masks or _DEFAULT_MASKS, files)
+        folder, names = masks or _DEFAULT_MASKS, net.description.class_names
+        found = pixels.write_masks(segmented, paths, names, folder)
+        write = {"json": pixels.write_json}
+        _report(found, tables.print_pixels, pixels.draw, write, files)
+        _print_masks(found, folder)
     elif detections.is_detector(net):
         options = (score, iou, max_detections)
-        objects = detections.detect_objects(net, paths, broken.append, *options)
-        _tell_objects(list(objects), net.description.class_names, files)
+        found = [*detections.detect_objects(net, paths, broken.append, *options)]
+        names = net.description.class_names
+        ids = {name: number for number, name in enumerate(names, start=1)}
+        write_coco = functools.partial(detections.write_coco, category_ids=ids)
+        write = {"json": detections.write_json, "coco": write_coco}
+        _report(found, tables.print_detections, detections.draw, write, files)
     elif places.is_geolocalizer(net):
         readable = prediction.read_photos(paths, net, broken.append)
         located = places.locate(net, readable, top or places.DEFAULT_TOP)
-        _tell_places(places.keep_few_pixels(located), files)
+        found = prediction.keep_few_pixels(located)
+        write = {"json": places.write_json, "csv": places.write_csv}
+        _report(found, tables.print_places, places.draw, write, files)
     else:
         readable = prediction.read_photos(paths, net, broken.append)
-        found = prediction.predict(net, readable, top, threshold)
-        _tell_classes(prediction.keep_few_pixels(found), files)
+        predicted = prediction.predict(net, readable, top, threshold)
+        found = prediction.keep_few_pixels(predicted)
+        draw = prediction.draw_predictions
+        write = {"json": prediction.write_json, "csv": prediction.write_csv}
+        _report(found, tables.print_predictions, draw, write, files)
     fail_with(broken)
 
 
-def _tell_classes(found: "list[Prediction]", files: Files) -> None:
-    from mobilenets.inference import prediction
-
-    if not found:
-        return
-    tables.print_predictions(found)
-    prediction.draw_predictions(found, files["picture"])
-    _print_written(files["picture"], len(found), prediction.MOST_DRAWN)
-    if files["json"]:
-        prediction.write_json(found, files["json"])
-    if files["csv"]:
-        prediction.write_csv(found, files["csv"])
-
-
-def _tell_places(found: "list[LocatedPhoto]", files: Files) -> None:
-    from mobilenets.inference import places
-
-    if not found:
-        return
-    tables.print_places(found)
-    places.draw(found, files["picture"])
-    _print_written(files["picture"], len(found), places.MOST_DRAWN)
-    if files["json"]:
-        places.write_json(found, files["json"])
-    if files["csv"]:
-        places.write_csv(found, files["csv"])
-
-
-def _tell_objects(
-    found: "list[DetectedPhoto]", class_names: Sequence[str], files: Files
-) -> None:
-    from mobilenets.inference import detections
-
-    if not found:
-        return
-    tables.print_detections(found)
-    detections.draw(found, files["picture"])
-    _print_written(files["picture"], len(found), detections.MOST_DRAWN)
-    if files["json"]:
-        detections.write_json(found, files["json"])
-    if files["coco"]:
-        ids = {name: number for number, name in enumerate(class_names, start=1)}
-        detections.write_coco(found, ids, files["coco"])
-
-
-def _tell_pixels(
-    photos: "Iterator[SegmentedPhoto]",
-    paths: Sequence[pathlib.Path],
-    class_names: Sequence[str],
-    masks: pathlib.Path,
+def _report(
+    found: list[Any],
+    print_table: Callable[[list[Any]], None],
+    draw: Callable[[list[Any], pathlib.Path], None],
+    write: Mapping[str, Callable[..., None]],
     files: Files,
 ) -> None:
-    from mobilenets.inference import pixels
+    """Prints, draws and writes what is predicted, if any photograph could be read.
 
-    found = pixels.write_masks(photos, paths, class_names, masks)
+    Args:
+      found: of each photograph.
+      print_table: of it.
+      draw: into a file.
+      write: by the option that gives the file.
+      files: that the options give.
+    """
+    from mobilenets.inference.prediction import MOST_DRAWN
+
     if not found:
         return
-    tables.print_pixels(found)
-    pixels.draw(found, files["picture"])
-    _print_written(files["picture"], len(found), pixels.MOST_DRAWN)
-    print(f"Wrote {found[0].mask if len(found) == 1 else f'the masks to {masks}'}.")
-    if files["json"]:
-        pixels.write_json(found, files["json"])
+    print_table(found)
+    picture = files["picture"]
+    draw(found, picture)
+    which = f" with the first {MOST_DRAWN} photographs"
+    print(f"Wrote {picture}{which if len(found) > MOST_DRAWN else ''}.")
+    for option, write_file in write.items():
+        if files[option]:
+            write_file(found, path=files[option])
+
+
+def _print_masks(found: "list[Found]", folder: pathlib.Path) -> None:
+    """Prints where the masks are."""
+    if found:
+        print(
+            f"Wrote {found[0].mask if len(found) == 1 else f'the masks to {folder}'}."
+        )
 
 
 def _check_tile(tile: int | None) -> None:
@@ -247,11 +230,6 @@ def _check_masks(photos: Sequence[pathlib.Path], folder: pathlib.Path | None) ->
         return
     for name in mask_names(photos).values():
         outputs.check({"masks": folder / name})
-
-
-def _print_written(picture: pathlib.Path, photos: int, most: int) -> None:
-    which = f" with the first {most} photographs" if photos > most else ""
-    print(f"Wrote {picture}{which}.")
 
 
 def _refuse_others(given: Mapping[str, Any], net: "Net") -> None:

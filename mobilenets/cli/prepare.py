@@ -1,6 +1,8 @@
 """`mobilenets prepare`."""
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import absl.logging
@@ -11,6 +13,16 @@ from mobilenets.errors import UserError
 
 if TYPE_CHECKING:
     from mobilenets.data.packing import Packed
+
+# What messages about data sets say for a config, and what is said here.
+_WORDS = {
+    "--config.dataset.folder=FOLDER": "--folder FOLDER",
+    "dataset.folder": "--folder",
+    "dataset.table": "--table",
+    ", or to dataset.images": "",
+    "For several labels per image, give task.name=multilabel.": "Tables with several "
+    "labels per image cannot be packed; training reads them as they are.",
+}
 
 EPILOG = examples(
     "mobilenets prepare imagenet2012 --data-dir D --manual-dir TARS",
@@ -63,14 +75,27 @@ def command(
 
     start_up.silence_tensorflow()
     absl.logging.set_verbosity(absl.logging.ERROR)
-    if name:
-        from mobilenets.data.prepare import prepare as prepare_data_set
+    if manual_dir and not name:
+        raise UserError("--manual-dir is for a data set by its NAME: leave it out.")
+    with _in_words_of_options():
+        if name:
+            from mobilenets.data.prepare import prepare as prepare_data_set
 
-        prepare_data_set(name, data_dir, manual_dir)
-    else:
-        if manual_dir:
-            raise UserError("--manual-dir is for a data set by its NAME: leave it out.")
-        _tell(_packed(folder, table, data_dir))
+            prepare_data_set(name, data_dir, manual_dir)
+        else:
+            _tell(_packed(folder, table, data_dir))
+
+
+@contextlib.contextmanager
+def _in_words_of_options() -> Iterator[None]:
+    """Errors speak of the options of this command, see `_WORDS`."""
+    try:
+        yield
+    except UserError as error:
+        message = str(error)
+        for of_config, ours in _WORDS.items():
+            message = message.replace(of_config, ours)
+        raise UserError(message) from None
 
 
 def _packed(folder: str, table: str, data_dir: str) -> "Packed":
@@ -94,4 +119,9 @@ def _tell(packed: "Packed") -> None:
     if packed.broken:
         print(f"Left out, since they cannot be read: {len(packed.broken):,} images.")
     print(f"Prepared: {packed.directory}")
-    print(f"Give --config.dataset.directory={packed.directory}")
+    slices = (
+        " --config.dataset.train_split='train[:80%]'"
+        " --config.dataset.eval_split='train[80%:]'"
+    )
+    undivided = [*packed.sizes] == ["train"]
+    print(f"Give --config.dataset.directory={packed.directory}{slices * undivided}")

@@ -474,6 +474,9 @@ class AutoAugment(Section):
     with the ranges that torchvision has."""
 
 
+_MOST_IN_TIMM = 10  # the highest magnitude of its RandAugment
+
+
 class RandAugment(Section):
     """RandAugment: some random operations, all of one magnitude.
 
@@ -496,10 +499,10 @@ class RandAugment(Section):
 
     @pydantic.model_validator(mode="after")
     def _check_magnitude(self) -> "RandAugment":
-        if self.scale == "timm" and self.magnitude > 10:
+        if self.scale == "timm" and self.magnitude > _MOST_IN_TIMM:
             raise ValueError(
-                f"magnitude is {self.magnitude}, but timm's scale ends at 10: give less"
-                ", or scale='efficientnet'"
+                f"magnitude is {self.magnitude}, but timm's scale ends at "
+                f"{_MOST_IN_TIMM}: give less, or scale='efficientnet'"
             )
         return self
 
@@ -666,7 +669,7 @@ class Distillation(Section):
 
     temperature: Annotated[float, Ge(0.1), Le(100)] = 2.0
     """The outputs of both networks are divided by it before they become probabilities:
-    a higher one shows more of what the teacher takes for similar."""
+    a higher one shows more of what the teacher considers similar."""
     # MobileNetV1, arXiv:1704.04861, Sec. 4.5: "trained to emulate the outputs of a
     # larger model instead of the ground-truth labels".
     label_weight: Fraction = 0.0
@@ -823,9 +826,9 @@ class Configuration(Section):
     define the network and its preprocessing."""
     teacher: str = ""
     """A folder of weights that teach the network, imported ones or the workdir of a
-    run, for classification and multilabel; empty: none. The classes are those of the
-    teacher, which is not changed. It sees the same crop, mirrored alike, at its own
-    resolution and with its own preprocessing."""
+    run, for classification, multilabel, geolocalization and supernet; empty: none. The
+    classes are those of the teacher, which is not changed. It sees the same crop,
+    mirrored alike, at its own resolution and with its own preprocessing."""
     distillation: Distillation = Distillation()
     """How the network learns from the teacher."""
     trainable_stages: Annotated[int, Ge(-1), Le(_MOST)] = -1
@@ -979,11 +982,17 @@ class Configuration(Section):
                 f"teacher is given, but augmentation has {' and '.join(mixing)}: the "
                 "teacher's images are not mixed, so leave out one"
             )
+        is_balanced = isinstance(self.task, ClassificationTask) and self.task.balanced
+        if is_balanced and not self.distillation.label_weight:
+            raise ValueError(
+                "task.balanced weighs labels, but with a teacher none are read at "
+                "distillation.label_weight 0: leave it out, or give a weight"
+            )
         if self.distillation.outputs and self.augmentation:
             names = " and ".join(operation.name for operation in self.augmentation)
             raise ValueError(
-                "distillation.outputs keeps what the teacher says of each image, but "
-                f"augmentation has {names}, which show another image in each epoch: "
+                "distillation.outputs keeps the teacher's outputs for each image, but "
+                f"augmentation has {names}, which change the image in each epoch: "
                 "leave out one"
             )
 
@@ -1063,6 +1072,14 @@ class Configuration(Section):
                     f"progressive.{key} is given, but augmentation has no {operation}: "
                     f"add augmentation.{operation}"
                 )
+        policy = operations.get("rand_augment")
+        in_timm = policy is not None and policy.scale == "timm"
+        if in_timm and progressive.magnitude > _MOST_IN_TIMM:
+            raise ValueError(
+                f"progressive.magnitude is {progressive.magnitude}, but timm's scale "
+                f"ends at {_MOST_IN_TIMM}: give less, or "
+                "augmentation.rand_augment.scale='efficientnet'"
+            )
         of_classifiers = {
             "train_resolution": self.train_resolution,
             "eval_resolution": self.eval_resolution,

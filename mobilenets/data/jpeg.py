@@ -112,7 +112,7 @@ def rows(content: bytes, header: Header, count: int) -> np.ndarray:
         # The decoder stops where the frame says that the image ends.
         shortened = bytearray(content)
         shortened[header.height_at : header.height_at + 2] = height.to_bytes(2)
-        return _decode(shortened)
+        return _decode(shortened)[:-1]
     return _decode(content)
 
 

@@ -17,10 +17,9 @@ from mobilenets.config.schema import CutMix, Mixup, Operation
 Batch = dict[str, Any]
 SEED = "mixing_seed"  # of an example: what is drawn for it depends on this number
 
+# A share is a whole number of steps, so that pixels and label have exactly the same.
 _BITS = 8
-_STEPS = (
-    2**_BITS
-)  # a share is so many parts of the whole, so that pixels have it exactly
+_STEPS = 2**_BITS
 
 
 def mixer(operations: Sequence[Operation]) -> Callable[[Batch], Batch] | None:

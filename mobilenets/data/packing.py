@@ -177,7 +177,7 @@ def _digest(sources: Mapping[str, ListedSource]) -> str:
             try:
                 stat = path.stat()
                 state = stat.st_size, stat.st_mtime_ns
-            except OSError:  # it is told when it is read
+            except OSError:  # reported when it is read
                 state = None
             line = json.dumps([os.fsencode(path).hex(), label, state])
             digest.update(line.encode())

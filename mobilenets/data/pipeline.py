@@ -7,6 +7,7 @@ which the seed and the broken one choose; in an evaluation it is left out.
 """
 
 import dataclasses
+import functools
 import multiprocessing
 import os
 import threading
@@ -40,8 +41,8 @@ class Batches:
     Args:
       batches: of examples; in each "bad" is the number of a record that is broken, or
         -1, unless `max_bad_images` is 0.
-      max_bad_images: broken images that are passed over and told; one more ends the
-        batches.
+      max_bad_images: broken images that are passed over and reported; one more ends
+        the batches.
       bad: the numbers of those found so far; others are added.
       try_record: loads a record again, for the reason why it is broken.
       num_workers: processes that make them; 0: threads of this one.
@@ -100,7 +101,7 @@ class Batches:
         self._batches.close()
 
     def _pass_over(self, number: int) -> None:
-        """Counts and tells a broken image; raises BrokenImage if it is one too many."""
+        """Counts and reports a broken image; raises BrokenImage at one too many."""
         self._bad.add(number)
         try:
             self._try_record(number)
@@ -141,7 +142,7 @@ def train_batches(
       first_step: batches that are left out at the start, without loading them.
       max_bad_images: broken images that others stand in for.
       bad: the numbers of those found so far; others are added.
-      augmentation: of which those are applied here that act on batches.
+      augmentation: of the run; what acts on batches is applied here.
 
     Yields:
       What `load` gives, with a first dimension of batch_size / processes; and what
@@ -284,7 +285,7 @@ def _local_batches(
     processes = jax.process_count()
     parts = examples.batch(batch_size // processes)
     if mix is not None:
-        parts = parts.map(mix)
+        parts = parts.map(functools.partial(timing.change, function=mix))
     batches = parts[first_step * processes + jax.process_index() :: processes]
     dataset = batches.to_iter_dataset(_READ_OPTIONS)
     if not num_workers:

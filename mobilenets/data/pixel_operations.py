@@ -34,7 +34,7 @@ def enhance(image: Image.Image, factor: float, kind: str) -> Image.Image:
 
 
 def posterize(image: Image.Image, bits: float) -> Image.Image:
-    """Keeps so many of the upper bits of each value; 0 makes it black."""
+    """Keeps that many upper bits of each value; 0 makes the image black."""
     lost = 2 ** max(8 - int(bits), 0)
     return image.point([value // lost * lost for value in range(256)] * 3)
 
@@ -76,9 +76,10 @@ def _enhancing(kind: str) -> PixelOperation:
     return lambda image, factor: enhance(image, factor, kind)
 
 
-# By the names of the published policies. What the number is: degrees of Rotate, pixels
-# of a translation, of a shear the pixels for each pixel of the other side, a factor of
-# `enhance`, bits, a threshold. (Cutout has its place, too.)
+# By the names of the published policies. The number is in degrees (Rotate), pixels
+# (translations) or pixels per pixel of the other side (shears), or it is a factor of
+# `enhance`, a number of bits or a threshold. (Cutout, which needs a place as well, is
+# no entry.)
 OPERATIONS: dict[str, PixelOperation] = {
     "Identity": lambda image, _: image,
     "AutoContrast": lambda image, _: ImageOps.autocontrast(image),

@@ -24,7 +24,7 @@ class Range:
 
     Args:
       start: at level 0.
-      end: at the highest level; beyond that it goes on.
+      end: at the highest level; extrapolated beyond it.
       signed: whether it is added to `around` or subtracted, each in half of all draws.
       around: what it is added to.
       of_side: whether it is a fraction of the image's side.
@@ -243,7 +243,7 @@ def draw_auto_augment(
 def draw_rand_augment(
     rng: np.random.Generator, operation: RandAugment, side: int
 ) -> list[PixelChange]:
-    """So many operations, each as likely, all at one level.
+    """Some operations, each drawn uniformly, all at one level.
 
     Args:
       rng: of what is drawn.
@@ -262,7 +262,7 @@ def draw_rand_augment(
 
 
 def draw_trivial_augment(rng: np.random.Generator, side: int) -> list[PixelChange]:
-    """One operation at one level, each as likely.
+    """One operation at one level, both drawn uniformly.
 
     Args:
       rng: of what is drawn.

@@ -33,6 +33,7 @@ class Undecoded:
 
     def __init__(self, content: bytes | np.ndarray, origin: str, upright: bool = False):
         self._content, self._origin, self._upright = content, origin, upright
+        self._rows: np.ndarray | None = None
         self._header = _header(content, upright)
         if self._header is None:
             self._whole = self._decode()
@@ -65,14 +66,17 @@ class Undecoded:
     def rows(self, count: int) -> np.ndarray | None:
         """The first rows, perhaps more, [rows, width, 3] uint8.
 
-        None if Pillow has to decode the image.
+        They are kept for who asks again, as a teacher does after its student. None if
+        Pillow has to decode the image.
         """
         if self._header is None or isinstance(self._content, np.ndarray):
             return None
-        try:
-            return jpeg.rows(self._content, self._header, count)
-        except ValueError:  # Pillow may know better, or why not
-            return None
+        if self._rows is None or len(self._rows) < count:
+            try:
+                self._rows = jpeg.rows(self._content, self._header, count)
+            except ValueError:  # Pillow may decode it, or says why not
+                return None
+        return self._rows
 
 
 def _header(content: bytes | np.ndarray, upright: bool) -> jpeg.Header | None:

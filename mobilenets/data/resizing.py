@@ -1,8 +1,8 @@
 """Resizing as Pillow does it, but by SIMD: in a fifth of its time.
 
-Bilinear pixels are at most 1 of 255 apart from Pillow's. So are bicubic ones, but for
-a few in a thousand, at sharp edges and at most 16: sums are rounded and cut off to 0 to
-255 between rows and columns, which come in another order.
+Bilinear pixels differ from Pillow's by at most 1 of 255. So do bicubic ones, except a
+few in a thousand at sharp edges, which differ by at most 16: sums are rounded and cut
+off to 0 to 255 between rows and columns, which are resized in another order.
 """
 
 import numpy as np
@@ -27,7 +27,7 @@ def resize(
     """A box of an image with another size.
 
     Args:
-      pixels: of the image, [H, W, 3] uint8; of whole rows, so that they lie together.
+      pixels: of the image, [H, W, 3] uint8; of whole rows, so that they are contiguous.
       box: of those pixels.
       size: width and height.
       interpolation: a key of `FILTERS`.

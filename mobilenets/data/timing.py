@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 STAGES = ("reading", "decoding", "augmentation")
+_AUGMENTATION = STAGES.index("augmentation")
 
 # The key of an example's seconds, [stages] float32.
 SECONDS = "seconds"
@@ -58,3 +59,20 @@ def load(
     augmentation = time.perf_counter() - has_read - decoding
     seconds = np.array([has_read - start, decoding, augmentation], np.float32)
     return {**example, SECONDS: seconds}
+
+
+def change(
+    batch: dict[str, Any], function: Callable[[dict[str, Any]], dict[str, Any]]
+) -> dict[str, Any]:
+    """What a function makes of a batch; its time is added to the "seconds".
+
+    Args:
+      batch: of examples of `load`.
+      function: a part of the augmentation; it leaves the "seconds" as they are.
+    """
+    start = time.perf_counter()
+    changed = function(batch)
+    seconds = changed[SECONDS].copy()
+    # They are summed up over the batch, so that any of its examples can have them.
+    seconds[0, _AUGMENTATION] += time.perf_counter() - start
+    return {**changed, SECONDS: seconds}

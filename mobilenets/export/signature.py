@@ -88,7 +88,7 @@ def outputs_of(
         return {"features": arrays[0]}
     *first, features = arrays
     if isinstance(network, DetectorSpec):
-        found = (Detections if detections else RawDetections)(*first)
+        found = Detections(*first) if detections else RawDetections(*first)
         return found, {network.feature_map: features[:, None, None]}
     if isinstance(network, SegmenterSpec):
         logits = SegmentationLogits(*first, None)

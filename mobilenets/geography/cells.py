@@ -42,11 +42,15 @@ class Cells:
         """The number of the cell in which each place is, [N] integers; or `NO_CELL`.
 
         Args:
-          places: [N, 2].
+          places: [N, 2], nan where unknown, which is in no cell.
         """
-        leaves, (first, last) = leaves_of(places), self._ranges
+        known = ~np.isnan(places).any(axis=1)
+        leaves, (first, last) = leaves_of(places[known]), self._ranges
         number = np.searchsorted(first, leaves, side="right") - 1
-        return np.where((number >= 0) & (leaves <= last[number]), number, NO_CELL)
+        is_inside = (number >= 0) & (leaves <= last[number])
+        numbers = np.full(len(places), NO_CELL)
+        numbers[known] = np.where(is_inside, number, NO_CELL)
+        return numbers
 
     @functools.cached_property
     def _ranges(self) -> tuple[np.ndarray, np.ndarray]:

@@ -3,6 +3,7 @@
 An array of places is [..., 2] float64: latitude, -90 to 90, and longitude, -180 to 180.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,9 @@ class Place(NamedTuple):
 
     latitude: float
     longitude: float
+
+
+UNKNOWN_PLACE = Place(math.nan, math.nan)
 
 
 def distances_km(a: np.ndarray, b: np.ndarray) -> np.ndarray:

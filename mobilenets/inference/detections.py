@@ -17,11 +17,16 @@ from mobilenets.detection.postprocessing import NO_CLASS, detect
 from mobilenets.errors import UserError
 from mobilenets.inference import montage
 from mobilenets.inference.colors import color_of
-from mobilenets.inference.prediction import apply, labels_of, read_image, write
+from mobilenets.inference.prediction import (
+    MOST_DRAWN,
+    apply,
+    labels_of,
+    read_image,
+    write,
+)
 from mobilenets.inference.trained import Net
 from mobilenets.networks.detector import DetectorSpec
 
-MOST_DRAWN = 30  # photographs in one picture
 DEFAULT_SCORE = 0.3  # of a detection that is reported
 _DRAWN_SIDE = 640  # pixels of each of several photographs
 _COLUMNS = 3

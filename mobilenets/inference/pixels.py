@@ -23,13 +23,12 @@ from mobilenets.inference.overlay import (
     overlaid,
     with_legend,
 )
-from mobilenets.inference.prediction import labels_of, read_image, write
+from mobilenets.inference.prediction import MOST_DRAWN, labels_of, read_image, write
 from mobilenets.inference.trained import Net
 from mobilenets.networks.segmenter import SegmenterSpec
 from mobilenets.segmentation.labelling import classes_of_image
 from mobilenets.segmentation.tiles import classes_by_tiles
 
-MOST_DRAWN = 30  # photographs in one picture
 _DRAWN_SIDE = 640  # pixels of each of several photographs
 _COLUMNS = 3
 _LEAST_SHARE = 0.001  # of the pixels of a class that is printed

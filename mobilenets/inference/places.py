@@ -17,12 +17,18 @@ from mobilenets.data.sources import photographs
 from mobilenets.errors import UserError
 from mobilenets.geography import sphere
 from mobilenets.geography.world_map import draw_cell, draw_world
-from mobilenets.inference.prediction import Photo, apply, labels_of, write
+from mobilenets.inference.prediction import (
+    MOST_DRAWN,
+    OfPhoto,
+    Photo,
+    apply,
+    labels_of,
+    write,
+)
 from mobilenets.inference.trained import Net
 from mobilenets.runtime.drawing import as_drawn, as_text
 
-MOST_DRAWN = 30  # photographs in one picture
-DEFAULT_TOP = 5  # cells of a photograph that are told
+DEFAULT_TOP = 5  # cells that are reported of a photograph
 _COLOR = "#c62828"
 _OPACITY = (0.08, 0.75)  # of a cell of probability 0, which is seen, and 1
 
@@ -38,10 +44,9 @@ class LikelyCell:
 
 
 @dataclasses.dataclass(frozen=True)
-class LocatedPhoto:
+class LocatedPhoto(OfPhoto):
     """A photograph and its cells, the most likely first; that one is the prediction."""
 
-    photo: Photo
     cells: tuple[LikelyCell, ...]
 
 
@@ -72,18 +77,6 @@ def locate(
             for p, i in zip(probabilities, numbers, strict=True)
         )
         yield LocatedPhoto(photo, cells)
-
-
-def keep_few_pixels(located: Iterable[LocatedPhoto]) -> list[LocatedPhoto]:
-    """A list in which only the photographs that are drawn have their pixels."""
-    nothing = np.empty((0, 0, 3), np.uint8)
-    kept = []
-    for i, one in enumerate(located):
-        if i >= MOST_DRAWN:
-            photo = dataclasses.replace(one.photo, pixels=nothing)
-            one = dataclasses.replace(one, photo=photo)
-        kept.append(one)
-    return kept
 
 
 def write_json(located: Sequence[LocatedPhoto], path: pathlib.Path) -> None:

@@ -48,7 +48,17 @@ AnyPhoto = TypeVar("AnyPhoto", bound=_HasPixels)
 
 
 @dataclasses.dataclass(frozen=True)
-class Prediction:
+class OfPhoto:
+    """What is predicted for a photograph."""
+
+    photo: Photo
+
+
+AnyPrediction = TypeVar("AnyPrediction", bound=OfPhoto)
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction(OfPhoto):
     """The prediction for a photograph: one class of several, or attributes.
 
     Args:
@@ -57,7 +67,6 @@ class Prediction:
       threshold: the lowest probability of the attributes; None for classes.
     """
 
-    photo: Photo
     classes: tuple[tuple[str, float], ...]
     threshold: float | None = None
 
@@ -173,7 +182,7 @@ def _attributes(
         yield Prediction(photo, found, threshold)
 
 
-def keep_few_pixels(predictions: Iterable[Prediction]) -> list[Prediction]:
+def keep_few_pixels(predictions: Iterable[AnyPrediction]) -> list[AnyPrediction]:
     """A list in which only the photographs that are drawn have their pixels."""
     nothing = np.empty((0, 0, 3), np.uint8)
     kept = []
@@ -317,7 +326,7 @@ def photos_in(places: Sequence[pathlib.Path]) -> list[pathlib.Path]:
 def draw_predictions(predictions: Sequence[Prediction], path: pathlib.Path) -> None:
     """Draws the first `MOST_DRAWN` photographs with a bar for each of their classes.
 
-    Where attributes are told, a line marks their threshold.
+    For attributes a line marks the threshold.
 
     Args:
       predictions: at least one.

@@ -231,13 +231,17 @@ def save(net: TrainedNet, directory: str) -> None:
         raise UserError(f"Cannot write to {directory}: {why}.") from None
 
 
-def describe(directory: str) -> Description:
+def describe(directory: str, key: str = "") -> Description:
     """What a folder holds, without reading the weights.
+
+    Args:
+      directory: see `load`.
+      key: of the config that names the folder, for the message.
 
     Raises:
       UserError: as `load`.
     """
-    path = _existing(directory)
+    path = _existing(directory, key)
     if (path / "network.json").exists():
         file = path / "network.json"
         return _read_description(lambda: json_files.load(file), directory)
@@ -284,12 +288,13 @@ def _different(path: pathlib.Path, variables: Any) -> str:
     return soundness.different({"arrays": saved}, variables, whole=True)
 
 
-def _existing(directory: str) -> pathlib.Path:
+def _existing(directory: str, key: str = "") -> pathlib.Path:
     path = pathlib.Path(directory).expanduser().absolute()
     if not path.is_dir():
+        named_by = f" ({key})" if key else ""
         raise UserError(
-            f"There is no folder {directory}: give one that `mobilenets import-weights`"
-            " wrote, or the workdir of a run."
+            f"There is no folder {directory}{named_by}: give one that `mobilenets "
+            "import-weights` wrote, or the workdir of a run."
         )
     return path
 

@@ -32,6 +32,11 @@ def madds(spec: NetworkSpec, num_classes: int = 1000) -> int:
     return sum(layer.madds for layer in layers(spec, num_classes))
 
 
+def activations(spec: NetworkSpec, num_classes: int = 1000) -> int:
+    """Numbers in the outputs of all layers, for one image."""
+    return sum(layer.activations for layer in layers(spec, num_classes))
+
+
 def madds_of_image(
     spec: BackboneSpec | HasBackbone, height: int, width: int, num_classes: int = 1000
 ) -> int:

@@ -26,6 +26,13 @@ _FREE = {
 _OF_A_RESTART = ("optimizer.", "schedule.", "epochs", "early_stopping_evaluations")
 # Except what gives the optimizer another state.
 _OF_THE_STATE = ("optimizer.name", "optimizer.max_nonfinite_steps")
+# What a folder may belong to, by the file that is in it.
+_OWNERS = {
+    "config.json": "a training",
+    "sweep.json": "a sweep",
+    "search.json": "a search",
+    "netadapt.json": "an adaptation",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,6 +115,18 @@ def of(path: str) -> Workdir:
     return Workdir(folder)
 
 
+def refuse_other_owner(path: str, file: str) -> None:
+    """Raises UserError if the folder belongs to something of another kind.
+
+    Args:
+      path: the folder.
+      file: that is in a folder of the kind which is wanted, "sweep.json".
+    """
+    for other, owner in _OWNERS.items():
+        if other != file and (of(path).path / other).exists():
+            raise UserError(f"--workdir {path} belongs to {owner}: use another.")
+
+
 def claim(path: str, config: Configuration, warm_restart: bool = False) -> Workdir:
     """Makes the folder this run's, or finds that it already is.
 
@@ -118,10 +137,11 @@ def claim(path: str, config: Configuration, warm_restart: bool = False) -> Workd
         the caller then saves it.
 
     Raises:
-      UserError: the folder belongs to a run with another configuration, or cannot be
-        written.
+      UserError: the folder belongs to a run with another configuration or to something
+        else, or cannot be written.
     """
     workdir = of(path)
+    refuse_other_owner(path, workdir.config.name)
     if workdir.config.exists():
         refuse_other_config(workdir, config, warm_restart=warm_restart)
         if not warm_restart and changes(workdir, config):

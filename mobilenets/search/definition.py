@@ -13,7 +13,7 @@ from mobilenets.config import check, files, overrides
 from mobilenets.config.schema import Configuration, Section
 from mobilenets.errors import UserError
 
-Objective = Literal["accuracy", "latency", "parameters", "madds"]
+Objective = Literal["accuracy", "latency", "parameters", "madds", "activations"]
 
 
 class Reward(Section):

@@ -59,4 +59,5 @@ class Evaluator:
             self._table.latency(network, self._classes),
             complexity.params(network, self._classes),
             complexity.madds(network, self._classes),
+            complexity.activations(network, self._classes),
         )

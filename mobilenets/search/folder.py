@@ -59,6 +59,8 @@ class Evaluated:
       latency: milliseconds by the table.
       parameters: of the network.
       madds: for one image.
+      activations: elements of the outputs of all its layers, for one image; a training
+        keeps them, so that they are its memory.
     """
 
     genes: Genes
@@ -66,6 +68,7 @@ class Evaluated:
     latency: float
     parameters: int
     madds: int
+    activations: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -232,11 +235,7 @@ def claim(path: str, search: Search, config: Configuration) -> SearchFolder:
       UserError: it belongs to another search or run, or it cannot be written.
     """
     folder = workdir.of(path).path
-    for other in (workdir.Workdir(folder).config, folder / "sweep.json"):
-        if other.exists():
-            raise UserError(
-                f"--workdir {path} belongs to a training or a sweep: use another."
-            )
+    workdir.refuse_other_owner(path, "search.json")
     name = f"{folder.name}-{uuid.uuid4().hex[:8]}"
     text = _Claim(name=name, search=search, config=config).model_dump_json(indent=2)
     try:

@@ -177,12 +177,7 @@ def held(
         cannot be written.
     """
     files = AdaptationFolder(workdir.of(path).path)
-    for other in ("config.json", "sweep.json", "search.json"):
-        if (files.path / other).exists():
-            raise UserError(
-                f"--workdir {path} belongs to a training, a sweep or a search: use "
-                "another."
-            )
+    workdir.refuse_other_owner(path, "netadapt.json")
     try:
         files.path.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(files.path / ".lock").acquire(timeout=0)

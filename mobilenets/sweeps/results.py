@@ -364,8 +364,7 @@ def claim(
     """
     folder = workdir.of(path).path
     config = definition.run_config(sweep, sweep.points[0])
-    if workdir.Workdir(folder).config.exists():
-        raise UserError(f"--workdir {path} belongs to a training: use another.")
+    workdir.refuse_other_owner(path, "sweep.json")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(folder / ".lock"):

@@ -1,4 +1,4 @@
-"""Image classification with one label an image."""
+"""Image classification with one label per image."""
 
 import csv
 import dataclasses
@@ -154,7 +154,7 @@ class Classification(LabelledImages):
 
     def in_words(self, label: Any) -> str:
         """The name of the class."""
-        return self.class_names[int(label)] if label >= 0 else "no label"
+        return self.class_names[int(label)] if label >= 0 else pictures.NO_LABEL
 
     def likelihood(self, label: Any, prediction: np.ndarray) -> float:
         """The probability of the true class."""

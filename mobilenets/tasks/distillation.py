@@ -1,4 +1,4 @@
-"""A trained network that teaches another one: what it says of images, and the losses.
+"""A trained network that teaches another one: its outputs for images, and the losses.
 
 Hinton et al., "Distilling the knowledge in a neural network", arXiv:1503.02531.
 """
@@ -66,15 +66,19 @@ class Teacher:
 
     @property
     def summary(self) -> str:
-        """What it is, and the memory that its weights take."""
+        """What it is, and how large."""
         spec, outputs = self.net.description.network, len(self.class_names)
-        megabytes = sum(x.nbytes for x in jax.tree.leaves(self.net.variables)) / 1e6
         return (
             f"{spec.name} at {spec.resolution} pixels ("
             f"{millions(complexity.params(spec, outputs))} M parameters, "
-            f"{millions(complexity.madds(spec, outputs))} M MAdds, {megabytes:.1f} MB "
-            "of weights on each device)"
+            f"{millions(complexity.madds(spec, outputs))} M MAdds)"
         )
+
+    @property
+    def memory(self) -> str:
+        """What its weights take where it computes in each step."""
+        megabytes = sum(x.nbytes for x in jax.tree.leaves(self.net.variables)) / 1e6
+        return f"{megabytes:.1f} MB of weights on each device"
 
     def preprocessing(self, of_student: Preprocessing) -> Preprocessing:
         """Its own mean, deviation and interpolation, with the student's crop.
@@ -120,7 +124,7 @@ def load_teacher(config: Configuration) -> Teacher | None:
     """
     if not config.teacher:
         return None
-    _check(trained.describe(config.teacher), config)
+    _check(trained.describe(config.teacher, "config.teacher"), config)
     return Teacher(trained.load(config.teacher), jnp.dtype(config.dtype))
 
 

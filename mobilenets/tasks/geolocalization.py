@@ -17,10 +17,10 @@ from mobilenets.data.sources.in_cells import (
     PhotosToTrain,
     check_places,
 )
+from mobilenets.data.sources.slices import Part
 from mobilenets.errors import UserError
 from mobilenets.geography import sphere
 from mobilenets.geography.cells import NO_CELL, Cells, Partition, partition
-from mobilenets.inference import trained
 from mobilenets.inference.description import Description
 from mobilenets.metrics.distances import Distances, rows
 from mobilenets.runtime.console import console
@@ -63,15 +63,23 @@ class Geolocalization(Classification):
         train.
         """
         for name, source in sources.items():
-            check_places(name, source)
+            may_lack = name == "train" and self.teacher is not None
+            check_places(name, source, may_lack)
         placed = cast(Mapping[str, PlacedSource], sources)
         prepared: dict[str, Source] = {}
         if description:
             self.cells = _cells_of(description)
+        elif self.teacher:
+            self.cells = _cells_of(self.teacher.net.description)
+            numbers = self.cells.numbers_of(placed["train"].places)
+            _check_some_cells(numbers, config.distillation.label_weight)
+            prepared["train"] = PhotosToTrain(placed["train"], self.cells, numbers)
         else:
-            made = _partition(placed["train"], config)
+            made = _partition(placed["train"], cast(GeolocalizationTask, config.task))
             self.cells = made.cells
-            prepared["train"] = PhotosToTrain(placed["train"], made)
+            photos = PhotosToTrain(placed["train"], made.cells, made.numbers)
+            kept = np.flatnonzero(made.numbers != NO_CELL)
+            prepared["train"] = Part(photos, kept.tolist())
         self.places = self.cells.places
         for name, source in placed.items():
             if name != "train":
@@ -89,6 +97,8 @@ class Geolocalization(Classification):
 
     def in_words(self, label: Any) -> str:
         """The place of the cell."""
+        if label == NO_CELL:
+            return super().in_words(label)
         return sphere.in_words(*self.cells.places[int(label)])
 
     def draw_predictions(
@@ -158,53 +168,58 @@ def _cells_of(description: Description) -> Cells:
     return Cells(description.class_names, description.places)
 
 
-def _partition(source: PlacedSource, config: Configuration) -> Partition:
-    """The cells of the images to train; how many are left out is told.
+def _check_some_cells(numbers: np.ndarray, label_weight: float) -> None:
+    """Prints how many images are taught without a label; it cannot be all of them.
+
+    Args:
+      numbers: of the teacher's cells, one for each image to train.
+      label_weight: 0 if no labels are needed.
 
     Raises:
-      UserError: there are not two cells, or the teacher has none.
+      UserError: none of them is in a cell of the teacher.
     """
-    images = len(source)
-    if config.teacher:
-        cells = _cells_of(trained.describe(config.teacher))
-        made = Partition(cells, cells.numbers_of(source.places), dropped_cells=0)
-        why = "not in a cell of the teacher"
-        dropped = f"{made.dropped_images:,}"
-    else:
-        task = cast(GeolocalizationTask, config.task)
-        made = _new_partition(source, task)
-        why = f"since their cells have fewer than {task.min_images_per_cell}"
-        dropped = f"{made.dropped_images:,} (cells: {made.dropped_cells:,})"
-    kept = images - made.dropped_images
-    if not kept:
+    if not label_weight:
+        return
+    images, labelled = len(numbers), np.count_nonzero(numbers != NO_CELL)
+    if not labelled:
         raise UserError(
-            f"None of the {images:,} images to train is in a cell of the teacher: give "
-            "another teacher or other images."
+            f"None of the {images:,} images to train is in a cell of the teacher, but "
+            "distillation.label_weight is above 0: give 0 to train on the teacher's "
+            "outputs alone, or another teacher."
         )
-    line = f"{kept:,} images to train are in {len(made.cells.tokens):,} cells."
-    if made.dropped_images:
-        line += f" Images left out, {why}: {dropped}."
-    console.print(line, markup=False)
-    return made
+    if labelled < images:
+        console.print(
+            f"{labelled:,} of the {images:,} images to train are in a cell of the "
+            "teacher. The others are trained on its outputs alone.",
+            markup=False,
+        )
 
 
-def _new_partition(source: PlacedSource, task: GeolocalizationTask) -> Partition:
-    """Cells that are made of the images to train.
+def _partition(source: PlacedSource, task: GeolocalizationTask) -> Partition:
+    """Cells that are made of the images to train; how many are left out is printed.
 
     Raises:
-      UserError: there are not two.
+      UserError: there are not two cells.
     """
     most, fewest = task.max_images_per_cell, task.min_images_per_cell
     made, images = partition(source.places, most, fewest), len(source)
-    if not made.cells.tokens:
+    cells = len(made.cells.tokens)
+    if not cells:
         raise UserError(
             f"No cell has task.min_images_per_cell, {fewest}, of the {images:,} images "
             "to train: lower it."
         )
-    if len(made.cells.tokens) == 1:
+    if cells == 1:
         raise UserError(
             f"The {images:,} images to train have only one cell with at least "
             f"task.min_images_per_cell, {fewest}: lower it, or "
             f"task.max_images_per_cell, {most}, above which a cell is divided."
         )
+    line = f"{images - made.dropped_images:,} images to train are in {cells:,} cells."
+    if made.dropped_images:
+        line += (
+            f" Images left out, since their cells have fewer than {fewest}: "
+            f"{made.dropped_images:,} (cells: {made.dropped_cells:,})."
+        )
+    console.print(line, markup=False)
     return made

@@ -85,8 +85,8 @@ class ImageTask:
             _check_targets(sources, self.labels)
         if description is None:
             pipeline.check_pairs(config.batch_size, config.augmentation)
-        sources = self.prepared_sources(sources, config, description)
         self.teacher = None if description else load_teacher(config)
+        sources = self.prepared_sources(sources, config, description)
         if self.teacher:
             weight = config.distillation.label_weight
             student = for_student(sources["train"], self.teacher, self.labels, weight)
@@ -129,7 +129,7 @@ class ImageTask:
             return spec, description.preprocessing
         if not config.init_from:
             return own_spec.of_model(config.model, self.kind), config.preprocessing
-        weights = trained.describe(config.init_from)
+        weights = trained.describe(config.init_from, "config.init_from")
         if isinstance(weights.network, SearchSpace) and self.kind is not SearchSpace:
             raise UserError(
                 "The weights in init_from are a supernet: give those of a network that "
@@ -180,6 +180,8 @@ class ImageTask:
     ) -> Mapping[str, Source]:
         """The sources with the targets that the task needs; most take them as they are.
 
+        The `teacher` is there already.
+
         Args:
           sources: "train" if there is no description, "val", and further sets.
           config: of the run.
@@ -228,7 +230,11 @@ class ImageTask:
     @property
     def taught_by(self) -> str:
         """The end of the `summary`, where there is a teacher."""
-        return f", taught by {self.teacher.summary}" if self.teacher else ""
+        if not self.teacher:
+            return ""
+        outputs = self.config.distillation.outputs
+        memory = f"outputs kept in {outputs}" if outputs else self.teacher.memory
+        return f", taught by {self.teacher.summary}, {memory}"
 
     @property
     def teacher_variables(self) -> Any:

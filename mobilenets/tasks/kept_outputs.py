@@ -86,7 +86,7 @@ def with_kept_outputs(
 
 
 class _Outputs:
-    """What the teacher says of images of a source.
+    """The teacher's outputs for images of a source.
 
     Args:
       source: of the images.
@@ -136,6 +136,8 @@ def _key(source: Source, teacher: Teacher, config: Configuration) -> str:
         "dtype": config.dtype,
         "dataset": of_dataset,
         "images": len(source),
+        # A folder has another order where its labels are read.
+        "with_labels": config.distillation.label_weight > 0,
         "preprocessing": crop,
     }
     return hashes.of_json(facts)[:32]
@@ -146,16 +148,22 @@ def _compute(file: pathlib.Path, outputs: _Outputs) -> None:
     console.print(f"Computing the teacher's outputs, kept in {file}.", soft_wrap=True)
     file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = file.with_suffix(f".unfinished.{os.getpid()}")
-    array = np.lib.format.open_memmap(unfinished, "w+", np.float32, outputs.shape)
-    done = 0
-    with progress_bar("teacher", len(array)) as on_image:
-        for part in outputs.of(range(len(array))):
-            array[done : done + len(part)] = part
-            done += len(part)
-            for _ in part:
-                on_image()
-    array.flush()
-    unfinished.replace(file)
+    images, _ = outputs.shape
+    header = {"descr": "<f4", "fortran_order": False, "shape": outputs.shape}
+    try:
+        # Piece by piece: a full disk would kill a process that maps the file to memory.
+        with (
+            unfinished.open("wb") as stream,
+            progress_bar("teacher", images) as on_image,
+        ):
+            np.lib.format.write_array_header_1_0(stream, header)
+            for part in outputs.of(range(images)):
+                stream.write(part.tobytes())
+                for _ in part:
+                    on_image()
+        unfinished.replace(file)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _compare(file: pathlib.Path, outputs: _Outputs) -> None:

@@ -1,9 +1,7 @@
 """What the tasks that label whole images share."""
 
-import contextlib
 import copy
 import dataclasses
-import operator
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self, cast
@@ -274,15 +272,15 @@ class LabelledImages(ImageTask):
         Returns:
           The examples, and among how many images they are the worst.
         """
-        worst: list[tuple[float, Example]] = []
-        count = 0
-        with contextlib.closing(self.eval_batches("val")) as batches:
-            for batch in batches:
-                arrays = (batch["image"], batch["label"], predict(batch), batch["mask"])
-                for image, label, prediction, mask in zip(*arrays, strict=True):
-                    if mask:
-                        count += 1
-                        example = (image, label, prediction)
-                        worst.append((self.likelihood(label, prediction), example))
-                worst = sorted(worst, key=operator.itemgetter(0))[:most]
-        return [example for _, example in worst], count
+
+        def compared(
+            example: Mapping[str, np.ndarray], prediction: np.ndarray
+        ) -> Example:
+            return example["image"], example["label"], prediction
+
+        def unlikelihood(example: Example) -> float:
+            _, label, prediction = example
+            return -self.likelihood(label, prediction)
+
+        batches = self.eval_batches("val")
+        return pictures.worst(batches, predict, compared, unlikelihood, most)

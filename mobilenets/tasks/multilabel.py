@@ -86,6 +86,8 @@ class Multilabel(LabelledImages):
 
     def in_words(self, label: Any) -> str:
         """The attributes that are there."""
+        if np.isnan(label).all():
+            return pictures.NO_LABEL
         return pictures.list_of(itertools.compress(self.class_names, label == 1))
 
     def likelihood(self, label: Any, prediction: np.ndarray) -> float:

@@ -15,7 +15,8 @@ from mobilenets.inference.montage import NEITHER, RIGHT, WRONG, Titled, draw_ima
 from mobilenets.runtime.drawing import as_text
 from mobilenets.tasks.base import Batches, HostBatch
 
-NOTHING = "nothing"  # what is said of an image without attributes
+NOTHING = "nothing"  # the title of an image without attributes
+NO_LABEL = "no label"  # that of one of which nothing is known
 _FIRST_IMAGES = 24  # of a batch, that are drawn
 
 

@@ -336,7 +336,7 @@ class _Training:
             batch = self._next_batch(batches, step)
             if step == 1:
                 self._draw_first_batch(batch)
-            self._announce_stage(step)
+            self._begin_stage(step)
             self._update(step, batch)
             progress.step(step)
             due = self._due(step, stop)
@@ -354,11 +354,12 @@ class _Training:
                 return step
         return self._total_steps
 
-    def _announce_stage(self, step: int) -> None:
-        """Says so when a stage begins, or goes on after the start."""
+    def _begin_stage(self, step: int) -> None:
+        """Says which stage begins, or is resumed; its first step compiles."""
         stage = stage_at(self._stages, step - 1)
         first, task = self._stages[stage]
         if len(self._stages) > 1 and step - 1 in (first, self._first_step):
+            self._throughput.restart()
             console.print(
                 f"Stage {stage + 1} of {len(self._stages)} since step {first}: "
                 f"{task.summary}.",

@@ -12,7 +12,7 @@ Stages = Sequence[tuple[int, Task]]  # see `Task.stages`
 def stage_at(stages: Stages, step: int) -> int:
     """The number of the stage in which the update after `step` updates is made.
 
-    A stage that begins where the next one does, in a very short run, is never it.
+    A stage without steps, of a very short run, is never the one.
     """
     return bisect.bisect_right([first for first, _ in stages], step) - 1
 

@@ -114,7 +114,11 @@ def test_a_config_from_training_to_evaluation(tmp_path):
         assert evaluated.returncode == 0, evaluated.stderr
         cells = [cell.strip() for cell in evaluated.stdout.splitlines()[-2].split("│")]
         assert cells[1:3] == [weights, f"{last[f'val/{weights}/loss']:.4f}"]
-        assert cells[-3:] == ["40", f"{last[f'val/{weights}/calibration_error']:.2%}", ""]
+        assert cells[-3:] == [
+            "40",
+            f"{last[f'val/{weights}/calibration_error']:.2%}",
+            "",
+        ]
 
     again = run("train.py", config, f"--workdir={workdir}")
     assert "Nothing to do" in again.stdout

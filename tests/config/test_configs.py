@@ -142,6 +142,7 @@ def test_fine_grained_and_attributes_have_the_networks_of_the_paper():
     assert checked("celeb_a").optimizer.weight_decay == 0
     larger = get_spec(**checked("celeb_a", "larger").model)
     assert complexity.params(larger, 40) / 1e6 == pytest.approx(7.5, abs=0.5)
+    assert checked("celeb_a", "larger,smoke").model["resolution"] == 32
     with pytest.raises(UserError, match="takes larger, or width= and resolution="):
         checked("celeb_a", "larger,width=0.5")
 

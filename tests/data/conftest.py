@@ -2,18 +2,9 @@
 
 import json
 
-import jax
 import numpy as np
 import pytest
 from PIL import Image
-
-
-@pytest.fixture
-def quick_compilation():
-    """Programs that are compiled sooner and run longer."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture

@@ -252,17 +252,29 @@ def test_the_command_tells_where_the_data_set_is(run, tmp_path):
     result = run(*words, "--folder", photos)
     assert result.exit_code == 0, result.stderr
     directory = tmp_path / "tfds/photos/1.0.0"
-    assert f"--config.dataset.directory={directory}" in result.stdout
+    given = [word.strip("'") for word in result.stdout.split("Give ")[1].split()]
+    assert given == [
+        f"--config.dataset.directory={directory}",
+        "--config.dataset.train_split='train[:80%]",
+        "--config.dataset.eval_split='train[80%:]",
+    ]
     assert "train: 6 examples" in result.stdout
     assert "Left out, since they cannot be read: 1 images" in result.stdout
     assert "cat/2.jpg" in result.stderr
 
+    missing, attributes = tmp_path / "missing.csv", tmp_path / "attributes.csv"
+    missing.write_text("path,label\nnowhere.jpg,cat\n")
+    attributes.write_text("path,hat\nphotos/cat/0.jpg,1\n")
     for given, sentence in (
         ([], "Give one of these"),
         (["imagenet2012", "--folder", photos], "Give one of these"),
-        (["--folder", tmp_path / "nowhere"], "nowhere is not a folder"),
+        (["--folder", "nowhere"], " --folder nowhere is not a folder"),
+        (["--folder", photos / "cat"], "cat has images, but no folders of classes"),
+        (["nosuchset"], "for images of your own use --folder FOLDER."),
         (["--folder", photos, "--manual-dir", photos], "--manual-dir is for a data"),
-        (["--table", tmp_path / "nothing.csv"], "nothing.csv is not a file"),
+        (["--table", "nothing.csv"], " --table nothing.csv is not a file"),
+        (["--table", missing], "relative to the table's folder."),
+        (["--table", attributes], "several labels per image cannot be packed; train"),
     ):
         ended = run(*words, *given)
         assert ended.exit_code == 1 and sentence in ended.stderr, given

@@ -6,12 +6,16 @@ import pathlib
 import matplotlib
 import numpy as np
 import pytest
+import simplejpeg
 from PIL import Image
 
+from mobilenets.config.schema import Flip, Preprocessing, RandAugment, RandomCrop
 from mobilenets.data import jpeg, quick
 from mobilenets.data.decoding import decode
 from mobilenets.data.geometry import Geometry, to_square
+from mobilenets.data.loading import ImageLoader, TaughtImageLoader
 from mobilenets.data.quick import Undecoded, show
+from mobilenets.data.sources.base import Record
 from mobilenets.errors import BrokenImage
 
 SIZE = (75, 59)  # neither is a multiple of 8
@@ -38,16 +42,20 @@ KINDS = {
     "progressive": {"progressive": True},
     "restarts": {"restart_marker_rows": 1},
     "comment": {"comment": b"by nobody"},
+    "stored as RGB": {"keep_rgb": True},
 }
 
 
 def of_kind(photograph, kind):
     if kind == "grey":
         return as_jpeg(photograph.convert("L"))
+    if kind == "4:4:0":  # of which Pillow writes none
+        pixels = np.asarray(photograph)
+        return simplejpeg.encode_jpeg(pixels, colorsubsampling="440")
     return as_jpeg(photograph, **KINDS[kind])
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "grey"])
+@pytest.mark.parametrize("kind", [*KINDS, "grey", "4:4:0"])
 def test_the_first_rows_are_those_of_the_whole_image(photograph, kind):
     content = of_kind(photograph, kind)
     header = jpeg.read_header(content)
@@ -56,18 +64,14 @@ def test_the_first_rows_are_those_of_the_whole_image(photograph, kind):
     for count in range(1, SIZE[1] + 1):
         rows = jpeg.rows(content, header, count)
         assert count <= len(rows) <= SIZE[1]
-        np.testing.assert_array_equal(rows[:count], whole[:count])
+        np.testing.assert_array_equal(rows, whole[: len(rows)])
 
 
 def test_no_rows_are_decoded_that_are_far_below(photograph):
-    content = as_jpeg(photograph)  # in units of 16 rows
+    content = as_jpeg(photograph)  # in units of 16 rows, of which the last is not right
     header = jpeg.read_header(content)
-    assert [len(jpeg.rows(content, header, n)) for n in (1, 15, 16, 59)] == [
-        16,
-        16,
-        32,
-        59,
-    ]
+    counts = [len(jpeg.rows(content, header, n)) for n in (1, 15, 16, 46, 59)]
+    assert counts == [15, 15, 31, 47, 59]
 
 
 def crops():
@@ -207,3 +211,39 @@ def test_an_image_too_large_to_be_one_is_broken(photograph, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(BrokenImage, match=r"large\.jpg"):
         Undecoded(as_jpeg(photograph), "large.jpg")
+
+
+def test_a_teacher_and_its_student_see_a_photograph_that_is_decoded_once(
+    photograph, monkeypatch
+):
+    operations = RandomCrop(min_area=0.3), Flip(), RandAugment()
+    student, teacher = (
+        ImageLoader(side, Preprocessing(crop_fraction=1.0), operations, upright=True)
+        for side in (24, 32)
+    )
+    record = Record(as_jpeg(photograph), 0, "")
+    decoded, rows = [], jpeg.rows
+
+    def noted(content, header, count):
+        decoded.append(count)
+        return rows(content, header, count)
+
+    monkeypatch.setattr(jpeg, "rows", noted)
+    for seed in range(5):
+        seen = TaughtImageLoader(student, teacher).augmented(
+            record, np.random.default_rng(seed)
+        )
+        assert len(decoded) == 1 + 3 * seed
+        for images, pixels in zip((student, teacher), seen, strict=True):
+            alone = images.augmented(record, np.random.default_rng(seed))
+            np.testing.assert_array_equal(pixels, alone)
+
+
+def test_more_rows_than_were_decoded_before_are_decoded(photograph):
+    content = as_jpeg(photograph)
+    image = Undecoded(content, "")
+    whole = np.asarray(decode(content, ""))
+    for count in (10, 40, 20, 59):
+        rows = image.rows(count)
+        assert len(rows) >= count
+        np.testing.assert_array_equal(rows, whole[: len(rows)])

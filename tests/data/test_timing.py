@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from mobilenets.data import loading, pipeline, timing
+from mobilenets.config.schema import Mixup
+from mobilenets.data import loading, mixing, pipeline, timing
 from mobilenets.data.sources.base import Record
 
 
@@ -56,6 +57,19 @@ def test_decoding_that_fails_counts(clock):
     assert timing.load(lambda: None, make)["seconds"].tolist() == [0.0, 4.0, 0.0]
 
 
+def test_mixing_counts_as_augmentation_of_the_batch(clock):
+    def mix(batch):
+        clock.now += 7.0
+        return {**batch, "image": "mixed"}
+
+    examples = [timing.load(lambda: None, lambda record: {}) for _ in range(2)]
+    before = np.stack([example["seconds"] for example in examples])
+    batch = timing.change({"image": "photos", "seconds": before}, mix)
+    assert batch["image"] == "mixed"
+    assert batch["seconds"].sum(axis=0).tolist() == [0.0, 0.0, 7.0]
+    assert not before.any()
+
+
 class Photographs:
     names, upright = ("a",), False
 
@@ -70,6 +84,10 @@ class Photographs:
 def load(record, rng):
     image = loading.decode(record.image, record.origin, False)
     return {"image": np.asarray(image), "noise": rng.random()}
+
+
+def load_with_label(record, rng):
+    return {**load(record, rng), "label": record.target}
 
 
 def batches_of(max_bad_images, num_workers=0):
@@ -94,6 +112,23 @@ def test_batches_hold_what_they_held_and_know_their_time(monkeypatch, max_bad_im
     by_stage = {"reading": 1.0, "decoding": 2.0, "augmentation": 3.0}
     assert batches.loading_seconds == by_stage
     batches.close()
+
+
+def test_a_mixed_batch_knows_the_time_of_mixing(monkeypatch):
+    changed, mixers = timing.change, []
+
+    def noted(batch, function):
+        mixers.append(function.func)
+        return changed(batch, function)
+
+    monkeypatch.setattr(timing, "change", noted)
+    batches = pipeline.train_batches(
+        Photographs(), load_with_label, 4, 7, augmentation=(Mixup(),)
+    )
+    batch = next(batches)
+    batches.close()
+    assert {*batch} == {"image", "noise", "label", "partner_label", "share"}
+    assert {*mixers} == {mixing.mix}
 
 
 @pytest.mark.slow

@@ -1,6 +1,5 @@
 """What makes these tests fast: none is about time."""
 
-import jax
 import pytest
 
 from mobilenets.profiling import latency
@@ -11,11 +10,3 @@ def _one_call_is_measured(monkeypatch):
     """Instead of a second of them for each file."""
     durations = latency.durations
     monkeypatch.setattr(latency, "durations", lambda call, _: durations(call, 0))
-
-
-@pytest.fixture(scope="module")
-def compiled_quickly():
-    """What runs for milliseconds need not be optimised."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)

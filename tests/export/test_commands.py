@@ -19,8 +19,6 @@ from mobilenets.inference.trained import TrainedNet
 from mobilenets.tasks.registry import make_task
 from tests.export import small
 
-pytestmark = pytest.mark.usefixtures("compiled_quickly")
-
 CLOTHES = "--config.dataset.name=fashion_mnist_subset"
 
 RESIZES = ("pad", "keep", "short_side")

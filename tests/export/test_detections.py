@@ -18,8 +18,6 @@ from mobilenets.export.onnx_detections import add_detections, is_of_detections
 from mobilenets.export.onnx_graph import Graph
 from tests.export import small
 
-pytestmark = pytest.mark.usefixtures("compiled_quickly")
-
 FLOAT = onnx.TensorProto.FLOAT
 
 

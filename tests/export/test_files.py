@@ -21,8 +21,6 @@ from mobilenets.export.onnx_network import add_network
 from mobilenets.networks.architectures import get_search_space
 from tests.export import small
 
-pytestmark = pytest.mark.usefixtures("compiled_quickly")
-
 
 def written(name, format, **options):
     chosen = formats.checked(format, Options(**options), int8=False)

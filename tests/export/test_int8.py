@@ -12,8 +12,6 @@ from mobilenets.export.formats import Options, Scale
 from mobilenets.export.onnx_graph import Graph, Map
 from tests.export import small
 
-pytestmark = pytest.mark.usefixtures("compiled_quickly")
-
 SIDE = 33
 
 

@@ -17,8 +17,6 @@ from mobilenets.networks.architectures.deeplab import SEGMENTERS, get_segmenter
 from mobilenets.networks.architectures.ssd import DETECTORS, get_detector
 from tests.export import small
 
-pytestmark = pytest.mark.usefixtures("compiled_quickly")
-
 FORMATS = ["stablehlo", "onnx", "litert"]
 
 

@@ -128,6 +128,14 @@ def test_a_place_outside_of_all_cells_has_none():
         assert inside == ([number] if number >= 0 else [])
 
 
+def test_a_place_that_is_unknown_is_in_no_cell():
+    made = cells.partition(np.array(BY_HAND), most=2, fewest=2)
+    nan = np.nan
+    places = np.array([(nan, nan), BY_HAND[0], (nan, nan)])
+    assert made.cells.numbers_of(places).tolist() == [cells.NO_CELL, 0, cells.NO_CELL]
+    assert made.cells.numbers_of(places[:1]).tolist() == [cells.NO_CELL]
+
+
 def test_the_place_of_a_cell_is_within_it():
     made = cells.partition(anywhere(400), most=10, fewest=1)
     numbers = made.cells.numbers_of(np.array(made.cells.places))

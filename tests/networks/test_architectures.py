@@ -21,6 +21,13 @@ def test_complexity_is_that_of_the_released_model(row):
         assert f"{complexity.madds(spec) / 1e6:.1f}" == row.million_madds
 
 
+def test_activations_are_the_outputs_of_table_1():
+    # MobileNetV1's, Table 1: per size the channels of all maps, added by hand.
+    maps = 112**2 * (32 + 32 + 64) + 56**2 * (64 + 128 * 3) + 28**2 * (128 + 256 * 3)
+    maps += 14**2 * (256 + 512 * 11) + 7**2 * (512 + 1024 * 3) + 1000
+    assert complexity.activations(get_spec("mobilenet_v1")) == maps == 5_043_688
+
+
 def test_every_architecture_has_a_released_model():
     # Without options, but for the ResNets that SENet's table has as v1 only.
     plain = {row.architecture for row in ROWS if not row.options}

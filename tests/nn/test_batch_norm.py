@@ -313,6 +313,7 @@ def temporary_bytes(network, layers):
     return compiled.memory_analysis().temp_size_in_bytes
 
 
+@pytest.mark.usefixtures("compiled_as_for_users")
 def test_a_map_is_kept_once_for_the_gradient():
     variables, *_ = inputs()
 
@@ -326,6 +327,7 @@ def test_a_map_is_kept_once_for_the_gradient():
     assert temporary_bytes(in_turn(variables, "swish"), layers=3) < 0.75 * flaxs
 
 
+@pytest.mark.usefixtures("compiled_as_for_users")
 def test_without_late_zeros_xla_keeps_what_the_forward_pass_computed():
     variables, *_ = inputs()
     found, without = (
@@ -335,6 +337,7 @@ def test_without_late_zeros_xla_keeps_what_the_forward_pass_computed():
     assert found < 0.75 * without
 
 
+@pytest.mark.usefixtures("compiled_as_for_users")
 def test_a_map_is_kept_once_where_no_convolution_reads_it():
     variables, *_ = inputs()
     norm = BatchNorm("swish", MOMENTUM, EPSILON, nn.initializers.ones, "auto")
@@ -357,6 +360,7 @@ def test_a_map_is_kept_once_where_no_convolution_reads_it():
     assert found < 0.75 * without
 
 
+@pytest.mark.usefixtures("compiled_as_for_users")
 def test_a_map_is_computed_again_by_the_kernel_that_computed_it():
     """And the sigmoid of its swish is no map of its own."""
     variables, z, *_ = inputs()

@@ -252,6 +252,7 @@ def test_the_form_is_chosen_when_a_program_is_lowered(platform, has_convolution)
     assert ("stablehlo.convolution" in exported.mlir_module()) == has_convolution
 
 
+@pytest.mark.usefixtures("compiled_as_for_users")
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("kernel_size", [3, 5, 7])
 def test_a_batch_on_four_devices_is_convolved_as_on_one(kernel_size, stride):
@@ -306,6 +307,7 @@ def test_an_unknown_padding_is_refused(lowering):
         depthwise_conv(x, kernel, 1, "SAME", lowering=lowering)  # pyright: ignore[reportArgumentType]
 
 
+@pytest.mark.usefixtures("compiled_as_for_users")
 def test_a_swish_is_written_once_and_padded():
     x, kernel = jnp.ones((4, 64, 64, 8)), jnp.ones((3, 3, 1, 8))
 

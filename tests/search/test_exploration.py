@@ -13,14 +13,15 @@ SEARCH = Search(supernet="any", objectives={"accuracy": 1.0, "latency": -1.0})
 
 
 def one(number, accuracy, latency, parameters=1):
-    return Evaluated((number,), accuracy, latency, parameters, madds=3)
+    return Evaluated((number,), accuracy, latency, parameters, madds=3, activations=5)
 
 
 def test_more_of_an_objective_is_better_as_its_sign_says():
     candidate = one(0, 0.5, 10.0, parameters=7)
-    objectives = {"accuracy": 1.0, "latency": -2.0, "parameters": 0.5, "madds": -1.0}
+    objectives = {"accuracy": 1.0, "latency": -2.0, "parameters": 0.5}
+    objectives |= {"madds": -1.0, "activations": -1.0}
     search = Search(supernet="any", objectives=objectives)
-    assert exploration.values(search, candidate) == [0.5, -10.0, 7.0, -3.0]
+    assert exploration.values(search, candidate) == [0.5, -10.0, 7.0, -3.0, -5.0]
     # MnasNet's: twice the target costs 5 % of the accuracy.
     search = Search(supernet="any", reward=Reward(target=5.0))
     assert exploration.values(search, candidate) == [pytest.approx(0.5 * 2**-0.07)]

@@ -22,7 +22,7 @@ SEARCH = Search(supernet="any", population=7, generations=2, seed=1)
 def reach(genes):
     """More accurate, but slower, the larger the genes; never the same twice."""
     total = sum(gene * 4**i for i, gene in enumerate(genes))
-    return Evaluated(genes, (1 + sum(genes)) / 20, 1.0 + total % 7, total, total)
+    return Evaluated(genes, (1 + sum(genes)) / 20, 1.0 + total % 7, total, total, total)
 
 
 @pytest.fixture

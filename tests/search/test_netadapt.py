@@ -316,9 +316,9 @@ def test_a_damaged_list_of_proposals_is_refused(files, run, tmp_path, nothing_tr
 
 
 def test_a_folder_of_something_else_is_refused(files, run, tmp_path):
-    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "search.json").write_text("{}")
     stderr = mistake(adapt(run, files, tmp_path, "--target", 0.8))
-    assert "belongs to a training, a sweep or a search" in stderr
+    assert "belongs to a search: use another" in stderr
 
 
 def test_what_the_weights_define_is_refused(files, run, tmp_path):

@@ -119,9 +119,17 @@ def test_tuples_of_a_config_survive_the_folder(tmp_path):
     assert run.config.schedule.boundaries == (1.0, 2.0)
 
 
-def test_the_folder_of_a_training_is_refused(tmp_path):
-    (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(UserError, match="belongs to a training"):
+@pytest.mark.parametrize(
+    ("file", "owner"),
+    [
+        ("config.json", "a training"),
+        ("search.json", "a search"),
+        ("netadapt.json", "an adaptation"),
+    ],
+)
+def test_the_folder_of_something_else_is_refused(tmp_path, file, owner):
+    (tmp_path / file).write_text("{}")
+    with pytest.raises(UserError, match=f"belongs to {owner}: use another"):
         results.claim(str(tmp_path), make_sweep())
     assert not (tmp_path / "sweep.json").exists()
 

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import math
+import os
 import shutil
 
 import jax
@@ -225,7 +226,9 @@ def test_it_is_announced_with_the_memory_it_takes(teacher):
     task = make_task(make_config(teacher), sources=sources_of())
     size = sum(x.nbytes for x in jax.tree.leaves(trained.load(teacher).variables))
     assert ", taught by mobilenet_v3_small at 32 pixels (" in task.summary
-    assert f"{size / 1e6:.1f} MB of weights on each device)" in task.summary
+    assert task.summary.endswith(f"), {size / 1e6:.1f} MB of weights on each device")
+    kept = make_task(config_to_keep(teacher, "kept"), sources=sources_of())
+    assert kept.summary.endswith(" M MAdds), outputs kept in kept")
 
 
 # The classes and the labels.
@@ -281,7 +284,9 @@ def test_a_teacher_of_another_task_is_refused(tmp_path, net, message):
 
 
 def test_missing_and_damaged_weights_are_one_sentence(tmp_path, teacher):
-    with pytest.raises(UserError, match=r"There is no folder .*nowhere"):
+    with pytest.raises(
+        UserError, match=r"no folder .*nowhere \(config\.teacher\): give"
+    ):
         make_task(make_config(str(tmp_path / "nowhere")), sources=sources_of())
     shutil.copytree(teacher, tmp_path / "damaged")
     shutil.rmtree(tmp_path / "damaged" / "variables")
@@ -307,7 +312,14 @@ def test_missing_and_damaged_weights_are_one_sentence(tmp_path, teacher):
         ),
         (
             {"teacher": "weights", "distillation": {"outputs": "kept"}},
-            "but augmentation has random_crop and flip, which show another image",
+            "but augmentation has random_crop and flip, which change the image in",
+        ),
+        (
+            {
+                "teacher": "weights",
+                "task": {"name": "classification", "balanced": True},
+            },
+            "task.balanced weighs labels, but with a teacher none are read at",
         ),
         (
             {"teacher": "weights", "distillation": {"label_weight": 1.0}},
@@ -611,8 +623,38 @@ def test_outputs_are_computed_once_and_only_for_their_images(teacher, tmp_path):
         make_task(config, sources=sources_of()).train_batches()
 
 
+def test_outputs_are_of_the_images_in_their_order(teacher, photographs, tmp_path):
+    """A folder is read in another order where its labels count."""
+    for label_weight in (0.0, 0.5):
+        config = make_config(
+            teacher,
+            augmentation={},
+            dataset={"folder": str(photographs)},
+            distillation={"outputs": str(tmp_path), "label_weight": label_weight},
+        )
+        make_task(config).train_batches().close()
+    first, second = (np.load(file) for file in tmp_path.glob("*.npy"))
+    assert np.abs(first - second).max() > 0.2 * first.std()
+    by_column = (np.sort(outputs, axis=0) for outputs in (first, second))
+    np.testing.assert_allclose(*by_column, rtol=1e-4, atol=1e-5)
+
+
 def test_outputs_that_cannot_be_kept_are_one_sentence(teacher, tmp_path):
     (tmp_path / "file").write_text("")
     task = make_task(config_to_keep(teacher, tmp_path / "file"), sources=sources_of())
     with pytest.raises(UserError, match=r"Cannot use distillation.outputs .*/file: "):
         task.train_batches()
+
+
+def test_on_a_full_disk_outputs_are_one_sentence(teacher, tmp_path):
+    task = make_task(config_to_keep(teacher, tmp_path), sources=sources_of())
+    task.train_batches().close()
+    (file,) = tmp_path.iterdir()
+    file.unlink()
+    # /dev/full fails as a full disk does.
+    file.with_suffix(f".unfinished.{os.getpid()}").symlink_to("/dev/full")
+    with pytest.raises(
+        UserError, match=r"Cannot use distillation.outputs .*: No space"
+    ):
+        task.train_batches()
+    assert [*tmp_path.iterdir()] == []

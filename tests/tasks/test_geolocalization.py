@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import pytest
 from jax.sharding import AxisType
-from PIL import Image
+from PIL import ExifTags, Image
 
 from configs import geolocalization_quickstart
 from mobilenets import UserError
@@ -29,6 +29,7 @@ from mobilenets.runs.metric_log import read_metrics
 from mobilenets.tasks.registry import make_task
 from mobilenets.training.loop import train
 from tests.inference.test_places import PLACES, TOKENS, net_of_cells
+from tests.inference.test_trained import small_net
 from tests.training.test_resume import assert_same_bits, interrupt, kept_steps, sigterm
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -66,6 +67,7 @@ def make_config(**changes):
     config.epochs = 2.0
     config.log_every_steps = 2
     config.evaluate_every_epochs = 0.5
+    config.dataset = changes.pop("dataset", config.dataset)
     config.update(changes)
     return check.check(config)
 
@@ -223,7 +225,6 @@ def test_an_interrupted_run_ends_as_one_that_was_not(tmp_path):
 
 def test_other_places_are_other_data(tmp_path):
     """A photograph moved within its cell: the tokens are the same, not the places."""
-    config = make_config(epochs=0.2, batch_size=4)
     photos, moved = Photos(TRAINED), Photos([(0, 2), *TRAINED[1:]])
     limits = {"max_images_per_cell": 2, "min_images_per_cell": 2}
     config = make_config(
@@ -275,26 +276,79 @@ def test_damaged_cells_of_weights_are_one_sentence(changes, reason, tmp_path):
     assert reason in str(error.value)
 
 
-@pytest.mark.parametrize("label_weight", [0.0, 0.5])
-def test_a_student_has_the_cells_of_its_teacher(tmp_path, capsys, label_weight):
+@pytest.fixture
+def teacher(tmp_path):
     trained.save(net_of_cells(), str(tmp_path / "teacher"))
-    task = task_of(
-        Photos([*SEEN, (50, -60)]),
-        Photos(SEEN),
-        teacher=str(tmp_path / "teacher"),
-        distillation={"label_weight": label_weight},
-        batch_size=4,
-    )
+    return str(tmp_path / "teacher")
+
+
+def task_with(teacher, train, label_weight):
+    distillation = {"label_weight": label_weight}
+    changes = {"teacher": teacher, "distillation": distillation}
+    return task_of(train, Photos(SEEN), batch_size=6, **changes)
+
+
+@pytest.mark.parametrize("label_weight", [0.0, 0.5])
+def test_a_student_has_the_cells_of_its_teacher(teacher, capsys, label_weight):
+    nan = float("nan")
+    train = Photos([*SEEN, (50, -60), (nan, nan)])
+    task = task_with(teacher, train, label_weight)
     assert (task.class_names, task.places) == (TOKENS, PLACES)
-    # In the third cell one, in the first two; none at the north pole and in Canada.
-    assert task.train_size == 3
-    assert (
-        "Images left out, not in a cell of the teacher: 2." in capsys.readouterr().out
-    )
     batches = task.train_batches()
-    labels = {*next(batches)["label"].tolist()}
+    labels = next(batches)["label"].tolist()
     batches.close()
-    assert labels == ({0, 2} if label_weight else {-1})
+    told = "3 of the 6 images to train are in a cell of the teacher."
+    assert (told in capsys.readouterr().out.replace("\n", " ")) == bool(label_weight)
+    # In the third cell one, in the first two; none at the north pole and in Canada.
+    assert sorted(labels) == ([-1, -1, -1, 0, 0, 2] if label_weight else [-1] * 6)
+    assert task.in_words(2) == "17.00° S, 179.50° E"
+    assert task.in_words(-1) == "no label"
+
+
+def test_labels_that_count_are_of_some_images(teacher):
+    with pytest.raises(
+        UserError, match="None of the 1 images to train is in a cell of"
+    ):
+        task_with(teacher, Photos([(50, -60)]), 0.5)
+    assert task_with(teacher, Photos([(50, -60)]), 0.0).train_size == 1
+
+
+def test_a_teacher_without_cells_is_refused(tmp_path):
+    trained.save(small_net(classes=("ant", "bee")), str(tmp_path / "teacher"))
+    with pytest.raises(
+        UserError, match=r"The teacher in .* needs one of geolocalization"
+    ):
+        task_with(str(tmp_path / "teacher"), Photos(SEEN), 0.0)
+
+
+def test_a_teacher_needs_no_places_to_train(teacher, tmp_path):
+    """Neither in a table nor in a folder of photographs; those to evaluate have one."""
+    for split in ("train", "validation"):
+        (tmp_path / "photos" / split).mkdir(parents=True)
+        for name in "ab":
+            save_photo(tmp_path / "photos" / split / f"{name}.jpg", split)
+    table = tmp_path / "places.csv"
+    rows = ["path,split,latitude,longitude", "photos/train/a.jpg,train,,"]
+    rows += ["photos/validation/a.jpg,validation,1,2"]
+    table.write_text("\n".join(rows) + "\n")
+    for dataset, sizes in (
+        ({"table": str(table)}, (1, 1)),
+        ({"folder": str(tmp_path / "photos")}, (2, 2)),
+    ):
+        task = make_task(make_config(teacher=teacher, dataset=dataset))
+        assert (task.train_size, task.eval_sizes["val"]) == sizes
+        with pytest.raises(
+            UserError, match=r"latitude is empty|no photograph with a pl"
+        ):
+            make_task(make_config(dataset=dataset))
+
+
+def save_photo(file, split):
+    """One to evaluate has a place."""
+    exif = Image.Exif()
+    if split == "validation":
+        exif[ExifTags.IFD.GPSInfo] = {1: "N", 2: (1, 0, 0), 3: "E", 4: (2, 0, 0)}
+    Image.new("RGB", (8, 8)).save(file, exif=exif)
 
 
 # Mistakes.

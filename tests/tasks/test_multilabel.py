@@ -467,3 +467,4 @@ def test_the_attributes_of_the_first_batch_are_those_that_are_there():
     assert task.in_words(np.array([1, 0, NAN], np.float32)) == "a"
     assert task.in_words(np.array([1, 1, 1], np.float32)) == "a, b, c"
     assert task.in_words(np.array([0, NAN, 0], np.float32)) == "nothing"
+    assert task.in_words(np.array([NAN, NAN, NAN], np.float32)) == "no label"

@@ -286,7 +286,10 @@ MISTAKES = [
     ({"trainable_stages": 3}, "trainable_stages is 3, but mobilenet_v3_small has 2"),
     ({"trainable_stages": -2}, "trainable_stages is -2, but must be at least -1"),
     ({"optimizer.backbone_rate": 0.0}, "optimizer.backbone_rate is 0.0, but must"),
-    ({"init_from": "/nowhere"}, "There is no folder /nowhere"),
+    (
+        {"init_from": "/nowhere"},
+        r"There is no folder /nowhere \(config.init_from\): give",
+    ),
     (
         {"model": {"width_multiplier": 0.5}},
         "Unknown option 'width_multiplier' of mobil",

@@ -12,6 +12,7 @@ from mobilenets.data import timing
 from mobilenets.networks.spec import with_backbone
 from mobilenets.runs import workdir
 from mobilenets.runs.checkpoint import Checkpoints, abstract_like
+from mobilenets.runs.metric_log import read_metrics
 from mobilenets.tasks.classification import Classification
 from mobilenets.training.loop import train
 from mobilenets.training.optimizers import make_optimizer
@@ -135,8 +136,12 @@ def test_a_run_compiles_once_a_stage_and_resumes_bit_for_bit(
         return loss(self, outputs, batch)
 
     monkeypatch.setattr(Classification, "loss", counted)
-    train(make_task(), str(tmp_path / "whole"))
+    logging = {"evaluate_every_epochs": 3.0, "log_every_steps": 1}
+    train(make_task(**logging), str(tmp_path / "whole"))
     assert traced == [8, 12, 16]
+    logged = read_metrics(tmp_path / "whole/metrics.jsonl")
+    timed = [r["step"] for r in logged if "train/images_per_second" in r]
+    assert timed == [2, 3, 4, 6, 7, 8, 10, 11, 12]  # no step that compiled
     told = " ".join(capsys.readouterr().out.split())
     assert "Stage 2 of 3 since step 4: mobilenet_v3_small at 12 pixels" in told
 
@@ -169,6 +174,14 @@ def test_a_run_compiles_once_a_stage_and_resumes_bit_for_bit(
         (
             {"progressive.stages": 4, "progressive.mixup_alpha": 0.0},
             "progressive.mixup_alpha is given, but augmentation has no mixup",
+        ),
+        (
+            {
+                "progressive.stages": 2,
+                "progressive.magnitude": 17.0,
+                "augmentation.rand_augment.magnitude": 9.0,
+            },
+            r"progressive.magnitude is 17.0, but timm's scale ends at 10: give less",
         ),
         (
             {"train_resolution": 16, "task.name": "detection"},

@@ -27,7 +27,8 @@ class Record:
     # those of all that are right (see `RelabelledSource`); of "attributes" [A] float32,
     # 1 for one that the image has, 0 for one that it lacks, nan where that is unknown.
     # Of labels "boxes" `Boxes`. Of "mask" [H, W] uint8: the class of each pixel of the
-    # upright image, 255 where it is not known. Of "place" a `Place`.
+    # upright image, 255 where it is not known. Of "place" a `Place`, of nan where that
+    # is not known.
     target: Any
     origin: str  # for messages: a file, or a record of a data set
 
@@ -155,7 +156,7 @@ class PlacedSource(Source, Protocol):
 
     @property
     def places(self) -> np.ndarray:
-        """Latitude and longitude of each image, [images, 2] float64."""
+        """Latitude and longitude of each image, [images, 2] float64; nan if unknown."""
         ...
 
 
@@ -203,11 +204,11 @@ def check_some_labels(place: str, labels: Sequence[int] | np.ndarray) -> None:
 def tell_lacking_classes(
     place: str, names: Sequence[str], labels: Sequence[int] | np.ndarray
 ) -> None:
-    """Prints which classes cannot be evaluated, as there are no images of them."""
+    """Prints of which classes there are no images."""
     seen = {int(label) for label in labels}
     lacking = [name for i, name in enumerate(names) if i not in seen]
     if lacking:
-        _tell(f"{place} has no images of {some(lacking)} to evaluate.")
+        _tell(f"{place} has no images of {some(lacking)}.")
 
 
 def tell_attributes_not_evaluated(

@@ -1,4 +1,4 @@
-"""Collages of the embedded clothes: a small data set with several labels an image."""
+"""Collages of the embedded clothes: a small data set with several labels per image."""
 
 from collections.abc import Mapping
 

@@ -20,7 +20,7 @@ from mobilenets.errors import UserError
 _File = tuple[pathlib.Path, str]  # and its class, "" if it has none
 
 # Folders of these names hold splits, never the images of a class.
-_SPLITS = ("train", "training", *TO_EVALUATE)
+SPLITS = ("train", "training", *TO_EVALUATE)
 
 
 class FolderSource:
@@ -56,7 +56,7 @@ class FolderSource:
         in_use: Sequence[str] = (),
         labelled: Labelled = "all",
     ):
-        root = _existing(folder)
+        root = existing(folder)
         if eval_fraction:
             place = f"{root}, split {split},"
             is_first = split == min({split, *in_use})  # "train" where both are opened
@@ -99,14 +99,19 @@ def splits(folder: str) -> list[str]:
     Raises:
       UserError: it is no folder, or cannot be read.
     """
-    root = _existing(folder)
+    root = existing(folder)
     inner = _folders(root)
     seeming = [name for name in inner if _seems_split(root / name)]
-    are_splits = seeming == inner or {*seeming} & {*_SPLITS}
+    are_splits = seeming == inner or {*seeming} & {*SPLITS}
     return seeming if seeming and are_splits else [division.WHOLE]
 
 
-def _existing(folder: str) -> pathlib.Path:
+def existing(folder: str) -> pathlib.Path:
+    """The folder of the config.
+
+    Raises:
+      UserError: there is none.
+    """
     root = pathlib.Path(folder).expanduser()
     if not root.is_dir():
         raise UserError(f"dataset.folder {folder} is not a folder.")
@@ -135,7 +140,7 @@ def _of_split(
     if split not in splits:
         raise _no_split(root, folder, split, splits, in_use)
     if labelled == "none":
-        return [], _images_without_class(root / split)
+        return [], [(path, "") for path in images_without_class(root / split)]
     used = {split, *in_use} & {*splits}
     classes = sorted({name for s in used for name in _folders(root / s)})
     return classes, _images(root / split, labelled=labelled)
@@ -188,7 +193,7 @@ def _divided(
     seeming = [name for name in inner if _seems_split(root / name)]
     if len(inner) == 1 and seeming:
         root = root / inner[0]
-    elif seeming and (seeming == inner or {*seeming} & {*_SPLITS}):
+    elif seeming and (seeming == inner or {*seeming} & {*SPLITS}):
         raise UserError(
             f"dataset.eval_fraction divides the images of FOLDER/CLASS/*.jpg, but "
             f"{folder} has folders in {', '.join(seeming)}: leave it out where those "
@@ -234,15 +239,31 @@ def _images(
         photographs.tell_ignored(str(folder), ignored)
     if not files:
         kinds = ", CLASS/*".join(photographs.SUFFIXES)
-        raise UserError(f"{folder} holds no images: expected are files CLASS/*{kinds}.")
+        found = (
+            "has images, but no folders of classes with images"
+            if photographs.are_in(folder)
+            else "holds no images"
+        )
+        raise UserError(f"{folder} {found}: expected are files CLASS/*{kinds}.")
     return files
 
 
-def _images_without_class(folder: pathlib.Path) -> list[_File]:
-    """The images in a folder, and in the folders below."""
+def images_without_class(
+    folder: pathlib.Path, to_tell: bool = True
+) -> list[pathlib.Path]:
+    """The images in a folder, and in the folders below.
+
+    Args:
+      folder: an existing one.
+      to_tell: whether to print what is ignored.
+
+    Raises:
+      UserError: there are none.
+    """
     ignored = Ignored()
-    files = [(path, "") for path in photographs.find(folder, ignored)]
-    photographs.tell_ignored(str(folder), ignored)
+    files = photographs.find(folder, ignored)
+    if to_tell:
+        photographs.tell_ignored(str(folder), ignored)
     if not files:
         kinds = ", *".join(photographs.SUFFIXES)
         raise UserError(f"{folder} holds no images: expected are files *{kinds}.")

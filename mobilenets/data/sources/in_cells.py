@@ -6,7 +6,7 @@ import numpy as np
 
 from mobilenets.data.sources.base import PlacedSource, Record, Source
 from mobilenets.errors import UserError
-from mobilenets.geography.cells import Cells, Partition
+from mobilenets.geography.cells import Cells
 from mobilenets.geography.sphere import Place
 
 
@@ -18,25 +18,24 @@ class Located(NamedTuple):
 
 
 class PhotosToTrain:
-    """The photographs of the cells that were kept, with the number of their cell.
+    """All photographs, with the number of their cell, `NO_CELL` if there is none.
 
     Args:
       source: of the photographs.
-      partition: of their places.
+      cells: the classes.
+      numbers: of the cell of each photograph.
     """
 
-    def __init__(self, source: PlacedSource, partition: Partition):
-        self.names, self.upright = partition.cells.tokens, source.upright
-        self._source, self._cells = source, partition.numbers
-        self._kept = np.flatnonzero(partition.numbers >= 0)
+    def __init__(self, source: PlacedSource, cells: Cells, numbers: np.ndarray):
+        self.names, self.upright = cells.tokens, source.upright
+        self._source, self._numbers = source, numbers
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._source)
 
     def __getitem__(self, index: int) -> Record:
-        number = int(self._kept[index])
-        record = self._source[number]
-        return Record(record.image, int(self._cells[number]), record.origin)
+        record = self._source[index]
+        return Record(record.image, int(self._numbers[index]), record.origin)
 
 
 class PhotosToEvaluate:
@@ -60,12 +59,13 @@ class PhotosToEvaluate:
         return Record(record.image, target, record.origin)
 
 
-def check_places(name: str, source: Source) -> None:
+def check_places(name: str, source: Source, may_lack: bool) -> None:
     """Raises UserError unless a source from Python has the places of its photographs.
 
     Args:
       name: of the source.
       source: whose records have places.
+      may_lack: whether a photograph may have none, which is nan.
     """
     places, images = np.asarray(getattr(source, "places", ())), len(source)
     if places.shape != (images, 2):
@@ -74,7 +74,8 @@ def check_places(name: str, source: Source) -> None:
             " latitude and longitude of each photograph, but what it has is of the "
             f"shape {list(places.shape)}."
         )
-    if not (np.abs(places) <= (90, 180)).all():  # nan is not, either
+    is_unknown = np.isnan(places).all(axis=1, keepdims=True) & may_lack
+    if not (is_unknown | (np.abs(places) <= (90, 180))).all():  # nan is not, either
         raise UserError(
             f"The places of the source {name!r} must be latitudes from -90 to 90 and "
             "longitudes from -180 to 180."

@@ -35,6 +35,7 @@ from mobilenets.data.sources.base import (
 from mobilenets.data.sources.boxed_folder import BoxedFolderSource
 from mobilenets.data.sources.folder import FolderSource
 from mobilenets.data.sources.masked_folder import MaskedFolderSource
+from mobilenets.data.sources.placed_folder import PlacedFolderSource
 from mobilenets.data.sources.placed_table import PlacedTableSource
 from mobilenets.data.sources.table import TableSource
 from mobilenets.errors import UserError
@@ -160,7 +161,7 @@ def _open(
             _check_labels(f"dataset.table {dataset.table}", "class", labels)
         case InTable() if labels == "place":
             return PlacedTableSource(
-                dataset.table, split, dataset.images, dataset.eval_fraction
+                dataset.table, split, dataset.images, dataset.eval_fraction, labelled
             )
         case InTable():
             return TableSource(
@@ -179,6 +180,10 @@ def _open(
         case InFolder() if labels == "mask":
             return MaskedFolderSource(
                 dataset.folder, split, dataset.eval_fraction, to_train
+            )
+        case InFolder() if labels == "place":
+            return PlacedFolderSource(
+                dataset.folder, split, dataset.eval_fraction, labelled
             )
         case InFolder():
             if labelled != "none":
@@ -270,7 +275,8 @@ def _check_labels(what: str, has: Labels, needed: Labels) -> None:
     if needed == "place":
         raise UserError(
             f"{what} has no places, but the task needs them: give dataset.table with "
-            "the columns path, latitude and longitude, or another task.name."
+            "the columns path, latitude and longitude, dataset.folder with photographs "
+            "whose EXIF data have their place, or another task.name."
         )
     if has == "place":
         raise UserError(

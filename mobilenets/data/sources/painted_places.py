@@ -2,7 +2,7 @@
 
 The colour of the sky is the longitude, which has no border at the date line, and the
 height of the horizon the latitude: the ground fills the image at the south pole, the
-sky at the north pole. Hills, clouds, brightness and noise say nothing.
+sky at the north pole. Hills, clouds, brightness and noise are random.
 """
 
 import colorsys
@@ -59,7 +59,7 @@ def paint(place: Place, rng: np.random.Generator) -> np.ndarray:
 
     Args:
       place: where.
-      rng: of all that says nothing of the place.
+      rng: of all that has nothing to do with the place.
     """
     rows, columns = np.mgrid[:SIDE, :SIDE] / (SIDE - 1)
     hills = 0.015 * np.sin(2 * np.pi * (rng.uniform(1, 3) * columns + rng.uniform()))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mobilenets.data.sources import photographs
-from mobilenets.data.sources.base import Record
+from mobilenets.data.sources.base import Labelled, Record
 from mobilenets.data.sources.table import (
     Row,
     files_of,
@@ -15,7 +15,7 @@ from mobilenets.data.sources.table import (
     text_of,
 )
 from mobilenets.errors import UserError
-from mobilenets.geography.sphere import Place
+from mobilenets.geography.sphere import UNKNOWN_PLACE, Place
 
 LATITUDE, LONGITUDE = "latitude", "longitude"
 _LIMITS = {LATITUDE: 90, LONGITUDE: 180}  # degrees
@@ -33,6 +33,7 @@ class PlacedTableSource:
       split: see `TableSource`.
       images: the folder that paths are relative to; "": the table's own.
       eval_fraction: see `TableSource`.
+      labelled: unless it is "all", a row may have neither: its place is nan.
 
     Raises:
       UserError: the table is not as it should be; the message names the line.
@@ -42,14 +43,25 @@ class PlacedTableSource:
     upright = True
 
     def __init__(
-        self, table: str, split: str, images: str = "", eval_fraction: float = 0.0
+        self,
+        table: str,
+        split: str,
+        images: str = "",
+        eval_fraction: float = 0.0,
+        labelled: Labelled = "all",
     ):
         columns, rows, in_split = rows_in_use(table, split, eval_fraction, ())
         rows = [rows[i] for i in in_split]
         for name in _LIMITS:
             hint = f" Call the column of the {name}s, in degrees, {name}."
             need_column(table, columns, name, hint)
-        degrees = [[_degrees(table, row, name) for name in _LIMITS] for row in rows]
+        may_lack = labelled != "all"
+        degrees = [
+            UNKNOWN_PLACE
+            if may_lack and not any(row.cells[name] for name in _LIMITS)
+            else Place(*(_degrees(table, row, name) for name in _LIMITS))
+            for row in rows
+        ]
         self.places = np.array(degrees, np.float64)
         _check_range(table, rows, self.places)
         self._files = files_of(table, images, rows)
@@ -92,7 +104,7 @@ def _check_range(table: str, rows: Sequence[Row], places: np.ndarray) -> None:
         f"{table} line {rows[line].line}: {name} is {places[line, column]:g}, but must "
         f"be from {-limit} to {limit}."
     )
-    if column == 0 and (np.abs(places) <= (180, 90)).all():
+    if column == 0 and not (np.abs(places) > (180, 90)).any():  # nan is unknown
         message += (
             " All longitudes of the table would be latitudes: exchange the names of the"
             " two columns if they are swapped."

@@ -160,7 +160,7 @@ def _read(file: pathlib.Path, table: str) -> tuple[list[str], list[Row]]:
     read = readers.get(file.suffix.lower())
     if read is None:
         raise UserError(
-            f"dataset.table {table} must be a {' or '.join(readers)} file, by its name."
+            f"The table {table} must be a {' or '.join(readers)} file, by its name."
         )
     columns, rows = read(file, table)
     twice = {name for name in columns if columns.count(name) > 1}
@@ -326,7 +326,7 @@ def _classes(
       rows: of the splits in use.
       may_lack: of each row, whether its label may be empty.
     """
-    hint = " For several labels an image give task.name=multilabel."
+    hint = " For several labels per image, give task.name=multilabel."
     need_column(table, columns, LABEL, hint)
     labels = [
         "" if lacks and not row.cells[LABEL] else text_of(table, row, LABEL)

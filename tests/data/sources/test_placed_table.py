@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mobilenets import UserError
-from mobilenets.config.schema import FolderDataset, NamedDataset, TableDataset
+from mobilenets.config.schema import NamedDataset, TableDataset
 from mobilenets.data.sources.opening import open_source
 from mobilenets.geography.sphere import Place
 
@@ -19,10 +19,10 @@ def folder(tmp_path):
     return tmp_path
 
 
-def opened(folder, text, split="all", **options):
+def opened(folder, text, split="all", labelled="all", **options):
     (folder / "t.csv").write_text(text)
     dataset = TableDataset(table=str(folder / "t.csv"), **options)
-    return open_source(dataset, split, "place", to_train=True)
+    return open_source(dataset, split, "place", to_train=True, labelled=labelled)
 
 
 def test_a_table_has_the_place_of_each_image_in_its_order(folder):
@@ -43,6 +43,18 @@ def test_rows_of_other_splits_need_no_place(folder):
     np.testing.assert_array_equal(source.places, [(1, 2)])
     with pytest.raises(UserError, match=r"line 3: latitude is empty: fill it in, or"):
         opened(folder, text, split="test")
+
+
+def test_with_a_teacher_rows_need_no_place(folder):
+    text = HEADER + "a.jpg,,\nb.jpg,1,2\n"
+    places = opened(folder, text, labelled="some").places
+    np.testing.assert_array_equal(places, [(np.nan, np.nan), (1, 2)])
+    for rows, sentence in (
+        ("a.jpg,1,", "line 2: longitude is empty"),
+        ("a.jpg,,\nb.jpg,139.7,35.7", "exchange the names of the two columns"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            opened(folder, f"{HEADER}{rows}\n", labelled="none")
 
 
 def test_images_of_a_table_are_divided_by_their_names(folder):
@@ -106,7 +118,6 @@ def test_a_missing_column_is_named(folder, header):
         NamedDataset(name="fashion_mnist_subset"),
         NamedDataset(name="fashion_collages"),
         NamedDataset(name="fashion_scenes"),
-        FolderDataset(folder="photos"),
     ],
 )
 def test_data_without_places_are_refused(dataset):

@@ -120,7 +120,7 @@ def test_what_cannot_be_evaluated_is_told(folder, capsys):
     table = write(folder, SPLITS)
     opened(table, "test")
     told = capsys.readouterr().out
-    assert told == f"{table}, split test, has no images of ant, cat to evaluate.\n"
+    assert told == f"{table}, split test, has no images of ant, cat.\n"
     text = "path,smiles,old,split\na.jpg,1,0,fit\nb.jpg,,1,test\n"
     opened(write(folder, text), "test", labels="attributes")
     assert "has no known value for smiles: none" in capsys.readouterr().out
