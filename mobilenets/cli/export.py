@@ -125,12 +125,12 @@ def command(
 ) -> None:
     """Write a trained network to a file for another runtime.
 
-    The file takes normalised images. Batch norms are folded into the convolutions. A
-    classifier gives "logits" and "features"; a detector "box_codes" and "class_logits"
-    of its anchors, or "boxes", "scores" and "classes"; a segmenter the "logits" of
-    every pixel; a backbone "features". The record beside the file says what the file
-    takes and gives, how images are preprocessed, and how far the outputs are from those
-    of the weights. predict, features, eval and benchmark accept the file as weights.
+    The file takes normalised images. Batch norms are folded into the convolutions. All
+    give "features"; a classifier also "logits"; a detector "box_codes" and
+    "class_logits" of its anchors, or "boxes", "scores" and "classes"; a segmenter the
+    "logits" of every pixel. The record beside the file says what the file takes and
+    gives, how images are preprocessed, and how far the outputs are from those of the
+    weights. predict, features, eval and benchmark accept the file as weights.
     """
     with usage_errors():
         given = overrides.parse(context.args, OPTIONS)

@@ -26,26 +26,19 @@ def command(
 ) -> None:
     """Write the feature vectors of images to a file.
 
-    They are the inputs of the last layer; for a backbone without logits, the means of
-    the last feature map. The file holds "features", [images, channels] float32, and
-    "paths", relative to the folder. Files that are not images are reported and skipped;
-    the exit code is then 1.
+    They are the inputs of the last layer; for a backbone without logits, a detector or
+    a segmenter the means of the backbone's last feature map. The file holds "features",
+    [images, channels] float32, and "paths", relative to the folder. Files that are not
+    images are reported and skipped; the exit code is then 1.
     """
     prepare_jax()
-    from mobilenets.inference import detections, pixels, prediction
+    from mobilenets.inference import prediction
 
     if output.suffix != ".npz":
         raise UserError(f"The output must be an .npz file, but is {str(output)!r}.")
     outputs.check({"output": output})
     paths = prediction.images_in(folder)
     net = networks.load(weights)
-    is_detector = detections.is_detector(net)
-    if networks.is_file(weights) and (is_detector or pixels.is_segmenter(net)):
-        kind = "detector" if is_detector else "segmenter"
-        raise UserError(
-            f"{weights} is an exported {kind}, which gives no features: give the "
-            "weights from which it was exported."
-        )
     broken: list[UserError] = []
     readable = prediction.read_photos(paths, net, broken.append)
     vectors = dict(prediction.features(net, readable))

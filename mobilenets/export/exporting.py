@@ -5,7 +5,7 @@ import hashlib
 import math
 import pathlib
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import jax
@@ -159,9 +159,9 @@ def parity(
     )
     outputs = [_Difference() for _ in signature.output_names(network, detections)]
     agreements = []
-    for part in np.array_split(pixels, -(-len(pixels) // _AT_ONCE)):
-        wanted = [*map(np.asarray, in_jax(part))]
-        found = exported.run(_normalized(net, part))
+    for part, count in _parts(pixels):
+        both = in_jax(part), exported.run(_normalized(net, part))
+        wanted, found = ([np.asarray(x)[:count] for x in arrays] for arrays in both)
         for output, a, b in zip(outputs, wanted, found, strict=True):
             if a.dtype == np.float32:  # no classes
                 output.add(a, b)
@@ -169,7 +169,7 @@ def parity(
             _decided(net.description, arrays, detections) for arrays in (wanted, found)
         ]
         agrees = decided[0] == decided[1]
-        agreements += agrees.reshape(len(part), -1).mean(1).tolist()
+        agreements += agrees.reshape(count, -1).mean(1).tolist()
     return record.Parity(
         images=len(pixels),
         photographs=photographs,
@@ -180,6 +180,19 @@ def parity(
         if isinstance(network, BackboneSpec)
         else statistics.fmean(agreements),
     )
+
+
+def _parts(pixels: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
+    """Yields some images and how many of them count.
+
+    All parts have one size, so that one program is compiled: the last image is repeated
+    at the end.
+    """
+    size = min(_AT_ONCE, len(pixels))
+    for start in range(0, len(pixels), size):
+        part = pixels[start : start + size]
+        padding = [(0, size - len(part)), (0, 0), (0, 0), (0, 0)]
+        yield np.pad(part, padding, mode="edge"), len(part)
 
 
 @dataclasses.dataclass

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from mobilenets.errors import UserError
-from mobilenets.export import signature
 from mobilenets.export.onnx_graph import Graph, Map
 from mobilenets.networks.detector import DetectorSpec, outputs_of_anchor
 from mobilenets.networks.segmenter import ASPPSpec, LRASPPSpec, SegmenterSpec
@@ -27,6 +26,7 @@ from mobilenets.networks.spec import (
     SqueezeExciteSpec,
 )
 from mobilenets.nn.build import Network
+from mobilenets.nn.detector import RawDetections
 
 Params = Mapping[str, Any]  # of a module, by the names of its own
 
@@ -83,8 +83,8 @@ def add_network(
       image: the name of the input, [N, 3, resolution, resolution].
 
     Returns:
-      The names of the outputs, in the order of `signature.output_names`; for a
-      backbone and a segmenter that of the map, which is the output in some layout.
+      The names of the outputs, in the order of `signature.output_names`. The first of
+      a backbone and of a segmenter is a map, which is the output in some layout.
 
     Raises:
       UserError: the network has a kind of block that is not known here.
@@ -98,7 +98,7 @@ def add_network(
     if isinstance(network, DetectorSpec):
         return _detector(net, network, images, num_classes)
     if isinstance(network, SegmenterSpec):
-        return [_segmenter(net, network, images).name]
+        return _segmenter(net, network, images)
     assert isinstance(network, ClassifierSpec), "see `signature.check`"
     return _classifier(net, network, images)
 
@@ -155,11 +155,16 @@ def _detector(
             x = net.conv(x, f"{name}/spatial", 2, act=spec.act)
         maps.append(x)
     kinds = zip(
-        signature.output_names(spec),
-        outputs_of_anchor(num_classes).items(),
-        strict=True,
+        RawDetections._fields, outputs_of_anchor(num_classes).items(), strict=True
     )
-    return [_predictions(net, spec, maps, *kind, output) for output, kind in kinds]
+    raw = [_predictions(net, spec, maps, *kind, output) for output, kind in kinds]
+    return [*raw, _features(net, found[spec.feature_map])]
+
+
+def _features(net: _Network, x: Map) -> str:
+    """The means of a map."""
+    mean = net.graph.mean(x, "features/mean")
+    return net.graph.node("Flatten", [mean.name], "features")
 
 
 def _predictions(
@@ -186,8 +191,8 @@ def _predictions(
     return graph.node("Concat", rows, output, axis=1)
 
 
-def _segmenter(net: _Network, spec: SegmenterSpec, images: Map) -> Map:
-    """The logits of every pixel of the images."""
+def _segmenter(net: _Network, spec: SegmenterSpec, images: Map) -> list[str]:
+    """The logits of every pixel of the images, and the features."""
     height, width = images.size
     padded = net.graph.pad(images, "padded", (spec.padded(height), spec.padded(width)))
     maps = _backbone(net, spec.backbone, padded)
@@ -196,7 +201,8 @@ def _segmenter(net: _Network, spec: SegmenterSpec, images: Map) -> Map:
     else:
         logits = _aspp(net, spec.head, maps["features"])
     enlarged = net.graph.resize(logits, "logits/enlarged", padded.size, spec.resizing)
-    return net.graph.cut(enlarged, "logits/cut", images.size)
+    of_pixels = net.graph.cut(enlarged, "logits/cut", images.size)
+    return [of_pixels.name, _features(net, maps["features"])]
 
 
 def _aspp(net: _Network, spec: ASPPSpec, x: Map) -> Map:

@@ -116,6 +116,10 @@ def read(path: pathlib.Path, content: bytes) -> Record:
         record = Record.model_validate(
             values | {"network": from_values(values["network"])}
         )
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise UserError(f"{text} cannot be read: {place}: {first['msg']}.") from None
     except (
         OSError,
         ValueError,

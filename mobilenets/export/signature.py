@@ -44,15 +44,15 @@ def output_names(network: Network, detections: bool = False) -> tuple[str, ...]:
 
     A classifier gives "logits" and "features", the vectors from which they are
     computed; a backbone its last map, "features"; a detector its `RawDetections`, or
-    its `Detections`; a segmenter the "logits" of every pixel, a map. Its auxiliary head
-    is for training alone.
+    its `Detections`; a segmenter the "logits" of every pixel, a map. The "features" of
+    these two are the means of the backbone's last map. The auxiliary head of a
+    segmenter is for training alone.
     """
     if isinstance(network, BackboneSpec):
         return ("features",)
     if isinstance(network, DetectorSpec):
-        return (Detections if detections else RawDetections)._fields
-    if isinstance(network, SegmenterSpec):
-        return ("logits",)
+        of_anchors = Detections if detections else RawDetections
+        return (*of_anchors._fields, "features")
     return ("logits", "features")
 
 
@@ -64,9 +64,10 @@ def arrays_of(
         return (outputs["features"],)
     first, endpoints = outputs
     if isinstance(network, DetectorSpec):
-        return tuple(_detected(first, network) if detections else first)
+        found = _detected(first, network) if detections else first
+        return *found, endpoints[network.feature_map].mean((1, 2))
     if isinstance(network, SegmenterSpec):
-        return (first.logits,)
+        return first.logits, endpoints[network.feature_map].mean((1, 2))
     return first, endpoints["pre_logits"]
 
 
@@ -80,15 +81,16 @@ def outputs_of(
 ) -> Any:
     """The outputs of the network's module of which `arrays_of` gives these arrays.
 
-    `Detections` are in the place of the `RawDetections`, which are lost.
+    `Detections` are in the place of the `RawDetections`, which are lost. Of the maps of
+    a detector or a segmenter there is only the last, as one pixel: its mean.
     """
-    if detections:
-        return Detections(*arrays), {}
     if isinstance(network, BackboneSpec):
         return {"features": arrays[0]}
+    *first, features = arrays
     if isinstance(network, DetectorSpec):
-        return RawDetections(*arrays), {}
+        found = Detections(*first) if detections else RawDetections(*first)
+        return found, {network.feature_map: features[:, None, None]}
     if isinstance(network, SegmenterSpec):
-        return SegmentationLogits(arrays[0], None), {}
-    logits, features = arrays
-    return logits, {"pre_logits": features}
+        logits = SegmentationLogits(*first, None)
+        return logits, {network.feature_map: features[:, None, None]}
+    return *first, {"pre_logits": features}

@@ -22,7 +22,6 @@ from mobilenets.data.sources import photographs
 from mobilenets.errors import UserError
 from mobilenets.inference.trained import Net
 from mobilenets.networks.detector import DetectorSpec
-from mobilenets.networks.feature_maps import last_map
 from mobilenets.networks.segmenter import SegmenterSpec
 from mobilenets.networks.spec import BackboneSpec
 from mobilenets.runtime.drawing import as_drawn, as_text
@@ -201,7 +200,7 @@ def features(
     """Yields the path of each photograph and its feature vector, [C] float32.
 
     The vector is the input of the logits; for a backbone it is the mean of "features"
-    over height and width, for a detector or segmenter that of its backbone's last map.
+    over height and width, for a detector or segmenter that of its `feature_map`.
     """
     network = net.description.network
 
@@ -209,10 +208,8 @@ def features(
         if isinstance(network, BackboneSpec):
             return (outputs["features"].mean((1, 2)),)
         _, endpoints = outputs
-        if isinstance(network, DetectorSpec):
-            return (endpoints[network.features[-1]].mean((1, 2)),)
-        if isinstance(network, SegmenterSpec):
-            return (endpoints[last_map(network.backbone)].mean((1, 2)),)
+        if isinstance(network, DetectorSpec | SegmenterSpec):
+            return (endpoints[network.feature_map].mean((1, 2)),)
         return (endpoints["pre_logits"],)
 
     for photo, (vector,) in apply(net, photos, vectors):

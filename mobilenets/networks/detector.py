@@ -153,6 +153,11 @@ class DetectorSpec:
         return self.backbone.resolution
 
     @property
+    def feature_map(self) -> str:
+        """The name of the backbone's last feature map."""
+        return self.features[-1]
+
+    @property
     def feature_channels(self) -> int:
         """Channels of the backbone's last feature map."""
         return self.maps[len(self.features) - 1][1]

@@ -126,6 +126,11 @@ class SegmenterSpec:
         return self.backbone.resolution
 
     @property
+    def feature_map(self) -> str:
+        """The name of the backbone's last feature map."""
+        return last_map(self.backbone)
+
+    @property
     def feature_channels(self) -> int:
         """Channels of the backbone's last feature map."""
         return self.backbone.feature_channels

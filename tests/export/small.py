@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 
 import jax
 import numpy as np
@@ -14,11 +15,13 @@ from mobilenets.inference.trained import TrainedNet
 from mobilenets.networks.architectures.deeplab import deeplabv3, lraspp, raspp
 from mobilenets.networks.architectures.resnet import se_resnet_of_basic
 from mobilenets.networks.architectures.ssd import ssd, ssdlite
-from mobilenets.networks.segmenter import AuxiliarySpec
+from mobilenets.networks.detector import DetectorSpec
+from mobilenets.networks.segmenter import AuxiliarySpec, LRASPPSpec, SegmenterSpec
 from mobilenets.networks.spec import (
     BackboneSpec,
     backbone_of,
     with_backbone,
+    with_drop_path,
     with_output_stride,
 )
 from mobilenets.nn.build import build
@@ -81,6 +84,36 @@ def first_blocks(name, count, resolution, **changes):
     spec = get_spec(name, resolution=resolution)
     changes = {"head_conv_channels": 24, **changes}
     return with_backbone(spec, blocks=spec.backbone.blocks[:count], **changes)
+
+
+def without_repeats(spec):
+    """The network without the blocks that equal the one before.
+
+    They show nothing new, and would be compiled all the same. What a head reads of one
+    of them it then reads of the one before.
+    """
+    places, blocks = [], []
+    for block in backbone_of(with_drop_path(spec, 0.0)).blocks:
+        if block not in blocks[-1:]:
+            blocks.append(block)
+        places.append(len(blocks) - 1)
+
+    def moved(map_):
+        return re.sub(r"\d+", lambda number: str(places[int(number[0])]), map_)
+
+    spec = with_backbone(spec, blocks=tuple(blocks))
+    if isinstance(spec, DetectorSpec):
+        return dataclasses.replace(spec, features=tuple(map(moved, spec.features)))
+    if not isinstance(spec, SegmenterSpec):
+        return spec
+    if isinstance(spec.head, LRASPPSpec):
+        head = dataclasses.replace(spec.head, low_level=moved(spec.head.low_level))
+        spec = dataclasses.replace(spec, head=head)
+    if spec.auxiliary:
+        feature = moved(spec.auxiliary.feature)
+        auxiliary = dataclasses.replace(spec.auxiliary, feature=feature)
+        spec = dataclasses.replace(spec, auxiliary=auxiliary)
+    return spec
 
 
 def _detector(make, padding):

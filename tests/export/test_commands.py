@@ -21,7 +21,6 @@ from tests.export import small
 
 CLOTHES = "--config.dataset.name=fashion_mnist_subset"
 
-
 RESIZES = ("pad", "keep", "short_side")
 
 
@@ -102,14 +101,14 @@ def predicted(run, place, weights, folder, *words):
 
 
 @pytest.mark.parametrize(
-    ("name", "words", "key"),
+    ("name", "words", "key", "number"),
     [
-        ("attributes", ("--threshold", 0.4), "attribute"),
-        ("boxes", ("--score", 0.05), "class"),
+        ("attributes", ("--threshold", 0.4), "attribute", "probability"),
+        ("boxes", ("--score", 0.05), "class", "score"),
     ],
 )
 def test_predict_gives_the_same_of_a_file(
-    run, place, exported, tmp_path, name, words, key
+    run, place, exported, tmp_path, name, words, key, number
 ):
     wanted, found = (
         predicted(run, place, weights, tmp_path, *words)
@@ -119,6 +118,7 @@ def test_predict_gives_the_same_of_a_file(
     assert len(found) > 5
     for a, b in zip(found, wanted, strict=True):
         assert a.get("box", []) == pytest.approx(b.get("box", []), abs=1e-2)
+        assert a[number] == pytest.approx(b[number], abs=1e-4)
 
 
 def masks_of(run, place, weights, folder, *words):
@@ -195,7 +195,7 @@ def test_a_file_refuses_photographs_of_another_shape(run, place, exported):
         load(str(path)).run(np.zeros((1, 64, 96, 3), np.float32))
 
 
-@pytest.mark.parametrize("name", ["classes", "backbone"])
+@pytest.mark.parametrize("name", ["classes", "backbone", "boxes", "pixels of keep"])
 def test_features_gives_the_same_of_a_file(run, place, exported, tmp_path, name):
     vectors = []
     for weights in (place / name, exported(name)):
@@ -250,12 +250,11 @@ def test_eval_counts_the_same_pixels_of_a_file(run, place, exported, tmp_path):
         assert "an exported file sees each image once" in told
 
 
-def test_benchmark_measures_files_and_runtimes(run_json, exported):
+def test_benchmark_measures_files_and_runtimes(run_json, place, exported):
     path = exported("classes")
     (row,) = run_json("benchmark", path)
     assert (row["runtime"], row["resolution"]) == ("onnxruntime", 33)
-    words = ("--resolution", "32", "--runtime", "jax,onnxruntime")
-    rows = run_json("benchmark", "mobilenet_v3_small_minimalistic", *words)
+    rows = run_json("benchmark", place / "classes", "--runtime", "jax,onnxruntime")
     assert [row["runtime"] for row in rows] == ["jax", "onnxruntime"]
     assert all(row["median_seconds"] > 0 for row in rows)
 
@@ -347,10 +346,16 @@ def test_a_file_that_is_no_export_of_ours_is_refused(run, place, exported, tmp_p
     path.with_name("net.onnx.json").write_text(text)
     told = refused(run, "predict", photos, "--weights", path)
     assert "net.onnx.json belongs to another file than net.onnx" in told
-    for damaged in ("{", "[]", "{}", text.replace('"onnx"', '"exe"')):
+    for damaged, why in (
+        ("{", ""),
+        ("[]", ""),
+        ("{}", "'network'"),
+        (text.replace('"onnx"', '"exe"'), "format: Input should be 'stablehlo', 'lit"),
+        (text.replace('"sha256"', '"sha"'), "sha256: Field required"),
+    ):
         path.with_name("net.onnx.json").write_text(damaged)
         told = refused(run, "predict", photos, "--weights", path)
-        assert "net.onnx.json" in told
+        assert f"net.onnx.json cannot be read: {why}" in told
     values = json.loads(text) | {"detections": True}
     values["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
     path.with_name("net.onnx.json").write_text(json.dumps(values))
@@ -373,15 +378,7 @@ def test_a_strangers_file_that_no_runtime_takes_is_refused(
 
 
 def test_a_file_of_the_wrong_kind_is_refused(run, place, exported, tmp_path):
-    photos, output = place / "photos", tmp_path / "x.npz"
-    detector = ("--weights", exported("boxes"))
-    told = refused(run, "features", photos, *detector, "--output", output)
-    assert "is an exported detector, which gives no features" in told
-    told = refused(
-        *(run, "features", photos, "--weights", exported("pixels of pad")),
-        *("--output", output),
-    )
-    assert "is an exported segmenter, which gives no features" in told
+    photos = place / "photos"
     told = refused(run, "predict", photos, "--weights", exported("backbone"))
     assert "a backbone without classes" in told
     told = refused(run, "benchmark", exported("classes"), "--resolution", 64)

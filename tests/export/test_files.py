@@ -121,8 +121,12 @@ def test_a_segmenter_in_an_onnx_file_is_enlarged_as_it_says(name, mode, sizes):
 @pytest.mark.parametrize("layout", ["nchw", "nhwc"])
 def test_a_segmenter_gives_logits_of_pixels_in_both_layouts(layout):
     shape = ["batch", 65, 65, 5] if layout == "nhwc" else ["batch", 5, 65, 65]
-    (output,) = onnx_of("R-ASPP", layout=layout).graph.output
-    assert (output.name, shape_of(output)) == ("logits", shape)
+    outputs = onnx_of("R-ASPP", layout=layout).graph.output
+    # The third stage of MobileNetV2, which is the last here, has 64 channels.
+    assert [(output.name, shape_of(output)) for output in outputs] == [
+        ("logits", shape),
+        ("features", ["batch", 64]),
+    ]
     chosen = formats.checked("onnx", Options(layout=layout), int8=False)
     net = small.net("R-ASPP")
     content, found = exporting.export(net, "onnx", chosen)

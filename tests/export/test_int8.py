@@ -6,9 +6,10 @@ import numpy as np
 import onnx
 import pytest
 
-from mobilenets.export import exporting
+from mobilenets.export import exporting, onnx_file
 from mobilenets.export.exported import in_runtime
 from mobilenets.export.formats import Options, Scale
+from mobilenets.export.onnx_graph import Graph, Map
 from tests.export import small
 
 SIDE = 33
@@ -87,6 +88,24 @@ def test_the_range_is_from_the_least_to_the_largest_value(format):
         (constant,) = (c for c in graph.initializer if c.name == node.input[1])
         scale = onnx.numpy_helper.to_array(constant)
     assert scale == pytest.approx(widest / 255, rel=1e-4)
+
+
+def test_sums_of_products_are_not_cut():
+    """255 * 127 twice is more than 16 bits hold: without VNNI a half would be lost."""
+    graph = Graph()
+    kernel, images = np.ones((1, 1, 64, 8), "f"), np.ones((1, 64, 4, 4), "f")
+    graph.conv(Map("images", 64, (4, 4)), "sums", kernel, np.zeros(8, "f"), "same")
+    given, found = (
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        for name, shape in (("images", [1, 64, 4, 4]), ("sums", [1, 8, 4, 4]))
+    )
+    constants = [*graph.constants.values()]
+    parts = onnx.helper.make_graph(graph.nodes, "sums", [given], [found], constants)
+    opsets = [onnx.helper.make_opsetid("", 17)]
+    model = onnx.helper.make_model(parts, opset_imports=opsets, ir_version=8)
+    content = onnx_file.quantize(model.SerializeToString(), [images])
+    (sums,) = onnx_file.open_file(content, ["sums"], 1)(images)
+    np.testing.assert_allclose(sums, 64, rtol=0.01)
 
 
 def test_numbers_of_8_bits_mean_what_their_scale_says():

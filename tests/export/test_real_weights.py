@@ -1,13 +1,11 @@
 """Real weights say the same of real photographs in every runtime, and in 8 bits."""
 
 import functools
-import re
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from mobilenets.data import imagenet
 from mobilenets.data.preprocessing import prepare_image
 from mobilenets.export import exporting
 from mobilenets.export.exported import in_runtime
@@ -65,37 +63,35 @@ def exported(name, format, pixels, calibration=None):
     return in_runtime(net.description, format, content, options), found
 
 
-def right(net, photographs):
-    """How many photographs have their class first."""
-    names = list(imagenet.class_names().values())
-    photos = prediction.read_photos(photographs, net, pytest.fail)
-    found = [*prediction.predict(net, photos, top=1)]
-    labels = [re.search(r"_(\d+)\.jpg", p.photo.path.name) for p in found]
-    return sum(
-        p.classes[0][0] == names[int(label[1])]
-        for p, label in zip(found, labels, strict=True)
-        if label
-    )
+def right(net, pixels, paths):
+    """How many photographs have the class in their name first."""
+    (found,) = net.compiled(lambda outputs: (outputs[0].argmax(-1),))(pixels)
+    labels = [int(path.stem.rpartition("_")[2]) for path in paths]
+    return (np.asarray(found) == labels).sum()
 
 
 @pytest.mark.parametrize("format", ["stablehlo", "onnx", "litert"])
 @pytest.mark.parametrize("name", NAMES)
 def test_every_runtime_finds_the_same_classes(photographs, name, format):
-    net, found = exported(name, format, pixels_of(net_of(name), photographs))
+    _, found = exported(name, format, pixels_of(net_of(name), photographs))
     assert found.parity.images == 20 and found.parity.photographs
     assert found.parity.agreement == 1.0
     assert found.parity.largest_difference < 1e-4
-    assert right(net, photographs) == RIGHT
 
 
 @pytest.mark.parametrize("format", ["onnx", "litert"])
 @pytest.mark.parametrize("name", NAMES)
 def test_int8_finds_nearly_all_of_the_classes(photographs, name, format):
-    """Calibrated on the twenty, compared on them and on parts of them."""
+    """Calibrated on the twenty, compared on them and on parts of them.
+
+    The difference tells more than the agreement of 200 images. Where sums are cut to 16
+    bits, as ONNX Runtime does by itself without VNNI, it is twice as large.
+    """
     source = net_of(name)
     calibration = pixels_of(source, photographs)
     images = np.concatenate([calibration, crops_of(source, photographs)])
     net, found = exported(name, format, images, calibration)
     assert found.parity.images == 200
-    assert found.parity.agreement >= 0.9
-    assert right(net, photographs) >= RIGHT - 2
+    assert found.parity.agreement and found.parity.agreement >= 0.9
+    assert found.parity.mean_difference < 0.02
+    assert right(net, calibration, photographs) >= RIGHT - 2
