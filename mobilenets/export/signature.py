@@ -91,6 +91,6 @@ def outputs_of(
         found = Detections(*first) if detections else RawDetections(*first)
         return found, {network.feature_map: features[:, None, None]}
     if isinstance(network, SegmenterSpec):
-        logits = SegmentationLogits(*first, None)
+        logits = SegmentationLogits(arrays[0], None)
         return logits, {network.feature_map: features[:, None, None]}
     return *first, {"pre_logits": features}
