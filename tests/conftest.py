@@ -3,6 +3,7 @@
 Four, so that what is split over devices is tested on any machine.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -20,14 +21,19 @@ os.environ["KERAS_BACKEND"] = (
 
 jax.config.update("jax_num_cpu_devices", 4)
 
-# Most of the time of the tests is compilation. What is compiled in half the time runs
-# a little longer, which matters to no test, and commands in other processes do so, too.
-jax.config.update("jax_disable_most_optimizations", True)
-os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
-
 # What one test has compiled, the others need not.
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def pytest_configure(config):
+    """Most of the time of short tests is compilation: XLA optimizes less for them.
+
+    The slow ones run long enough to need its optimizations.
+    """
+    if config.getoption("markexpr") == "not slow":
+        jax.config.update("jax_disable_most_optimizations", True)
+        os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -51,9 +57,23 @@ def _compilation_cache_of_the_scripts(tmp_path_factory):
 @pytest.fixture
 def compiled_as_for_users():
     """For tests of what XLA makes of a program."""
-    jax.config.update("jax_disable_most_optimizations", False)
+    with _optimizations(True):
+        yield
+
+
+@pytest.fixture
+def quick_compilation():
+    """For slow tests that compile for longer than they run."""
+    with _optimizations(False):
+        yield
+
+
+@contextlib.contextmanager
+def _optimizations(wanted):
+    before = jax.config.jax_disable_most_optimizations
+    jax.config.update("jax_disable_most_optimizations", not wanted)
     yield
-    jax.config.update("jax_disable_most_optimizations", True)
+    jax.config.update("jax_disable_most_optimizations", before)
 
 
 @dataclasses.dataclass
