@@ -70,7 +70,7 @@ def quick_compilation():
 
 @contextlib.contextmanager
 def _optimizations(wanted):
-    before = jax.config.jax_disable_most_optimizations
+    before = jax.config.read("jax_disable_most_optimizations")
     jax.config.update("jax_disable_most_optimizations", not wanted)
     yield
     jax.config.update("jax_disable_most_optimizations", before)
