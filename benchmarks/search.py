@@ -199,12 +199,13 @@ def time_steps(task: Supernet, steps: int) -> tuple[Sequence[float], float, int]
     state, rng = create(task.init_variables(jax.random.key(0))), jax.random.key(0)
     shapes = memory_profile.batch_shapes(batch, task.spec.resolution)
     images = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
-    compiled = update.lower(state, images, rng).compile()
+    teacher = task.teacher_variables
+    compiled = update.lower(state, images, rng, teacher).compile()
     plan = compiled.memory_analysis()
 
     def step() -> None:
         nonlocal state
-        state, metrics = compiled(state, images, rng)
+        state, metrics = compiled(state, images, rng, teacher)
         jax.block_until_ready(metrics)
 
     step()

@@ -13,12 +13,13 @@ import pytest
 from PIL import Image
 
 from mobilenets.runs.metric_log import read_metrics
+from tests import small_model
 
 pytestmark = pytest.mark.slow
 
 ROOT = pathlib.Path(__file__).parents[1]
 PIP = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-SMOKE = ("train", "--config", "quickstart:smoke", "--workdir")
+SMOKE = ("train", "--config", "quickstart:smoke", *small_model.OPTIONS, "--workdir")
 
 
 class Installed:
@@ -131,14 +132,14 @@ def test_a_stopped_run_goes_on(installed):
 
 
 # Two points of a run that is named.
-SWEEP = """
+SWEEP = f"""
 from mobilenets.sweeps.definition import Choices, Sweep
 
 def get_sweep():
     return Sweep(
         config="quickstart:smoke",
-        values={"epochs": 0.5},
-        parameters={"seed": Choices(values=(0, 1))},
+        values={small_model.VALUES | {"epochs": 0.5}},
+        parameters={{"seed": Choices(values=(0, 1))}},
     )
 """
 

@@ -11,6 +11,7 @@ from mobilenets.inference import trained
 from mobilenets.runs.metric_log import read_metrics
 from mobilenets.tasks.registry import make_task
 from mobilenets.training.loop import train
+from tests import small_model
 from tests.inference.test_trained import backbone_net
 
 CLOTHES = "--config.dataset.name=fashion_mnist_subset"
@@ -19,7 +20,7 @@ CLOTHES = "--config.dataset.name=fashion_mnist_subset"
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "run"
-    values = {"epochs": 0.25, "evals.few.split": "train[:7]"}
+    values = {"epochs": 0.25, "evals.few.split": "train[:7]"} | small_model.VALUES
     train(make_task(files.configuration("quickstart:smoke", values)), str(folder))
     return folder
 

@@ -20,6 +20,7 @@ from mobilenets.evaluation.run import evaluate_run
 from mobilenets.runs.metric_log import read_metrics
 from mobilenets.tasks.registry import make_task
 from mobilenets.training.loop import train
+from tests import small_model
 
 ROOT = pathlib.Path(__file__).parents[2]
 NAMES = ("ant", "bee", "cat")
@@ -114,6 +115,7 @@ def test_the_best_checkpoint_is_the_one_of_the_least_loss(tmp_path):
             "ema_decay": 0.0,
             "evaluate_every_epochs": 0.5,
             "evals.few.split": "validation[40:51]",
+            **small_model.VALUES,
         },
     )
     train(make_task(config), str(tmp_path))
@@ -166,6 +168,7 @@ def test_a_workdir_alone_is_evaluated_on_all_of_its_sets(tmp_path):
     trained = run(
         "train.py",
         *("--config", "configs/quickstart.py:smoke", "--workdir", workdir),
+        *small_model.OPTIONS,
         "--config.evals.few.split=validation[40:51]",
         f"--config.evals.dark.folder={tmp_path / 'photos'}",
         "--config.evals.dark.split=dark",

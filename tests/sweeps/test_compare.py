@@ -20,15 +20,10 @@ from mobilenets.sweeps.report import compare, latencies, training_panel
 from mobilenets.sweeps.report.entries import group
 from mobilenets.tasks.registry import make_task
 from mobilenets.training.loop import train
+from tests import small_model
 from tests.sweeps.made_up import result
 
-SMALL = {
-    "model.name": "mobilenet_v1",
-    "model.width_multiplier": 0.25,
-    "model.depth_multiplier": 0.2,
-    "epochs": 0.25,
-    "evaluate_every_epochs": 0.25,
-}
+SMALL = small_model.VALUES | {"epochs": 0.25, "evaluate_every_epochs": 0.25}
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ import orbax.checkpoint as ocp
 import pytest
 
 from mobilenets.runs.metric_log import read_metrics
+from tests import small_model
 from tests.toy_task import TIMED
 
 pytestmark = pytest.mark.slow
@@ -27,7 +28,7 @@ def free_port():
 
 def start(directory, *arguments, **environment):
     command = [sys.executable, "train.py", "--config", "configs/quickstart.py:smoke"]
-    command += ["--workdir", str(directory), *arguments]
+    command += ["--workdir", str(directory), *small_model.OPTIONS, *arguments]
     # Two small steps. Without dropout: its masks go by the place in the batch. Not with
     # Adam, which makes whole steps of gradients that are mere rounding.
     command += ["--config.epochs=0.5", "--config.schedule.warmup_epochs=0.0"]
