@@ -1,7 +1,4 @@
-"""What many tests share: four virtual devices, what is compiled, commands to call.
-
-Four, so that what is split over devices is tested on any machine.
-"""
+"""What many tests share: the devices, what is compiled, a clock, commands to call."""
 
 import contextlib
 import dataclasses
@@ -13,12 +10,15 @@ import jax
 import pytest
 
 from mobilenets.cli import main as cli
+from mobilenets.data import timing
 from mobilenets.runtime import host_memory
+from mobilenets.training import throughput
 
 os.environ["KERAS_BACKEND"] = (
     "jax"  # before anything imports Keras, TensorFlow included
 )
 
+# What is split over devices is tested on any machine: see `four_devices`.
 jax.config.update("jax_num_cpu_devices", 4)
 
 # What one test has compiled, the others need not.
@@ -54,6 +54,27 @@ def _compilation_cache_of_the_scripts(tmp_path_factory):
     jax.config.update("jax_compilation_cache_dir", folder)
 
 
+@contextlib.contextmanager
+def _devices(number):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jax, "device_count", lambda: number)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_device():
+    """A step that is split over four takes twice as long to compile and to run."""
+    with _devices(1):
+        yield
+
+
+@pytest.fixture
+def four_devices():
+    """For tests of what is split over devices."""
+    with _devices(4):
+        yield
+
+
 @pytest.fixture
 def compiled_as_for_users():
     """For tests of what XLA makes of a program."""
@@ -74,6 +95,24 @@ def _optimizations(wanted):
     jax.config.update("jax_disable_most_optimizations", not wanted)
     yield
     jax.config.update("jax_disable_most_optimizations", before)
+
+
+class Clock:
+    """Moves when it is told to."""
+
+    now = 0.0
+
+    def perf_counter(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """By it the time of loading and of training is measured."""
+    clock = Clock()
+    for module in (timing, throughput):
+        monkeypatch.setattr(module, "time", clock)
+    return clock
 
 
 @dataclasses.dataclass

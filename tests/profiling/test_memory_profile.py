@@ -24,6 +24,7 @@ DETECTOR = {
 OPTIONS = ["mobilenet_v1", "--width", "0.25", "--resolution", "32"]
 
 
+@pytest.mark.usefixtures("four_devices")
 def test_the_bytes_are_those_worked_by_hand(run_json):
     options = [*OPTIONS, "--num-classes", "7", "--memory", "--batch", "8"]
     found = run_json("profile", *options)
@@ -120,6 +121,7 @@ def test_the_step_of_a_detector_is_that_of_its_loss(run, monkeypatch, name, loss
     assert (model.num_classes, config.task.loss) == (90, loss)
 
 
+@pytest.mark.usefixtures("four_devices")
 def test_the_memory_of_a_detector_s_step_is_that_of_its_state():
     found = memory_profile.of_training_step(DETECTOR, 3, 4, "float32", False)
     spec = get_detector(**DETECTOR)
@@ -156,6 +158,7 @@ def test_the_table_counts_the_state_once(capsys):
     assert max(map(len, lines[2:])) <= 80
 
 
+@pytest.mark.usefixtures("four_devices")
 def test_a_batch_that_the_devices_cannot_share_is_refused():
     with pytest.raises(UserError) as error:
         memory_profile.of_training_step(MODEL, 10, 6, "float32", False)

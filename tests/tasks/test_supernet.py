@@ -79,6 +79,7 @@ def summed_gradients(task, state, batch, paths):
     return total, statistics
 
 
+@pytest.mark.usefixtures("four_devices")
 def test_a_step_follows_the_sum_of_the_gradients_of_its_paths():
     task = make_task(make_config())
     mesh = sharding.data_mesh(16, 1)
