@@ -52,7 +52,7 @@ from mobilenets.networks.architectures.ssd import with_scores
 from mobilenets.networks.spec import with_backbone
 from mobilenets.nn.classifier import Classifier
 from mobilenets.pretrained.libraries import keras, timm
-from tests.tasks.test_detection import small_detector
+from tests.small_detector import small_detector
 
 BENCHMARKS = pathlib.Path(__file__).parents[1] / "benchmarks"
 NETWORK = Network("mobilenet_v1", 2, 32, dropout_rate=0.0, drop_path_rate=0.0)

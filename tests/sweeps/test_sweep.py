@@ -208,17 +208,20 @@ from mobilenets.sweeps.definition import Choices, Sweep
 def get_sweep():
     return Sweep(
         config="configs/ssdlite_quickstart.py:smoke",
-        values={
-            "model.name": "ssdlite_mobilenet_v1",
-            "model.scores": "softmax",
-            "epochs": 1.0,
+        values={"task.loss": "focal", "epochs": 0.25},
+        parameters={
+            "model.spec": Choices(
+                values=tuple(
+                    f"tests/small_detector.py:{name}"
+                    for name in ("small_detector", "wider_detector")
+                )
+            )
         },
-        parameters={"model.width_multiplier": Choices(values=(0.25, 0.5))},
     )
 """
 
 
-def test_detectors_are_swept_like_any_network(tmp_path):
+def test_detectors_are_swept_like_any_network(run, tmp_path):
     sweep, folder = tmp_path / "sweep.py", tmp_path / "runs"
     sweep.write_text(DETECTORS)
     printed, code = finish(start(str(sweep), folder))
@@ -227,8 +230,7 @@ def test_detectors_are_swept_like_any_network(tmp_path):
     assert thin.state == wide.state == "finished"
     assert thin.headline == "val/ema/AP" and 0 <= thin.accuracy <= 1
     assert thin.madds < wide.madds and thin.parameters < wide.parameters
-    words = [sys.executable, "-m", "mobilenets", "report", str(folder)]
-    subprocess.run(words, cwd=ROOT, check=True, capture_output=True)
+    assert run("report", folder).exit_code == 0
     page = (folder / "report/report.html").read_text()
     assert "AP, %" in page and "accuracy, %" not in page
     assert "AP of the averaged weights on val" in page

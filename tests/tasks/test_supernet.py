@@ -57,7 +57,7 @@ def test_a_uniform_path_has_every_choice_as_often():
 
 def summed_gradients(task, state, batch, paths):
     """Of each path by itself, with the statistics that the one before has left."""
-    total, statistics = jax.tree.map(jnp.zeros_like, state.params), state.batch_stats
+    total, statistics = jax.tree.map(np.zeros_like, state.params), state.batch_stats
 
     @jax.jit
     def one(params, statistics, path):
@@ -74,8 +74,8 @@ def summed_gradients(task, state, batch, paths):
         return jax.grad(loss, has_aux=True)(params)
 
     for path in paths:
-        new, statistics = one(state.params, statistics, path)
-        total = jax.tree.map(jnp.add, total, new)
+        new, statistics = jax.device_get(one(state.params, statistics, path))
+        total = jax.tree.map(np.add, total, new)
     return total, statistics
 
 

@@ -34,7 +34,7 @@ def make_small_task(config, dropout_rate=0.0):
     """The quick start's task with a network cut short, which compiles in seconds."""
     task = make_task(config)
     spec = dataclasses.replace(
-        with_backbone(task.spec, blocks=task.spec.backbone.blocks[:2]),
+        with_backbone(task.spec, blocks=task.spec.backbone.blocks[:1]),
         dropout_rate=dropout_rate,
     )
     task.model = create_model(spec, 10)
