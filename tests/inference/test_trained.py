@@ -142,7 +142,7 @@ def test_what_is_saved_is_loaded(name, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, loaded.variables, net.variables)
     assert [path.name for path in tmp_path.iterdir()] == ["weights"]
     images = np.ones((1, 32, 32, 3), np.float32)
-    logits, _ = loaded.model.apply(loaded.variables, images)
+    logits, _ = jax.jit(loaded.model.apply)(loaded.variables, images)
     assert logits.shape == (1, 2)
 
 

@@ -342,7 +342,7 @@ def test_it_is_fine_tuned_from_weights_of_classes(tmp_path):
         for kind in ("params", "batch_stats"):
             ours, theirs = (dict(v[kind]) for v in (begun, net.variables))
             assert_same_bits(*({**v, "logits": 0} for v in (ours, theirs)))
-        first = task.model.apply(begun, np.zeros((1, 32, 32, 3), np.float32))
+        first = jax.jit(task.model.apply)(begun, np.zeros((1, 32, 32, 3), "f"))
         np.testing.assert_array_equal(task.predictions(first), np.full((1, 10), 0.5))
     train(task, str(tmp_path / "run"))
     after = trained.load(str(tmp_path / "run"))

@@ -173,9 +173,9 @@ def test_extracted_weights_are_a_folder_to_start_from(run, tmp_path):
     start = task.with_pretrained(task.init_variables(jax.random.key(0)))
     jax.tree.map(np.testing.assert_array_equal, start, variables)
     images = np.full((2, 16, 16, 3), 0.5, np.float32)
-    logits, _ = build(network, CLASSES).apply(start, images)
+    logits, _ = jax.jit(build(network, CLASSES).apply)(start, images)
     path = jnp.array(genes)
-    expected, _ = net.model.apply(net.variables, (images, path))
+    expected, _ = jax.jit(net.model.apply)(net.variables, (images, path))
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
 
 

@@ -120,15 +120,17 @@ def test_a_frozen_batch_norm_takes_part_as_in_evaluation(weights):
     task = make_task(config)
     net = trained.load(str(weights))
     images = np.random.default_rng(0).standard_normal((4, 32, 32, 3)).astype("f")
-    _, expected = net.model.apply(net.variables, images, train=False)
+    _, expected = jax.jit(net.model.apply)(net.variables, images)
     variables = task.with_pretrained(task.init_variables(jax.random.key(0)))
-    (_, endpoints), _ = task.model.apply(
-        variables,
-        images,
-        train=True,
-        mutable=["batch_stats"],
-        rngs={"dropout": jax.random.key(0)},
-    )
+    (_, endpoints), _ = jax.jit(
+        lambda variables: task.model.apply(
+            variables,
+            images,
+            train=True,
+            mutable=["batch_stats"],
+            rngs={"dropout": jax.random.key(0)},
+        )
+    )(variables)
     np.testing.assert_allclose(
         endpoints["pre_logits"], expected["pre_logits"], rtol=1e-5, atol=1e-6
     )
