@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import gc
 import json
 import os
 import sys
@@ -26,14 +27,20 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
-def pytest_configure(config):
-    """Most of the time of short tests is compilation: XLA optimizes less for them.
+# Tests compile for longer than they run, so that XLA optimizes less for them.
+jax.config.update("jax_disable_most_optimizations", True)
 
-    The slow ones run long enough to need its optimizations.
-    """
+
+def pytest_configure(config):
+    """The processes that slow tests start run long enough to need its optimizations."""
     if config.getoption("markexpr") == "not slow":
-        jax.config.update("jax_disable_most_optimizations", True)
         os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+
+
+def pytest_collection_finish():
+    """What is imported by now stays: the collector need not look at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -77,24 +84,10 @@ def four_devices():
 
 @pytest.fixture
 def compiled_as_for_users():
-    """For tests of what XLA makes of a program."""
-    with _optimizations(True):
-        yield
-
-
-@pytest.fixture
-def quick_compilation():
-    """For slow tests that compile for longer than they run."""
-    with _optimizations(False):
-        yield
-
-
-@contextlib.contextmanager
-def _optimizations(wanted):
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", not wanted)
+    """For tests of what XLA makes of a program, and of what runs for long."""
+    jax.config.update("jax_disable_most_optimizations", False)
     yield
-    jax.config.update("jax_disable_most_optimizations", before)
+    jax.config.update("jax_disable_most_optimizations", True)
 
 
 class Clock:

@@ -433,7 +433,6 @@ STEPS = {
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("quick_compilation")
 @pytest.mark.parametrize("name", WHOLE)
 def test_a_training_step_of_a_whole_network_is_that_of_stock_flax(name):
     check_training_step(Classifier(get_spec(name, resolution=32), 10))

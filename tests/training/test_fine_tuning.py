@@ -318,6 +318,7 @@ def test_a_mistake_is_one_clear_sentence(weights, changes, message):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("compiled_as_for_users")
 def test_real_weights_beat_random_ones_by_far(tmp_path):
     """The first steps of what `studies/fine_tuning.py` shows, with the logits alone."""
     fine_tuning.make_images(tmp_path / "images")
