@@ -38,9 +38,14 @@ def pytest_configure(config):
 
 
 def pytest_collection_finish():
-    """What is imported by now stays: the collector need not look at it again."""
+    """What is imported by now stays: the collector need not look at it again.
+
+    Tracing makes many objects. A collection for every 700 of them, of which JAX makes
+    one of its own each time, takes a fifth of the time.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(100_000)
 
 
 @pytest.fixture(scope="session", autouse=True)
