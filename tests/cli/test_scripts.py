@@ -78,8 +78,9 @@ def test_help_shows_an_example_and_the_flags(script):
 @pytest.mark.slow
 def test_a_config_from_training_to_evaluation(run, tmp_path):
     workdir = tmp_path / "run"
-    config = "--config=configs/mobilenet_v2.py:smoke"
-    trained = run_script("train.py", config, f"--workdir={workdir}")
+    shallow = "--config.model.depth_multiplier=0.2"  # it compiles sooner
+    config = ("--config=configs/mobilenet_v2.py:smoke", shallow)
+    trained = run_script("train.py", *config, f"--workdir={workdir}")
     assert trained.returncode == 0, trained.stderr
     left = {path.name for path in workdir.iterdir()}
     assert left == {
@@ -101,7 +102,7 @@ def test_a_config_from_training_to_evaluation(run, tmp_path):
     for batch_size, weights in ((16, "ema"), (7, "raw")):
         evaluated = run(
             "eval",
-            config,
+            *config,
             f"--workdir={workdir}",
             "--checkpoint=latest",
             f"--weights={weights}",
@@ -116,15 +117,15 @@ def test_a_config_from_training_to_evaluation(run, tmp_path):
             "",
         ]
 
-    again = run("train", config, f"--workdir={workdir}")
+    again = run("train", *config, f"--workdir={workdir}")
     assert "Nothing to do" in again.stdout
 
-    other = run("train", config, f"--workdir={workdir}", "--config.seed=1")
+    other = run("train", *config, f"--workdir={workdir}", "--config.seed=1")
     assert other.exit_code == 1
     assert "differs in seed (0 there, 1 given)" in other.stderr
 
     wide = "--config.model.width_multiplier=0.5"
-    other = run("eval", config, f"--workdir={workdir}", wide)
+    other = run("eval", *config, f"--workdir={workdir}", wide)
     assert other.exit_code == 1
     assert "model.width_multiplier (0.25 there, 0.5 given)" in other.stderr
 
@@ -145,6 +146,6 @@ def test_the_console_command_has_help():
 
 def test_preparing_an_unknown_data_set_is_one_sentence(run):
     result = run("prepare", "imagnet2012")
-    assert result.exit_code == 2
+    assert result.exit_code == 1
     assert "Did you mean" in result.stderr
     assert "imagenet2012" in result.stderr
