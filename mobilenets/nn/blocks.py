@@ -1,5 +1,6 @@
 """The building blocks of a `Backbone`, as Linen modules."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -424,9 +425,7 @@ class Choice(nn.Module):
                 "Extract a network from it."
             )
         branches = tuple(
-            functools.partial(
-                _run_choice, f"choice{i}", choice.clone(parent=None), train
-            )
+            _Branch(f"choice{i}", choice.clone(parent=None), train)
             for i, choice in enumerate(self.choices)
         )
         collections = self.variables
@@ -439,29 +438,39 @@ class Choice(nn.Module):
         return x, {}
 
 
-def _run_choice(
-    name: str,
-    choice: nn.Module,
-    train: bool,
-    params: Any,
-    x: jax.Array,
-    statistics: Any,
-) -> tuple[jax.Array, Any]:
-    """The output of a choice, and the statistics of all after it.
+@dataclasses.dataclass(frozen=True)
+class _Branch:
+    """What computes a choice.
 
     Args:
-      name: of the choice, among `params` and `statistics`.
+      name: of the choice, among parameters and statistics.
       choice: its module, unbound.
       train: see `Block`.
-      params: of all choices.
-      x: the input.
-      statistics: of all choices.
     """
-    variables = {"params": params[name], "batch_stats": statistics[name]}
-    mutable = ["batch_stats"] if train else []
-    found: Any = choice.apply(variables, x, train, mutable=mutable)
-    (x, _), updated = found
-    return value(x), {**statistics, name: updated.get("batch_stats", statistics[name])}
+
+    name: str
+    choice: nn.Module
+    train: bool
+
+    def __call__(
+        self, params: Any, x: jax.Array, statistics: Any
+    ) -> tuple[jax.Array, Any]:
+        """The output of the choice, and the statistics of all after it.
+
+        Args:
+          params: of all choices.
+          x: the input.
+          statistics: of all choices.
+        """
+        name = self.name
+        variables = {"params": params[name], "batch_stats": statistics[name]}
+        mutable = ["batch_stats"] if self.train else []
+        found: Any = self.choice.apply(variables, x, self.train, mutable=mutable)
+        (x, _), updated = found
+        return value(x), {
+            **statistics,
+            name: updated.get("batch_stats", statistics[name]),
+        }
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -471,7 +480,7 @@ def _switch(branches, chosen, params, x, statistics):
     The gradient of `lax.switch` keeps what any branch would keep, filled with zeros
     where another one is taken. Here it keeps the input alone.
     """
-    return lax.switch(chosen, branches, params, x, statistics)
+    return _forwards(branches, chosen, params, x, statistics)
 
 
 def _switch_forward(branches, chosen, params, x, statistics):
@@ -480,8 +489,19 @@ def _switch_forward(branches, chosen, params, x, statistics):
 
 
 def _switch_backward(branches, residuals, cotangents):
-    chosen, params, x, statistics = residuals
+    return None, *_backwards(branches, *residuals, cotangents[0]), None
 
+
+# Compiled functions, so that positions with the same choices are traced once.
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _forwards(branches, chosen, params, x, statistics):
+    return lax.switch(chosen, branches, params, x, statistics)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _backwards(branches, chosen, params, x, statistics, cotangent):
     def backward(branch):
         def run(params, x, cotangent):
             _, pull_back = jax.vjp(lambda p, x: branch(p, x, statistics)[0], params, x)
@@ -489,9 +509,8 @@ def _switch_backward(branches, residuals, cotangents):
 
         return run
 
-    backwards = [backward(branch) for branch in branches]
-    from_params, from_x = lax.switch(chosen, backwards, params, x, cotangents[0])
-    return None, from_params, from_x, None
+    choices = [backward(branch) for branch in branches]
+    return lax.switch(chosen, choices, params, x, cotangent)
 
 
 _switch.defvjp(_switch_forward, _switch_backward)

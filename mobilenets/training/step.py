@@ -70,18 +70,18 @@ def make_train_step(
 
         def accumulate(carry, number):
             batch_stats, sums = carry
-            batch_stats, new = gradients(batch_stats, number)
-            return (batch_stats, jax.tree.map(jnp.add, sums, new)), None
+            batch_stats, (grads, metrics) = gradients(batch_stats, number)
+            return (batch_stats, jax.tree.map(jnp.add, sums, grads)), metrics
 
         if count == 1:  # not a scan of length 1: XLA's CPU code for that is slower
             batch_stats, (grads, metrics) = gradients(state.batch_stats, 0)
         else:
-            _, shapes = jax.eval_shape(gradients, state.batch_stats, 0)
-            zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-            (batch_stats, sums), _ = jax.lax.scan(
+            zeros = jax.tree.map(jnp.zeros_like, state.params)
+            (batch_stats, sums), metrics = jax.lax.scan(
                 accumulate, (state.batch_stats, zeros), jnp.arange(count)
             )
-            grads, metrics = jax.tree.map(lambda x: x / count, sums)
+            grads = jax.tree.map(lambda x: x / count, sums)
+            metrics = jax.tree.map(lambda x: x.mean(0), metrics)
 
         gradient_norm = optax.tree.norm(grads)
         if task.config.optimizer.clip_norm:
