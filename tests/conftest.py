@@ -1,10 +1,8 @@
-"""What many tests share: four virtual devices, what is compiled, commands to call.
-
-Four, so that what is split over devices is tested on any machine.
-"""
+"""What many tests share: the devices, what is compiled, a clock, commands to call."""
 
 import contextlib
 import dataclasses
+import gc
 import json
 import os
 import sys
@@ -13,12 +11,15 @@ import jax
 import pytest
 
 from mobilenets.cli import main as cli
+from mobilenets.data import timing
 from mobilenets.runtime import host_memory
+from mobilenets.training import throughput
 
 os.environ["KERAS_BACKEND"] = (
     "jax"  # before anything imports Keras, TensorFlow included
 )
 
+# What is split over devices is tested on any machine: see `four_devices`.
 jax.config.update("jax_num_cpu_devices", 4)
 
 # What one test has compiled, the others need not.
@@ -26,14 +27,25 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
-def pytest_configure(config):
-    """Most of the time of short tests is compilation: XLA optimizes less for them.
+# Tests compile for longer than they run, so that XLA optimizes less for them.
+jax.config.update("jax_disable_most_optimizations", True)
 
-    The slow ones run long enough to need its optimizations.
-    """
+
+def pytest_configure(config):
+    """The processes that slow tests start run long enough to need its optimizations."""
     if config.getoption("markexpr") == "not slow":
-        jax.config.update("jax_disable_most_optimizations", True)
         os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+
+
+def pytest_collection_finish():
+    """What is imported by now stays: the collector need not look at it again.
+
+    Tracing makes many objects. A collection for every 700 of them, of which JAX makes
+    one of its own each time, takes a fifth of the time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -54,26 +66,51 @@ def _compilation_cache_of_the_scripts(tmp_path_factory):
     jax.config.update("jax_compilation_cache_dir", folder)
 
 
+@contextlib.contextmanager
+def _devices(number):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jax, "device_count", lambda: number)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_device():
+    """A step that is split over four takes twice as long to compile and to run."""
+    with _devices(1):
+        yield
+
+
+@pytest.fixture
+def four_devices():
+    """For tests of what is split over devices."""
+    with _devices(4):
+        yield
+
+
 @pytest.fixture
 def compiled_as_for_users():
-    """For tests of what XLA makes of a program."""
-    with _optimizations(True):
-        yield
+    """For tests of what XLA makes of a program, and of what runs for long."""
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", True)
+
+
+class Clock:
+    """Moves when it is told to."""
+
+    now = 0.0
+
+    def perf_counter(self):
+        return self.now
 
 
 @pytest.fixture
-def quick_compilation():
-    """For slow tests that compile for longer than they run."""
-    with _optimizations(False):
-        yield
-
-
-@contextlib.contextmanager
-def _optimizations(wanted):
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", not wanted)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
+def clock(monkeypatch):
+    """By it the time of loading and of training is measured."""
+    clock = Clock()
+    for module in (timing, throughput):
+        monkeypatch.setattr(module, "time", clock)
+    return clock
 
 
 @dataclasses.dataclass

@@ -6,7 +6,7 @@ import importlib
 import json
 import pathlib
 import re
-import subprocess
+import runpy
 import sys
 import types
 
@@ -52,8 +52,9 @@ from mobilenets.networks.architectures.ssd import with_scores
 from mobilenets.networks.spec import with_backbone
 from mobilenets.nn.classifier import Classifier
 from mobilenets.pretrained.libraries import keras, timm
-from tests.tasks.test_detection import small_detector
+from tests.small_detector import small_detector
 
+BENCHMARKS = pathlib.Path(__file__).parents[1] / "benchmarks"
 NETWORK = Network("mobilenet_v1", 2, 32, dropout_rate=0.0, drop_path_rate=0.0)
 
 # Speaks as a side does. It writes down when a request begins and ends, and fails at its
@@ -569,15 +570,12 @@ def test_a_mistake_is_one_sentence(monkeypatch, capsys, tmp_path, arguments, sen
         "input_pipeline",
     ],
 )
-def test_help_has_examples(name):
-    result = subprocess.run(
-        [sys.executable, "-m", f"benchmarks.{name}", "--help"],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=pathlib.Path(__file__).parent.parent,
-    )
-    assert f"\n    python -m benchmarks.{name}\n" in result.stdout
+def test_help_has_examples(monkeypatch, capsys, name):
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", "--help"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(BENCHMARKS / f"{name}.py"), run_name="__main__")
+    assert not end.value.code
+    assert f"\n    python -m benchmarks.{name}\n" in capsys.readouterr().out
 
 
 def test_a_search_is_extrapolated_to_all_candidates_of_moga():

@@ -153,7 +153,7 @@ def test_a_backbone_in_an_own_module_is_trained_by_an_own_loop():
     model = Brightness(tiny_spec())
     images, labels = arrays(8, seed=0)
     images, labels = jnp.asarray(images) / 127.5 - 1, jnp.asarray(labels, jnp.float32)
-    variables = model.init(jax.random.key(0), images)
+    variables = jax.jit(model.init)(jax.random.key(0), images)
     params, batch_stats = variables["params"], variables["batch_stats"]
     optimizer = optax.adam(3e-3)
     state = optimizer.init(params)
@@ -344,7 +344,7 @@ def test_an_own_metric_is_found_in_a_run(trained):
     )
     net = mobilenets.load(workdir)
     images, _ = arrays(20, seed=1)
-    logits, _ = net.model.apply(net.variables, images / np.float32(127.5) - 1)
+    logits, _ = jax.jit(net.model.apply)(net.variables, images / np.float32(127.5) - 1)
     said_light = (logits.argmax(-1) == 1).mean()
     loss = -jax.nn.log_softmax(logits)[:, 1].mean()
     assert found["val"]["ema"] == pytest.approx(

@@ -105,16 +105,15 @@ def test_a_finished_run_is_evaluated_and_predicted_with(installed, finished):
 
 def test_a_finished_run_is_not_begun_again(installed, finished):
     assert "Nothing to do" in installed.printed(*SMOKE, "runs/q")
-    for epochs in ("1.0", "3.0"):
-        code, _, errors = installed.run(*SMOKE, "runs/q", f"--config.epochs={epochs}")
-        assert code != 0
-        assert f"epochs (2.0 there, {epochs} given)" in errors
-        assert "Traceback" not in errors
+    code, _, errors = installed.run(*SMOKE, "runs/q", "--config.epochs=3")
+    assert code == 1 and "epochs (2.0 there, 3.0 given)" in errors
+    assert "Traceback" not in errors
 
 
 def test_a_stopped_run_goes_on(installed):
     workdir = installed.folder / "runs/stopped"
-    command = (*SMOKE, workdir, "--config.epochs=100")
+    epochs = ("--config.epochs=50", "--config.evaluate_every_epochs=50")
+    command = (*SMOKE, workdir, *epochs)
     process = installed.start(*command)
     log, deadline = workdir / "metrics.jsonl", time.monotonic() + 900
     while not (log.exists() and log.read_text().count("\n") > 2):
@@ -127,8 +126,8 @@ def test_a_stopped_run_goes_on(installed):
     assert "The same command continues from there." in output
     stopped = read_metrics(log)[-1]["step"]
     output = installed.printed(*command)
-    assert f"Resuming at step {stopped} of 400" in output
-    assert "Finished 400 steps" in output
+    assert f"Resuming at step {stopped} of 200" in output
+    assert "Finished 200 steps" in output
 
 
 # Two points of a run that is named.

@@ -91,7 +91,11 @@ def train_on(devices, workdir, steps, seconds):
     loop.train(make_task(steps, seconds), str(workdir))
 
 
-if __name__ == "__main__":
+def main():
     app = command_line.new_app()
     app.command()(command)
     command_line.run(app)
+
+
+if __name__ == "__main__":
+    main()

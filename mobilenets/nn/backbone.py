@@ -223,11 +223,12 @@ def create_backbone(
     Raises:
       UserError: see `get_spec` and `replace`.
 
-    >>> backbone = create_backbone("mobilenet_v2", width_multiplier=0.35)
-    >>> init = jax.jit(backbone.init_with_output)
-    >>> endpoints, variables = init(jax.random.key(0), jnp.zeros((2, 96, 96, 3)))
+    >>> from mobilenets.nn.initialization import init_variables
+    >>> backbone = create_backbone("mobilenet_v1", width_multiplier=0.25)
+    >>> variables = init_variables(backbone, jax.random.key(0))
+    >>> endpoints = jax.jit(backbone.apply)(variables, jnp.zeros((2, 96, 96, 3)))
     >>> endpoints["stride16"].shape, endpoints["features"].shape
-    ((2, 6, 6, 32), (2, 3, 3, 1280))
+    ((2, 6, 6, 128), (2, 3, 3, 256))
     """
     if isinstance(architecture, str):
         spec = backbone_of(get_spec(architecture, **overrides))

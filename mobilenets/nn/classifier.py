@@ -124,12 +124,13 @@ def create_model(
     Raises:
       UserError: see `get_spec` and `replace`.
 
-    >>> model = create_model("mobilenet_v2", num_classes=10, width_multiplier=0.35)
+    >>> from mobilenets.nn.initialization import init_variables
+    >>> model = create_model("mobilenet_v1", num_classes=10, width_multiplier=0.25)
     >>> images = jnp.zeros((2, 96, 96, 3))
-    >>> variables = jax.jit(model.init)(jax.random.key(0), images)
+    >>> variables = init_variables(model, jax.random.key(0))
     >>> logits, endpoints = jax.jit(model.apply)(variables, images)
     >>> logits.shape, endpoints["stride32"].shape
-    ((2, 10), (2, 3, 3, 112))
+    ((2, 10), (2, 3, 3, 256))
     """
     if isinstance(architecture, ClassifierSpec):
         spec = replace(architecture, **overrides)

@@ -112,7 +112,6 @@ def test_every_validation_image_has_its_published_class(data_dir):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("quick_compilation")
 def test_the_recipe_of_mobilenet_v2_trains_and_evaluates(data_dir, tmp_path):
     """8 images in batches of 4 are 2 steps; of 5 validation images none is left out."""
     settings = config(data_dir)

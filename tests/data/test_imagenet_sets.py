@@ -213,7 +213,6 @@ def test_another_archive_is_told(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("quick_compilation")
 def test_one_command_evaluates_all_sets(data_dir, run, tmp_path):
     trained.save(small_net(classes=tuple(IDS)), str(tmp_path / "weights"))
     given = ["--workdir", tmp_path / "weights", f"--config.dataset.data_dir={data_dir}"]

@@ -8,22 +8,6 @@ from mobilenets.data import loading, mixing, pipeline, timing
 from mobilenets.data.sources.base import Record
 
 
-class Clock:
-    """Moves when it is told to."""
-
-    now = 0.0
-
-    def perf_counter(self):
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    clock = Clock()
-    monkeypatch.setattr(timing, "time", clock)
-    return clock
-
-
 def test_each_stage_has_its_time(clock):
     def take(seconds, value):
         clock.now += seconds

@@ -1,10 +1,5 @@
 """Several evaluation sets of real tasks: whole, matched by name, chosen by."""
 
-import os
-import pathlib
-import subprocess
-import sys
-
 import flax.linen as nn
 import jax
 import numpy as np
@@ -22,7 +17,6 @@ from mobilenets.tasks.registry import make_task
 from mobilenets.training.loop import train
 from tests import small_model
 
-ROOT = pathlib.Path(__file__).parents[2]
 NAMES = ("ant", "bee", "cat")
 # An own order, and a set that lacks a class.
 SETS = {"val": (10, NAMES), "night": (3, ("cat", "ant")), "large": (33, NAMES[::-1])}
@@ -142,16 +136,6 @@ def write_images(folder, classes):
             Image.fromarray(pixels).save(place / f"{i}.png")
 
 
-def run(script, *arguments):
-    return subprocess.run(
-        [sys.executable, script, *map(str, arguments)],
-        cwd=ROOT,
-        env=os.environ | {"JAX_NUM_CPU_DEVICES": "1"},
-        capture_output=True,
-        text=True,
-    )
-
-
 SHOWN = {
     "loss": "{:.4f}",
     "top1": "{:.2%}",
@@ -162,25 +146,24 @@ SHOWN = {
 
 
 @pytest.mark.slow
-def test_a_workdir_alone_is_evaluated_on_all_of_its_sets(tmp_path):
+def test_a_workdir_alone_is_evaluated_on_all_of_its_sets(run, tmp_path):
     write_images(tmp_path / "photos", ["Sandal", "Bag"])
     workdir = tmp_path / "run"
     trained = run(
-        "train.py",
-        *("--config", "configs/quickstart.py:smoke", "--workdir", workdir),
+        *("train", "--config", "quickstart:smoke", "--workdir", workdir),
         *small_model.OPTIONS,
         "--config.evals.few.split=validation[40:51]",
         f"--config.evals.dark.folder={tmp_path / 'photos'}",
         "--config.evals.dark.split=dark",
     )
-    assert trained.returncode == 0, trained.stderr
+    assert trained.exit_code == 0, trained.stderr
     last = read_metrics(workdir / "metrics.jsonl")[-1]
     sizes = {"val": 40, "few": 11, "dark": 6}
     for name, size in sizes.items():
         assert last[f"{name}/raw/count"] == last[f"{name}/ema/count"] == size
 
-    evaluated = run("eval.py", "--workdir", workdir, "--checkpoint", "latest")
-    assert evaluated.returncode == 0, evaluated.stderr
+    evaluated = run("eval", "--workdir", workdir, "--checkpoint", "latest")
+    assert evaluated.exit_code == 0, evaluated.stderr
     rows = [
         [cell.strip() for cell in line.strip("│ \n").split("│")]
         for line in evaluated.stdout.splitlines()
@@ -193,16 +176,13 @@ def test_a_workdir_alone_is_evaluated_on_all_of_its_sets(tmp_path):
         assert of_set["count"] == size
 
 
-def test_a_set_of_other_classes_is_one_sentence(tmp_path):
+def test_a_set_of_other_classes_is_one_sentence(run, tmp_path):
     write_images(tmp_path / "photos", ["Bag", "Hat"])
     refused = run(
-        "train.py",
-        *("--config", "configs/quickstart.py:smoke"),
-        *("--workdir", tmp_path / "run"),
+        *("train", "--config", "quickstart:smoke", "--workdir", tmp_path / "run"),
         f"--config.evals.dark.folder={tmp_path / 'photos'}",
         "--config.evals.dark.split=dark",
     )
-    assert refused.returncode != 0
+    assert refused.exit_code == 1
     assert "The evaluation set dark has Hat, which the network was" in refused.stderr
-    assert "Traceback" not in refused.stderr
     assert not (tmp_path / "run").exists()

@@ -127,7 +127,6 @@ def of_family(number, name):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("quick_compilation")
 @pytest.mark.parametrize(("number", "name"), [*enumerate(FAMILIES)])
 def test_the_outputs_of_every_family_are_those_of_the_network(number, name):
     """The bar is 1e-4 of the spread; rounding is about 1e-6 of it."""

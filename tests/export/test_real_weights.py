@@ -14,7 +14,7 @@ from mobilenets.inference import prediction
 from mobilenets.pretrained import importing
 from tests.pretrained import packages
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("compiled_as_for_users")]
 
 NAMES = ("mobilenet_v2", "efficientnet_lite0")
 # Of the twenty, how many have their class first: see `tests/pretrained`.

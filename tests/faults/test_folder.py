@@ -112,26 +112,30 @@ from tests import toy_task
 import orbax.checkpoint, filelock
 task = toy_task.ToyTask(toy_task.make_config(best_metric="val/distance"))
 del toy_task.ToyTask.init_variables  # nothing is computed
-os.setuid(int(sys.argv[2]))
-try:
-    train(task, sys.argv[1])
-except UserError as error:
-    print("error:", error)
+for folder in sys.argv[2:]:
+    os.seteuid(int(sys.argv[1]))
+    try:
+        train(task, folder)
+    except UserError as error:
+        print("error:", error)
+    os.seteuid(0)
 """
+PLACES = ("", "checkpoints", "checkpoints/5", "tensorboard")
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.getuid() != 0, reason="needs another user")
-@pytest.mark.parametrize("place", ["", "checkpoints", "checkpoints/5", "tensorboard"])
-def test_a_folder_of_another_user_is_found_at_the_start(stopped, place):
-    folder = pathlib.Path("/tmp") / f"of_root_{os.getpid()}"
-    shutil.copytree(stopped, folder)
+def test_a_folder_of_another_user_is_found_at_the_start(stopped):
+    root = pathlib.Path("/tmp") / f"of_root_{os.getpid()}"
+    folders = [root / str(number) for number in range(len(PLACES))]
     try:
-        for path in [folder, *folder.rglob("*")]:
-            shutil.chown(path, NOBODY)
-        shutil.chown(folder / place, 0)
+        for folder, place in zip(folders, PLACES, strict=True):
+            shutil.copytree(stopped, folder)
+            for path in [folder, *folder.rglob("*")]:
+                shutil.chown(path, NOBODY)
+            shutil.chown(folder / place, 0)
         result = subprocess.run(
-            [sys.executable, "-c", TRAIN_AS_ANOTHER_USER, folder, str(NOBODY)],
+            [sys.executable, "-c", TRAIN_AS_ANOTHER_USER, str(NOBODY), *folders],
             cwd=ROOT,
             env=os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)},
             capture_output=True,
@@ -139,9 +143,12 @@ def test_a_folder_of_another_user_is_found_at_the_start(stopped, place):
             timeout=120,
         )
     finally:
-        shutil.rmtree(folder)
-    assert "error: Cannot write to --workdir" in result.stdout, result.stderr
-    assert "Permission denied" in result.stdout
+        shutil.rmtree(root)
+    told = result.stdout.splitlines()
+    assert len(told) == len(PLACES), result.stderr
+    for line, folder in zip(told, folders, strict=True):
+        assert line.startswith(f"error: Cannot write to --workdir {folder}")
+        assert "Permission denied" in line
 
 
 def full_disk(monkeypatch, at_step):

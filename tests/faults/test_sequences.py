@@ -6,7 +6,6 @@ interrupted, by the hashes of their arrays.
 """
 
 import json
-import multiprocessing
 import os
 import random
 import signal
@@ -14,7 +13,7 @@ import time
 
 import pytest
 
-from tests import toy_program
+from tests import toy_processes, toy_program
 
 pytestmark = pytest.mark.slow
 
@@ -23,36 +22,20 @@ SECONDS = 0.02  # a step
 PATIENCE = 60  # seconds until something must have happened
 
 
-class Runs:
-    """Runs of the toy program, each in a process of its own."""
+def start(folder, devices=1):
+    return toy_processes.started(toy_program.train_on, devices, folder, STEPS, SECONDS)
 
-    def __init__(self):
-        # Forked from a server that has imported all: a start takes a second, not ten.
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["tests.toy_program"])
 
-    def start(self, folder, devices=1):
-        process = self._context.Process(
-            target=toy_program.train_on, args=(devices, folder, STEPS, SECONDS)
-        )
-        process.start()
-        return process
-
-    def finish(self, folder, devices=1):
-        process = self.start(folder, devices)
-        process.join(PATIENCE)
-        assert process.exitcode == 0
+def finish(folder, devices=1):
+    process = start(folder, devices)
+    process.join(PATIENCE)
+    assert process.exitcode == 0
 
 
 @pytest.fixture(scope="module")
-def runs():
-    return Runs()
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(runs, tmp_path_factory):
+def uninterrupted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("uninterrupted")
-    runs.finish(folder)
+    finish(folder)
     return last_arrays(folder)
 
 
@@ -117,27 +100,27 @@ def damage(folder, choice):
         path.write_bytes(contents)
 
 
-def test_twenty_kills_at_random_moments_cost_no_bit(runs, uninterrupted, tmp_path):
+def test_twenty_kills_at_random_moments_cost_no_bit(uninterrupted, tmp_path):
     choice, kills, number = random.Random(0), 0, 0
     while kills < 20:
         folder = tmp_path / str(number)
         number += 1
         for _ in range(4):
-            process = runs.start(folder)
+            process = start(folder)
             kill(process, folder, choice)
             kills += process.exitcode == -signal.SIGKILL
-        runs.finish(folder)
+        finish(folder)
         assert last_arrays(folder) == uninterrupted
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_any_sequence_of_faults_costs_no_bit(runs, uninterrupted, tmp_path, seed):
+def test_any_sequence_of_faults_costs_no_bit(uninterrupted, tmp_path, seed):
     choice = random.Random(seed)
     for _ in range(5):
-        process = runs.start(tmp_path, devices=choice.choice([1, 2, 4]))
+        process = start(tmp_path, devices=choice.choice([1, 2, 4]))
         number = choice.choice([signal.SIGKILL, signal.SIGTERM])
         kill(process, tmp_path, choice, number)
         if choice.random() < 0.6:
             damage(tmp_path, choice)
-    runs.finish(tmp_path, devices=choice.choice([1, 2, 4]))
+    finish(tmp_path, devices=choice.choice([1, 2, 4]))
     assert last_arrays(tmp_path) == uninterrupted

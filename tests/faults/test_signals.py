@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+from tests import toy_processes
+
 pytestmark = pytest.mark.slow
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -54,30 +56,25 @@ def test_a_signal_is_heard_while_python_waits(tmp_path, number, busy):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_before_the_first_step_ends_the_training_at_once(tmp_path, number):
-    process = start(
-        tmp_path, "-m", "tests.toy_program", tmp_path / "run", "--seconds=9"
-    )
-    wait_for(process, tmp_path, "Training a number")
-    process.send_signal(number)
-    assert process.wait(8) == 128 + number
-    log = (tmp_path / "log").read_text()
-    assert log.endswith("\nStopped.\n") and "Traceback" not in log
+    process = toy_processes.Program(tmp_path / "log", tmp_path / "run", "--seconds=9")
+    process.wait_for("Training a number")
+    process.send(number)
+    assert process.ends(8) == 128 + number
+    assert process.log.endswith("\nStopped.\n") and "Traceback" not in process.log
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("twice", [False, True])
 def test_a_training_is_saved_at_the_first_signal_only(tmp_path, number, twice):
-    run = tmp_path / "run"
-    process = start(tmp_path, "-m", "tests.toy_program", run, "--seconds=0.5")
-    wait_for(process, tmp_path, "step 1/")
-    process.send_signal(number)
+    process = toy_processes.Program(tmp_path / "log", tmp_path / "run", "--seconds=0.5")
+    process.wait_for("step 1/")
+    process.send(number)
     if twice:
-        wait_for(process, tmp_path, "Stopping after this step to save.")
-        process.send_signal(number)
-    assert process.wait(20) == 128 + number
-    log = (tmp_path / "log").read_text()
-    assert "Traceback" not in log
+        process.wait_for("Stopping after this step to save.")
+        process.send(number)
+    assert process.ends(20) == 128 + number
+    assert "Traceback" not in process.log
     if twice:
-        assert log.endswith("\nStopped.\n")
+        assert process.log.endswith("\nStopped.\n")
     else:
-        assert "Stopped and saved at step" in log
+        assert "Stopped and saved at step" in process.log

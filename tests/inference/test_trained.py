@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import json
 import logging
 import os
@@ -31,21 +32,27 @@ from mobilenets.runs.workdir import Workdir
 
 def small_net(name="mobilenet_v3_small", classes=("cat", "dog"), seed=0):
     """A network of a few blocks with weights that are not what training begins with."""
+    spec, variables = weighted(name, len(classes), seed)
+    preprocessing = Preprocessing(crop_fraction=0.9, mean=(1.0, 2.0, 3.0))
+    return TrainedNet(
+        Description(network=spec, preprocessing=preprocessing, class_names=classes),
+        jax.tree.map(np.copy, variables),
+    )
+
+
+@functools.cache
+def weighted(name, classes, seed):
+    """The network and its variables."""
     spec = get_spec(name)
     spec = with_backbone(
         spec, resolution=32, blocks=spec.backbone.blocks[:2], head_conv_channels=24
     )
     if spec.head_dense_channels:
         spec = dataclasses.replace(spec, head_dense_channels=40)
-    variables = init_variables(Classifier(spec, len(classes)), jax.random.key(seed))
+    variables = init_variables(Classifier(spec, classes), jax.random.key(seed))
     rng = np.random.default_rng(seed)
-    variables = jax.tree.map(
+    return spec, jax.tree.map(
         lambda leaf: np.asarray(leaf + 0.1 * rng.random(leaf.shape), np.float32),
-        variables,
-    )
-    preprocessing = Preprocessing(crop_fraction=0.9, mean=(1.0, 2.0, 3.0))
-    return TrainedNet(
-        Description(network=spec, preprocessing=preprocessing, class_names=classes),
         variables,
     )
 
@@ -142,7 +149,7 @@ def test_what_is_saved_is_loaded(name, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, loaded.variables, net.variables)
     assert [path.name for path in tmp_path.iterdir()] == ["weights"]
     images = np.ones((1, 32, 32, 3), np.float32)
-    logits, _ = loaded.model.apply(loaded.variables, images)
+    logits, _ = jax.jit(loaded.model.apply)(loaded.variables, images)
     assert logits.shape == (1, 2)
 
 

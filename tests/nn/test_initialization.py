@@ -1,5 +1,7 @@
 """Parameters start as in the code that each family comes from."""
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -20,6 +22,12 @@ FAMILIES = {
         get_spec("se_resnet50"), blocks=get_spec("se_resnet50").backbone.blocks[:8]
     ),
 }
+
+
+@functools.cache
+def drawn(family):
+    """The variables for 1000 classes; not to be changed."""
+    return init_variables(create_model(FAMILIES[family], 1000), jax.random.key(1))
 
 
 def leaves_of(tree):
@@ -47,9 +55,8 @@ def expected_std(family, path, shape):
 def test_the_kernels_are_drawn_as_by_the_authors_code(family):
     spec = FAMILIES[family]
     assert spec.backbone.initialization == family
-    variables = init_variables(create_model(spec, 1000), jax.random.key(1))
-    drawn = []
-    for path, leaf in leaves_of(variables).items():
+    numbers = []
+    for path, leaf in leaves_of(drawn(family)).items():
         if not path.endswith("kernel"):
             continue
         std = expected_std(family, path, leaf.shape)
@@ -57,13 +64,13 @@ def test_the_kernels_are_drawn_as_by_the_authors_code(family):
             assert np.std(leaf) == pytest.approx(std, rel=0.05), path
         if family == "slim":
             assert np.abs(leaf).max() <= 0.18
-        drawn.append(np.ravel(leaf) / std)
-    drawn = np.concatenate(drawn)
-    assert np.mean(drawn) == pytest.approx(0, abs=3e-3)
-    assert np.std(drawn) == pytest.approx(1, rel=0.01)
+        numbers.append(np.ravel(leaf) / std)
+    numbers = np.concatenate(numbers)
+    assert np.mean(numbers) == pytest.approx(0, abs=3e-3)
+    assert np.std(numbers) == pytest.approx(1, rel=0.01)
     # Every weight is drawn for itself: two uses of each number would leave a half. (Of
     # millions of draws a part meets by chance, on the grid of float32.)
-    assert len(np.unique(drawn)) > 0.55 * len(drawn)
+    assert len(np.unique(numbers)) > 0.55 * len(numbers)
 
 
 def test_two_layers_of_one_shape_are_drawn_apart():
@@ -75,8 +82,7 @@ def test_two_layers_of_one_shape_are_drawn_apart():
 
 
 def test_the_dense_layers_of_efficientnet_are_uniform():
-    params = init_variables(create_model("efficientnet_b0"), jax.random.key(1))
-    kernel = np.asarray(params["params"]["logits"]["kernel"])
+    kernel = drawn("efficientnet")["params"]["logits"]["kernel"]
     assert np.abs(kernel).max() == pytest.approx(1 / np.sqrt(1000), rel=1e-3)
     quarters, _ = np.histogram(kernel, bins=4)
     np.testing.assert_allclose(quarters / kernel.size, 0.25, atol=0.01)
@@ -84,9 +90,8 @@ def test_the_dense_layers_of_efficientnet_are_uniform():
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_all_but_kernels_start_at_0_or_1(family):
-    variables = init_variables(create_model(FAMILIES[family], 10), jax.random.key(1))
     constants = {"bias": 0, "scale": 1, "mean": 0, "var": 1}
-    for path, leaf in leaves_of(variables).items():
+    for path, leaf in leaves_of(drawn(family)).items():
         name = path.rpartition("/")[2]
         if path.endswith("restore/bn/scale"):  # a ResNet's block begins as the identity
             assert np.all(leaf == 0), path
@@ -96,10 +101,10 @@ def test_all_but_kernels_start_at_0_or_1(family):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_init_variables_gives_what_init_gives(family):
-    model = create_model(FAMILIES[family], 10)
+    model = create_model(FAMILIES[family], 1000)
     images = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
     expected = jax.eval_shape(model.init, jax.random.key(0), images)
-    variables = init_variables(model, jax.random.key(0))
+    variables = drawn(family)
     assert jax.tree.structure(variables) == jax.tree.structure(expected)
     for a, b in zip(*map(jax.tree.leaves, (variables, expected)), strict=True):
         assert (a.shape, a.dtype) == (b.shape, b.dtype)

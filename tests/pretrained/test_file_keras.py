@@ -1,6 +1,7 @@
 """Files that Keras 3 saves here, and files laid out as those of Keras 2."""
 
 import concurrent.futures
+import functools
 import json
 import multiprocessing
 import zipfile
@@ -43,13 +44,18 @@ def save(model, path):
     return weights
 
 
-def save_application(name, path):
-    """Also returns the names of the layers with weights, by their class."""
+@functools.cache
+def application(name):
+    """Built once in the process of Keras."""
     import keras
 
-    model = getattr(keras.applications, name)(
-        weights=None, input_shape=(32, 32, 3), classes=3
-    )
+    make = getattr(keras.applications, name)
+    return make(weights=None, input_shape=(32, 32, 3), classes=3)
+
+
+def save_application(name, path):
+    """Also returns the names of the layers with weights, by their class."""
+    model = application(name)
     return save(model, path), names_by_class(model)
 
 

@@ -1,5 +1,6 @@
 """Imported weights give the logits of `keras.applications`, from the same pixels."""
 
+import functools
 import importlib
 import os
 import re
@@ -62,6 +63,12 @@ def build(applications, name, resolution, gain, **arguments):
         if layer.name.startswith("normalization"):
             layer.finalize_state()  # it computes with copies
     return model
+
+
+@pytest.fixture(scope="module")
+def small(applications):
+    """The Keras model of that name at 32 pixels, built once; not to be changed."""
+    return functools.cache(lambda name: build(applications, name, 32, gain=1.0))
 
 
 def state_of(model):
@@ -151,8 +158,8 @@ def test_logits_are_those_of_keras(
 
 @pytest.mark.parametrize("suffix", ["keras", "weights.h5", "h5"])
 @pytest.mark.parametrize("name", ["MobileNet", SMALL, "EfficientNetB0", "ResNet50"])
-def test_what_keras_saves_is_imported(applications, tmp_path, name, suffix):
-    model = build(applications, name, 32, gain=1.0)
+def test_what_keras_saves_is_imported(small, tmp_path, name, suffix):
+    model = small(name)
     path = tmp_path / f"model.{suffix}"
     if suffix == "weights.h5":
         model.save_weights(path)
@@ -262,9 +269,9 @@ def test_a_model_with_a_head_of_its_own_is_the_same_from_each_format(
         np.testing.assert_array_equal(logits["kernel"], own)
 
 
-def test_imagenet_weights_of_an_efficientnet_expect_imagenet_statistics(applications):
+def test_imagenet_weights_of_an_efficientnet_expect_imagenet_statistics(small):
     """They store the deviation as variance, and their network makes up for it."""
-    state = state_of(build(applications, "EfficientNetB0", 32, gain=1.5))
+    state = state_of(small("EfficientNetB0"))
     layer = next(key for key in state if key.endswith("/variance")).split("/")[0]
     state[f"{layer}/mean"] = np.array([0.485, 0.456, 0.406])
     state[f"{layer}/variance"] = np.array([0.229, 0.224, 0.225])
@@ -273,9 +280,9 @@ def test_imagenet_weights_of_an_efficientnet_expect_imagenet_statistics(applicat
     np.testing.assert_allclose(preprocessing.std, (58.395, 57.12, 57.375), 1e-5)
 
 
-def test_of_two_normalizations_none_is_taken_in_silence(applications):
+def test_of_two_normalizations_none_is_taken_in_silence(small):
     """One may be the user's own, before the network and its own."""
-    state = state_of(build(applications, "EfficientNetB0", 32, gain=1.5))
+    state = state_of(small("EfficientNetB0"))
     more = {
         "normalization_99/mean": np.zeros(3),
         "normalization_99/variance": np.ones(3),
@@ -285,8 +292,8 @@ def test_of_two_normalizations_none_is_taken_in_silence(applications):
 
 
 @pytest.fixture(scope="module")
-def resnet_state(applications):
-    return state_of(build(applications, "ResNet50", 32, gain=0.9))
+def resnet_state(small):
+    return state_of(small("ResNet50"))
 
 
 @pytest.mark.parametrize(
@@ -298,8 +305,8 @@ def test_a_missing_key_is_named(resnet_state, key):
         from_state_dict(state, "keras", "ResNet50")
 
 
-def test_a_missing_normalization_is_named(applications):
-    state = state_of(build(applications, "EfficientNetB0", 32, gain=1.5))
+def test_a_missing_normalization_is_named(small):
+    state = state_of(small("EfficientNetB0"))
     state = {k: v for k, v in state.items() if not k.startswith("normalization")}
     with pytest.raises(mobilenets.UserError, match="lack the key normalization/mean"):
         from_state_dict(state, "keras", "EfficientNetB0")

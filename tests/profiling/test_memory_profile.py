@@ -13,17 +13,19 @@ from mobilenets.networks.architectures.ssd import get_detector
 from mobilenets.profiling import memory_profile
 from mobilenets.profiling.memory_profile import StepMemory
 from mobilenets.tasks.registry import make_task
-from tests.tasks.test_detection import make_config, write_photographs
+from tests.small_detector import small_detector
+from tests.tasks.test_detection import make_config, saved_weights, write_photographs
 
-MODEL = {"name": "mobilenet_v1", "width_multiplier": 0.25, "resolution": 32}
-DETECTOR = {
-    "name": "ssdlite_mobilenet_v2",
-    "width_multiplier": 0.35,
-    "resolution": 64,
+MODEL = {
+    "name": "mobilenet_v1",
+    "width_multiplier": 0.25,
+    "depth_multiplier": 0.2,
+    "resolution": 32,
 }
-OPTIONS = ["mobilenet_v1", "--width", "0.25", "--resolution", "32"]
+OPTIONS = ["mobilenet_v1", "--width", "0.25", "--depth", "0.2", "--resolution", "32"]
 
 
+@pytest.mark.usefixtures("four_devices")
 def test_the_bytes_are_those_worked_by_hand(run_json):
     options = [*OPTIONS, "--num-classes", "7", "--memory", "--batch", "8"]
     found = run_json("profile", *options)
@@ -120,9 +122,13 @@ def test_the_step_of_a_detector_is_that_of_its_loss(run, monkeypatch, name, loss
     assert (model.num_classes, config.task.loss) == (90, loss)
 
 
-def test_the_memory_of_a_detector_s_step_is_that_of_its_state():
-    found = memory_profile.of_training_step(DETECTOR, 3, 4, "float32", False)
-    spec = get_detector(**DETECTOR)
+@pytest.mark.usefixtures("four_devices")
+def test_the_memory_of_a_detector_s_step_is_that_of_its_state(tmp_path):
+    spec = small_detector()
+    saved_weights(spec, ("cat", "dog"), tmp_path / "w")
+    found = memory_profile.of_training_step(
+        {}, 3, 4, "float32", False, init_from=str(tmp_path / "w")
+    )
     # Weights, averages, mean of squares and momentum, and statistics of batch norm.
     assert found.alias_bytes > 4 * 4 * complexity.params(spec, 3)
     # Corners, class, crowd and valid: the loss reads no area, and draws nothing.
@@ -156,6 +162,7 @@ def test_the_table_counts_the_state_once(capsys):
     assert max(map(len, lines[2:])) <= 80
 
 
+@pytest.mark.usefixtures("four_devices")
 def test_a_batch_that_the_devices_cannot_share_is_refused():
     with pytest.raises(UserError) as error:
         memory_profile.of_training_step(MODEL, 10, 6, "float32", False)

@@ -1,7 +1,6 @@
 """Detection as a task: trained, resumed, evaluated, used, and started from weights."""
 
 import contextlib
-import dataclasses
 import json
 import operator
 import os
@@ -15,7 +14,7 @@ from jax.sharding import AxisType
 from PIL import Image
 
 import mobilenets
-from mobilenets import UserError, get_spec
+from mobilenets import UserError
 from mobilenets.config import check, values
 from mobilenets.config.schema import Preprocessing
 from mobilenets.data.sources.boxed_folder import BoxedFolderSource
@@ -24,32 +23,17 @@ from mobilenets.inference import trained
 from mobilenets.inference.description import Description
 from mobilenets.inference.trained import TrainedNet
 from mobilenets.networks.architectures import replace
-from mobilenets.networks.architectures.ssd import LITE_V3, get_detector, ssdlite
-from mobilenets.networks.spec import with_backbone
+from mobilenets.networks.architectures.ssd import LITE_V3, get_detector
 from mobilenets.nn.build import build
 from mobilenets.nn.initialization import init_variables
 from mobilenets.runs.metric_log import read_metrics
 from mobilenets.tasks import box_pictures, pictures
 from mobilenets.tasks.registry import make_task
 from mobilenets.training.loop import train
+from tests.small_detector import small_backbone, small_detector
 from tests.toy_task import as_batches
 
 COLORS = {"red": (220, 40, 40), "blue": (40, 40, 220)}
-
-
-def small_backbone():
-    spec = get_spec("mobilenet_v2", width_multiplier=0.35, resolution=64)
-    return with_backbone(
-        spec.backbone, blocks=spec.backbone.blocks[:4], head_conv_channels=0
-    )
-
-
-def small_detector():
-    """Compiled in seconds: it ends at stride 8, with one extra layer of 16 channels."""
-    spec = ssdlite(small_backbone(), width_multiplier=0.01)
-    return dataclasses.replace(
-        spec, predictor=LITE_V3, extras=spec.extras[:1], anchors=spec.anchors[:3]
-    )
 
 
 def write_photographs(root, split, count, seed):

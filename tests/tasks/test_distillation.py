@@ -492,6 +492,7 @@ def test_the_teacher_is_no_part_of_what_is_trained(teacher):
 @pytest.mark.parametrize(
     "accumulation_steps", [1, pytest.param(2, marks=pytest.mark.slow)]
 )
+@pytest.mark.usefixtures("four_devices")
 def test_one_step_is_the_same_on_four_devices(teacher, accumulation_steps):
     config = without_randomness(teacher, accumulation_steps=accumulation_steps)
     task = make_small_task(config)

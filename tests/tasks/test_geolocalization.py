@@ -3,9 +3,6 @@
 import csv
 import json
 import math
-import pathlib
-import subprocess
-import sys
 
 import flax.linen as nn
 import jax
@@ -31,8 +28,6 @@ from mobilenets.training.loop import train
 from tests.inference.test_places import PLACES, TOKENS, net_of_cells
 from tests.inference.test_trained import small_net
 from tests.training.test_resume import assert_same_bits, interrupt, kept_steps, sigterm
-
-ROOT = pathlib.Path(__file__).parents[2]
 
 
 class Photos:
@@ -401,15 +396,6 @@ def test_weights_of_another_task_have_no_cells():
 # A table, from the file to the map.
 
 
-def mobilenets(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "mobilenets", *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-
-
 # Red is Paris, green Sydney, blue the islands of Fiji on both sides of the date line.
 TOWNS = {(220, 20, 20): (48.86, 2.35), (20, 220, 20): (-33.86, 151.2)}
 FIJI = (20, 20, 220)
@@ -454,11 +440,12 @@ def tiny():
 
 
 @pytest.mark.slow
-def test_a_table_of_places_from_training_to_the_map(table, tmp_path):
-    run = tmp_path / "run"
+def test_a_table_of_places_from_training_to_the_map(run, table, tmp_path):
+    workdir = tmp_path / "run"
     (tmp_path / "tiny.py").write_text(TINY)
-    done = mobilenets(
-        *("train", "--config", "geolocalization_quickstart:smoke", "--workdir", run),
+    done = run(
+        *("train", "--config", "geolocalization_quickstart:smoke"),
+        *("--workdir", workdir),
         *(f"--config.dataset.table={table}", "--config.epochs=12"),
         *("--config.dataset.train_split=train", "--config.ema_decay=0.5"),
         "--config.dataset.eval_split=validation",
@@ -467,28 +454,30 @@ def test_a_table_of_places_from_training_to_the_map(table, tmp_path):
         "--config.task.max_images_per_cell=30",
         f"--config.model.spec={tmp_path / 'tiny.py'}:tiny",
     )
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     told = done.stdout.replace("\n", " ")
     assert "left out, since their cells have fewer than 5: 1 (cells: 1)." in told
-    last = read_metrics(run / "metrics.jsonl")[-1]
+    last = read_metrics(workdir / "metrics.jsonl")[-1]
     assert last["val/ema/count"] == 18
     assert last["val/raw/within_25_km"] > 0.9, last
-    assert (run / "predictions.png").exists() and (run / "first_batch.png").exists()
+    for name in ("predictions.png", "first_batch.png"):
+        assert (workdir / name).exists()
 
-    evaluated = mobilenets(
-        *("eval", "--workdir", run, "--weights", "raw", "--report", tmp_path / "report")
+    evaluated = run(
+        *("eval", "--workdir", workdir, "--weights", "raw"),
+        *("--report", tmp_path / "report"),
     )
-    assert evaluated.returncode == 0, evaluated.stderr
+    assert evaluated.exit_code == 0, evaluated.stderr
     assert f"{last['val/raw/within_750_km']:.2%}" in evaluated.stdout
     assert (tmp_path / "report/val_places.png").exists()
 
     photo = table.parent / "2.png"
-    found = mobilenets(
-        *("predict", photo, "--weights", run, "--top", "2"),
+    found = run(
+        *("predict", photo, "--weights", workdir, "--top", "2"),
         *("--picture", tmp_path / "map.png", "--json", tmp_path / "found.json"),
         *("--csv", tmp_path / "found.csv"),
     )
-    assert found.returncode == 0, found.stderr
+    assert found.exit_code == 0, found.stderr
     (one,) = json.loads((tmp_path / "found.json").read_text())
     assert one["latitude"] == pytest.approx(-17, abs=0.1)
     assert abs(one["longitude"]) == pytest.approx(180, abs=0.2)
@@ -497,7 +486,7 @@ def test_a_table_of_places_from_training_to_the_map(table, tmp_path):
     assert f"{one['latitude']:.4f}" in found.stdout
     with Image.open(tmp_path / "map.png") as drawn:
         assert len(drawn.convert("RGB").getcolors(1 << 24)) > 20
-    net = trained.load(str(run))
+    net = trained.load(str(workdir))
     pixels = np.broadcast_to(np.uint8(FIJI), (1, 16, 16, 3))
     np.testing.assert_allclose(
         net.locate(pixels), [[one["latitude"], one["longitude"]]]

@@ -32,6 +32,7 @@ from mobilenets.runs.metric_log import read_metrics
 from mobilenets.tasks import pixel_pictures
 from mobilenets.tasks.registry import make_task
 from mobilenets.training.loop import train
+from tests import small_detector
 from tests.toy_task import as_batches
 
 COLORS = {"background": (120, 120, 120), "red": (220, 40, 40), "blue": (40, 40, 220)}
@@ -39,10 +40,7 @@ PAD = Preprocessing(resize="pad", crop_fraction=1.0)
 
 
 def small_backbone():
-    spec = get_spec("mobilenet_v2", width_multiplier=0.35, resolution=40)
-    return with_backbone(
-        spec.backbone, blocks=spec.backbone.blocks[:4], head_conv_channels=0
-    )
+    return with_backbone(small_detector.small_backbone(), resolution=40)
 
 
 def small_segmenter():
@@ -270,7 +268,7 @@ def test_an_auxiliary_head_adds_its_weighted_loss(photographs):
     from mobilenets.networks.segmenter import AuxiliarySpec
     from mobilenets.nn.segmenter import SegmentationLogits
 
-    auxiliary = AuxiliarySpec("block3", 8, 0.1)
+    auxiliary = AuxiliarySpec("block2", 8, 0.1)
     spec = dataclasses.replace(small_segmenter(), auxiliary=auxiliary)
     options = dict(name="segmentation", auxiliary_weight=0.25)
     config = make_config(photographs, model=dict(spec=spec), task=options)
@@ -309,7 +307,7 @@ def test_frozen_batch_norms_keep_their_statistics_and_all_else_is_trained(
     changed = jax.tree.map(
         lambda a, b: bool((a != b).any()), new["params"], old["params"]
     )
-    assert all(jax.tree.leaves(changed["block3"])) and all(
+    assert all(jax.tree.leaves(changed["block2"])) and all(
         jax.tree.leaves(changed["aspp0"])
     )
     with pytest.raises(UserError, match="statistics must come from init_from"):

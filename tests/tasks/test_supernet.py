@@ -57,7 +57,7 @@ def test_a_uniform_path_has_every_choice_as_often():
 
 def summed_gradients(task, state, batch, paths):
     """Of each path by itself, with the statistics that the one before has left."""
-    total, statistics = jax.tree.map(jnp.zeros_like, state.params), state.batch_stats
+    total, statistics = jax.tree.map(np.zeros_like, state.params), state.batch_stats
 
     @jax.jit
     def one(params, statistics, path):
@@ -74,11 +74,12 @@ def summed_gradients(task, state, batch, paths):
         return jax.grad(loss, has_aux=True)(params)
 
     for path in paths:
-        new, statistics = one(state.params, statistics, path)
-        total = jax.tree.map(jnp.add, total, new)
+        new, statistics = jax.device_get(one(state.params, statistics, path))
+        total = jax.tree.map(np.add, total, new)
     return total, statistics
 
 
+@pytest.mark.usefixtures("four_devices")
 def test_a_step_follows_the_sum_of_the_gradients_of_its_paths():
     task = make_task(make_config())
     mesh = sharding.data_mesh(16, 1)
@@ -172,9 +173,9 @@ def test_extracted_weights_are_a_folder_to_start_from(run, tmp_path):
     start = task.with_pretrained(task.init_variables(jax.random.key(0)))
     jax.tree.map(np.testing.assert_array_equal, start, variables)
     images = np.full((2, 16, 16, 3), 0.5, np.float32)
-    logits, _ = build(network, CLASSES).apply(start, images)
+    logits, _ = jax.jit(build(network, CLASSES).apply)(start, images)
     path = jnp.array(genes)
-    expected, _ = net.model.apply(net.variables, (images, path))
+    expected, _ = jax.jit(net.model.apply)(net.variables, (images, path))
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
 
 

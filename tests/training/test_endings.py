@@ -69,6 +69,7 @@ def test_a_run_ends_when_it_has_not_improved_for_long(tmp_path, capsys, patience
     assert list(values(tmp_path)) == list(range(1, last + 1))
 
 
+@pytest.mark.usefixtures("four_devices")
 def test_a_run_says_what_it_trains_before_it_compiles(tmp_path, capsys):
     task = make_task()
     announced = "Training a number on 8 examples, batches of 8, on 4 CPU devices.\n"

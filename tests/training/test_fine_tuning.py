@@ -47,12 +47,25 @@ def make_config(weights, **changes):
 
 
 def run(config, workdir):
-    """The weights before and after, the average after, and the logged steps."""
+    """The weights before, and the average after."""
     task = make_task(config)
     fresh = jax.device_get(task.init_variables(jax.random.key(0)))
     before = task.with_pretrained(fresh)
     train(task, str(workdir))
-    return before, trained.load(str(workdir)), read_metrics(workdir / "metrics.jsonl")
+    return before, trained.load(str(workdir))
+
+
+@pytest.fixture(scope="module")
+def finished(weights, tmp_path_factory):
+    """The folder of a run that trains so many stages, and what `run` says of it."""
+
+    @functools.cache
+    def finished(trainable_stages):
+        folder = tmp_path_factory.mktemp("finished") / "run"
+        config = make_config(weights, trainable_stages=trainable_stages)
+        return folder, *run(config, folder)
+
+    return finished
 
 
 def changed_modules(before, after):
@@ -94,9 +107,8 @@ def test_weights_without_a_head_begin_a_training_with_a_new_one(tmp_path):
         ),
     ],
 )
-def test_only_the_trained_stages_change(weights, tmp_path, trainable_stages, changed):
-    config = make_config(weights, trainable_stages=trainable_stages)
-    before, net, _ = run(config, tmp_path / "run")
+def test_only_the_trained_stages_change(weights, finished, trainable_stages, changed):
+    _, before, net = finished(trainable_stages)
     # The run's folder holds the averages: they too are what they were, to the bit.
     assert changed_modules(before, net.variables) == changed
     original = trained.load(str(weights)).variables
@@ -108,22 +120,24 @@ def test_a_frozen_batch_norm_takes_part_as_in_evaluation(weights):
     task = make_task(config)
     net = trained.load(str(weights))
     images = np.random.default_rng(0).standard_normal((4, 32, 32, 3)).astype("f")
-    _, expected = net.model.apply(net.variables, images, train=False)
+    _, expected = jax.jit(net.model.apply)(net.variables, images)
     variables = task.with_pretrained(task.init_variables(jax.random.key(0)))
-    (_, endpoints), _ = task.model.apply(
-        variables,
-        images,
-        train=True,
-        mutable=["batch_stats"],
-        rngs={"dropout": jax.random.key(0)},
-    )
+    (_, endpoints), _ = jax.jit(
+        lambda variables: task.model.apply(
+            variables,
+            images,
+            train=True,
+            mutable=["batch_stats"],
+            rngs={"dropout": jax.random.key(0)},
+        )
+    )(variables)
     np.testing.assert_allclose(
         endpoints["pre_logits"], expected["pre_logits"], rtol=1e-5, atol=1e-6
     )
 
 
 def first_step(task, config):
-    """The state after one step, without the loop, and its metrics."""
+    """A step, without the loop, and the state and the batch that it is given."""
 
     def schedule(step):
         return 0.1
@@ -138,13 +152,19 @@ def first_step(task, config):
         "image": rng.integers(0, 256, (8, 32, 32, 3), np.uint8),
         "label": rng.integers(0, 10, 8, np.int32),
     }
-    return (step, state, batch), *jax.jit(step)(state, batch)
+    return step, state, batch
+
+
+def after_first_step(task, config):
+    """The state after one step, without the loop, and its metrics."""
+    step, state, batch = first_step(task, config)
+    return jax.jit(step)(state, batch)
 
 
 def test_frozen_parameters_do_not_count_in_the_norm_of_the_gradient(weights):
     config = make_config(weights, trainable_stages=0, **{"optimizer.name": "sgd"})
     task = make_task(config)
-    _, state, metrics = first_step(task, config)
+    state, metrics = after_first_step(task, config)
     # SGD from rest: its momentum is the gradient, decay included, of what is trained.
     weight = task.with_pretrained(task.init_variables(jax.random.key(0)))["params"]
     momentum = [leaf for leaf in jax.tree.leaves(state.opt_state) if leaf.ndim]
@@ -157,7 +177,7 @@ def test_frozen_parameters_do_not_count_in_the_norm_of_the_gradient(weights):
 
 def test_the_optimizer_has_no_state_for_what_is_frozen(weights):
     config = make_config(weights, trainable_stages=0)
-    _, state, _ = first_step(make_task(config), config)
+    state, _ = after_first_step(make_task(config), config)
     # AdamW: two moments of the logits' kernel and bias.
     shapes = [leaf.shape for leaf in jax.tree.leaves(state.opt_state) if leaf.ndim]
     assert sorted(shapes) == [(10,), (10,), (40, 10), (40, 10)]
@@ -166,31 +186,22 @@ def test_the_optimizer_has_no_state_for_what_is_frozen(weights):
 def test_nothing_is_computed_backwards_through_what_is_frozen(weights):
     def products(trainable_stages):
         config = make_config(weights, trainable_stages=trainable_stages)
-        (step, state, batch), *_ = first_step(make_task(config), config)
+        step, state, batch = first_step(make_task(config), config)
         text = str(jax.make_jaxpr(step)(state, batch))
         return text.count("dot_general") + text.count("conv_general_dilated")
 
     assert products(0) < products(1) < products(-1)
 
 
-def test_the_backbone_learns_at_its_own_rate(weights, tmp_path):
-    def change(name, **changes):
-        config = make_config(
-            weights,
-            epochs=0.25,
-            ema_decay=0.0,
-            **{"optimizer.name": "sgd", "optimizer.weight_decay": 1e-3},
-            **changes,
-        )
-        before, net, _ = run(config, tmp_path / name)
-        return jax.tree.map(
-            lambda a, b: b - a, before["params"], net.variables["params"]
-        )
+def test_the_backbone_learns_at_its_own_rate(weights):
+    def change(**changes):
+        sgd = {"optimizer.name": "sgd", "optimizer.weight_decay": 1e-3}
+        config = make_config(weights, **sgd, **changes)
+        step, before, batch = first_step(make_task(config), config)
+        after, _ = jax.device_get(jax.jit(step)(before, batch))
+        return jax.tree.map(lambda a, b: b - a, before.params, after.params)
 
-    full, tenth = (
-        change("full"),
-        change("tenth", **{"optimizer.backbone_rate": 0.1}),
-    )
+    full, tenth = change(), change(**{"optimizer.backbone_rate": 0.1})
     for module in full:
         rate = 1.0 if module == "logits" else 0.1
         for a, b in zip(
@@ -217,19 +228,19 @@ def make_config_for(folder, classes):
     return make_config(path)
 
 
-def test_a_run_is_itself_something_to_start_from(weights, tmp_path):
-    first = make_config(weights, trainable_stages=0)
-    _, net, _ = run(first, tmp_path / "first")
+def test_a_run_is_itself_something_to_start_from(finished):
+    folder, _, net = finished(0)
     assert net.description.class_names[0] == "T-shirt/top"
     assert net.description.preprocessing.mean == (1.0, 2.0, 3.0)
-    before, _, _ = run(make_config(tmp_path / "first"), tmp_path / "second")
+    task = make_task(make_config(folder))
+    fresh = jax.device_get(task.init_variables(jax.random.key(0)))
     # The same classes, so the logits are kept as well.
-    assert changed_modules(net.variables, before) == set()
+    assert changed_modules(net.variables, task.with_pretrained(fresh)) == set()
 
 
-def test_an_interrupted_run_ends_as_one_that_was_not(weights, tmp_path):
+def test_an_interrupted_run_ends_as_one_that_was_not(weights, finished, tmp_path):
     config = make_config(weights, trainable_stages=1)
-    _, whole, _ = run(config, tmp_path / "whole")
+    _, _, whole = finished(1)
     task = make_task(config)
     interrupt(task, 2, sigterm)
     with pytest.raises(SystemExit):
@@ -239,23 +250,22 @@ def test_an_interrupted_run_ends_as_one_that_was_not(weights, tmp_path):
     assert changed_modules(whole.variables, parts.variables) == set()
 
 
-def test_a_run_is_evaluated_with_its_own_weights_only(weights, tmp_path):
-    config = make_config(weights, trainable_stages=0)
-    run(config, tmp_path / "run")
+def test_a_run_is_evaluated_with_its_own_weights_only(weights, finished, tmp_path):
+    folder, _, _ = finished(0)
     net = trained.load(str(weights))
     other = net.description.model_copy(update={"preprocessing": schema.Preprocessing()})
     trained.save(dataclasses.replace(net, description=other), str(tmp_path / "other"))
     task = make_task(make_config(tmp_path / "other", trainable_stages=0))
     with pytest.raises(UserError, match=r"differs in preprocessing\.crop_fraction"):
-        evaluate_run(task, str(tmp_path / "run"))
+        evaluate_run(task, str(folder))
     with pytest.raises(UserError, match=r"differs in init_from .*preprocessing\.mean"):
-        train(task, str(tmp_path / "run"))
+        train(task, str(folder))
 
 
 def test_a_run_is_refused_where_its_weights_have_become_others(weights, tmp_path):
     folder = tmp_path / "weights"
     shutil.copytree(weights, folder)
-    config = make_config(folder, trainable_stages=0)
+    config = make_config(folder, trainable_stages=0, epochs=0.25)
     run(config, tmp_path / "run")
     described = json.loads((folder / "network.json").read_text())
     described["network"]["backbone"]["bn_epsilon"] *= 2
@@ -304,6 +314,7 @@ def test_a_mistake_is_one_clear_sentence(weights, changes, message):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("compiled_as_for_users")
 def test_real_weights_beat_random_ones_by_far(tmp_path):
     """The first steps of what `studies/fine_tuning.py` shows, with the logits alone."""
     fine_tuning.make_images(tmp_path / "images")

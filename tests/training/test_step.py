@@ -34,7 +34,7 @@ def make_small_task(config, dropout_rate=0.0):
     """The quick start's task with a network cut short, which compiles in seconds."""
     task = make_task(config)
     spec = dataclasses.replace(
-        with_backbone(task.spec, blocks=task.spec.backbone.blocks[:2]),
+        with_backbone(task.spec, blocks=task.spec.backbone.blocks[:1]),
         dropout_rate=dropout_rate,
     )
     task.model = create_model(spec, 10)
@@ -199,6 +199,7 @@ def test_different_parts_give_the_mean_of_their_gradients():
 
 
 @pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.usefixtures("four_devices")
 def test_four_devices_do_what_one_does(parts):
     config = make_config(accumulation_steps=parts)
     (start, one), metrics = run_steps(config, [make_batch(16)], dropout_rate=0.2)
@@ -215,6 +216,7 @@ def test_four_devices_do_what_one_does(parts):
 @pytest.mark.parametrize(
     ("batch_size", "near"), [(18, "16 or 20"), (3, "4"), (129, "128 or 132")]
 )
+@pytest.mark.usefixtures("four_devices")
 def test_a_batch_that_the_devices_cannot_share_is_refused(batch_size, near):
     message = (
         f"batch_size {batch_size} cannot be split over 4 devices: use a multiple of 4, "
@@ -225,5 +227,6 @@ def test_a_batch_that_the_devices_cannot_share_is_refused(batch_size, near):
     assert str(error.value) == message
 
 
+@pytest.mark.usefixtures("four_devices")
 def test_the_mesh_is_of_all_devices():
     assert sharding.data_mesh(8).shape == {"data": 4}

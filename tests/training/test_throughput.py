@@ -3,26 +3,10 @@
 import pytest
 
 from mobilenets.runs.metric_log import read_metrics
-from mobilenets.training import loop, throughput
+from mobilenets.training import loop
 from mobilenets.training.loop import train
 from mobilenets.training.throughput import Throughput, slow_input
 from tests import toy_task
-
-
-class Clock:
-    """Moves when it is told to."""
-
-    now = 0.0
-
-    def perf_counter(self):
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    clock = Clock()
-    monkeypatch.setattr(throughput, "time", clock)
-    return clock
 
 
 def step(measured, clock, batch=0.0, transfer=0.0, compute=0.0):
