@@ -22,7 +22,7 @@ from mobilenets.data.sources.opening import open_source
 from mobilenets.export import formats, record
 from studies.pages import DOCS, ROOT, with_tables
 
-CALIBRATED = 256  # images
+CALIBRATION_IMAGES = 256
 # What the images to calibrate are taken from, and how it is opened.
 DATASETS: dict[str, Labels] = {
     "fashion_mnist_subset": "class",
@@ -79,10 +79,12 @@ RUNS = (
 
 def make_images(folder: pathlib.Path, dataset: str) -> None:
     """The first images of the training, to calibrate with."""
-    folder.mkdir(parents=True)
+    partial = folder.with_name(f"{folder.name}_partial")
+    partial.mkdir(parents=True, exist_ok=True)
     source = open_source(NamedDataset(name=dataset), "train", DATASETS[dataset])
-    for i in range(CALIBRATED):
-        (folder / f"{i:04}.png").write_bytes(source[i].image)
+    for i in range(CALIBRATION_IMAGES):
+        (partial / f"{i:04}.png").write_bytes(source[i].image)
+    partial.rename(folder)
 
 
 def mobilenets(*words: str) -> None:
@@ -111,17 +113,18 @@ def row(folder: pathlib.Path, run: Run) -> str:
     """A network's line of the table."""
     found = [exported(folder, run, name) for name in ("onnx", "litert")]
     metric, shown = run.metric
+    agreements = []
     cells = [run.name if " " in run.name else f"`{run.name}`", shown]
     for one in found:
-        assert one.evaluation is not None
+        assert one.evaluation is not None and one.parity.agreement is not None
         in_jax, in_file = (
             metrics[metric] for metrics in one.evaluation.results["val"].values()
         )
         if one is found[0]:
             cells.append(f"{100 * in_jax:.1f} %")
         cells.append(f"{100 * in_file:.1f} %")
-    cells += [f"{100 * (one.parity.agreement or 0):.1f} %" for one in found]
-    return f"| {' | '.join(cells)} |"
+        agreements.append(f"{100 * one.parity.agreement:.1f} %")
+    return f"| {' | '.join(cells + agreements)} |"
 
 
 def main(folder: pathlib.Path) -> None:

@@ -32,7 +32,7 @@ jax.config.update("jax_disable_most_optimizations", True)
 
 
 def pytest_configure(config):
-    """The processes that slow tests start run long enough to need its optimizations."""
+    """Processes that fast tests start compile for longer than they run, too."""
     if config.getoption("markexpr") == "not slow":
         os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 
@@ -106,7 +106,7 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch):
-    """By it the time of loading and of training is measured."""
+    """The clock of loading and training, which the test moves."""
     clock = Clock()
     for module in (timing, throughput):
         monkeypatch.setattr(module, "time", clock)

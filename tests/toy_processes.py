@@ -16,25 +16,18 @@ _context.set_forkserver_preload(["tests.toy_program"])
 
 def started(function, *arguments):
     """A process that calls a function."""
-    process = _context.Process(target=function, args=arguments)
+    process = _context.Process(target=function, args=arguments, daemon=True)
     process.start()
     return process
 
 
 class Program:
-    """`python -m tests.toy_program` with these words, its output in a file.
+    """The toy program with these words of a command line, its output in a file."""
 
-    Args:
-      log: the file.
-      words: of the command line.
-      variables: of the environment, beside those of this process.
-    """
-
-    def __init__(self, log, *words, **variables):
+    def __init__(self, log, *words):
         self._log = log
         log.write_text("")
-        words = tuple(map(str, words))
-        self._process = started(_run, str(log), words, {**os.environ, **variables})
+        self._process = started(_run, str(log), tuple(map(str, words)))
 
     @property
     def log(self):
@@ -50,10 +43,6 @@ class Program:
     def send(self, number):
         os.kill(self._process.pid, number)
 
-    def kill(self):
-        self._process.kill()
-        self._process.join()
-
     def ends(self, seconds):
         """Its exit code, within so many seconds."""
         self._process.join(seconds)
@@ -61,9 +50,7 @@ class Program:
         return self._process.exitcode
 
 
-def _run(log, words, variables):
-    os.environ.clear()
-    os.environ.update(variables)
+def _run(log, words):
     with open(log, "wb") as file:
         for descriptor in (1, 2):
             os.dup2(file.fileno(), descriptor)

@@ -440,7 +440,7 @@ class Choice(nn.Module):
 
 @dataclasses.dataclass(frozen=True)
 class _Branch:
-    """What computes a choice.
+    """What computes a choice; equal for equal modules.
 
     Args:
       name: of the choice, among parameters and statistics.
@@ -492,7 +492,8 @@ def _switch_backward(branches, residuals, cotangents):
     return None, *_backwards(branches, *residuals, cotangents[0]), None
 
 
-# Compiled functions, so that positions with the same choices are traced once.
+# Jitted, so that positions with the same choices are traced once. Equal branches share
+# `conv_bn`, which is made anew for each trace of the network: nothing outlives one.
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -509,8 +510,8 @@ def _backwards(branches, chosen, params, x, statistics, cotangent):
 
         return run
 
-    choices = [backward(branch) for branch in branches]
-    return lax.switch(chosen, choices, params, x, cotangent)
+    backwards = [backward(branch) for branch in branches]
+    return lax.switch(chosen, backwards, params, x, cotangent)
 
 
 _switch.defvjp(_switch_forward, _switch_backward)

@@ -72,6 +72,7 @@ def in_turn(rows, columns):
     ]
 
 
+@pytest.mark.usefixtures("four_devices")  # the kernel's gradient has a part for each
 @pytest.mark.parametrize(
     ("shape", "kernel_size", "stride", "dilation", "padding"),
     in_turn(SHAPES, [(1, 1), (2, 1), (1, 2), (1, 4)]),
@@ -252,10 +253,9 @@ def test_the_form_is_chosen_when_a_program_is_lowered(platform, has_convolution)
     assert ("stablehlo.convolution" in exported.mlir_module()) == has_convolution
 
 
-@pytest.mark.usefixtures("compiled_as_for_users")
+@pytest.mark.usefixtures("compiled_as_for_users", "four_devices")
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("kernel_size", [3, 5, 7])
-@pytest.mark.usefixtures("four_devices")
 def test_a_batch_on_four_devices_is_convolved_as_on_one(kernel_size, stride):
     mesh = jax.make_mesh((4,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
     by_example = jax.NamedSharding(mesh, jax.P("data"))

@@ -1,11 +1,14 @@
 """A path of the supernet is the network of its genes, in every number."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from mobilenets import UserError
+from mobilenets.networks.spec import with_backbone
+from mobilenets.nn.blocks import Bottleneck
 from mobilenets.nn.build import build
 from mobilenets.nn.initialization import init_variables
 from mobilenets.nn.supernet import extract
@@ -105,3 +108,19 @@ def test_the_parameters_are_those_that_the_space_counts(variables):
 def test_a_supernet_without_a_path_has_no_outputs(variables):
     with pytest.raises(UserError, match="without a path, a supernet has no outputs"):
         SUPERNET.apply(variables, IMAGES)
+
+
+def test_positions_with_the_same_choices_are_traced_once():
+    blocks = SPACE.backbone.blocks
+    model = build(with_backbone(SPACE, blocks=(*blocks, blocks[-1])), CLASSES)
+    variables = jax.eval_shape(lambda: init_variables(model, jax.random.key(0)))
+    traced = []
+
+    def count(call, arguments, options, context):
+        is_block = isinstance(context.module, Bottleneck)
+        traced.append(is_block and context.method_name == "__call__")
+        return call(*arguments, **options)
+
+    with nn.intercept_methods(count):
+        jax.eval_shape(model.apply, variables, (IMAGES, jnp.zeros(3, int)))
+    assert sum(traced) == 1 + 3 + 3  # the first block, and the choices of two kinds

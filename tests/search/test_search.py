@@ -177,7 +177,9 @@ def test_three_workers_of_which_one_is_killed_find_the_same(searched, files, tmp
     kill_one_of(3, searched, files, tmp_path / "run")
 
 
-def test_two_workers_of_a_server_find_the_same(searched, files, tmp_path):
+def test_two_workers_on_a_server_of_which_one_is_killed_find_the_same(
+    searched, files, tmp_path
+):
     with postgresql.server() as url:
         kill_one_of(2, searched, files, tmp_path / "run", "--storage", url)
         assert not (tmp_path / "run/trials.db").exists()

@@ -294,6 +294,7 @@ def test_an_auxiliary_head_adds_its_weighted_loss(photographs):
     assert parts["loss"] == loss
 
 
+@pytest.mark.usefixtures("four_devices")
 def test_frozen_batch_norms_keep_their_statistics_and_all_else_is_trained(
     run_folder, photographs, tmp_path
 ):
