@@ -197,7 +197,7 @@ def _refuse_two_sources(tags: list[str]) -> None:
         if above in first:
             raise UserError(
                 f"{first[above]} and {key} are both given, but the images have one "
-                "source."
+                "source: leave out one of them."
             )
         first[above] = key
 

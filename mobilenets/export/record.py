@@ -111,25 +111,19 @@ def read(path: pathlib.Path, content: bytes) -> Record:
             f"{path} has no {text.name} beside it: give a file that `mobilenets "
             "export` wrote, and keep both together."
         )
+    values = json_files.load(text)
     try:
-        values = json_files.load(text)
         record = Record.model_validate(
             values | {"network": from_values(values["network"])}
         )
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise UserError(f"{text} cannot be read: {place}: {first['msg']}.") from None
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        KeyError,
-        ArithmeticError,
-        UserError,
-    ) as error:
-        reason = str(error).splitlines()[0].removesuffix(".")
-        raise UserError(f"{text} cannot be read: {reason}.") from None
+        raise UserError(
+            f"{text} is damaged ({place}: {first['msg']}): export the file again."
+        ) from None
+    except (ValueError, TypeError, KeyError, ArithmeticError, UserError):
+        raise UserError(f"{text} is damaged: export the file again.") from None
     if hashlib.sha256(content).hexdigest() != record.sha256:
         raise UserError(
             f"{text} belongs to another file than {path.name}: export it again."

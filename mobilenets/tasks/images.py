@@ -95,7 +95,12 @@ class ImageTask:
         names = description.class_names if description else sources["train"].names
         self.class_names: tuple[str, ...] = tuple(names)
         self._evals = {
-            name: with_names(source, self.class_names, f"The evaluation set {name}")
+            name: with_names(
+                source,
+                self.class_names,
+                f"The evaluation set {name}",
+                "the teacher" if self.teacher else "the network",
+            )
             for name, source in sources.items()
             if name != "train"
         }

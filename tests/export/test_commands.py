@@ -343,19 +343,21 @@ def test_a_file_that_is_no_export_of_ours_is_refused(run, place, exported, tmp_p
     told = refused(run, "predict", photos, "--weights", path)
     assert "has no net.onnx.json beside it: give a file that `mobilenets exp" in told
     text = exported("classes").with_name("classes.onnx.json").read_text()
+    path.with_name("net.onnx.json").write_text("{")
+    told = refused(run, "predict", photos, "--weights", path)
+    assert "net.onnx.json is not JSON" in told
     path.with_name("net.onnx.json").write_text(text)
     told = refused(run, "predict", photos, "--weights", path)
     assert "net.onnx.json belongs to another file than net.onnx" in told
     for damaged, why in (
-        ("{", ""),
-        ("[]", ""),
-        ("{}", "'network'"),
-        (text.replace('"onnx"', '"exe"'), "format: Input should be 'stablehlo', 'lit"),
-        (text.replace('"sha256"', '"sha"'), "sha256: Field required"),
+        ("[]", ": export the file again."),
+        ("{}", ": export the file again."),
+        (text.replace('"onnx"', '"exe"'), " (format: Input should be 'stablehlo', 'li"),
+        (text.replace('"sha256"', '"sha"'), " (sha256: Field required): export the f"),
     ):
         path.with_name("net.onnx.json").write_text(damaged)
         told = refused(run, "predict", photos, "--weights", path)
-        assert f"net.onnx.json cannot be read: {why}" in told
+        assert f"net.onnx.json is damaged{why}" in told
     values = json.loads(text) | {"detections": True}
     values["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
     path.with_name("net.onnx.json").write_text(json.dumps(values))

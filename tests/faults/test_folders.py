@@ -228,7 +228,7 @@ def test_a_folder_is_evaluated_that_has_only_the_split_asked_for(tmp_path, capsy
     labels = [label for batch in task.eval_batches("val") for label in batch["label"]]
     assert labels[:2] == [1, 2]
     told = capsys.readouterr().out
-    assert told == "The evaluation set val has nothing of ant to evaluate.\n"
+    assert told == "The evaluation set val has no images of ant to evaluate.\n"
     with pytest.raises(UserError, match="Known are: test") as caught:
         evaluated(tmp_path, "validation")
     assert str(caught.value).endswith("Give --config.dataset.eval_split=test.")

@@ -18,7 +18,9 @@ from mobilenets.errors import UserError
 from mobilenets.runtime.console import console
 
 
-def with_names(source: Source, names: Sequence[str], what: str) -> Source:
+def with_names(
+    source: Source, names: Sequence[str], what: str, network: str = "the network"
+) -> Source:
     """The source with its targets numbered by these names.
 
     A source may lack some of the names, as a small evaluation set does, which is told.
@@ -28,6 +30,7 @@ def with_names(source: Source, names: Sequence[str], what: str) -> Source:
       source: of images with a class, attributes, boxes or masks.
       names: of the classes or attributes that a network tells apart.
       what: the source, for the message.
+      network: which it is, for the message.
 
     Raises:
       UserError: the source has a name that is not among them.
@@ -36,7 +39,7 @@ def with_names(source: Source, names: Sequence[str], what: str) -> Source:
     if others:
         shown = ", ".join(others[:5]) + (" and others" if len(others) > 5 else "")
         raise UserError(
-            f"{what} has {shown}, which the network was not trained on: its classes "
+            f"{what} has {shown}, which {network} was not trained on: its classes "
             f"are {', '.join(names[:20])}{', …' if len(names) > 20 else ''}."
         )
     if tuple(source.names) == tuple(names):
@@ -44,7 +47,7 @@ def with_names(source: Source, names: Sequence[str], what: str) -> Source:
     lacking = [name for name in names if name not in source.names]
     if lacking:
         console.print(
-            f"{what} has nothing of {some(lacking)} to evaluate.", markup=False
+            f"{what} has no images of {some(lacking)} to evaluate.", markup=False
         )
     if hasattr(source, "category_ids"):
         return _RenamedBoxes(cast(BoxedSource, source), names)

@@ -225,7 +225,7 @@ def test_classes_are_matched_by_their_names_across_splits(masked, line):
     train = opened(masked({"a": MASK}, classes="sky\nsea\nsand\n"))
     root = masked({"b": MASK % 254 % 2}, "val", classes="sea\nsky\n")
     val = with_names(opened(root, "val"), train.names, "The evaluation set val")
-    assert "The evaluation set val has nothing of sand to evaluate." in line()
+    assert "The evaluation set val has no images of sand to evaluate." in line()
     assert val.names == ("sky", "sea", "sand")
     # 0 is sea here.
     np.testing.assert_array_equal(val[0].target, 1 - MASK % 254 % 2)

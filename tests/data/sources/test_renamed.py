@@ -32,7 +32,7 @@ def test_classes_are_numbered_by_the_names_of_the_network():
 
 def test_names_that_a_source_lacks_are_told(capsys):
     with_names(source_of([0, 0], ("dog",)), ("ant", "bee", "dog"), "The set")
-    assert capsys.readouterr().out == "The set has nothing of ant, bee to evaluate.\n"
+    assert capsys.readouterr().out == "The set has no images of ant, bee to evaluate.\n"
 
 
 def test_attributes_that_a_source_lacks_are_unknown():
