@@ -142,11 +142,13 @@ def command(
         raise UserError(
             "--evaluate needs the numbers of each anchor: leave out --detections."
         )
-    if int8 != (calibration is not None):
+    if int8 and calibration is None:
         raise UserError(
-            "--int8 and --calibration need each other: the photographs tell the ranges "
-            "of the maps."
+            "--int8 needs --calibration FOLDER: photographs that give the range of "
+            "each map."
         )
+    if calibration is not None and not int8:
+        raise UserError("--calibration is for --int8: give both, or leave it out.")
     if output.suffix == ".json":
         raise UserError(f"--output {output} is the name of a record: give another.")
     prepare_jax()
@@ -180,7 +182,7 @@ def command(
     tables.print_record(found)
     if found.evaluation is not None:
         print_results(f"Split {found.evaluation.split}", found.evaluation.results)
-    print(f"Wrote {output} and {record.beside(output).name}.")
+    print(f"Wrote {output} and {record.beside(output)}.")
 
 
 def _task(

@@ -159,12 +159,12 @@ def print_record(record: "Record") -> None:
             table.add_row(word, f"{array.name} {list(array.shape)}".replace("'", ""))
     table.add_row("size", f"{record.bytes / 1e6:.1f} MB, {record.numbers}")
     table.add_row(
-        "differs by",
+        "difference",
         f"{parity.largest_difference:.1e} of the outputs' spread at most, "
         f"{parity.mean_difference:.1e} on average",
     )
     if parity.agreement is not None:
-        table.add_row("agrees", f"{parity.agreement:.1%} on {parity.images} {kind}")
+        table.add_row("same class", f"{parity.agreement:.1%} on {parity.images} {kind}")
     images = record.batch or 1
     table.add_row(
         "latency",

@@ -989,11 +989,12 @@ class Configuration(Section):
                 "distillation.label_weight 0: leave it out, or give a weight"
             )
         if self.distillation.outputs and self.augmentation:
-            names = " and ".join(operation.name for operation in self.augmentation)
+            names = [operation.name for operation in self.augmentation]
+            without = " and ".join(f"augmentation.{name}=None" for name in names)
             raise ValueError(
                 "distillation.outputs keeps the teacher's outputs for each image, but "
-                f"augmentation has {names}, which change the image in each epoch: "
-                "leave out one"
+                f"{' and '.join(names)} change the image in each epoch: leave "
+                f"distillation.outputs out, or give {without}"
             )
 
     def _check_type_of_network(self, key: str, value: Any) -> None:

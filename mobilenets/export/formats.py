@@ -153,7 +153,7 @@ def checked(name: FormatName, options: Options, int8: bool) -> Options:
     if int8 and not chosen.has_int8:
         able = [n for n, other in FORMATS.items() if other.has_int8]
         raise UserError(
-            f"{chosen.title} files have no int8 here: give --format "
+            f"{chosen.title} files cannot have int8: give --format "
             f"{alternatives(able)}, or leave out --int8."
         )
     if options.detections and not chosen.has_loops:

@@ -34,7 +34,7 @@ def check(network: Network, detections: bool = False) -> None:
         )
     if detections and not isinstance(network, DetectorSpec):
         raise UserError(
-            f"{network.name} is no detector and finds no objects: leave out "
+            f"{network.name} is not a detector and finds no objects: leave out "
             "--detections."
         )
 

@@ -306,7 +306,7 @@ def images_in(folder: str) -> list[pathlib.Path]:
     photographs.tell_ignored(folder, ignored)
     if not paths:
         kinds = ", ".join(photographs.SUFFIXES)
-        raise UserError(f"{folder} holds no images: expected are files {kinds}.")
+        raise UserError(f"{folder} holds no images: it must have {kinds} files.")
     return paths
 
 

@@ -492,7 +492,7 @@ def _switch_backward(branches, residuals, cotangents):
     return None, *_backwards(branches, *residuals, cotangents[0]), None
 
 
-# Jitted, so that positions with the same choices are traced once. Equal branches share
+# Jitted, so that positions with the same choices are traced and lowered once. They share
 # `conv_bn`, which is made anew for each trace of the network: nothing outlives one.
 
 

@@ -138,7 +138,7 @@ def _check(description: Description, config: Configuration) -> None:
     if description.task != wanted:
         raise UserError(
             f"{place} was trained with task.name={description.task}, but this run "
-            f"needs one of {wanted}: give another teacher or task.name."
+            f"needs a teacher for {wanted}: give another teacher or task.name."
         )
 
 

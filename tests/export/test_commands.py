@@ -270,8 +270,8 @@ def refused(run, *words):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--int8"], "--int8 and --calibration need each other"),
-        (["--calibration", "photos"], "--int8 and --calibration need each other"),
+        (["--int8"], "--int8 needs --calibration FOLDER: photographs"),
+        (["--calibration", "photos"], "--calibration is for --int8"),
         (["--int8", "--calibration", "nothing"], "nothing is not a folder"),
         (["--int8", "--calibration", "empty"], "empty holds no images"),
         (["--int8", "--calibration", "photos/0.jpg"], "0.jpg is not a folder"),
@@ -287,7 +287,7 @@ def refused(run, *words):
         (["--format", "stablehlo", "--opset", 17], "which are ONNX's"),
         (
             ["--format", "stablehlo", "--int8", "--calibration", "photos"],
-            "StableHLO files have no int8 here: give --format litert or onnx",
+            "StableHLO files cannot have int8: give --format litert or onnx",
         ),
     ],
 )
@@ -362,7 +362,7 @@ def test_a_file_that_is_no_export_of_ours_is_refused(run, place, exported, tmp_p
     values["sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
     path.with_name("net.onnx.json").write_text(json.dumps(values))
     told = refused(run, "predict", photos, "--weights", path)
-    assert "is no detector and finds no objects" in told
+    assert "is not a detector and finds no objects" in told
 
 
 @pytest.mark.parametrize("format", ["stablehlo", "onnx", "litert"])

@@ -286,7 +286,7 @@ def test_photographs_of_one_name_are_told_apart_by_their_paths(
         ),
         (
             ("features", "empty", "--weights", "weights", "--output", "f.npz"),
-            "empty holds no images: expected are files .jpg",
+            "empty holds no images: it must have .jpg",
         ),
         (
             ("features", "photos", "--weights", "weights", "--output", "f.csv"),

@@ -311,7 +311,7 @@ def test_labels_that_count_are_of_some_images(teacher):
 def test_a_teacher_without_cells_is_refused(tmp_path):
     trained.save(small_net(classes=("ant", "bee")), str(tmp_path / "teacher"))
     with pytest.raises(
-        UserError, match=r"The teacher in .* needs one of geolocalization"
+        UserError, match=r"The teacher in .* needs a teacher for geolocalization"
     ):
         task_with(str(tmp_path / "teacher"), Photos(SEEN), 0.0)
 

@@ -266,7 +266,7 @@ def images_without_class(
         photographs.tell_ignored(str(folder), ignored)
     if not files:
         kinds = ", *".join(photographs.SUFFIXES)
-        raise UserError(f"{folder} holds no images: expected are files *{kinds}.")
+        raise UserError(f"{folder} holds no images: it must have {kinds} files.")
     return files
 
 

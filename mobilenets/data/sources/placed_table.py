@@ -53,7 +53,7 @@ class PlacedTableSource:
         columns, rows, in_split = rows_in_use(table, split, eval_fraction, ())
         rows = [rows[i] for i in in_split]
         for name in _LIMITS:
-            hint = f" Call the column of the {name}s, in degrees, {name}."
+            hint = f" Name the column of {name}s in degrees '{name}'."
             need_column(table, columns, name, hint)
         may_lack = labelled != "all"
         degrees = [
@@ -106,7 +106,7 @@ def _check_range(table: str, rows: Sequence[Row], places: np.ndarray) -> None:
     )
     if column == 0 and not (np.abs(places) > (180, 90)).any():  # nan is unknown
         message += (
-            " All longitudes of the table would be latitudes: exchange the names of the"
+            " All values of longitude are possible latitudes: exchange the names of the"
             " two columns if they are swapped."
         )
     elif column == 1 and 180 < places[line, column] <= 360:

@@ -72,15 +72,15 @@ def test_images_of_a_table_are_divided_by_their_names(folder):
     [
         # out of range
         ("a.jpg,1,2\nb.jpg,90.5,100", "line 3: latitude is 90.5, but must be from -90"),
-        ("a.jpg,1,2\nb.jpg,-91,3", "All longitudes of the table would be latitudes"),
+        ("a.jpg,1,2\nb.jpg,-91,3", "All values of longitude are possible latitudes"),
         ("a.jpg,1,-180.01", "line 2: longitude is -180.01, but must be from -180 to"),
         ("a.jpg,1,230", "to 180. Subtract 360 from longitudes above 180."),
         # swapped columns: of Tokyo and Paris
         (
             "a.jpg,2.3,48.9\nb.jpg,139.7,35.7",
-            "line 3: latitude is 139.7, but must be from -90 to 90. All longitudes of "
-            "the table would be latitudes: exchange the names of the two columns if "
-            "they are swapped.",
+            "line 3: latitude is 139.7, but must be from -90 to 90. All values of "
+            "longitude are possible latitudes: exchange the names of the two columns "
+            "if they are swapped.",
         ),
         # missing or no numbers
         ("a.jpg,,2", "line 2: latitude is empty: fill it in, or remove the row."),
