@@ -492,8 +492,8 @@ def _switch_backward(branches, residuals, cotangents):
     return None, *_backwards(branches, *residuals, cotangents[0]), None
 
 
-# Jitted, so that positions with the same choices are traced and lowered once. They share
-# `conv_bn`, which is made anew for each trace of the network: nothing outlives one.
+# Jitted, so that positions with the same choices are traced and lowered once. They
+# share `conv_bn`, which is made anew for each trace of the network: nothing outlives it.
 
 
 @functools.partial(jax.jit, static_argnums=0)
