@@ -493,7 +493,7 @@ def _switch_backward(branches, residuals, cotangents):
 
 
 # Jitted, so that positions with the same choices are traced and lowered once. They
-# share `conv_bn`, which is made anew for each trace of the network: nothing outlives it.
+# share `conv_bn`, which is made anew for each trace of a network: none outlives it.
 
 
 @functools.partial(jax.jit, static_argnums=0)
