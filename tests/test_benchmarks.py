@@ -52,7 +52,10 @@ from mobilenets.networks.architectures.ssd import with_scores
 from mobilenets.networks.spec import with_backbone
 from mobilenets.nn.classifier import Classifier
 from mobilenets.pretrained.libraries import keras, timm
+from mobilenets.search import definition
+from mobilenets.search.command import task_of
 from tests.small_detector import small_detector
+from tests.small_search import write_files
 
 BENCHMARKS = pathlib.Path(__file__).parents[1] / "benchmarks"
 NETWORK = Network("mobilenet_v1", 2, 32, dropout_rate=0.0, drop_path_rate=0.0)
@@ -598,3 +601,13 @@ def test_a_search_is_extrapolated_to_all_candidates_of_moga():
     # 8,400 of 50 ms.
     assert rows["8,400 candidates"] == "7.0 min"
     assert rows["8,400 candidates, CPU time"] == "14.0 min"
+
+
+@pytest.mark.slow
+def test_a_search_in_a_small_space_is_measured(tmp_path):
+    given = definition.load(str(write_files(tmp_path) / "search.py"))
+    found = search.measure(given, task_of(given), candidates=4, steps=2)
+    assert len(found.step_seconds) == 2 and found.step_bytes > 0
+    assert found.candidates == 4 and found.asked_for == 4 * 5  # stem, 3 blocks, head
+    # Of four networks with three choices, two begin alike.
+    assert 0 < found.computed < found.asked_for

@@ -1,4 +1,4 @@
-"""MoGA's search at a quarter of its width, on the embedded images. Not run here.
+"""MoGA's search at a quarter of its width, on the embedded images.
 
 mobilenets search --config configs/search/quickstart.py --workdir runs/search
 mobilenets search --config configs/search/quickstart.py:smoke --workdir runs/smoke
@@ -19,4 +19,4 @@ def get_search(arg: str | None = None) -> Search:
             calibration_images=32,
             check_networks=3,
         )
-    return Search(supernet="supernet_quickstart", population=40, generations=25)
+    return Search(supernet="supernet_quickstart", population=40, generations=15)

@@ -18,6 +18,7 @@ from mobilenets.networks.spec import (
     BlockSpec,
     BottleneckSpec,
     ChoiceSpec,
+    FixedBlock,
     Gate,
     Padding,
     SqueezeExciteSpec,
@@ -288,6 +289,7 @@ class Block(nn.Module):
     spec: BlockSpec
     conv_bn: Callable[..., ConvBN]  # `ConvBN` with the network's constants filled in
     squeeze_excite: Callable[..., SqueezeExcite]  # the same
+    project_scale_init: nn.initializers.Initializer = ONES  # of the last batch norm
 
     @nn.compact
     def __call__(self, x: Map, train: bool) -> tuple[Map, dict[str, Map]]:
@@ -321,7 +323,12 @@ class Block(nn.Module):
         if spec.se and not separable:
             x = self.squeeze_excite(spec.se, name="se")(x)
         act = spec.act if separable else None
-        x = self.conv_bn(spec.out_channels, act=act, name="project")(x, train)
+        x = self.conv_bn(
+            spec.out_channels,
+            act=act,
+            scale_init=self.project_scale_init,
+            name="project",
+        )(x, train)
         if spec.se and separable:
             x = self.squeeze_excite(spec.se, name="se")(x)
         if spec.residual:
@@ -388,6 +395,19 @@ class Basic(nn.Module):
         return ACTIVATIONS[act](value(x) + value(shortcut)), {}
 
 
+def _beginning(choice: FixedBlock) -> dict[str, Any]:
+    """How a choice of a supernet starts: with a residual as the identity.
+
+    As in ResNets (arXiv:1706.02677, Sec. 5.1). Then all networks of the space begin
+    alike, and what lies behind a position learns from the first step. With scales of 1
+    it first sees as many unrelated maps as there are choices.
+    """
+    if isinstance(choice, BlockSpec) and choice.residual:
+        if choice.op == "inverted_residual":
+            return {"project_scale_init": ZEROS}
+    return {}
+
+
 class Choice(nn.Module):
     """One `ChoiceSpec`: all choices have parameters, one is computed."""
 
@@ -399,7 +419,11 @@ class Choice(nn.Module):
         """Makes the modules, "choice0", "choice1", …; Linen calls it."""
         self.choices = [
             BLOCKS[type(choice)](
-                choice, self.conv_bn, self.squeeze_excite, name=f"choice{i}"
+                choice,
+                self.conv_bn,
+                self.squeeze_excite,
+                name=f"choice{i}",
+                **_beginning(choice),
             )
             for i, choice in enumerate(self.spec.choices)
         ]

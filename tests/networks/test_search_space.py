@@ -72,6 +72,15 @@ def test_a_narrow_space_keeps_the_layers():
     assert complexity.params(TINY.network((11,) * 14), 10) < 500_000
 
 
+def test_what_changes_the_map_may_stay_as_in_moga_a():
+    space = get_search_space("moga", open_layers="residual")
+    # Layers 0, 2, 5 and 11 have stride 2; layers 2, 5, 9 and 11 other channels.
+    residual = [i for i in range(14) if i not in (0, 2, 5, 9, 11)]
+    assert space.counts == (12,) * 9
+    genes = [gene(*A[i]) for i in residual]
+    assert space.network(genes, "moga_a") == get_spec("moga_a")
+
+
 @pytest.mark.parametrize(
     ("genes", "message"),
     [

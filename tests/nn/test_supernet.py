@@ -56,6 +56,16 @@ def variables():
     return jax.tree.map(other, variables)
 
 
+def test_before_training_a_residual_choice_is_the_identity():
+    variables = init_variables(SUPERNET, jax.random.key(0))
+    scales = variables["params"]["block2"]["choice1"]
+    assert not scales["project"]["bn"]["scale"].any()
+    # The other position has no residual.
+    one = evaluated(variables, np.array([1, 0]))[0]
+    np.testing.assert_array_equal(one, evaluated(variables, np.array([1, 2]))[0])
+    assert (one != evaluated(variables, np.array([0, 0]))[0]).any()
+
+
 def assert_close(given, expected):
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(

@@ -85,11 +85,13 @@ def test_a_step_follows_the_sum_of_the_gradients_of_its_paths():
     mesh = sharding.data_mesh(16, 1)
     assert mesh.size == 4
     create, step = jitted_functions(task, mesh)
-    before = jax.device_get(create(task.init_variables(jax.random.key(0))))
+    # A residual block begins as the identity; these do something.
+    start = jax.tree.map(lambda x: x + 0.1, task.init_variables(jax.random.key(0)))
+    before = jax.device_get(create(start))
     batch = next(iter(task.train_batches()))
     rng = jax.random.key(5)
     after, _ = step(
-        create(task.init_variables(jax.random.key(0))),
+        create(start),
         sharding.to_devices(mesh, batch),
         rng,
         {},

@@ -136,6 +136,7 @@ _ARGUMENTS = {
     "rounding": _one_of(("floor", "make_divisible")),
     "layout": _one_of(("code", "figure")),
     "version": _one_of(("v1", "v1.5")),
+    "open_layers": _one_of(("all", "residual")),
 }
 
 

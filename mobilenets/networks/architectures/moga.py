@@ -118,13 +118,20 @@ def moga(
     )
 
 
-def moga_space(resolution: int = 224, width_multiplier: float = 1.0) -> SearchSpace:
+def moga_space(
+    resolution: int = 224,
+    width_multiplier: float = 1.0,
+    open_layers: Literal["all", "residual"] = "all",
+) -> SearchSpace:
     """The space that MoGA searches: 14 layers with 12 choices each.
 
     Args:
       resolution: input height and width in pixels.
       width_multiplier: scales the channels of all layers, rounded by `make_divisible`.
         Ours, for small machines: the paper has none.
+      open_layers: which are open; "residual" leaves those that change the size or the
+        channels of the map as they are in MoGA-A. Ours, for supernets that are trained
+        for minutes.
     """
 
     def scaled(channels: int) -> int:
@@ -134,11 +141,16 @@ def moga_space(resolution: int = 224, width_multiplier: float = 1.0) -> SearchSp
 
     blocks = []
     before = scaled(STEM)
-    for out, s, nl in LAYERS:
-        choices = [_block(before, scaled(out), s, nl, *option) for option in OPTIONS]
-        blocks.append(ChoiceSpec(tuple(choices)))
+    for (out, s, nl), of_moga_a in zip(LAYERS, CHOICES["a"], strict=True):
+        fixed = _block(before, scaled(out), s, nl, *of_moga_a)
+        if open_layers == "residual" and not fixed.residual:
+            blocks.append(fixed)
+        else:
+            choices = [_block(before, scaled(out), s, nl, *way) for way in OPTIONS]
+            blocks.append(ChoiceSpec(tuple(choices)))
         before = scaled(out)
-    backbone = _backbone("moga", resolution, blocks, scaled(STEM), scaled(960))
+    name = "moga" if open_layers == "all" else "moga_residual"
+    backbone = _backbone(name, resolution, blocks, scaled(STEM), scaled(960))
     return SearchSpace(backbone, **_head(width_multiplier))
 
 
