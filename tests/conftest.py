@@ -39,6 +39,15 @@ os.environ.update(QUICKLY_COMPILED)
 jax.config.update("jax_disable_most_optimizations", True)
 
 
+# The files that take longest, by far.
+LONGEST = {"test_notebooks.py", "test_sweep.py", "test_search.py", "test_parity.py"}
+
+
+def pytest_collection_modifyitems(items):
+    """What takes longest begins first, so that no worker ends alone with it."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
 def pytest_collection_finish():
     """What is imported by now stays: the collector need not look at it again.
 
