@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import gc
+import importlib.metadata
 import json
 import os
 import sys
@@ -27,14 +28,24 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
-# Tests compile for longer than they run, so that XLA optimizes less for them.
+# Tests compile for longer than they run, so that XLA optimizes less for them, and for
+# the processes that they start. What it had before its fusion emitters takes half as
+# long; a version without the flag would end at it.
+QUICKLY_COMPILED = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+if importlib.metadata.version("jaxlib").startswith("0.10."):
+    flags = (os.environ.get("XLA_FLAGS", ""), "--xla_cpu_use_fusion_emitters=false")
+    QUICKLY_COMPILED["XLA_FLAGS"] = " ".join(flags)
+os.environ.update(QUICKLY_COMPILED)
 jax.config.update("jax_disable_most_optimizations", True)
 
 
-def pytest_configure(config):
-    """Processes that fast tests start compile for longer than they run, too."""
-    if config.getoption("markexpr") == "not slow":
-        os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+# The files that take longest, by far.
+LONGEST = {"test_notebooks.py", "test_sweep.py", "test_search.py", "test_parity.py"}
+
+
+def pytest_collection_modifyitems(items):
+    """What takes longest begins first, so that no worker ends alone with it."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 def pytest_collection_finish():
@@ -88,10 +99,15 @@ def four_devices():
 
 
 @pytest.fixture
-def compiled_as_for_users():
-    """For tests of what XLA makes of a program, and of what runs for long."""
+def compiled_as_for_users(monkeypatch):
+    """For tests of what XLA makes of a program, and of what runs for long.
+
+    Returns the options with which a program is compiled in this process.
+    """
+    for name in QUICKLY_COMPILED:
+        monkeypatch.delenv(name)
     jax.config.update("jax_disable_most_optimizations", False)
-    yield
+    yield {"xla_cpu_use_fusion_emitters": True}
     jax.config.update("jax_disable_most_optimizations", True)
 
 

@@ -92,6 +92,7 @@ def test_only_public_names_are_used(name):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("compiled_as_for_users")
 @pytest.mark.parametrize("name", NAMES)
 def test_a_notebook_runs_from_clean(name, tmp_path, monkeypatch):
     # The kernel is this Python, whatever kernels a user has installed, and without

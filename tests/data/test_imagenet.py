@@ -79,6 +79,7 @@ def data_dir(tmp_path_factory):
 
 def config(data_dir, **changes):
     values = mobilenet_v2.get_config("width=0.35,resolution=32")
+    values.model.depth_multiplier = 0.2  # it compiles sooner
     values.update(batch_size=4, epochs=1.0, log_every_steps=1, **changes)
     values.dataset.update(data_dir=data_dir, num_workers=0)
     return check.check(values)

@@ -253,10 +253,12 @@ def test_the_form_is_chosen_when_a_program_is_lowered(platform, has_convolution)
     assert ("stablehlo.convolution" in exported.mlir_module()) == has_convolution
 
 
-@pytest.mark.usefixtures("compiled_as_for_users", "four_devices")
+@pytest.mark.usefixtures("four_devices")
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("kernel_size", [3, 5, 7])
-def test_a_batch_on_four_devices_is_convolved_as_on_one(kernel_size, stride):
+def test_a_batch_on_four_devices_is_convolved_as_on_one(
+    kernel_size, stride, compiled_as_for_users
+):
     mesh = jax.make_mesh((4,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
     by_example = jax.NamedSharding(mesh, jax.P("data"))
     whole = jax.NamedSharding(mesh, jax.P())
@@ -267,7 +269,7 @@ def test_a_batch_on_four_devices_is_convolved_as_on_one(kernel_size, stride):
         return value_and_gradients(x, kernel, cotangent, stride, "same")
 
     sharded = jax.jit(run, in_shardings=(by_example, whole, by_example))
-    program = sharded.lower(*arguments).compile().as_text()
+    program = sharded.lower(*arguments).compile(compiled_as_for_users).as_text()
     loops, entry = program.split("\nENTRY ")
     assert "all-reduce" in entry  # of the kernel's gradient, once …
     assert "all-reduce" not in loops
@@ -308,14 +310,14 @@ def test_an_unknown_padding_is_refused(lowering):
         depthwise_conv(x, kernel, 1, "SAME", lowering=lowering)  # pyright: ignore[reportArgumentType]
 
 
-@pytest.mark.usefixtures("compiled_as_for_users")
-def test_a_swish_is_written_once_and_padded():
+def test_a_swish_is_written_once_and_padded(compiled_as_for_users):
     x, kernel = jnp.ones((4, 64, 64, 8)), jnp.ones((3, 3, 1, 8))
 
     def convolve(x, kernel):
         return depthwise_conv(jax.nn.swish(x), kernel, 1, "same")
 
-    program = jax.jit(convolve).lower(x, kernel).compile().as_text()
+    lowered = jax.jit(convolve).lower(x, kernel)
+    program = lowered.compile(compiled_as_for_users).as_text()
     _, entry = program.split("\nENTRY ")
     # The padded map and the convolved one; a third would be the sigmoid.
     assert len(re.findall(r"= f32\[\d+,\d+,\d+,8\].* fusion\(", entry)) == 2

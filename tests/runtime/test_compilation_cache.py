@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from tests import small_model
 from tests.toy_task import TIMED
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -55,8 +56,8 @@ def test_a_second_start_compiles_nothing_and_computes_the_same(python, tmp_path)
     for run in ("first", "second"):
         result = python(
             "train.py",
-            "--config=configs/quickstart.py:smoke",
-            f"--workdir={tmp_path / run}",
+            *("--config=configs/quickstart.py:smoke", *small_model.OPTIONS),
+            *("--config.epochs=0.5", f"--workdir={tmp_path / run}"),
         )
         assert (result.returncode, result.stderr) == (0, "")
         metrics = map(json.loads, (tmp_path / run / "metrics.jsonl").open())

@@ -1,5 +1,7 @@
 """Whole sweeps by real workers: stopped, killed, and failing."""
 
+import contextlib
+import io
 import json
 import os
 import pathlib
@@ -11,8 +13,9 @@ import sys
 import optuna
 import pytest
 
-from mobilenets.sweeps import results
-from tests import worker_processes
+from mobilenets.sweeps import command, definition, results, worker
+from mobilenets.workers import ending
+from tests import small_model, worker_processes
 from tests.sweeps import postgresql
 from tests.toy_task import TIMED
 
@@ -22,25 +25,25 @@ ROOT = pathlib.Path(__file__).parents[2]
 POINTS = 2
 STEPS = 60
 
-# Two seeds of a network that compiles in seconds, in a training of as many.
-SWEEP = """
+# Two seeds.
+VALUES = small_model.VALUES | {"epochs": 15.0, "evaluate_every_epochs": 3.0}
+SWEEP = f"""
 from mobilenets.sweeps.definition import Choices, Sweep
 
 def get_sweep(arg="0,1"):
     return Sweep(
         config="configs/quickstart.py:smoke",
-        values={
-            "model.name": "mobilenet_v1",
-            "model.depth_multiplier": 0.2,
-            "epochs": 15.0,
-            "evaluate_every_epochs": 3.0,
-        },
-        parameters={
-            "seed": Choices(values=tuple(map(int, arg.split(",")))),
-            "model.width_multiplier": Choices(values=(0.25,)),
-        },
+        values={VALUES},
+        parameters={{"seed": Choices(values=tuple(map(int, arg.split(","))))}},
     )
 """
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _in_the_root():
+    """Where workers find the packages, and all find the config."""
+    with contextlib.chdir(ROOT):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +54,10 @@ def file(tmp_path_factory):
 
 
 def start(file, folder, *options):
+    """The command as a process, to be stopped or to have workers killed."""
     words = [sys.executable, "-m", "mobilenets", "sweep", "--config", file]
     return subprocess.Popen(
         [*words, "--workdir", str(folder), *options],
-        cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -90,11 +93,11 @@ def worker_at_a_checkpoint(folder):
 
 
 def _at_a_checkpoint(folder):
-    for worker in workers_of(folder):
+    for number in workers_of(folder):
         for point in (folder / "points").glob("*"):
             saved = any(p.name.isdigit() for p in (point / "checkpoints").glob("*"))
-            if saved and worker_processes.holds(worker, point / ".lock"):
-                return worker
+            if saved and worker_processes.holds(number, point / ".lock"):
+                return number
     return None
 
 
@@ -102,8 +105,9 @@ def _at_a_checkpoint(folder):
 def undisturbed(file, tmp_path_factory):
     """The results of one worker that nothing happens to."""
     folder = tmp_path_factory.mktemp("undisturbed") / "sweep"
-    printed, code = finish(start(file, folder))
-    assert code == 0, printed
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        command.run(definition.load(file), str(folder), workers=1, storage=None)
+    printed = out.getvalue()
     assert re.findall(r"^point (\d).*: finished", printed, re.MULTILINE) == list("01")
     assert f"All {POINTS} points are done: mobilenets report {folder}" in printed
     return found(folder)
@@ -117,7 +121,7 @@ def test_every_point_is_trained_as_train_py_does(undisturbed):
     assert result.total_steps == result.records[-1]["step"] == STEPS
     assert result.accuracy == result.records[-1]["val/ema/top1"]
     words = result.command.replace("python", sys.executable, 1)
-    subprocess.run(words, shell=True, cwd=ROOT, check=True, capture_output=True)
+    subprocess.run(words, shell=True, check=True, capture_output=True)
     folder = result.workdir.parents[1] / "by_itself" / result.workdir.name
     lines = (folder / "metrics.jsonl").read_text().splitlines()
     by_itself = [json.loads(line) for line in lines]
@@ -162,7 +166,7 @@ def kill_one_of_two(file, undisturbed, folder, url):
     assert re.search(rf"Resuming at step \d+ of {STEPS}", logs)
 
 
-def test_ctrl_c_saves_and_the_same_command_goes_on(file, undisturbed, tmp_path):
+def test_ctrl_c_saves_and_the_same_command_goes_on(file, undisturbed, tmp_path, run):
     folder = tmp_path / "sweep"
     process = start(file, folder)
     worker_at_a_checkpoint(folder)
@@ -172,63 +176,69 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(file, undisturbed, tmp_path):
     left = re.search(r"Stopped and saved; (\d) points are left", printed)
     assert left and 1 <= int(left[1]) <= POINTS
     assert not workers_of(folder)
-    printed, code = finish(start(file, folder))
-    assert code == 0, printed
+    for _ in range(2):  # to the end, and where nothing is left
+        result = run("sweep", "--config", file, "--workdir", folder)
+        assert result.exit_code == 0, result.stderr
+        assert f"All {POINTS} points are done" in result.stdout
     assert list(map(logged, found(folder))) == list(map(logged, undisturbed))
-    printed, code = finish(start(file, folder))
-    assert code == 0 and f"All {POINTS} points are done" in printed
 
 
-def test_another_sweep_is_refused_in_the_folder(file, undisturbed):
+def test_another_sweep_is_refused_in_the_folder(file, undisturbed, run):
     folder = undisturbed[0].workdir.parents[1]
-    printed, code = finish(start(f"{file}:0,2", folder))
-    assert code == 1
-    assert printed.startswith(f"error: --workdir {folder} belongs to another sweep")
-    assert "parameters.seed.values" in printed
+    result = run("sweep", "--config", f"{file}:0,2", "--workdir", folder)
+    assert result.exit_code == 1
+    error = f"error: --workdir {folder} belongs to another sweep"
+    assert result.stderr.startswith(error)
+    assert "parameters.seed.values" in result.stderr
 
 
-def test_a_training_that_diverges_has_failed_and_the_others_go_on(tmp_path):
-    sweep = tmp_path / "sweep.py"
-    text = SWEEP.replace('"seed": Choices', '"optimizer.learning_rate": Choices')
-    text = text.replace('tuple(map(int, arg.split(",")))', "(1e30, 1e-3)")
-    sweep.write_text(text.replace('"epochs": 15.0', '"epochs": 2.0'))
-    printed, code = finish(start(str(sweep), tmp_path / "runs"))
-    assert code == 1
-    first, second = found(tmp_path / "runs")
+def test_a_training_that_diverges_has_failed_and_the_others_go_on(tmp_path, run):
+    sweep, folder = tmp_path / "sweep.py", tmp_path / "runs"
+    text = SWEEP.replace('"seed"', '"optimizer.learning_rate"')
+    sweep.write_text(text.replace('tuple(map(int, arg.split(",")))', "(1e30, 1e-3)"))
+    result = run(
+        *("sweep", "--config", sweep, "--workdir", folder, "--config.epochs=3")
+    )
+    assert result.exit_code == 1
+    first, second = found(folder)
     assert (first.state, second.state) == ("failed", "finished")
     assert "the training diverged" in first.error
-    *_, done, failed = printed.splitlines()
-    assert done.startswith("1 of 2 points are done")
-    assert failed.startswith("error: 1 of 2 points failed, the first")
+    assert "\n1 of 2 points are done" in result.stdout
+    assert result.stderr.startswith("error: 1 of 2 points failed, the first")
 
 
-DETECTORS = """
+DETECTOR = """
 from mobilenets.sweeps.definition import Choices, Sweep
 
 def get_sweep():
     return Sweep(
         config="configs/ssdlite_quickstart.py:smoke",
-        values={"task.loss": "focal", "epochs": 0.25},
+        values={
+            "task.loss": "focal",
+            "epochs": 0.25,
+            "dataset.eval_split": "validation[:8]",
+        },
         parameters={
-            "model.spec": Choices(
-                values=tuple(
-                    f"tests/small_detector.py:{name}"
-                    for name in ("small_detector", "wider_detector")
-                )
-            )
+            "model.spec": Choices(values=("tests/small_detector.py:small_detector",))
         },
     )
 """
 
 
-def test_detectors_are_swept_like_any_network(run, tmp_path):
-    sweep, folder = tmp_path / "sweep.py", tmp_path / "runs"
-    sweep.write_text(DETECTORS)
-    printed, code = finish(start(str(sweep), folder))
-    assert code == 0, printed
-    thin, wide = found(folder)
-    assert thin.state == wide.state == "finished"
+def test_a_detector_is_swept_like_any_network(run, tmp_path, monkeypatch):
+    path, folder = tmp_path / "sweep.py", tmp_path / "runs"
+    path.write_text(DETECTOR)
+    sweep = definition.load(str(path))
+    files = results.claim(str(folder), sweep)
+    # The worker in this process, which has started already.
+    monkeypatch.setattr(worker.start_up, "prepare_jax", lambda: None)
+    monkeypatch.setattr(ending, "by_signals", lambda: None)
+    worker.main(str(files.path), files.storage_url, os.getppid())
+    (thin,) = found(folder)
+    assert thin.state == "finished"
     assert thin.headline == "val/ema/AP" and 0 <= thin.accuracy <= 1
+    other = {"model.spec": "tests/small_detector.py:wider_detector"}
+    wide = results.plan(sweep, other)
     assert thin.madds < wide.madds and thin.parameters < wide.parameters
     assert run("report", folder).exit_code == 0
     page = (folder / "report/report.html").read_text()

@@ -90,7 +90,7 @@ def sources_of(targets=None, names=NAMES, seed=0):
 def make_small_task(config, sources=None):
     """With a network cut short, which compiles in seconds."""
     task = make_task(config, sources=sources or sources_of())
-    blocks = task.spec.backbone.blocks[:2]
+    blocks = task.spec.backbone.blocks[:1]
     spec = with_backbone(task.spec, blocks=blocks, head_conv_channels=24)
     spec = dataclasses.replace(spec, head_dense_channels=40)
     task.model = create_model(spec, len(task.class_names))

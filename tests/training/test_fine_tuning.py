@@ -326,7 +326,7 @@ def test_real_weights_beat_random_ones_by_far(tmp_path):
         config.dataset.folder = str(tmp_path / "images")
         config.trainable_stages = 0
         config.model.resolution = 96
-        config.epochs = 2.0
+        config.epochs = config.evaluate_every_epochs = 2.0
         config = check.check(config)
         train(make_task(config), str(tmp_path / f"run_{weights}"))
         *_, last = read_metrics(tmp_path / f"run_{weights}/metrics.jsonl")

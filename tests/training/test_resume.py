@@ -59,7 +59,7 @@ def make_small_task(config, at_batch=0, action=None):
     """The quick start's task with a network cut short, which compiles in seconds."""
     task = make_task(config)
     assert task.spec.dropout_rate > 0
-    spec = with_backbone(task.spec, blocks=task.spec.backbone.blocks[:2])
+    spec = with_backbone(task.spec, blocks=task.spec.backbone.blocks[:1])
     task.model = create_model(spec, 10).clone(remat=task.model.remat)
     if action:
         interrupt(task, at_batch, action)

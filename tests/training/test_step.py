@@ -50,8 +50,8 @@ def make_batch(size):
     }
 
 
-def run_steps(config, batches, dropout_rate=0.0, devices=1):
-    """The states before the first step and after each, and the last metrics."""
+def make_step(config, dropout_rate=0.0, devices=1):
+    """The state before the first step, and the step from state, batch and seed."""
     mesh = jax.make_mesh(
         (devices,),
         ("data",),
@@ -65,19 +65,28 @@ def run_steps(config, batches, dropout_rate=0.0, devices=1):
         return LEARNING_RATE
 
     optimizer = make_optimizer(config.optimizer, schedule)
-    step = jax.jit(
+    compiled = jax.jit(
         make_train_step(task, optimizer, schedule),
         in_shardings=(everywhere, sharding.by_example(mesh), everywhere, everywhere),
         out_shardings=everywhere,
     )
+
+    def step(state, batch, seed=1):
+        batch = sharding.to_devices(mesh, batch)
+        return jax.device_get(compiled(state, batch, jax.random.key(seed), {}))
+
     state = create_state(task.init_variables(jax.random.key(0)), optimizer)
-    states, metrics = [jax.device_get(state)], {}
+    return jax.device_get(state), step
+
+
+def run_steps(config, batches):
+    """The states before the first step and after each, and the last metrics."""
+    state, step = make_step(config)
+    states, metrics = [state], {}
     for batch in batches:
-        state, metrics = step(
-            state, sharding.to_devices(mesh, batch), jax.random.key(1), {}
-        )
-        states.append(jax.device_get(state))
-    return states, jax.device_get(metrics)
+        state, metrics = step(state, batch)
+        states.append(state)
+    return states, metrics
 
 
 def assert_close(a, b, tolerance):
@@ -111,24 +120,31 @@ def test_a_masked_image_changes_no_evaluation():
 
 @pytest.mark.parametrize("accumulation_steps", [1, 2])
 def test_a_long_gradient_is_cut_to_the_norm_and_a_short_one_is_not(accumulation_steps):
-    def first_update(clip_norm):
+    batch = make_batch(16)
+    # Of one class all images pull the same way.
+    batches = (batch | {"label": np.zeros(16, np.int32)}, batch)
+
+    def first_updates(clip_norm):
+        """Of each batch: SGD's update from rest, by the rate, and the norm logged."""
         config = make_config(
             optimizer={"clip_norm": clip_norm, "weight_decay": 0.0},
             accumulation_steps=accumulation_steps,
         )
-        (before, after), metrics = run_steps(config, [make_batch(16)])
-        update = jax.tree.map(
-            lambda a, b: (b - a) / LEARNING_RATE, before.params, after.params
-        )
-        return update, metrics["gradient_norm"]
+        before, step = make_step(config)
+        for after, metrics in [step(before, batch) for batch in batches]:
+            update = jax.tree.map(
+                lambda a, b: (b - a) / LEARNING_RATE, before.params, after.params
+            )
+            yield update, metrics["gradient_norm"]
 
-    gradient, norm = first_update(0.0)  # SGD from rest: the first step is the gradient
-    assert norm == pytest.approx(norm_of(gradient), rel=1e-4)
-    cut, norm_before = first_update(float(norm) / 4)
-    assert norm_before == pytest.approx(norm, rel=1e-5)  # logged is that of the whole
-    assert_close(cut, jax.tree.map(lambda g: g / 4, gradient), 1e-4)
-    kept, _ = first_update(float(norm) * 2)
-    assert_close(kept, gradient, 1e-5)
+    (long, long_norm), (short, short_norm) = first_updates(0.0)
+    assert long_norm == pytest.approx(norm_of(long), rel=1e-4)
+    assert long_norm > 1.5 * short_norm
+    limit = float(1.2 * short_norm)
+    (cut, norm_before), (kept, _) = first_updates(limit)
+    assert norm_before == pytest.approx(long_norm, rel=1e-5)  # that of the whole
+    assert_close(cut, jax.tree.map(lambda g: g * limit / long_norm, long), 1e-4)
+    assert_close(kept, short, 1e-5)
 
 
 def norm_of(tree):
@@ -188,10 +204,9 @@ def test_different_parts_give_the_mean_of_their_gradients():
     batch = make_batch(16)
     halves = [jax.tree.map(lambda x, i=i: x[i::2], batch) for i in range(2)]
     small = make_config(batch_size=8)
-    moves = []
-    for half in halves:
-        (start, end), _ = run_steps(small, [half])
-        moves.append(jax.tree.map(np.subtract, end.params, start.params))
+    start, step = make_step(small)
+    ends = [step(start, half)[0] for half in halves]
+    moves = [jax.tree.map(np.subtract, end.params, start.params) for end in ends]
     config = make_config(batch_size=16, accumulation_steps=2)
     (start, end), _ = run_steps(config, [batch])
     move = jax.tree.map(np.subtract, end.params, start.params)
@@ -201,14 +216,15 @@ def test_different_parts_give_the_mean_of_their_gradients():
 @pytest.mark.parametrize("parts", [1, 2])
 @pytest.mark.usefixtures("four_devices")
 def test_four_devices_do_what_one_does(parts):
-    config = make_config(accumulation_steps=parts)
-    (start, one), metrics = run_steps(config, [make_batch(16)], dropout_rate=0.2)
-    (_, four), metrics_of_four = run_steps(config, [make_batch(16)], 0.2, devices=4)
+    config, batch = make_config(accumulation_steps=parts), make_batch(16)
+    start, step = make_step(config, dropout_rate=0.2)
+    one, metrics = step(start, batch)
+    four, metrics_of_four = make_step(config, 0.2, devices=4)[1](start, batch)
     assert_close(four, one, 1e-5)
     assert_close(metrics_of_four, metrics, 1e-5)
-    # Without dropout the update is another one: it was active.
-    (_, without), _ = run_steps(config, [make_batch(16)], dropout_rate=0.0)
-    kernels = [s.params["logits"]["kernel"] for s in (start, one, without)]
+    # With another seed the update is another one: dropout was active.
+    other, _ = step(start, batch, seed=2)
+    kernels = [s.params["logits"]["kernel"] for s in (start, one, other)]
     assert np.abs(kernels[1] - kernels[0]).max() > 1e-3
     assert np.abs(kernels[1] - kernels[2]).max() > 1e-3
 
