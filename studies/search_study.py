@@ -460,7 +460,8 @@ def _candidates_for_finals(
         for k, genes in enumerate(near[:5]):
             specs[f"random {i}.{k}"] = space.network(genes)
     if space.name == "moga":
-        genes = get_search_space("moga").genes(get_spec("moga_a"))
+        open_space = get_search_space("moga", open_layers="residual")
+        genes = open_space.genes(get_spec("moga_a"))
         specs["MoGA-A's genes"] = space.network(genes)
         specs["MobileNetV3-Large"] = get_spec(
             "mobilenet_v3_large",

@@ -130,7 +130,7 @@ def test_int8_leaves_decoding_in_float32():
 
 
 def test_what_cannot_find_objects_is_refused():
-    with pytest.raises(UserError, match="not a detector and finds no objects: leave out"):
+    with pytest.raises(UserError, match="not a detector and finds no objects: leave"):
         exporting.export(small.net("backbone"), "onnx", Options(detections=True))
     with pytest.raises(
         UserError, match=r"no loops, .*: give --format stablehlo or onnx"
