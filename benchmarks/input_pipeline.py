@@ -63,7 +63,7 @@ def input_pipeline(
     names = settings.names("case", cases, ["crop", "rand_augment"])
     rows = []
     with tempfile.TemporaryDirectory() as folder, options.session() as session:
-        options.tell(f"{files} JPEGs are made")
+        options.tell(f"making {files:,} JPEGs")
         size = photographs.make(
             source or photographs.of_matplotlib(), pathlib.Path(folder), files
         )

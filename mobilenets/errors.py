@@ -127,9 +127,9 @@ def unknown(
       of: what has them.
 
     >>> print(unknown("optimizer", "rmsprob", ["rmsprop", "sgd"]))
-    Unknown optimizer 'rmsprob': did you mean 'rmsprop'? Known are: rmsprop, sgd.
+    Unknown optimizer 'rmsprob': did you mean 'rmsprop'? Choose from: rmsprop, sgd.
     >>> print(unknown("split", "trian", ["train"], of="photos"))
-    Unknown split 'trian' of photos: did you mean 'train'? Known are: train.
+    Unknown split 'trian' of photos: did you mean 'train'? Choose from: train.
     """
     owner = f" of {of}" if of else ""
     return UserError(
@@ -154,7 +154,7 @@ def suggestions(given: str, allowed: Iterable[str], listed_by: str = "") -> str:
       listed_by: see `unknown`.
 
     >>> suggestions("rmsprob", ["rmsprop", "sgd"])
-    ": did you mean 'rmsprop'? Known are: rmsprop, sgd."
+    ": did you mean 'rmsprop'? Choose from: rmsprop, sgd."
     >>> suggestions("b50", [f"b{i}" for i in range(40)], "mobilenets list")
     ": did you mean 'b5' or 'b0'? `mobilenets list` prints all 40."
     """
@@ -192,11 +192,11 @@ def _known(names: Sequence[str], listed_by: str) -> str:
     if not names:
         return "There are none."
     if len(names) <= _MOST_LISTED:
-        return f"Known are: {', '.join(names)}."
+        return f"Choose from: {', '.join(names)}."
     if listed_by:
         return f"`{listed_by}` prints all {len(names)}."
     some = ", ".join(names[:_MOST_SUGGESTED])
-    return f"Known are {len(names)}, such as {some}."
+    return f"There are {len(names)}, such as {some}."
 
 
 def _letters(name: str) -> str:

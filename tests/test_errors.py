@@ -50,11 +50,11 @@ def test_a_long_list_is_not_told_but_where_it_is():
         "Unknown class 'dog'. `mobilenets classes` prints all 21."
     )
     assert str(unknown("class", "dog", names)) == (
-        "Unknown class 'dog'. Known are 21, such as class 0, class 1, class 10, "
+        "Unknown class 'dog'. There are 21, such as class 0, class 1, class 10, "
         "class 11, class 12."
     )
     assert str(unknown("class", "dog", names[:2])).endswith(
-        "Known are: class 0, class 1."
+        "Choose from: class 0, class 1."
     )
 
 

@@ -215,6 +215,7 @@ def _checked(
     """
     if sets:
         _refuse_other_sets(given, split)
+        _refuse_other_classes(description)
         overrides.apply(built, {"dataset.name": "imagenet2012"})
     overrides.apply(built, given)
     if split is not None:
@@ -239,6 +240,19 @@ def _refuse_other_sets(given: Mapping[str, Any], split: str | None) -> None:
     if others:
         raise UserError(
             f"--sets and {others[0]} both choose what is evaluated: leave one out."
+        )
+
+
+def _refuse_other_classes(description: "Description") -> None:
+    """Raises UserError unless the network can have ImageNet's classes.
+
+    Before the sets are looked for: a user would prepare them in vain.
+    """
+    count, wanted = len(description.class_names), len(imagenet.class_names())
+    if count < wanted:
+        raise UserError(
+            f"--sets needs a network of ImageNet's {wanted:,} classes, but this one "
+            f"has {count}: leave --sets out, and name the data set."
         )
 
 

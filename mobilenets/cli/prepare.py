@@ -117,7 +117,7 @@ def _tell(packed: "Packed") -> None:
     for split, size in packed.sizes.items():
         print(f"{split}: {size:,} examples")
     if packed.broken:
-        print(f"Left out, since they cannot be read: {len(packed.broken):,} images.")
+        print(f"Images left out, as they cannot be read: {len(packed.broken):,}.")
     print(f"Prepared: {packed.directory}")
     slices = (
         " --config.dataset.train_split='train[:80%]'"

@@ -43,7 +43,9 @@ def command(
     prepare_jax()
     from mobilenets.tasks.registry import make_task
 
-    _, task = make_task(run).stages[0]
+    # One batch: threads have made it before processes have started.
+    dataset = run.dataset.model_copy(update={"num_workers": 0})
+    _, task = make_task(run.model_copy(update={"dataset": dataset})).stages[0]
     with contextlib.closing(task.train_batches()) as batches:
         task.draw_first_batch(next(batches), output)
     print(f"Wrote {output}.")

@@ -9,7 +9,7 @@ import pydantic
 from mobilenets.config import keys, version_1
 from mobilenets.config.schema import Configuration
 from mobilenets.config.values import resolve
-from mobilenets.errors import UserError, closest
+from mobilenets.errors import UserError, alternatives, closest
 
 _LONGEST = 100  # letters of a value in a sentence
 _PLAIN = {  # what pydantic says, and how it is said here
@@ -96,7 +96,14 @@ def check_key(key: str) -> None:
 def unknown_key(key: str) -> str:
     """A clause for a key that there is not."""
     close = keys.suggestion(key)
-    hint = f"did you mean {close}?" if close else "`mobilenets config NAME` prints all"
+    above = key.rpartition(".")[0]
+    here = sorted({name for place in keys.find(above) for name in place.names()})
+    if close:
+        hint = f"did you mean {close}?"
+    elif here:
+        hint = f"{above} may have {alternatives(here)}"
+    else:
+        hint = "`mobilenets config NAME` prints all"
     return f"unknown key {key or repr(key)} ({hint})"
 
 

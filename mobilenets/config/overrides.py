@@ -70,7 +70,11 @@ def value_of(key: str, text: str) -> Any:
     if any(place.sections for place in places):
         if isinstance(candidates[0], dict):
             return candidates[0]
-        raise UserError(f"{key} is a section: set its values, {PREFIX}{key}.KEY=VALUE.")
+        whole = ", or give {} to add it and None to remove it"
+        raise UserError(
+            f"{key} is a section: set its values, {PREFIX}{key}.KEY=VALUE"
+            f"{whole if keys.is_removable(key) else ''}."
+        )
     for place in places:
         for candidate in candidates:
             found = _as_type(place.annotation, candidate)

@@ -208,7 +208,8 @@ class _Splits(Section):
     eval_split: Filled = "validation"
     """The split for evaluation, called "val" in the metrics."""
     num_workers: Annotated[int, Ge(0), Le(1024)] = 0
-    """Processes that decode images; 0 uses threads, enough for small images."""
+    """Processes that decode images, at most one for each core; 0 uses threads, enough
+    for small images."""
     max_bad_images: Count = 0
     """Broken images that are passed over: in training another image stands in for each,
     in an evaluation it is left out. One more stops the run, after a checkpoint."""
@@ -1050,8 +1051,8 @@ class Configuration(Section):
         policies = [name for name in names if name in _POLICIES]
         if len(policies) > 1:
             raise ValueError(
-                f"augmentation has {' and '.join(policies)}, but an image is changed "
-                f"by one of them: leave out one, augmentation.{policies[0]}=None"
+                f"augmentation has {' and '.join(policies)}, but only one of them may "
+                f"change an image: remove one, such as augmentation.{policies[0]}=None"
             )
 
     def _check_stages(self, operations: dict[str, Any]) -> None:
@@ -1094,6 +1095,12 @@ class Configuration(Section):
                     f"{key} is given, which classification and multilabel can use, but "
                     f"task.name is {self.task.name!r}: leave it out"
                 )
+        if progressive.stages > 1 and not given:
+            raise ValueError(
+                f"progressive.stages is {progressive.stages}, but nothing changes from "
+                "stage to stage: give progressive.resolution, dropout_rate, magnitude "
+                "or mixup_alpha"
+            )
 
     def _check_batches(self, operations: dict[str, Any]) -> None:
         """Raises ValueError if a batch cannot be mixed or composed as is asked for."""
@@ -1113,6 +1120,6 @@ class Configuration(Section):
         repeated = operations.get("repeated_augmentation")
         if repeated and self.batch_size % repeated.copies:
             raise ValueError(
-                f"batch_size {self.batch_size} is no multiple of "
-                f"augmentation.repeated_augmentation.copies {repeated.copies}"
+                f"batch_size is {self.batch_size}, but must be a multiple of "
+                f"augmentation.repeated_augmentation.copies, which is {repeated.copies}"
             )

@@ -127,8 +127,9 @@ def pack(
         _write_metadata(sources, work, directory, lengths, plan)
         work.rename(directory)
     except (OSError, RuntimeError) as error:  # of the disk; ArrayRecord has the latter
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise UserError(
-            f"Cannot write to {work}: {' '.join(str(error).split())}. Make room or "
+            f"Cannot write to {work}: {reason}. Make room or "
             "give access, and start the same command again: it continues."
         ) from None
     shutil.rmtree(directory / _PROGRESS, ignore_errors=True)
@@ -191,7 +192,7 @@ def _existing(directory: pathlib.Path, plan: str) -> Packed:
     builder = prepared_builder(str(directory))
     if (builder.info.metadata or {}).get("digest") != plan:
         raise UserError(
-            f"{directory} was made of other images, or these have changed since: "
+            f"{directory} was made from other images, or they have changed since: "
             "remove it, or give another --data-dir."
         )
     sizes = {name: split.num_examples for name, split in builder.info.splits.items()}

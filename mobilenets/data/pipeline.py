@@ -23,7 +23,7 @@ from mobilenets.config.schema import Operation, RepeatedAugmentation
 from mobilenets.data import mixing, timing
 from mobilenets.data.sources.base import Record, Source
 from mobilenets.errors import BrokenImage, UserError
-from mobilenets.runtime import host_memory
+from mobilenets.runtime import host_memory, processors
 from mobilenets.runtime.console import console
 
 Example = dict[str, Any]  # as a batch, without the first dimension
@@ -138,7 +138,8 @@ def train_batches(
       load: makes an example of a record; what is random in it comes from the generator.
       batch_size: examples in the batch of all processes.
       seed: of the order and of the generators.
-      num_workers: processes that load; with 0 threads do.
+      num_workers: processes that load, at most one for each processor; with 0 threads
+        do.
       first_step: batches that are left out at the start, without loading them.
       max_bad_images: broken images that others stand in for.
       bad: the numbers of those found so far; others are added.
@@ -182,6 +183,7 @@ def train_batches(
             repeated = _Repeated(indices, batch_size, operation.copies)
             indices = grain.MapDataset.source(repeated).seed(seed)
     examples = indices.random_map(load_at)
+    num_workers = min(num_workers, processors.usable())
     batches = _local_batches(examples, batch_size, num_workers, first_step, mix)
     bad = set() if bad is None else bad
     return Batches(batches, max_bad_images, bad, try_record, num_workers)
@@ -244,7 +246,7 @@ def eval_batches(
       load: makes an example of a record; its own "mask" of 0 leaves it uncounted.
       padding: the example that fills up the last batch.
       batch_size: examples in the batch of all processes.
-      num_workers: processes that load; with 0 threads do.
+      num_workers: see `train_batches`.
       max_bad_images: broken images that are left out, as `padding` is.
       bad: see `train_batches`.
 
@@ -269,6 +271,7 @@ def eval_batches(
 
     padded_size = -(-len(source) // batch_size) * batch_size
     examples = grain.MapDataset.range(padded_size).map(load_at)
+    num_workers = min(num_workers, processors.usable())
     batches = _local_batches(examples, batch_size, num_workers)
     bad = set() if bad is None else bad
     return Batches(batches, max_bad_images, bad, lambda number: load(source[number]))

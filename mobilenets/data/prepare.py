@@ -183,9 +183,9 @@ def _errors(
     except (AssertionError, tf.errors.NotFoundError, OSError) as error:
         reason = " ".join(str(error).split())
         if missing:
-            paths = " and ".join(str(by_hand / archive) for archive in missing)
+            paths = " and no ".join(str(by_hand / archive) for archive in missing)
             instructions = " ".join(builder.MANUAL_DOWNLOAD_INSTRUCTIONS.split())
-            reason = f"missing is {paths}. {instructions}"
+            reason = f"there is no {paths}. {instructions}"
         raise UserError(f"{name} cannot be prepared: {reason}") from None
 
 

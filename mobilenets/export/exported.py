@@ -15,6 +15,7 @@ from mobilenets.inference.trained import Result
 from mobilenets.nn.build import Network
 from mobilenets.nn.normalization import normalize
 from mobilenets.profiling import latency
+from mobilenets.runtime import processors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,7 +188,7 @@ def in_runtime(
       UserError: the runtime is not installed.
     """
     outputs = signature.output_names(description.network, options.detections)
-    call = formats.writer(name).open_file(content, outputs, formats.threads())
+    call = formats.writer(name).open_file(content, outputs, processors.usable())
     layout = options.layout or "nhwc"
     return ExportedNet(
         description, name, call, options.batch, layout, options.detections

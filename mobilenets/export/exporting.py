@@ -27,6 +27,7 @@ from mobilenets.networks.spec import BackboneSpec
 from mobilenets.nn.build import Network
 from mobilenets.nn.normalization import normalize
 from mobilenets.profiling import latency
+from mobilenets.runtime import processors
 
 MOST_CALIBRATED = 256  # photographs; of more there are as many, evenly chosen
 MOST_COMPARED = 64
@@ -102,7 +103,7 @@ def export(
         sha256=hashlib.sha256(content).hexdigest(),
         parity=parity(net, exported, pixels, compared is not None),
         median_seconds=_seconds(exported, options.batch or 1),
-        threads=formats.threads(),
+        threads=processors.usable(),
         opset=options.opset,
         detections=options.detections,
     )

@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib
-import os
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
@@ -181,10 +180,3 @@ def checked(name: FormatName, options: Options, int8: bool) -> Options:
     if batch is None and not chosen.has_any_batch:
         batch = 1
     return Options(batch, layout, opset, ir_version, options.detections)
-
-
-def threads() -> int:
-    """The processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -98,6 +98,11 @@ class LabelledImages(ImageTask):
             return end if start < 0 else start * (1 - part) + end * part
 
         largest = config.train_resolution or self.spec.resolution
+        if first.resolution > largest:
+            raise UserError(
+                f"progressive.resolution is {first.resolution}, but images grow to "
+                f"{largest} pixels, the size of the last stage: give less."
+            )
         stage = copy.copy(self)
         stage.spec = replace(
             self.spec,

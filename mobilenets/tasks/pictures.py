@@ -26,14 +26,18 @@ def list_of(names: Iterable[str], start: str = "") -> str:
 
 
 def mixture(own: str, partner: str, share: float) -> str:
-    r"""The labels of a mixed image with their shares; its own alone if it has all.
+    r"""A mixed image's labels with their shares, the larger first; one that has all.
 
-    >>> mixture("cat", "dog", 0.75), mixture("cat", "dog", 1.0)
-    ('cat 75%\ndog 25%', 'cat')
+    >>> mixture("cat", "dog", 0.25), mixture("cat", "dog", 1.0)
+    ('dog 75%\ncat 25%', 'cat')
+    >>> mixture("cat", "cat", 0.25), mixture("cat", "dog", 0.001)
+    ('cat', 'dog')
     """
-    if share == 1:
+    if own == partner:
         return own
-    return f"{own} {share:.0%}\n{partner} {1 - share:.0%}"
+    shares = sorted([(share, own), (1 - share, partner)], reverse=True)
+    shown = [(name, f"{part:.0%}") for part, name in shares if round(100 * part)]
+    return "\n".join(f"{n} {p}" for n, p in shown) if len(shown) > 1 else shown[0][0]
 
 
 def draw_first_batch(

@@ -361,7 +361,7 @@ class _Training:
         if len(self._stages) > 1 and step - 1 in (first, self._first_step):
             self._throughput.restart()
             console.print(
-                f"Stage {stage + 1} of {len(self._stages)} since step {first}: "
+                f"Stage {stage + 1} of {len(self._stages)} from step {first}: "
                 f"{task.summary}.",
                 markup=False,
             )

@@ -19,7 +19,7 @@ class Throughput:
     """
 
     def __init__(self, batch_size: int):
-        self.steps_read = 0  # of the last reading
+        self.steps_read = 0  # so far
         self._batch_size = batch_size
         self.restart()
 
@@ -49,7 +49,7 @@ class Throughput:
         if self._steps < 1:
             return {}
         seconds = time.perf_counter() - self._start
-        self.steps_read = self._steps
+        self.steps_read += self._steps
         numbers = {
             "images_per_second": self._steps * self._batch_size / seconds,
             "input_wait": sum(self._waits.values()) / seconds,

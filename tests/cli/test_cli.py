@@ -469,7 +469,7 @@ def test_a_mistake_in_a_process_of_its_own():
     assert result.returncode == 1
     assert result.stdout == ""
     assert result.stderr == (
-        "error: Unknown family 'resnet': did you mean 'resnet50'? Known are: "
+        "error: Unknown family 'resnet': did you mean 'resnet50'? Choose from: "
         "efficientnet, mobilenet_v1, mobilenet_v2, resnet50.\n"
     )
 

@@ -62,7 +62,7 @@ def test_what_is_neither_is_one_sentence_with_a_close_name():
         networks.weights("eficientnet_lite1")
     assert str(error.value) == (
         "There is no folder eficientnet_lite1, and no pretrained network "
-        "'eficientnet_lite1': did you mean 'efficientnet_lite1'? Known are: "
+        "'eficientnet_lite1': did you mean 'efficientnet_lite1'? Choose from: "
         "efficientnet_lite0, efficientnet_lite1, efficientnet_lite2, mobilenet_v2, "
         "ssd_mobilenet_v2_open_images, ssdlite_mobilenet_v2_pedestrians, "
         "timm/MODEL.TAG."

@@ -160,7 +160,7 @@ TOGETHER = [
     ),
     (
         {"augmentation": {"auto_augment": {}, "rand_augment": {}}},
-        "leave out one, augmentation.auto_augment=None",
+        "remove one, such as augmentation.auto_augment=None",
     ),
     (
         {"augmentation": {"rand_augment": {"scale": "timm", "magnitude": 15.0}}},
@@ -173,8 +173,10 @@ TOGETHER = [
     ({"batch_size": 5, "augmentation": {"cutmix": {}}}, "batch_size is 5: give an ev"),
     (
         {"batch_size": 8, "augmentation": {"repeated_augmentation": {}}},
-        "batch_size 8 is no multiple of augmentation.repeated_augmentation.copies 3",
+        "batch_size is 8, but must be a multiple of "
+        "augmentation.repeated_augmentation.copies, which is 3",
     ),
+    ({"progressive": {"stages": 3}}, "nothing changes from stage to stage: give"),
     (
         {"augmentation": {"random_erasing": {"min_area": 0.5}}},
         "min_area 0.5 is above max_area 0.4",

@@ -310,11 +310,11 @@ def test_stochastic_depth_needs_inverted_residuals():
 @pytest.mark.parametrize(
     ("name", "argument", "message"),
     [
-        ("efficientnet", "variant=b9", "EfficientNet 'b9'. Known are: b0, b1,"),
+        ("efficientnet", "variant=b9", "EfficientNet 'b9'. Choose from: b0, b1,"),
         ("efficientnet", "variant=b3,phi=2", "takes variant= or phi=, not both"),
         ("efficientnet", "phi=two", "argument phi .* must be of type float"),
         ("efficientnet", "phi=80", "phi must be a number from -10 to 10, but is 80"),
-        ("efficientnet", "fi=2", "'fi' of the config file. Known are: phi, "),
+        ("efficientnet", "fi=2", "'fi' of the config file. Choose from: phi, "),
         (
             "efficientnet_b3",
             "variant=b4",

@@ -59,6 +59,8 @@ MISTAKES = [
     (["--config.epochs=[1"], "must be of type float"),
     (["--config.remat=yes"], "must be of type bool"),
     (["--config.preprocessing.mean=1,2"], "must be of type tuple"),
+    (["--config.augmentation.flip=True"], "KEY=VALUE, or give {} to add it and None to"
+     " remove it."),
     (["--config.optimizer=sgd"], "optimizer is a section: set its values, --config.opti"
      "mizer.KEY=VALUE"),
     (["--config.batch_size=None"], "must be of type int"),
@@ -72,7 +74,7 @@ MISTAKES = [
     (["--config.lr=3"], "did you mean optimizer.learning_rate?"),
     (["--config.width=3"], "did you mean model.width_multiplier?"),
     (["--config.optimizer.batch_size=3"], "did you mean batch_size?"),
-    (["--config.optimizer.betas=3"], "unknown key optimizer.betas (`mobilenets"),
+    (["--config.optimizer.betas=3"], "unknown key optimizer.betas (optimizer may have"),
     (["--config.augmentation.random_crop.name=x"], "unknown key augmentation.random"),
     (["--config.=3"], "unknown key ''"),
     (["--config.seed"], "--config.seed needs a value"),

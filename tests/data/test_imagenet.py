@@ -167,7 +167,7 @@ def test_an_archive_that_was_cut_short_is_told(tmp_path):
 
 def test_missing_tars_are_named(tmp_path):
     (tmp_path / "tars").mkdir()
-    with pytest.raises(UserError, match=r"missing is .*ILSVRC2012_img_tr") as caught:
+    with pytest.raises(UserError, match=r"there is no .*ILSVRC2012_img_tr") as caught:
         prepare("imagenet2012", str(tmp_path), str(tmp_path / "tars"))
     for name in ("ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"):
         assert str(tmp_path / "tars" / name) in str(caught.value)

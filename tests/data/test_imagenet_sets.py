@@ -226,6 +226,11 @@ def test_one_command_evaluates_all_sets(data_dir, run, tmp_path):
     assert all(0 <= of["weights"]["calibration_error"] <= 1 for of in found.values())
     assert "calibration" in result.stdout and "sketch" in result.stdout
 
+    trained.save(small_net(classes=("cat", "dog")), str(tmp_path / "two"))
+    ended = run("eval", "--workdir", tmp_path / "two", "--sets", "v2")
+    assert ended.exit_code == 1
+    assert "ImageNet's 1,000 classes, but this one has 2: leave" in ended.stderr
+
     for words, sentence in (
         (["--sets", "v2, b"], "Unknown set 'b'"),
         (["--sets", "v2", "--split", "test"], "--sets and --split both choose"),

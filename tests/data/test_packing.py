@@ -259,7 +259,7 @@ def test_the_command_tells_where_the_data_set_is(run, tmp_path):
         "--config.dataset.eval_split='train[80%:]",
     ]
     assert "train: 6 examples" in result.stdout
-    assert "Left out, since they cannot be read: 1 images" in result.stdout
+    assert "Images left out, as they cannot be read: 1." in result.stdout
     assert "cat/2.jpg" in result.stderr
 
     missing, attributes = tmp_path / "missing.csv", tmp_path / "attributes.csv"

@@ -78,7 +78,7 @@ def test_the_best_metric_has_its_direction(chosen, expected):
     ("chosen", "message"),
     [
         ("val/distanse", "'val/distanse': did you mean 'val/distance'"),
-        ("distance", "Known are: large/distance, .*val/distance"),
+        ("distance", "Choose from: large/distance, .*val/distance"),
         ("day/value", "Unknown best_metric 'day/value'"),
     ],
 )

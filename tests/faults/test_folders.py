@@ -163,7 +163,9 @@ def test_the_classes_are_those_of_the_splits_in_use(photos):
 
 
 def test_the_splits_that_are_named_are_those_with_photographs(photos):
-    with pytest.raises(UserError, match="Known are: old, raw, test, train, validation"):
+    with pytest.raises(
+        UserError, match="Choose from: old, raw, test, train, validation"
+    ):
         opened(photos, "night")
 
 
@@ -229,7 +231,7 @@ def test_a_folder_is_evaluated_that_has_only_the_split_asked_for(tmp_path, capsy
     assert labels[:2] == [1, 2]
     told = capsys.readouterr().out
     assert told == "The evaluation set val has no images of ant to evaluate.\n"
-    with pytest.raises(UserError, match="Known are: test") as caught:
+    with pytest.raises(UserError, match="Choose from: test") as caught:
         evaluated(tmp_path, "validation")
     assert str(caught.value).endswith("Give --config.dataset.eval_split=test.")
 

@@ -242,7 +242,9 @@ def test_an_argument_that_a_file_does_not_take_is_met():
 def test_a_file_that_is_not_there_is_met_with_those_that_are():
     with pytest.raises(UserError, match=r"did you mean 'configs/sweeps/learning_rate"):
         definition.load("configs/sweeps/learning_rates.py")
-    with pytest.raises(UserError, match=r"Known are: [^:]*/width_resolution") as folder:
+    with pytest.raises(
+        UserError, match=r"Choose from: [^:]*/width_resolution"
+    ) as folder:
         definition.load("configs/sweeps")
     assert "study.py" not in str(folder.value)  # it holds no sweep
 

@@ -143,7 +143,7 @@ def test_a_run_compiles_once_a_stage_and_resumes_bit_for_bit(
     timed = [r["step"] for r in logged if "train/images_per_second" in r]
     assert timed == [2, 3, 4, 6, 7, 8, 10, 11, 12]  # no step that compiled
     told = " ".join(capsys.readouterr().out.split())
-    assert "Stage 2 of 3 since step 4: mobilenet_v3_small at 12 pixels" in told
+    assert "Stage 2 of 3 from step 4: mobilenet_v3_small at 12 pixels" in told
 
     def fails(step, results):
         raise MemoryError
@@ -199,5 +199,12 @@ def test_mistakes_are_sentences(changes, message):
 def test_a_size_too_small_for_the_network_is_met_before_the_run(tmp_path):
     task = make_task(**{"progressive.resolution": 1})
     with pytest.raises(UserError, match="The resolution 1 is too small"):
+        train(task, str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_images_that_would_shrink_are_met_before_the_run(tmp_path):
+    task = make_task(**{"progressive.resolution": 64})
+    with pytest.raises(UserError, match="is 64, but images grow to 16 pixels"):
         train(task, str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()

@@ -28,6 +28,7 @@ def test_the_share_of_waiting_is_that_of_the_timed_steps(clock):
     assert measured.steps_read == 2
     step(measured, clock, batch=1.0, compute=3.0)  # since the last reading
     assert measured.rate() == {"images_per_second": 2.0, "input_wait": 1 / 4}
+    assert measured.steps_read == 3
     measured.restart()
     step(measured, clock, batch=50.0)
     step(measured, clock, compute=4.0)
@@ -48,9 +49,9 @@ def test_the_transfer_is_to_blame_where_batches_are_made_in_time():
     assert "transfer is to blame, since a batch is made in 0.250 s" in told
 
 
-def run(tmp_path, capsys, log_every_steps=10):
+def run(tmp_path, capsys, log_every_steps=10, steps=41.0):
     config = toy_task.make_config(
-        log_every_steps=log_every_steps, epochs=41.0, evaluate_every_epochs=41.0
+        log_every_steps=log_every_steps, epochs=steps, evaluate_every_epochs=steps
     )
     train(toy_task.ToyTask(config), str(tmp_path))
     return capsys.readouterr().out
@@ -73,5 +74,8 @@ def test_what_is_not_notable_is_not_told(tmp_path, monkeypatch, capsys):
 
 def test_few_steps_tell_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(loop, "NOTABLE", -1.0)
-    told = run(tmp_path, capsys, log_every_steps=9)
+    # The first step compiles, so nine are timed; with one more there would be ten.
+    told = run(tmp_path / "ten", capsys, log_every_steps=3, steps=10.0)
     assert "% waiting for input" in told and "Training waits for input" not in told
+    told = run(tmp_path / "eleven", capsys, log_every_steps=3, steps=11.0)
+    assert "Training waits for input" in told

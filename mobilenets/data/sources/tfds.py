@@ -245,7 +245,7 @@ def unknown_dataset(name: str) -> UserError:
     close = difflib.get_close_matches(name, names)
     hint = f" Did you mean {' or '.join(close)}?" if close else ""
     return UserError(
-        f"Unknown data set {name!r}.{hint} Known are those of TensorFlow Datasets "
-        f"and, embedded, {', '.join(embedded.NAMES)}; for images of your own use "
+        f"Unknown data set {name!r}.{hint} Choose one of TensorFlow Datasets, or an "
+        f"embedded one: {', '.join(embedded.NAMES)}. For images of your own use "
         "--config.dataset.folder=FOLDER."
     )

@@ -208,5 +208,5 @@ def test_a_division_that_leaves_nothing_is_told(tmp_path):
 
 
 def test_a_division_has_two_splits(undivided):
-    with pytest.raises(UserError, match=r"'test'.* Known are: train, validation"):
+    with pytest.raises(UserError, match=r"'test'.* Choose from: train, validation"):
         open_in(undivided, "test", 0.2)

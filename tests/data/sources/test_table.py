@@ -235,8 +235,8 @@ def test_a_mistake_of_attributes_is_told(folder, text, message):
         (SPLITS, "tests", {}, r"Unknown split .*did you mean 'test'\?.*: fit, test"),
         (SPLITS, "fit", {"eval_fraction": 0.1}, "has a column split: leave dataset.ev"),
         ("path,label,split\na.jpg,x,\n", "fit", {}, "line 2: split is empty"),
-        (CLASSES, "train", {}, "Known are: all. It has no column split: add one"),
-        (CLASSES, "test", {"eval_fraction": 0.5}, "Known are: train, validation"),
+        (CLASSES, "train", {}, "Choose from: all. It has no column split: add one"),
+        (CLASSES, "test", {"eval_fraction": 0.5}, "Choose from: train, validation"),
         (CLASSES, "validation", {"eval_fraction": 1e-9}, "without any of the 3 images"),
     ],
 )
