@@ -459,17 +459,22 @@ def _candidates_for_finals(
         )
         for k, genes in enumerate(near[:5]):
             specs[f"random {i}.{k}"] = space.network(genes)
-    if space.name == "moga":
-        open_space = get_search_space("moga", open_layers="residual")
-        genes = open_space.genes(get_spec("moga_a"))
-        specs["MoGA-A's genes"] = space.network(genes)
-        specs["MobileNetV3-Large"] = get_spec(
-            "mobilenet_v3_large",
-            width_multiplier=WIDTH,
-            resolution=space.resolution,
-            stem_stride=space.backbone.stem_stride,
-        )
-    return specs
+    return specs | published(space)
+
+
+def published(space: SearchSpace) -> dict[str, ClassifierSpec]:
+    """MoGA-A and MobileNetV3-Large as narrow as the space; none in another space."""
+    of_paper = get_search_space("moga", open_layers="residual")
+    if space.name != of_paper.name:
+        return {}
+    genes = of_paper.genes(get_spec("moga_a"))
+    large = get_spec(
+        "mobilenet_v3_large",
+        width_multiplier=WIDTH,
+        resolution=space.resolution,
+        stem_stride=space.backbone.stem_stride,
+    )
+    return {"MoGA-A's genes": space.network(genes), "MobileNetV3-Large": large}
 
 
 def _from(files: SearchFolder, candidates: Sequence[Genes]) -> list[Evaluated]:

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = pathlib.Path(__file__).parents[1]
 PIP = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+NAMED = ("train", "--config", "quickstart:smoke", "--workdir")
 SMOKE = ("train", "--config", "quickstart:smoke", *small_model.OPTIONS, "--workdir")
 
 
@@ -64,7 +65,7 @@ def installed(tmp_path_factory):
 @pytest.fixture(scope="module")
 def finished(installed):
     """The folder of a run that has ended."""
-    assert "Finished 8 steps" in installed.printed(*SMOKE, "runs/q")
+    assert "Finished 8 steps" in installed.printed(*NAMED, "runs/q")
     return installed.folder / "runs/q"
 
 
@@ -104,8 +105,8 @@ def test_a_finished_run_is_evaluated_and_predicted_with(installed, finished):
 
 
 def test_a_finished_run_is_not_begun_again(installed, finished):
-    assert "Nothing to do" in installed.printed(*SMOKE, "runs/q")
-    code, _, errors = installed.run(*SMOKE, "runs/q", "--config.epochs=3")
+    assert "Nothing to do" in installed.printed(*NAMED, "runs/q")
+    code, _, errors = installed.run(*NAMED, "runs/q", "--config.epochs=3")
     assert code == 1 and "epochs (2.0 there, 3.0 given)" in errors
     assert "Traceback" not in errors
 

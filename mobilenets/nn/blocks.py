@@ -396,16 +396,14 @@ class Basic(nn.Module):
 
 
 def _beginning(choice: FixedBlock) -> dict[str, Any]:
-    """How a choice of a supernet starts: with a residual as the identity.
+    """How a choice of a supernet starts: an inverted residual as the identity.
 
-    As in ResNets (arXiv:1706.02677, Sec. 5.1). Then all networks of the space begin
-    alike, and what lies behind a position learns from the first step. With scales of 1
-    it first sees as many unrelated maps as there are choices.
+    As in ResNets (arXiv:1706.02677, Sec. 5.1). Then networks that differ in such
+    choices alone begin alike, and what lies behind a position learns from the first
+    step. With scales of 1 it first sees as many unrelated maps as there are choices.
     """
-    if isinstance(choice, BlockSpec) and choice.residual:
-        if choice.op == "inverted_residual":
-            return {"project_scale_init": ZEROS}
-    return {}
+    is_inverted = isinstance(choice, BlockSpec) and choice.op == "inverted_residual"
+    return {"project_scale_init": ZEROS} if is_inverted and choice.residual else {}
 
 
 class Choice(nn.Module):

@@ -26,7 +26,7 @@ def list_of(names: Iterable[str], start: str = "") -> str:
 
 
 def mixture(own: str, partner: str, share: float) -> str:
-    r"""A mixed image's labels with their shares, the larger first; one that has all.
+    r"""The labels of a mixed image with their shares, or the one that has all.
 
     >>> mixture("cat", "dog", 0.25), mixture("cat", "dog", 1.0)
     ('dog 75%\ncat 25%', 'cat')

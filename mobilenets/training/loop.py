@@ -448,9 +448,11 @@ class _Training:
 
     def _tell_of_input(self, logged: Mapping[str, float], batches: Batches) -> None:
         """Says once why the steps wait for input, if it is a notable part of them."""
-        wait = logged.get("input_wait", 0.0)
+        wait = self._throughput.whole_wait()
         is_known = self._throughput.steps_read >= FEWEST_STEPS
         if self._told_of_input or not is_known or wait <= NOTABLE:
+            return
+        if "images_per_second" not in logged:  # no step was timed since the last log
             return
         self._told_of_input = True
         step = self._config.batch_size / logged["images_per_second"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Literal
 
 # The part of the time from which on waiting for input is worth a line, and the steps
-# in which it must have been found: the first ones have batches that are ready.
+# that must have been timed: the first ones have batches that are ready.
 NOTABLE = 0.1
 FEWEST_STEPS = 10
 
@@ -19,7 +19,8 @@ class Throughput:
     """
 
     def __init__(self, batch_size: int):
-        self.steps_read = 0  # so far
+        self.steps_read = 0  # all that were timed
+        self._seconds_read = self._seconds_waited = 0.0  # in them
         self._batch_size = batch_size
         self.restart()
 
@@ -49,13 +50,20 @@ class Throughput:
         if self._steps < 1:
             return {}
         seconds = time.perf_counter() - self._start
+        waited = sum(self._waits.values())
         self.steps_read += self._steps
+        self._seconds_read += seconds
+        self._seconds_waited += waited
         numbers = {
             "images_per_second": self._steps * self._batch_size / seconds,
-            "input_wait": sum(self._waits.values()) / seconds,
+            "input_wait": waited / seconds,
         }
         self._begin()
         return numbers
+
+    def whole_wait(self) -> float:
+        """The fraction of the time of all readings that was spent waiting for input."""
+        return self._seconds_waited / self._seconds_read if self._seconds_read else 0.0
 
     def _begin(self) -> None:
         self._steps, self._start = 0, time.perf_counter()

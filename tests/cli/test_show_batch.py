@@ -1,6 +1,7 @@
 """The picture of the first batch: what the network sees, and its labels."""
 
 import contextlib
+import re
 
 import numpy as np
 from PIL import Image
@@ -42,8 +43,11 @@ def test_the_first_batch_of_the_training_is_drawn_with_its_labels(
     for (_, title, _), own, partner in zip(
         drawn, batch["label"], batch["partner_label"], strict=True
     ):
-        assert title.startswith(f"{names[own]} ")
-        assert f"%\n{names[partner]} " in title
+        assert names[own] in title and names[partner] in title
+        # The larger share first; of one class alone no share.
+        shares = [int(part) for part in re.findall(r" (\d+)%", title)]
+        assert sum(shares) == (100 if own != partner else 0)
+        assert shares == sorted(shares, reverse=True)
 
 
 def test_mistakes_are_sentences(run, tmp_path):

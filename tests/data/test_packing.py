@@ -220,7 +220,7 @@ def test_what_is_packed_is_not_packed_again(tmp_path, small_files):
     assert pack(photos, tmp_path / "tfds") == first
     assert not small_files
     (photos / "cat/0.jpg").unlink()
-    with pytest.raises(UserError, match="was made of other images"):
+    with pytest.raises(UserError, match="was made from other images"):
         pack(photos, tmp_path / "tfds")
 
 

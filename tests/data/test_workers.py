@@ -12,7 +12,7 @@ from mobilenets.runtime import processors
 
 # Waits for a batch, says which processes it has started, and trains forever.
 TRAINER = """
-import multiprocessing, time
+import multiprocessing, os, time
 import numpy as np
 from mobilenets.data import pipeline
 
@@ -26,7 +26,8 @@ def load(record, rng):
     return {"number": np.int32(record)}
 
 if __name__ == "__main__":
-    batches = pipeline.train_batches(Numbers(), load, 2, seed=0, num_workers=64)
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
+    batches = pipeline.train_batches(Numbers(), load, 2, seed=0, num_workers=3)
     next(batches), next(batches)
     print(*[child.pid for child in multiprocessing.active_children()], flush=True)
     time.sleep(600)
@@ -52,7 +53,7 @@ def test_workers_end_with_the_process_that_trains(tmp_path, how):
     )
     try:
         workers = [int(process) for process in trainer.stdout.readline().split()]
-        assert len(workers) == processors.usable() < 64  # one for each, and no more
+        assert len(workers) == min(2, processors.usable())  # one for each of two cores
         assert all(map(is_running, workers))
     finally:
         trainer.send_signal(how)

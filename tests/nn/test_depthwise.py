@@ -269,13 +269,20 @@ def test_a_batch_on_four_devices_is_convolved_as_on_one(
         return value_and_gradients(x, kernel, cotangent, stride, "same")
 
     sharded = jax.jit(run, in_shardings=(by_example, whole, by_example))
-    program = sharded.lower(*arguments).compile(compiled_as_for_users).as_text()
+    compiled = sharded.lower(*arguments).compile(compiled_as_for_users)
+    program = compiled.as_text()
     loops, entry = program.split("\nENTRY ")
     assert "all-reduce" in entry  # of the kernel's gradient, once …
     assert "all-reduce" not in loops
     for collective in ("all-gather", "all-to-all", "collective-permute"):
         assert collective not in program  # … else every device keeps to its images
-    for a, b in zip(sharded(*arguments), run(*arguments), strict=True):
+    placed = [
+        jax.device_put(argument, sharding)
+        for argument, sharding in zip(
+            arguments, (by_example, whole, by_example), strict=True
+        )
+    ]
+    for a, b in zip(compiled(*placed), run(*arguments), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
 
 

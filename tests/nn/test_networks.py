@@ -431,7 +431,7 @@ STEPS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", WHOLE)
-def test_a_training_step_of_a_whole_network_is_that_of_stock_flax(name):
+def test_a_training_step_of_all_blocks_of_a_network_is_that_of_stock_flax(name):
     # Of blocks that are the same one is enough.
     spec = get_spec(name, resolution=32)
     different = tuple(dict.fromkeys(spec.backbone.blocks))

@@ -173,22 +173,22 @@ def at_work(folder):
     return next((w for w in workers if worker_processes.holds(w, locks)), None)
 
 
-def test_two_workers_of_which_one_is_killed_find_the_same(searched, files, tmp_path):
-    kill_one_of_two(searched, files, tmp_path / "run")
+def test_three_workers_of_which_one_is_killed_find_the_same(searched, files, tmp_path):
+    kill_one_of(3, searched, files, tmp_path / "run")
 
 
 def test_two_workers_on_a_server_of_which_one_is_killed_find_the_same(
     searched, files, tmp_path
 ):
     with postgresql.server() as url:
-        kill_one_of_two(searched, files, tmp_path / "run", "--storage", url)
+        kill_one_of(2, searched, files, tmp_path / "run", "--storage", url)
         assert not (tmp_path / "run/trials.db").exists()
 
 
-def kill_one_of_two(searched, files, folder, *options):
+def kill_one_of(workers, searched, files, folder, *options):
     trained_only(searched, folder)
     process = subprocess.Popen(
-        list(map(str, command(files, folder, "--workers", 2, *options))),
+        list(map(str, command(files, folder, "--workers", workers, *options))),
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

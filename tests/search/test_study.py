@@ -4,6 +4,7 @@ import pytest
 import scipy.stats
 
 from mobilenets import UserError, load_config
+from mobilenets.networks.architectures import get_search_space
 from mobilenets.networks.own_spec import own_spec
 from mobilenets.sweeps import definition
 from studies import search_study
@@ -81,3 +82,14 @@ def test_networks_are_trained_alone_by_a_sweep_that_is_understood(
     supernet = load_config("supernet_quickstart").dataset
     assert configs[0].dataset.train_split == supernet.train_split == "train[:5000]"
     assert supernet.eval_split == "train[5000:]"
+
+
+def test_finals_have_what_papers_published_in_the_quick_start_s_space():
+    model = load_config("supernet_quickstart").model
+    published = search_study.published(get_search_space(**model))
+    moga, large = published["MoGA-A's genes"], published["MobileNetV3-Large"]
+    # Kernels of MoGA-A's layers, from its authors' code, behind the first block.
+    kernels = [block.kernel_size for block in moga.backbone.blocks[1:]]
+    assert kernels == [5, 7, 3, 3, 3, 3, 3, 7, 7, 7, 3, 3, 5, 5]
+    assert large.resolution == moga.resolution == 32
+    assert search_study.published(SPACE) == {}

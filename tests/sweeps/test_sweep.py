@@ -1,4 +1,4 @@
-"""Whole sweeps by real workers: stopped, killed, and failing."""
+"""Whole sweeps: stopped, killed, and failing workers; and what is not a classifier."""
 
 import contextlib
 import io

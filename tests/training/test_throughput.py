@@ -28,7 +28,7 @@ def test_the_share_of_waiting_is_that_of_the_timed_steps(clock):
     assert measured.steps_read == 2
     step(measured, clock, batch=1.0, compute=3.0)  # since the last reading
     assert measured.rate() == {"images_per_second": 2.0, "input_wait": 1 / 4}
-    assert measured.steps_read == 3
+    assert measured.steps_read == 3 and measured.whole_wait() == 4 / 20
     measured.restart()
     step(measured, clock, batch=50.0)
     step(measured, clock, compute=4.0)
