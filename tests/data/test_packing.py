@@ -270,7 +270,7 @@ def test_the_command_tells_where_the_data_set_is(run, tmp_path):
         (["imagenet2012", "--folder", photos], "Give one of these"),
         (["--folder", "nowhere"], " --folder nowhere is not a folder"),
         (["--folder", photos / "cat"], "cat has images, but no folders of classes"),
-        (["nosuchset"], "for images of your own use --folder FOLDER."),
+        (["nosuchset"], "For images of your own use --folder FOLDER."),
         (["--folder", photos, "--manual-dir", photos], "--manual-dir is for a data"),
         (["--table", "nothing.csv"], " --table nothing.csv is not a file"),
         (["--table", missing], "relative to the table's folder."),
