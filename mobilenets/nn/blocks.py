@@ -402,8 +402,9 @@ def _beginning(choice: FixedBlock) -> dict[str, Any]:
     choices alone begin alike, and what lies behind a position learns from the first
     step. With scales of 1 it first sees as many unrelated maps as there are choices.
     """
-    is_inverted = isinstance(choice, BlockSpec) and choice.op == "inverted_residual"
-    return {"project_scale_init": ZEROS} if is_inverted and choice.residual else {}
+    if not isinstance(choice, BlockSpec) or not choice.residual:
+        return {}
+    return {"project_scale_init": ZEROS} if choice.op == "inverted_residual" else {}
 
 
 class Choice(nn.Module):
