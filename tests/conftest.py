@@ -109,7 +109,7 @@ def compiled_as_for_users(monkeypatch):
     read its flags.
     """
     monkeypatch.delenv("JAX_DISABLE_MOST_OPTIMIZATIONS")
-    monkeypatch.setenv("XLA_FLAGS", GIVEN_FLAGS.replace(OLD_EMITTERS, ""))
+    monkeypatch.setenv("XLA_FLAGS", GIVEN_FLAGS.replace(OLD_EMITTERS, "").strip())
     jax.config.update("jax_disable_most_optimizations", False)
     yield {"xla_cpu_use_fusion_emitters": True} if HAS_OLD_EMITTERS else None
     jax.config.update("jax_disable_most_optimizations", True)

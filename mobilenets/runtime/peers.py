@@ -68,15 +68,20 @@ def _say_goodbye(connections: list[socket.socket]) -> None:
 
 
 def _end_with(error: Exception) -> NoReturn:
-    """Ends this process with its error: JAX would wait for the others."""
+    """Ends this process with its error: JAX would wait for the others.
+
+    The error may only follow from another process' end, as where a checkpoint cannot
+    be saved without it. Then `_watch` says so instead.
+    """
+    is_first = distributed.global_state.process_id == 0
+    time.sleep(1 if is_first else 2)  # the first must not take another's end for it
+    if _gone.is_set():
+        time.sleep(2 * _GRACE_SECONDS)
     if isinstance(error, UserError):
         print(f"\nerror: {error}", file=sys.stderr, flush=True)
         # The others may have the same to say, but end as soon as the first one does.
-        time.sleep(_GRACE_SECONDS if distributed.global_state.process_id == 0 else 0)
+        time.sleep(_GRACE_SECONDS if is_first else 0)
         signals.end("", 1)
-    time.sleep(1)  # the error may be that of a connection to one that is gone
-    if _gone.is_set():
-        time.sleep(2 * _GRACE_SECONDS)  # in which `_watch` says so
     traceback.print_exception(error)
     signals.end("error: see above.", 1)
 

@@ -30,10 +30,16 @@ def prepare_jax() -> None:
       UserError: see `compilation_cache.use`.
     """
     absl.logging.set_verbosity(absl.logging.ERROR)
+    logging.getLogger("absl").addFilter(has_no_traceback)
     logging.getLogger("jax").setLevel(logging.ERROR)
     sys.unraisablehook = _print_unraisable
     compilation_cache.use()
     host_memory.use_huge_pages()
+
+
+def has_no_traceback(record: logging.LogRecord) -> bool:
+    """Orbax logs what fails in its threads, but raises it, too."""
+    return record.exc_info is None
 
 
 def _print_unraisable(unraisable: Any) -> None:
