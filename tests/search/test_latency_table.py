@@ -2,11 +2,14 @@
 
 import pathlib
 
+import jax
 import pytest
+from flax import linen as nn
 
 from mobilenets import UserError, get_spec
 from mobilenets.networks.architectures import get_search_space
 from mobilenets.nn.part import parts
+from mobilenets.profiling import latency
 from mobilenets.search import latency_table
 from mobilenets.search.latency_table import CALL, Check, Key, Table, key_of, pieces_of
 from tests.small_space import CLASSES, SPACE
@@ -129,6 +132,34 @@ def test_error_and_rank_correlation_are_those_by_hand():
     assert checked.error == pytest.approx((0 + 0.5 + 1) / 3)
     # Of three pairs two agree and one does not.
     assert checked.rank_correlation == pytest.approx(1 / 3)
+
+
+class Counted(nn.Module):
+    """A piece that notes each time it is computed."""
+
+    piece: object
+
+    @nn.compact
+    def __call__(self, x):
+        jax.debug.callback(lambda: COMPUTED.append(self.piece))
+        return x
+
+
+COMPUTED = []
+
+
+def called_once(call, seconds):
+    call()
+    return [seconds]
+
+
+def test_a_piece_is_computed_many_times_in_a_call(monkeypatch):
+    """Else the threads of JAX take longer than a small piece."""
+    monkeypatch.setattr(latency_table, "Part", Counted)
+    monkeypatch.setattr(latency, "durations", called_once)
+    latency_table.measure(PIECES[:1], rounds=1)
+    jax.effects_barrier()
+    assert len(COMPUTED) == latency_table.REPEATS * (1 + latency.WARM_UP_CALLS)
 
 
 def test_this_machine_is_measured(tmp_path):
