@@ -41,10 +41,12 @@ TOLERANCE = 0.05
 # A piece of a small network takes as long as JAX' threads take to hand it on, or less.
 REPEATS = 20  # of a piece in one call
 _NOTHING = 1e-30  # as a factor; XLA would leave out one of 0
-# Each piece is measured so often, in turns that long; and each whole network.
-ROUNDS = 5
-SECONDS = 0.05
-SECONDS_OF_WHOLE = 0.1
+# Each piece is measured so often, in turns that long; and each whole network. Many
+# short turns agree better with other ones than a few long turns: a machine's speed
+# changes from second to second.
+ROUNDS = 15
+SECONDS = 0.02
+SECONDS_OF_WHOLE = 0.04
 
 
 @dataclasses.dataclass(frozen=True)
