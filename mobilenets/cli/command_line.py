@@ -1,6 +1,7 @@
 """What all commands share: running one, error messages, JSON, examples."""
 
 import contextlib
+import errno
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -118,6 +119,12 @@ def _called(app: typer.Typer) -> int:
     except TyperException as error:
         message = check.plain(error.format_message())
         return _misused(f"{message}{'' if message[-1] in '.?' else '.'} See --help.")
+    except OSError as error:
+        if error.strerror is None or error.errno == errno.EPIPE:
+            raise  # no file's error; and `| head` has read enough
+        file = f"{error.filename}: " if error.filename else ""
+        print(f"error: {file}{error.strerror}.", file=sys.stderr)
+        return 1
     except typer.Abort:
         code = _INTERRUPTED
     if code == _INTERRUPTED:

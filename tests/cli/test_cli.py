@@ -1,5 +1,6 @@
 """The command `mobilenets` as a user types it."""
 
+import errno
 import json
 import os
 import pathlib
@@ -462,6 +463,33 @@ def test_ctrl_c_is_told_and_ends_the_process_at_once(monkeypatch, capfd):
     with pytest.raises(RuntimeError, match="ended with 130"):
         command_line.run(app)
     assert capfd.readouterr().err == "\nStopped.\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device."),
+        (
+            FileNotFoundError(errno.ENOENT, "No such file", "a.png"),
+            "a.png: No such file.",
+        ),
+    ],
+)
+def test_what_the_system_refuses_late_is_said_without_a_traceback(
+    monkeypatch, capsys, error, sentence
+):
+    """Such as a full disk, when a picture is written."""
+    app = command_line.new_app()
+
+    @app.command()
+    def write():
+        raise error
+
+    monkeypatch.setattr(sys, "argv", ["mobilenets"])
+    with pytest.raises(SystemExit) as end:
+        command_line.run(app)
+    assert end.value.code == 1
+    assert capsys.readouterr().err == f"error: {sentence}\n"
 
 
 def test_a_mistake_in_a_process_of_its_own():
