@@ -1,4 +1,4 @@
-"""MoGA's search at a quarter of its width, on the embedded images. Not run here.
+"""MoGA's search at a quarter of its width, on the embedded images.
 
 mobilenets search --config configs/search/quickstart.py --workdir runs/search
 mobilenets search --config configs/search/quickstart.py:smoke --workdir runs/smoke
