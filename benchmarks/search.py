@@ -51,8 +51,8 @@ class Found:
       candidates: that were evaluated.
       seconds: for all of them, Optuna's queue included.
       cpu_seconds: for all of them.
-      computed: pieces that were computed, of those in
-      asked_for: all candidates.
+      computed: pieces of candidates that were computed.
+      asked_for: pieces of all candidates, with those that were kept.
       peak_bytes: the most memory that the process had, with both parts.
     """
 

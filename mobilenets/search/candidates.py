@@ -9,7 +9,7 @@ with others do not fit it. What two networks compute alike up to a block is kept
 import collections
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -110,10 +110,6 @@ class Candidates:
         for i in range(max(counts)):
             tell(f"compiling choice {i + 1} of {max(counts)} of all blocks")
             self.score(tuple(min(i, count - 1) for count in counts))
-
-    def scores(self, candidates: Iterable[Genes]) -> dict[Genes, Score]:
-        """Of each; those that begin alike are computed one after the other."""
-        return {genes: self.score(genes) for genes in sorted(set(candidates))}
 
     def score(self, genes: Genes) -> Score:
         """Of the network with those genes.

@@ -49,7 +49,7 @@ class Search(Section):
       check_networks: whole networks that a latency table of this machine is compared
         with; 0: none.
       found: networks of the front that are written down, from the slowest to the
-        fastest.
+        fastest. A search by `reward` finds one.
       seed: of the evolution.
     """
 

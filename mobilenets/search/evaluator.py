@@ -55,7 +55,7 @@ class Evaluator:
         network = self._space.network(genes)
         return Evaluated(
             genes,
-            score.accuracy if math.isfinite(score.loss) else 0.0,
+            score.accuracy if math.isfinite(score.loss) else None,
             self._table.latency(network, self._classes),
             complexity.params(network, self._classes),
             complexity.madds(network, self._classes),

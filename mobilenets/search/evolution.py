@@ -15,6 +15,8 @@ from mobilenets.search import pareto
 
 # What each of some candidates reaches, [candidates, objectives]; more is better.
 Evaluate = Callable[[Sequence[Genes]], np.ndarray]
+# In place of a generation's number, so that random search draws other candidates.
+_NO_GENERATION = 2**31
 # Attempts at a child that is new, before its genes are drawn at random.
 ATTEMPTS = 20
 
@@ -68,7 +70,7 @@ def evolve(
 
 def random_candidates(counts: Sequence[int], number: int, seed: int) -> list[Genes]:
     """So many different candidates, each network of the space as likely."""
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng((seed, _NO_GENERATION))
     found: dict[Genes, None] = {}
     while len(found) < number:
         found[_random(counts, generator)] = None

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from mobilenets.search.definition import Search
 from mobilenets.search.folder import Evaluated
 from mobilenets.search.reward import reward
 
+_WORST = -1e30  # an infinity would make the crowding distance no number
 Evaluate = Callable[[Sequence[Genes]], list[Evaluated]]
 
 
@@ -32,7 +33,7 @@ class Explored:
     @property
     def diverged(self) -> int:
         """How many have a loss that is not finite."""
-        return sum(not one.accuracy for one in {*self.evolved, *self.random})
+        return sum(one.accuracy is None for one in {*self.evolved, *self.random})
 
 
 def explore(
@@ -70,7 +71,7 @@ def explore(
         return np.array([values(search, one) for one in new])
 
     for number, _ in enumerate(evolution.evolve(counts, values_of, settings), 1):
-        best = max(one.accuracy for one in evolved)
+        best = max(one.accuracy or 0.0 for one in evolved)
         tell(
             f"generation {number} of {search.generations}: {len(evolved):,} candidates,"
             f" the most accurate {best:.1%}; {time.monotonic() - start:.0f} s"
@@ -85,7 +86,12 @@ def explore(
 
 
 def values(search: Search, one: Evaluated) -> list[float]:
-    """The objectives of a candidate, of which more is better."""
+    """The objectives of a candidate, of which more is better.
+
+    One whose loss is not finite is worse than any other in each of them.
+    """
+    if one.accuracy is None:
+        return [_WORST] * (1 if search.reward else len(search.objectives))
     if search.reward:
         of = search.reward
         return [reward(one.accuracy, one.latency, of.target, of.exponent)]
@@ -95,22 +101,27 @@ def values(search: Search, one: Evaluated) -> list[float]:
     ]
 
 
+def sound(seen: Iterable[Evaluated]) -> list[Evaluated]:
+    """Those whose loss is finite."""
+    return [one for one in seen if one.accuracy is not None]
+
+
 def front(search: Search, seen: Sequence[Evaluated]) -> list[Evaluated]:
     """What no other dominates in the objectives that count, the slowest first.
 
     Raises:
       UserError: no candidate has a finite loss.
     """
-    sound = [one for one in seen if one.accuracy]
-    if not sound:
+    ones = sound(seen)
+    if not ones:
         raise UserError(
             "No candidate has a finite loss: the supernet has diverged. Train it in "
             "another --workdir, with a lower learning rate."
         )
-    reached = -np.array([values(search, one) for one in sound])
+    reached = -np.array([values(search, one) for one in ones])
     if not search.reward:
         reached = reached[:, [weight != 0 for weight in search.objectives.values()]]
-    best = [sound[i] for i in pareto.best(reached)]
+    best = [ones[i] for i in pareto.best(reached)]
     return sorted(best, key=lambda one: (-one.latency, one.genes))
 
 
@@ -125,5 +136,6 @@ def most_accurate(front: Sequence[Evaluated], number: int) -> list[Evaluated]:
     """
     parts = np.array_split(np.arange(len(front)), min(number, len(front)))
     return [
-        max((front[i] for i in part), key=lambda one: one.accuracy) for part in parts
+        max((front[i] for i in part), key=lambda one: one.accuracy or 0.0)
+        for part in parts
     ]

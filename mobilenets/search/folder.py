@@ -55,7 +55,7 @@ class Evaluated:
 
     Args:
       genes: of the network.
-      accuracy: on the ranking images, from 0 to 1; 0 if the loss is not finite.
+      accuracy: on the ranking images, from 0 to 1; None if the loss is not finite.
       latency: milliseconds by the table.
       parameters: of the network.
       madds: for one image.
@@ -64,7 +64,7 @@ class Evaluated:
     """
 
     genes: Genes
-    accuracy: float
+    accuracy: float | None
     latency: float
     parameters: int
     madds: int

@@ -88,7 +88,7 @@ def _counts(explored: Explored) -> list[tuple[str, str]]:
     evolved, random = len(explored.evolved), len(explored.random)
     facts = [("candidates", f"{evolved:,} by evolution, {random:,} at random")]
     if explored.diverged:
-        words = f"{explored.diverged:,} candidates, which count as accuracy 0"
+        words = f"{explored.diverged:,} candidates, which are worse than all others"
         facts.append(("loss not finite", words))
     return facts
 

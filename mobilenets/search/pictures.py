@@ -1,5 +1,6 @@
 """The pictures of a search's page."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -9,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from mobilenets.networks.search_space import Genes, SearchSpace
-from mobilenets.search import pareto
+from mobilenets.search import exploration, pareto
 from mobilenets.search.exploration import Explored
 from mobilenets.search.folder import Evaluated
 from mobilenets.sweeps.report import panels
@@ -18,6 +19,7 @@ BLUE, RED = "#1f5fa8", "#d1495b"
 POINTS = 40  # of a curve over evaluations
 ORDERS = 100  # of random search, from which its band is made
 BAND = (5, 95)  # percentiles of them
+_REFERENCE = np.ones(2)  # of hypervolumes
 
 # Of the kernels in a drawn network, from the smallest.
 _KERNELS = ("#9ecae1", "#4292c6", "#08519c", "#041f4a")
@@ -33,7 +35,7 @@ def scatter(explored: Explored, front: Sequence[Evaluated]) -> bytes:
         ("evolution", explored.evolved, BLUE, 8),
         ("its front", front, RED, 24),
     ):
-        if ones:
+        if ones := exploration.sound(ones):
             _dots(axis, [one.latency for one in ones], ones, colour, size, label)
     axis.set_xlabel("latency by the table (ms)")
     panels.finish(axis, "Candidates", "top-1 with the supernet's weights (%)")
@@ -65,23 +67,22 @@ def _dots(
     size: int,
     label: str,
 ) -> None:
-    accuracies = [100 * one.accuracy for one in ones]
+    accuracies = [100 * (one.accuracy or 0.0) for one in ones]
     axis.scatter(latencies, accuracies, s=size, c=colour, label=label, lw=0)
 
 
 def hypervolumes(explored: Explored) -> tuple[bytes, dict[str, float]]:
     """Over the evaluations; and what is reached in the end.
 
-    Of accuracy and latency, the latter as a fraction of the slowest candidate's. Random
-    search could have met its candidates in any order: the band has most of what a
-    number of them reaches, the line their median.
+    See `Limits`. Random search could have met its candidates in any order: the band has
+    most of what a number of them reaches, the line their median.
     """
     figure = panels.new_figure(panels.WIDTH)
     axis = figure.subplots()
     reached = {}
-    slowest = max(one.latency for one in (*explored.random, *explored.evolved))
+    limits = Limits.of([*explored.random, *explored.evolved])
     if explored.random:
-        values = _values(explored.random, slowest)
+        values = limits.values(explored.random)
         ends = _ends(len(values))
         draw = np.random.default_rng(0)
         volumes = np.array([_volumes(draw.permutation(values)) for _ in range(ORDERS)])
@@ -89,7 +90,7 @@ def hypervolumes(explored: Explored) -> tuple[bytes, dict[str, float]]:
         axis.fill_between(ends, low, high, color=panels.GREY, alpha=0.25, lw=0)
         axis.plot(ends, middle, color=panels.GREY, label="random search")
         reached["random search"] = float(middle[-1])
-    volumes = _volumes(_values(explored.evolved, slowest))
+    volumes = _volumes(limits.values(explored.evolved))
     axis.plot(_ends(len(explored.evolved)), volumes, color=BLUE, label="evolution")
     reached["evolution"] = volumes[-1]
     axis.set_xlabel("candidates evaluated")
@@ -98,19 +99,45 @@ def hypervolumes(explored: Explored) -> tuple[bytes, dict[str, float]]:
     return panels.png(figure), reached
 
 
-def volume(ones: Sequence[Evaluated], slowest: float) -> float:
-    """The hypervolume of candidates, see `hypervolumes`.
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """The best and the worst of candidates in accuracy and in latency.
+
+    A hypervolume is the share that a front dominates of the rectangle between them.
+    With accuracy 0 as its limit it would measure little but latency, since candidates
+    differ by a few points.
 
     Args:
-      ones: candidates.
-      slowest: the latency that counts as 1.
+      best: the negative of the highest accuracy, and the lowest latency.
+      worst: of the lowest and of the highest.
     """
-    values = _values(ones, slowest)
-    return pareto.hypervolume(values[pareto.best(values)], np.array([0.0, 1.0]))
+
+    best: np.ndarray
+    worst: np.ndarray
+
+    @classmethod
+    def of(cls, ones: Sequence[Evaluated]) -> "Limits":
+        """Of those candidates whose loss is finite."""
+        values = _values(exploration.sound(ones))
+        return cls(values.min(0), values.max(0))
+
+    def values(self, ones: Sequence[Evaluated]) -> np.ndarray:
+        """[candidates, 2], from 0 for the best to 1 for the worst and the diverged."""
+        span = np.where(self.worst > self.best, self.worst - self.best, 1)
+        values = np.ones((len(ones), 2))
+        is_sound = [one.accuracy is not None for one in ones]
+        values[is_sound] = (_values(exploration.sound(ones)) - self.best) / span
+        return values
+
+    def volume(self, ones: Sequence[Evaluated]) -> float:
+        """The hypervolume of candidates."""
+        values = self.values(ones)
+        return pareto.hypervolume(values[pareto.best(values)], _REFERENCE)
 
 
-def _values(ones: Sequence[Evaluated], slowest: float) -> np.ndarray:
-    return np.array([[-one.accuracy, one.latency / slowest] for one in ones])
+def _values(ones: Sequence[Evaluated]) -> np.ndarray:
+    values = [[-(one.accuracy or 0.0), one.latency] for one in ones]
+    return np.reshape(values, (-1, 2))
 
 
 def _ends(count: int) -> np.ndarray:
@@ -119,7 +146,7 @@ def _ends(count: int) -> np.ndarray:
 
 def _volumes(values: np.ndarray) -> list[float]:
     ends = _ends(len(values)).tolist()
-    return pareto.hypervolumes(values, np.array([0.0, 1.0]), ends)
+    return pareto.hypervolumes(values, _REFERENCE, ends)
 
 
 def networks(space: SearchSpace, named: Mapping[str, Evaluated]) -> bytes:

@@ -97,3 +97,16 @@ def test_random_candidates_differ_and_follow_the_seed(seed):
     assert len(set(drawn)) == 50
     assert drawn == random_candidates(COUNTS, 50, seed)
     assert drawn[:20] == random_candidates(COUNTS, 20, seed)
+
+
+def test_random_search_does_not_begin_as_the_evolution_does():
+    """Else the two would not be independent."""
+    first = []
+
+    def evaluate(candidates):
+        first.extend(candidates)
+        return reach(candidates)
+
+    next(evolve(COUNTS, evaluate, SETTINGS))
+    drawn = random_candidates(COUNTS, len(first), SETTINGS.seed)
+    assert not {*first} & {*drawn}

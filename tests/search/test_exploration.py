@@ -28,9 +28,11 @@ def test_more_of_an_objective_is_better_as_its_sign_says():
 
 
 def test_the_front_has_no_candidate_that_has_diverged():
-    seen = [one(0, 0.0, 1.0), one(1, 0.5, 2.0), one(2, 0.4, 3.0), one(3, 0.6, 3.0)]
+    seen = [one(0, None, 1.0), one(1, 0.5, 2.0), one(2, 0.4, 3.0), one(3, 0.6, 3.0)]
     assert exploration.front(SEARCH, seen) == [seen[3], seen[1]]
     assert Explored(seen, seen[:1]).diverged == 1
+    # No hit, but a finite loss.
+    assert exploration.front(SEARCH, [one(4, 0.0, 1.0)]) == [one(4, 0.0, 1.0)]
     with pytest.raises(UserError, match="No candidate has a finite loss"):
         exploration.front(SEARCH, seen[:1])
 
@@ -54,11 +56,38 @@ def test_the_hypervolume_of_all_orders_ends_in_one():
     random = [one(i, draw.random() / 2, draw.random()) for i in range(50)]
     best = one(99, 0.9, 0.0)
     _, reached = pictures.hypervolumes(Explored([*random[:49], best], random))
-    # Of all that is slower and less accurate than the best: 0.9 of the area.
-    assert reached["evolution"] >= 0.9 > reached["random search"]
+    # One candidate is the most accurate and the fastest: all of the area.
+    assert reached["evolution"] == 1
     slowest = max(one.latency for one in random)
-    area = sum(  # by hand: for each hundredth of the latency the best accuracy so far
-        max([r.accuracy for r in random if r.latency / slowest <= x], default=0) / 10000
-        for x in np.linspace(0, 1, 10001)[1:]
+    least = min(one.accuracy for one in random)
+    area = (
+        sum(  # by hand: for each part of the latency the best accuracy so far
+            max(
+                [r.accuracy - least for r in random if r.latency / slowest <= x],
+                default=0,
+            )
+            for x in np.linspace(0, 1, 10001)[1:]
+        )
+        / (10000 * (0.9 - least))
     )
     assert reached["random search"] == pytest.approx(area, abs=1e-3)
+
+
+def test_the_hypervolume_lies_between_the_best_and_the_worst():
+    """Else it says little of accuracy, where all candidates are about as accurate."""
+    ones = [one(0, 0.80, 1.0), one(1, 0.84, 3.0), one(2, 0.83, 2.0), one(3, None, 0.1)]
+    limits = pictures.Limits.of(ones)
+    # From 2 to 3 of 1 to 3 ms: 0.83 of 0.80 to 0.84.
+    assert limits.volume(ones) == pytest.approx(0.5 * 0.75)
+    assert limits.volume(ones[3:]) == 0
+
+
+def test_a_candidate_that_has_diverged_is_worse_than_all_others():
+    """It is the fastest, so that it would survive otherwise."""
+    diverged, sound = one(0, None, 0.1, parameters=9), one(1, 0.0, 9.0)
+    assert np.all(
+        np.array(exploration.values(SEARCH, diverged))
+        < exploration.values(SEARCH, sound)
+    )
+    search = Search(supernet="any", reward=Reward(target=5.0))
+    assert exploration.values(search, diverged) < exploration.values(search, sound)

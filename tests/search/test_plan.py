@@ -24,8 +24,8 @@ def test_times_are_those_of_the_images_that_pass(search):
     # 4 steps of 3 networks and 16 images; 6 candidates by 40 + 16 images.
     assert supernet.seconds == 4 * 3 * 16 * 0.5
     assert evolution.seconds == random.seconds == 6 * 56 * 0.25
-    # 9 pieces and 2 whole networks, each in five turns of 50 and 100 ms.
-    assert table.seconds == pytest.approx(9 * 5 * 0.05 + 2 * 5 * 0.1)
+    # 9 pieces and 2 whole networks, each in 15 turns of 20 and 40 ms.
+    assert table.seconds == pytest.approx(9 * 15 * 0.02 + 2 * 15 * 0.04)
     assert table.work == "9 pieces; 2 whole networks"
 
 
