@@ -13,12 +13,14 @@ images.
   stand the ceiling, which is how well two seeds of the same networks agree (Yang et
   al., arXiv:1912.12522), and the ranking by MAdds alone.
 - Evolution against random search of equal budget, several seeds.
-- Finalists against random networks of the same measured latency, MoGA-A's genes and
-  MobileNetV3-Large, each trained alone with several seeds.
+- Finalists and MoGA-A's genes, each against random networks of the same measured
+  latency, and MobileNetV3-Large; each trained alone with several seeds.
+- NetAdapt of the first finalist to 85 % of its latency.
 
 Networks are ranked on images that were held out of the training, and compared on the
 validation images, by which nothing is chosen. Everything is left in FOLDER; the same
-command resumes. The tables and the picture are written into docs/.
+command resumes. The tables and the picture are written into docs/. "hour" is what takes
+about an hour on two cores.
 """
 
 import dataclasses
@@ -31,14 +33,17 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import scipy.stats
 from matplotlib.figure import Figure
 
 from mobilenets.api import evaluate, load_config
+from mobilenets.config.schema import Configuration
 from mobilenets.data.sources.arrays import ArraySource
+from mobilenets.evaluation.run import evaluate_weights
+from mobilenets.inference import trained
 from mobilenets.networks import complexity
 from mobilenets.networks.architectures import get_search_space, get_spec
 from mobilenets.networks.search_space import Genes, SearchSpace
@@ -57,6 +62,7 @@ from mobilenets.search.evaluator import Evaluator
 from mobilenets.search.folder import Evaluated, SearchFolder
 from mobilenets.search.jobs import Jobs
 from mobilenets.sweeps import results
+from mobilenets.tasks.registry import make_task
 from mobilenets.tasks.supernet import Supernet
 from mobilenets.training import loop
 from studies.pages import DOCS, IMAGES, with_tables
@@ -66,6 +72,8 @@ RESAMPLES = 2000  # of the networks, for the interval of a tau
 POOL = 2000  # random networks, from which those to be ranked are drawn
 WIDTH = 0.25  # of `supernet_quickstart`
 SAME_LATENCY = 0.02  # a random network's may differ so much from a finalist's
+FINAL_ROUNDS = 60  # of measuring; in a few, a network differs by 5 % from itself
+LARGE = "MobileNetV3-Large"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,8 +89,11 @@ class Preset:
       seeds: with which each of them is trained.
       searches: evolutions, each with a seed, against as many random searches.
       finalists: at as many latencies.
+      near: random networks that are measured for each of those.
+      beside: of these, those of the same latency that are trained, too, at most.
       finalist_seeds: with which finalists and what they are compared with are trained.
       epochs: of the training of a network alone.
+      adaptation_steps: of the short training of each of NetAdapt's proposals.
     """
 
     search: str
@@ -92,14 +103,17 @@ class Preset:
     seeds: int
     searches: int
     finalists: int
+    near: int
+    beside: int
     finalist_seeds: int
     epochs: float
+    adaptation_steps: int
 
 
 PRESETS = {
-    "full": Preset("search/quickstart", 3, 1, 40, 2, 5, 3, 5, epochs=6.0),
-    "hour": Preset("search/quickstart", 1, 1, 16, 2, 2, 2, 3, epochs=2.0),
-    "smoke": Preset("search/quickstart:smoke", 1, 1, 4, 2, 2, 1, 2, epochs=1.0),
+    "full": Preset("search/quickstart", 3, 1, 40, 2, 5, 3, 20, 5, 5, 6.0, 40),
+    "hour": Preset("search/quickstart", 1, 1, 12, 2, 2, 2, 8, 2, 2, 3.0, 8),
+    "smoke": Preset("search/quickstart:smoke", 1, 1, 4, 2, 2, 1, 2, 1, 2, 1.0, 1),
 }
 
 
@@ -129,7 +143,9 @@ def run(path: pathlib.Path, preset: Preset, test: pathlib.Path | None = None) ->
       preset: how large it is.
       test: the folder of the test images' files, if there are any.
     """
-    search = definition.load(preset.search)
+    images = test_images(test)
+    # Whole networks are measured where it matters, at the end.
+    search = definition.load(preset.search).model_copy(update={"check_networks": 0})
     first = path / "search"
     command.run(search, str(first), None, tell)
     files = folder.open_folder(first)
@@ -140,7 +156,7 @@ def run(path: pathlib.Path, preset: Preset, test: pathlib.Path | None = None) ->
     specs = [space.network(genes, f"network-{i}") for i, genes in enumerate(ranked)]
     alone = train_alone(path / "alone", specs, preset.seeds, preset.epochs)
     scores = {"fair 0": scores_by(files, task, ranked)}
-    others = supernets(preset, files.config.epochs, space.counts[0])
+    others = supernets(preset, files.config, space.counts[0])
     for name, values in others.items():
         scores[name] = scores_of_supernet(path / name, search, values, ranked)
     madds = [complexity.madds(spec, len(task.class_names)) for spec in specs]
@@ -148,17 +164,18 @@ def run(path: pathlib.Path, preset: Preset, test: pathlib.Path | None = None) ->
 
     volumes = searches(path / "searches", files, task, preset.searches)
     finalists = compared_finalists(files, task, preset)
-    trained = train_alone(
+    finals = train_alone(
         path / "finalists",
         [spec for spec, _ in finalists.values()],
         preset.finalist_seeds,
         preset.epochs,
     )
-    tested = on_test_images(path / "finalists", test, preset.finalist_seeds)
+    tested = on_test_images(path / "finalists", images, preset.finalist_seeds)
     tables = [
         ranking_table(taus),
         volume_table(volumes),
-        finalist_table(finalists, trained, tested),
+        finalist_table(finalists, finals, tested),
+        adaptation_table(adapted(path, preset.adaptation_steps)),
     ]
     return Parts("\n\n".join(tables), draw(scores["fair 0"], alone, volumes))
 
@@ -209,29 +226,40 @@ def train_alone(
     )
     run_command("sweep", "--config", str(sweep), "--workdir", str(path / "runs"))
     found = results.Reader(results.open_folder(str(path / "runs"))).results()
-    return _by_network([result.accuracy or 0.0 for result in found], seeds)
+    # The command ends with an error if a run has failed, so that each has an accuracy.
+    reached = [result.accuracy for result in found if result.accuracy is not None]
+    return _by_network(reached, seeds)
+
+
+def test_images(folder: pathlib.Path | None) -> ArraySource | None:
+    """The test images of Fashion-MNIST's original files; None without a folder."""
+    if folder is None:
+        return None
+    from mobilenets.data.embedded.make_fashion_mnist_subset import CLASS_NAMES, read_idx
+
+    return ArraySource(
+        read_idx(folder / "t10k-images-idx3-ubyte.gz"),
+        read_idx(folder / "t10k-labels-idx1-ubyte.gz").astype(np.int32),
+        CLASS_NAMES,
+    )
 
 
 def on_test_images(
-    path: pathlib.Path, test: pathlib.Path | None, seeds: int
+    path: pathlib.Path, images: ArraySource | None, seeds: int
 ) -> list[list[float]]:
     """What the networks of `train_alone` reach on test images; none without any."""
-    if test is None:
+    if images is None:
         return []
-    from mobilenets.data.embedded.make_fashion_mnist_subset import CLASS_NAMES, read_idx
-
-    source = ArraySource(
-        read_idx(test / "t10k-images-idx3-ubyte.gz"),
-        read_idx(test / "t10k-labels-idx1-ubyte.gz").astype(np.int32),
-        CLASS_NAMES,
-    )
-    runs = results.Reader(results.open_folder(str(path / "runs"))).results()
-    reached = []
-    for i, one in enumerate(runs, 1):
-        tell(f"evaluating {i} of {len(runs)} on {len(source):,} test images")
-        found = evaluate(str(one.workdir), sources={"val": source})
-        reached.append(found["val"]["ema"]["top1"])
-    return _by_network(reached, seeds)
+    file = path / "tested.json"
+    if not file.exists():
+        runs = results.Reader(results.open_folder(str(path / "runs"))).results()
+        reached = []
+        for i, one in enumerate(runs, 1):
+            tell(f"evaluating {i} of {len(runs)} on {len(images):,} test images")
+            found = evaluate(str(one.workdir), sources={"val": images})
+            reached.append(found["val"]["ema"]["top1"])
+        workdir.replace_file(file, json.dumps(reached))
+    return _by_network(json.loads(file.read_text()), seeds)
 
 
 def _by_network(reached: Sequence[float], seeds: int) -> list[list[float]]:
@@ -247,6 +275,7 @@ def get_sweep():
         values={{
             "epochs": {epochs},
             "evaluate_every_epochs": {epochs},
+            "schedule.warmup_epochs": {epochs} / 6,
             "optimizer.weight_decay": 0.1,
             "dataset.train_split": "train[:5000]",
         }},
@@ -272,21 +301,29 @@ def run_command(*words: str) -> None:
         sys.exit(code)
 
 
-def supernets(preset: Preset, epochs: float, choices: int) -> dict[str, dict[str, Any]]:
+def supernets(
+    preset: Preset, config: Configuration, choices: int
+) -> dict[str, dict[str, Any]]:
     """The supernets beside that of the search: names, and values of their config.
+
+    A uniform one has one path a step, and so more steps. What counts by steps is spread
+    over them: warm-up, weight decay and the average of the weights.
 
     Args:
       preset: how many.
-      epochs: of strict fairness, whose steps have a path for each of the
-      choices: of a position.
+      config: of strict fairness.
+      choices: of a position; a step of strict fairness has a path for each.
     """
     fair = {f"fair {seed}": {"seed": seed} for seed in range(1, preset.fair)}
     uniform = {
         f"uniform {seed}": {
             "seed": seed,
             "task.sampling": "uniform",
-            "epochs": choices * epochs,
-            "evaluate_every_epochs": choices * epochs,
+            "epochs": choices * config.epochs,
+            "evaluate_every_epochs": choices * config.epochs,
+            "schedule.warmup_epochs": choices * config.schedule.warmup_epochs,
+            "optimizer.weight_decay": config.optimizer.weight_decay / choices,
+            "ema_decay": config.ema_decay ** (1 / choices),
         }
         for seed in range(preset.uniform)
     }
@@ -333,21 +370,25 @@ class Tau:
         return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
 
 
-def tau(a: Sequence[float], b: Sequence[float]) -> Tau:
-    """Of two rankings of the same networks, with a bootstrap interval."""
-    first, second = np.asarray(a, float), np.asarray(b, float)
+def tau(ranking: Sequence[float], *others: Sequence[float]) -> Tau:
+    """Of a ranking and others of the same networks, with a bootstrap interval.
+
+    It is the mean over the others. So a ranking is compared with single seeds, as the
+    ceiling is, and not with their mean, which has less noise.
+    """
+    first, rest = np.asarray(ranking, float), np.asarray(others, float)
     draw = np.random.default_rng(0)
     drawn = [
-        _kendall(first[chosen], second[chosen])
+        _kendall(first[chosen], rest[:, chosen])
         for chosen in draw.integers(0, len(first), (RESAMPLES, len(first)))
     ]
     low, high = np.nanpercentile(drawn, [2.5, 97.5])
-    return Tau(_kendall(first, second), float(low), float(high))
+    return Tau(_kendall(first, rest), float(low), float(high))
 
 
-def _kendall(a: np.ndarray, b: np.ndarray) -> float:
-    found: Any = scipy.stats.kendalltau(a, b)
-    return float(found.statistic)
+def _kendall(ranking: np.ndarray, others: np.ndarray) -> float:
+    found: list[Any] = [scipy.stats.kendalltau(ranking, other) for other in others]
+    return statistics.mean(float(one.statistic) for one in found)
 
 
 def rankings(
@@ -362,11 +403,12 @@ def rankings(
       scores: of the networks, by supernet.
       madds: of the networks.
     """
-    means = [statistics.mean(seeds) for seeds in alone]
-    found = {f"supernet, {name}": tau(of_it, means) for name, of_it in scores.items()}
-    found["MAdds alone"] = tau(madds, means)
-    first, second = ([seeds[i] for seeds in alone] for i in (0, 1))
-    found["ceiling: one seed against another"] = tau(first, second)
+    by_seed = list(zip(*alone, strict=True))
+    found = {
+        f"supernet, {name}": tau(of_it, *by_seed) for name, of_it in scores.items()
+    }
+    found["MAdds alone"] = tau(madds, *by_seed)
+    found["ceiling: one seed against another"] = tau(*by_seed[:2])
     return found
 
 
@@ -384,13 +426,13 @@ def searches(
         jobs = Jobs(own, own.storage_url, once)
         counts = task.spec.counts
         explored.append(exploration.explore(search, counts, jobs.evaluate, tell))
-    # One reference for all seeds, so that their volumes can be compared.
+    # The same limits for all seeds, so that their volumes can be compared.
     everything = [one for of in explored for one in (*of.evolved, *of.random)]
-    slowest = max(one.latency for one in everything)
+    limits = pictures.Limits.of(everything)
     return {
         seed: {
-            "evolution": pictures.volume(of.evolved, slowest),
-            "random search": pictures.volume(of.random, slowest),
+            "evolution": limits.volume(of.evolved),
+            "random search": limits.volume(of.random),
         }
         for seed, of in enumerate(explored)
     }
@@ -418,28 +460,31 @@ def compared_finalists(
     if not file.exists():
         tell(f"measuring {len(specs)} networks, of which the finalists are chosen")
         times = latency_table.measure_whole(
-            list(specs.values()), len(task.class_names), tell
+            list(specs.values()), len(task.class_names), tell, FINAL_ROUNDS
         )
         workdir.replace_file(file, json.dumps(dict(zip(specs, times, strict=True))))
     times = json.loads(file.read_text())
     named = {name: (specs[name], times[name]) for name in specs}
     chosen = {n: named[n] for n in specs if not n.startswith("random")}
-    for name in [n for n in chosen if n.startswith("finalist")]:
+    for name in list(chosen):
         near = [
             other
             for other in named
             if other.startswith("random")
             and abs(times[other] / times[name] - 1) <= SAME_LATENCY
         ]
-        if near:  # the first: no choice by what it reaches
-            chosen[f"random beside {name}"] = named[near[0]]
+        for k, other in enumerate(near[: preset.beside]):  # whatever they reach
+            chosen[f"random {k} beside {name}"] = named[other]
     return chosen
 
 
 def _candidates_for_finals(
     files: SearchFolder, task: Supernet, preset: Preset
 ) -> dict[str, ClassifierSpec]:
-    """Finalists, random networks about as fast by the table, MoGA-A, MobileNetV3."""
+    """Finalists, what was published, and random networks about as fast by the table.
+
+    None for MobileNetV3-Large, of which the table lacks pieces.
+    """
     space, classes = task.spec, len(task.class_names)
     times = latency_table.read(files.table)
     explored = exploration.explore(
@@ -448,18 +493,16 @@ def _candidates_for_finals(
     front = exploration.front(files.search, explored.evolved)
     found = exploration.most_accurate(front, preset.finalists)
     specs = {f"finalist {i}": space.network(o.genes) for i, o in enumerate(found)}
+    specs |= published(space)
     draw = random.Random(1)
-    pool = [tuple(map(draw.randrange, space.counts)) for _ in range(POOL)]
-    for i, one in enumerate(found):
-        near = sorted(
-            pool,
-            key=lambda genes: abs(
-                times.latency(space.network(genes), classes) - one.latency
-            ),
-        )
-        for k, genes in enumerate(near[:5]):
-            specs[f"random {i}.{k}"] = space.network(genes)
-    return specs | published(space)
+    pool = {tuple(map(draw.randrange, space.counts)) for _ in range(POOL)}
+    by_table = {g: times.latency(space.network(g), classes) for g in sorted(pool)}
+    for wanted in [
+        times.latency(spec, classes) for name, spec in specs.items() if name != LARGE
+    ]:
+        near = sorted(by_table, key=lambda genes: abs(by_table[genes] - wanted))
+        specs |= {f"random {g}": space.network(g) for g in near[: preset.near]}
+    return specs
 
 
 def published(space: SearchSpace) -> dict[str, ClassifierSpec]:
@@ -473,8 +516,47 @@ def published(space: SearchSpace) -> dict[str, ClassifierSpec]:
         width_multiplier=WIDTH,
         resolution=space.resolution,
         stem_stride=space.backbone.stem_stride,
+        bn_momentum=space.backbone.bn_momentum,
+        dropout_rate=space.dropout_rate,
     )
-    return {"MoGA-A's genes": space.network(genes), "MobileNetV3-Large": large}
+    return {"MoGA-A's genes": space.network(genes), LARGE: large}
+
+
+def adapted(path: pathlib.Path, steps: int) -> dict[str, list[float]]:
+    """The first finalist, with its first seed, before and after NetAdapt.
+
+    Args:
+      path: the folder of the study, in which it is trained.
+      steps: of each short training.
+
+    Returns:
+      By name the measured milliseconds, and the accuracy on validation images.
+    """
+    runs = results.Reader(results.open_folder(str(path / "finalists/runs"))).results()
+    before, after = runs[0].workdir, path / "netadapt/adapted"
+    file = path / "netadapt.json"
+    if not file.exists():
+        words = ("--weights", str(before), "--workdir", str(after.parent))
+        words += ("--target", "0.85", "--delta", "0.05", "--steps", str(steps))
+        # What was held out of the training of the finalist ranks the proposals.
+        run_command("netadapt", *words, "--config.dataset.eval_split=train[5000:]")
+        accuracies = [runs[0].accuracy, accuracy_of(after)]
+        nets = [trained.describe(str(folder)) for folder in (before, after)]
+        specs = [cast(ClassifierSpec, net.network) for net in nets]
+        classes = len(nets[0].class_names)
+        times = latency_table.measure_whole(specs, classes, tell, FINAL_ROUNDS)
+        names = ("the first finalist", "after NetAdapt")
+        found = dict(zip(names, zip(times, accuracies, strict=True), strict=True))
+        workdir.replace_file(file, json.dumps(found))
+    return json.loads(file.read_text())
+
+
+def accuracy_of(weights: pathlib.Path) -> float:
+    """On the validation images of the quick start."""
+    task = make_task(load_config("quickstart"))
+    variables = trained.load(str(weights)).variables
+    found = evaluate_weights(task, weights.name, variables)
+    return found.results["val"][weights.name]["top1"]
 
 
 def _from(files: SearchFolder, candidates: Sequence[Genes]) -> list[Evaluated]:
@@ -499,20 +581,38 @@ def volume_table(volumes: Mapping[int, Mapping[str, float]]) -> str:
 
 def finalist_table(
     finalists: Mapping[str, tuple[ClassifierSpec, float]],
-    trained: Sequence[Sequence[float]],
+    accuracies: Sequence[Sequence[float]],
     tested: Sequence[Sequence[float]],
 ) -> str:
     """A row for each network: mean, and from the worst to the best seed."""
     header = ["network", "measured (ms)", "top-1 alone (%)"]
     rows = [
         [name, f"{time:.3f}", in_words(_percent(seeds))]
-        for (name, (_, time)), seeds in zip(finalists.items(), trained, strict=True)
+        for (name, (_, time)), seeds in zip(finalists.items(), accuracies, strict=True)
     ]
     if tested:
         header.append("of 10,000 test images (%)")
         for row, seeds in zip(rows, tested, strict=True):
             row.append(in_words(_percent(seeds)))
-    return table(header, rows)
+    alone = [
+        name
+        for name in finalists
+        if "random" not in name
+        and not any(other.endswith(f"beside {name}") for other in finalists)
+    ]
+    if not alone:
+        return table(header, rows)
+    none = f"No random network that was measured is within 2 % of {', '.join(alone)}."
+    return f"{table(header, rows)}\n\n{none}"
+
+
+def adaptation_table(found: Mapping[str, Sequence[float]]) -> str:
+    """A row before, and one after NetAdapt."""
+    rows = [
+        [name, f"{time:.3f}", f"{100 * accuracy:.1f}"]
+        for name, (time, accuracy) in found.items()
+    ]
+    return table(["network", "measured (ms)", "top-1, one seed (%)"], rows)
 
 
 def _percent(accuracies: Sequence[float]) -> list[float]:
@@ -554,9 +654,9 @@ def arguments(words: Sequence[str]) -> tuple[pathlib.Path, Preset, pathlib.Path 
     usage = f"usage: python -m studies.search_study FOLDER [{'|'.join(PRESETS)}] [IDX]"
     if not 1 <= len(words) <= 3 or (words[1:2] and words[1] not in PRESETS):
         sys.exit(usage)
-    preset = PRESETS[words[1] if words[1:] else "full"]
+    name = words[1] if words[1:] else "full"
     test = pathlib.Path(words[2]).absolute() if words[2:] else None
-    return pathlib.Path(words[0]).absolute(), preset, test
+    return pathlib.Path(words[0]).absolute() / name, PRESETS[name], test
 
 
 if __name__ == "__main__":

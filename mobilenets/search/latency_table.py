@@ -424,6 +424,7 @@ def measure_whole(
     specs: Sequence[ClassifierSpec],
     num_classes: int,
     tell: Callable[[str], None] = lambda line: None,
+    rounds: int = ROUNDS,
 ) -> list[float]:
     """The milliseconds that networks take here, one image, each as one program.
 
@@ -431,7 +432,8 @@ def measure_whole(
       specs: the networks.
       num_classes: of the head.
       tell: see `latency.measure`.
+      rounds: see `latency.measure`.
     """
     nets = {i: latency.Net(spec, num_classes) for i, spec in enumerate(specs)}
-    measured = latency.measure(nets, rounds=ROUNDS, seconds=SECONDS_OF_WHOLE, tell=tell)
+    measured = latency.measure(nets, rounds=rounds, seconds=SECONDS_OF_WHOLE, tell=tell)
     return [1e3 * measured[i].median for i in nets]

@@ -1,5 +1,6 @@
 """A search from end to end on a small space: what it leaves, and that it resumes."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -269,8 +270,10 @@ def test_the_study_runs_to_its_end_and_resumes(searched, files, tmp_path, monkey
     monkeypatch.setattr(
         search_study, "scores_of_supernet", lambda *given: [0.1, 0.2, 0.4, 0.3]
     )
-    preset = search_study.Preset(
-        str(files / "search.py"), 1, 1, 4, 2, 2, 1, 2, epochs=1.0
+    adapted = {"the first finalist": [2.0, 0.5], "after NetAdapt": [1.7, 0.4]}
+    monkeypatch.setattr(search_study, "adapted", lambda *given: adapted)
+    preset = dataclasses.replace(
+        search_study.PRESETS["smoke"], search=str(files / "search.py")
     )
     parts = search_study.run(tmp_path, preset)
     assert "| supernet, uniform 0 | 0.67" in parts.tables
@@ -279,6 +282,7 @@ def test_the_study_runs_to_its_end_and_resumes(searched, files, tmp_path, monkey
         == 2
     )
     assert "| finalist 0 |" in parts.tables
+    assert "| after NetAdapt | 1.700 | 40.0 |" in parts.tables
     monkeypatch.setattr(Candidates, "score", None)
     monkeypatch.setattr(latency_table, "measure_whole", None)
     assert search_study.run(tmp_path, preset).tables == parts.tables

@@ -1,5 +1,7 @@
 """The study of searches: what it concludes from numbers that are made up."""
 
+import dataclasses
+
 import pytest
 import scipy.stats
 
@@ -8,7 +10,6 @@ from mobilenets.networks.architectures import get_search_space
 from mobilenets.networks.own_spec import own_spec
 from mobilenets.sweeps import definition
 from studies import search_study
-from studies.search_study import Preset
 from tests.small_space import SPACE
 
 
@@ -28,11 +29,11 @@ def test_rankings_stand_beside_the_ceiling_and_madds():
     alone = [(0.5, 0.6), (0.6, 0.5), (0.7, 0.7), (0.8, 0.9)]
     scores = {"fair 0": [0.1, 0.2, 0.3, 0.4], "uniform 0": [0.4, 0.3, 0.2, 0.1]}
     found = search_study.rankings(alone, scores, [1, 2, 3, 4])
-    # The first two have the same mean, so one of six pairs is tied.
-    tied = 5 / (5 * 6) ** 0.5
-    assert found["supernet, fair 0"].value == pytest.approx(tied)
-    assert found["supernet, uniform 0"].value == pytest.approx(-tied)
-    assert found["MAdds alone"].value == pytest.approx(tied)
+    # The first seed has the same order. In the second one of six pairs is turned round.
+    mean = (1 + 4 / 6) / 2
+    assert found["supernet, fair 0"].value == pytest.approx(mean)
+    assert found["supernet, uniform 0"].value == pytest.approx(-mean)
+    assert found["MAdds alone"].value == pytest.approx(mean)
     # One of six pairs is the other way round.
     ceiling = found["ceiling: one seed against another"]
     assert ceiling.value == pytest.approx(4 / 6)
@@ -40,11 +41,20 @@ def test_rankings_stand_beside_the_ceiling_and_madds():
 
 
 def test_a_uniform_supernet_updates_each_choice_as_often():
-    preset = Preset("any", 2, 1, 4, 2, 1, 1, 1, epochs=1.0)
-    found = search_study.supernets(preset, epochs=6.0, choices=12)
+    preset = search_study.PRESETS["hour"]
+    preset = dataclasses.replace(preset, fair=2)
+    config = load_config("supernet_quickstart", {"epochs": 6.0})
+    found = search_study.supernets(preset, config, choices=12)
     assert list(found) == ["fair 1", "uniform 0"]
     assert found["fair 1"] == {"seed": 1}
-    assert found["uniform 0"]["epochs"] == 72.0
+    uniform = load_config("supernet_quickstart", found["uniform 0"])
+    assert uniform.epochs == 72.0
+    # As much of the training warms up, weights shrink as much in all of it, and their
+    # average reaches back as many epochs.
+    assert uniform.schedule.warmup_epochs / 72 == config.schedule.warmup_epochs / 6
+    shrunk = 72 * uniform.optimizer.weight_decay
+    assert shrunk == pytest.approx(6 * config.optimizer.weight_decay)
+    assert uniform.ema_decay**12 == pytest.approx(config.ema_decay)
 
 
 @pytest.mark.parametrize(("length", "number"), [(10, 4), (7, 7), (2000, 40)])
@@ -57,7 +67,7 @@ def test_classes_of_latency_have_all_networks_about_as_many_each(length, number)
 
 def test_a_command_line_names_a_preset():
     folder, preset, test = search_study.arguments(["runs/study", "hour", "idx"])
-    assert folder.name == "study" and test.name == "idx"
+    assert folder.parts[-2:] == ("study", "hour") and test.name == "idx"
     assert preset is search_study.PRESETS["hour"]
     assert search_study.arguments(["x"])[1] is search_study.PRESETS["full"]
     with pytest.raises(SystemExit, match=r"FOLDER \[full.hour.smoke\]"):
@@ -92,4 +102,7 @@ def test_finals_have_what_papers_published_in_the_quick_start_s_space():
     kernels = [block.kernel_size for block in moga.backbone.blocks[1:]]
     assert kernels == [5, 7, 3, 3, 3, 3, 3, 7, 7, 7, 3, 3, 5, 5]
     assert large.resolution == moga.resolution == 32
+    # Neither is at a disadvantage in a short training.
+    assert large.backbone.bn_momentum == moga.backbone.bn_momentum
+    assert large.dropout_rate == moga.dropout_rate
     assert search_study.published(SPACE) == {}
