@@ -260,6 +260,10 @@ def test_the_study_runs_to_its_end_and_resumes(searched, files, tmp_path, monkey
     """But for what trains networks: their accuracies are made up here."""
     trained_only(searched, tmp_path / "search")
     (tmp_path / "search/latency_table.csv").unlink()  # a phone's
+    claim = tmp_path / "search/search.json"
+    values = json.loads(claim.read_text())
+    values["search"]["check_networks"] = 0  # the study measures networks itself
+    claim.write_text(json.dumps(values))
 
     def trained(path, specs, seeds, epochs):
         return [[0.5 + 0.01 * (i + seed) for seed in range(seeds)] for i in range(9)][
