@@ -1,10 +1,15 @@
 """In which values two configurations differ."""
 
 import dataclasses
+import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 from mobilenets.config.schema import Configuration, Section
 from mobilenets.config.values import as_dict, flatten
+
+_MOST = 5  # that are named, as a network of another kind differs in dozens
+_MOST_SHOWN = 80  # characters of a value
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,7 +21,19 @@ class Difference:
     new: Any
 
     def __str__(self) -> str:
-        return f"{self.key} ({self.old!r} there, {self.new!r} given)"
+        old, new = (_shown(value) for value in (self.old, self.new))
+        return f"{self.key} ({old} there, {new} given)"
+
+
+def _shown(value: Any) -> str:
+    """As Python writes it, but not the whole of a network."""
+    return textwrap.shorten(repr(value), _MOST_SHOWN, placeholder=" …")
+
+
+def in_words(found: Sequence[Difference]) -> str:
+    """The first of them, and how many there are more."""
+    more = f" and {len(found) - _MOST} more values" if len(found) > _MOST else ""
+    return f"{', '.join(map(str, found[:_MOST]))}{more}"
 
 
 def differences(old: Section, new: Section) -> list[Difference]:

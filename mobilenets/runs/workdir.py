@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import jax
 
 from mobilenets.config.check import from_json
-from mobilenets.config.differences import Difference, differences
+from mobilenets.config.differences import Difference, differences, in_words
 from mobilenets.config.schema import Configuration
 from mobilenets.errors import UserError
 
@@ -234,7 +234,7 @@ def refuse_other_config(
     refuse_differences(
         f"--workdir {workdir.path}",
         that_matter(changes(workdir, config), sections, warm_restart),
-        may_restart=not sections,
+        may_restart=not sections and any(workdir.checkpoints.glob("*")),
     )
 
 
@@ -269,7 +269,7 @@ def refuse_differences(
     hint = ", or --warm-restart to train on with these values" if may_restart else ""
     raise UserError(
         f"{place} belongs to a run with another config, which "
-        f"differs in {', '.join(map(str, changed))}: use another --workdir, or "
+        f"differs in {in_words(changed)}: use another --workdir, or "
         f"the run's own config{hint}."
     )
 

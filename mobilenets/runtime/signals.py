@@ -6,12 +6,17 @@ are written to a pipe at once, which a thread reads.
 """
 
 import contextlib
+import math
 import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import NoReturn
+
+# `timeout` sends its signal to the process and again to its group: that is one signal.
+_SAME_SECONDS = 0.5
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -23,8 +28,9 @@ _watching = threading.Event()
 def ending_at_once() -> Iterator[None]:
     """A signal ends this process with "Stopped." and 128 + its number.
 
-    Unless somebody listens: then the second one does. Handlers that others install
-    meanwhile are left to do their work. Only for the main thread of a command.
+    Unless somebody listens: then the second one does, half a second later or more.
+    Handlers that others install meanwhile are left to do their work. Only for the main
+    thread of a command.
     """
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
@@ -79,6 +85,7 @@ def _to_the_pipe(number: int, _: object) -> None:
 
 def _watch(reader: int) -> None:
     """Reads the numbers of signals until the pipe is closed."""
+    heard = -math.inf
     with os.fdopen(reader, "rb", buffering=0) as pipe:
         while numbers := pipe.read(1):
             (number,) = numbers
@@ -86,5 +93,8 @@ def _watch(reader: int) -> None:
                 continue
             if _listeners:
                 _listeners.pop()(number)
+                heard = time.monotonic()
+            elif time.monotonic() - heard < _SAME_SECONDS:
+                continue
             else:
                 end("Stopped.", 128 + number)

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import pathlib
 import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import cast
@@ -59,11 +60,14 @@ def run(
     task = task_of(search)
     space = task.spec
     check_budget(search, space)
-    if storage:  # a mistake is met before anything is begun
+    # A mistake is met before anything is begun.
+    if storage:
         open_storage(storage)
+    if table_file:
+        given = latency_table.read(pathlib.Path(table_file))
+        latency_table.refuse_lacking(given.lacks(_pieces(task)))
     files = folder.claim(path, search, task.config)
-    table = folder.use_table(files, table_file)
-    if table:
+    if table := folder.use_table(files, table_file):
         latency_table.refuse_lacking(table.lacks(_pieces(task)))
     with files.alone("supernet", tell):
         loop.train(task, str(files.supernet))

@@ -308,6 +308,11 @@ def read(path: pathlib.Path) -> Table:
         )
     times: dict[Key, float] = {}
     for number, row in enumerate(rows, 3):
+        if None in row or None in row.values():
+            raise UserError(
+                f"{path}, line {number} does not have {len(wanted)} values. Half a "
+                "millisecond is written 0.5, not 0,5."
+            )
         key, time = _row(f"{path}, line {number}", row)
         if key in times:
             raise UserError(f"{path}, line {number}: the piece is there twice: {key}.")

@@ -172,7 +172,8 @@ class _Adapting:
         self._cost: Cost = self._madds
         if given.adaptation.objective == "latency":
             table = netadapt_folder.use_table(files, given.table)
-            self._latency = _Latency(table, files, self._classes, tell)
+            now = _spec(self._net)
+            self._latency = _Latency(table, files, self._classes, now, tell)
             self._cost = lambda network: self._latency(network, _spec(self._net))
         self._records = files.trained()
         if not self._records:
@@ -317,13 +318,22 @@ class _Latency:
       table: see `netadapt_folder.use_table`.
       files: of the adaptation; the table is written there.
       num_classes: of the networks.
+      now: the network from which the next proposals are made.
       tell: is given lines of progress.
     """
 
     def __init__(
-        self, table: Table, files: AdaptationFolder, num_classes: int, tell: Tell
+        self,
+        table: Table,
+        files: AdaptationFolder,
+        num_classes: int,
+        now: ClassifierSpec,
+        tell: Tell,
     ):
         self._files, self._num_classes, self._tell = files, num_classes, tell
+        self._table = table
+        if not files.table.exists():  # before it becomes the adaptation's
+            self._refuse_lacking(_may_need(now, num_classes), now)
         self._table = self._written(table)
 
     def __call__(self, network: ClassifierSpec, now: ClassifierSpec) -> float:
@@ -336,7 +346,15 @@ class _Latency:
         Raises:
           UserError: the table of another device lacks a piece of it.
         """
-        lacking = self._table.lacks(parts(network, self._num_classes))
+        pieces = parts(network, self._num_classes)
+        self._refuse_lacking(pieces, now)
+        if self._table.lacks(pieces):
+            self._measure(network)
+        return self._table.latency(network, self._num_classes)
+
+    def _refuse_lacking(self, pieces: Sequence[PartSpec], now: ClassifierSpec) -> None:
+        """Raises UserError if the table of another device lacks any of the pieces."""
+        lacking = self._table.lacks(pieces)
         if lacking and self._table.device != latency_table.device_name():
             lacking = self._table.lacks(_may_need(now, self._num_classes))
             raise UserError(
@@ -345,9 +363,6 @@ class _Latency:
                 f"{lacking[0]}. The same command with --blank FILE writes a table that "
                 "has their rows: fill them in, and give it by --latency-table."
             )
-        if lacking:
-            self._measure(network)
-        return self._table.latency(network, self._num_classes)
 
     def _measure(self, network: ClassifierSpec) -> None:
         """Adds the pieces of a network to the table."""

@@ -102,6 +102,8 @@ MISTAKES = [
     (with_time("nan"), "must be a number of 0 or more"),
     (with_time("fast"), "milliseconds is 'fast'"),
     (with_row(lambda row: row.replace(",8,", ",eight,", 1)), "is 'eight', but must be"),
+    (with_time("0,5"), "line 5 does not have 10 values. Half a"),
+    (lambda lines: [*lines, "stem,224"], "does not have 10 values"),
     (lambda lines: [*lines, lines[4]], "the piece is there twice"),
     (lambda lines: ["# device:", *lines[1:]], "does not name its device"),
     (lambda lines: lines[1:], "does not name its device"),

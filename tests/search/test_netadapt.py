@@ -255,6 +255,7 @@ def test_a_table_that_lacks_blocks_is_refused_and_completed(
     stderr = mistake(adapt(run, files, tmp_path / "w", *lacks))
     assert "table of a phone lacks the milliseconds of " in stderr
     assert "--blank FILE" in stderr
+    assert not (tmp_path / "w/latency_table.csv").exists()  # another may be given
     blank = tmp_path / "blank.csv"
     result = adapt(run, files, tmp_path / "w", *lacks, "--blank", blank)
     assert result.exit_code == 0, result.stderr
@@ -290,6 +291,7 @@ def test_a_workdir_of_another_adaptation_is_refused(
     assert "belongs to another adaptation: use another. It differs in target" in stderr
     options = ("--target", 0.8, "--config.seed=3", *lacks)
     assert "differs in seed" in mistake(adapt(run, files, workdir, *options))
+    shutil.copy(files / "lacks.csv", workdir / "latency_table.csv")
     other = tmp_path / "other.csv"
     other.write_text((files / "lacks.csv").read_text().replace("a phone", "another"))
     stderr = mistake(
