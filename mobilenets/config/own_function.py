@@ -26,7 +26,10 @@ def call(text: str, key: str, *arguments: Any, forms: str = FORMS) -> Any:
     place, _, name = text.rpartition(":")
     if not place or not name:
         raise UserError(f"{key} is {text!r}, but must be {forms}.")
-    function = _function(place, name)
+    try:
+        function = _function(place, name)
+    except UserError as error:
+        raise UserError(f"{key} is {text!r}. {error}") from None
     try:
         return function(*arguments)
     except UserError:

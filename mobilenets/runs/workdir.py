@@ -138,7 +138,7 @@ def claim(path: str, config: Configuration, warm_restart: bool = False) -> Workd
 
     Raises:
       UserError: the folder belongs to a run with another configuration or to something
-        else, or cannot be written.
+        else, or cannot be written; or there is no run to restart.
     """
     workdir = of(path)
     refuse_other_owner(path, workdir.config.name)
@@ -147,12 +147,21 @@ def claim(path: str, config: Configuration, warm_restart: bool = False) -> Workd
         if not warm_restart and changes(workdir, config):
             save_config(workdir, config)
         return workdir
+    if warm_restart:
+        raise nothing_to_restart()
     try:
         workdir.path.mkdir(parents=True, exist_ok=True)
         save_config(workdir, config)
     except OSError as error:
         raise unwritable(path, error) from None
     return workdir
+
+
+def nothing_to_restart() -> UserError:
+    """The error for a warm restart of a run that has saved nothing."""
+    return UserError(
+        "--warm-restart needs a checkpoint, but the run has none: leave it out."
+    )
 
 
 def unwritable(path: str, error: OSError) -> UserError:

@@ -174,9 +174,7 @@ def _restart(
       UserError: there is no checkpoint, or no step is left to train.
     """
     if not first_step:
-        raise UserError(
-            "--warm-restart needs a checkpoint, but the run has none: leave it out."
-        )
+        raise workdir.nothing_to_restart()
     if first_step >= total_steps:
         raise UserError(
             f"--warm-restart has nothing to train: the run is at step {first_step}, and"

@@ -217,6 +217,13 @@ def test_a_restart_has_its_bounds(finished, changes, message):
 def test_a_run_without_a_checkpoint_is_not_restarted(tmp_path):
     with pytest.raises(UserError, match="needs a checkpoint, but the run has none"):
         train(make_task(), str(tmp_path), warm_restart=True)
+    # And a warm restart is not suggested for it.
+    train(make_task(**FIRST), str(tmp_path))
+    shutil.rmtree(tmp_path / "checkpoints")
+    with pytest.raises(
+        UserError, match=r"another --workdir, or the run's own config.$"
+    ):
+        train(make_task(**AGAIN), str(tmp_path))
 
 
 # With a network.
