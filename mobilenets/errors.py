@@ -19,6 +19,10 @@ class UserError(Exception):
         super().__init__(_printable(message))
 
 
+class NotSaved(UserError):
+    """A checkpoint could not be saved, perhaps since another process has ended."""
+
+
 class Stuck(UserError):
     """Something never ends: the process must end without waiting for its threads."""
 

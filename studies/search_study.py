@@ -18,9 +18,9 @@ images.
 - NetAdapt of the first finalist to 85 % of its latency.
 
 Networks are ranked on images that were held out of the training, and compared on the
-validation images, by which nothing is chosen. Everything is left in FOLDER; the same
-command resumes. The tables and the picture are written into docs/. "hour" is what takes
-about an hour on two cores.
+validation images, by which nothing is chosen. Everything is left in FOLDER, in a folder
+of the size; the same command resumes. The tables and the picture are written into
+docs/. "hour" is meant to take an hour on two cores.
 """
 
 import dataclasses
@@ -121,22 +121,30 @@ def main(path: pathlib.Path, preset: Preset, test: pathlib.Path | None) -> None:
     """All parts, the tables and the picture."""
     start_up.prepare_jax()
     parts = run(path, preset, test)
-    page = DOCS / "results/search_study.md"
-    print(parts.tables)
-    page.write_text(with_tables(page.read_text(), parts.tables))
     parts.figure.savefig(IMAGES / "search_study.png", dpi=110)
+    write(parts.tables)
+    # The last, since it may find no network that is fast enough.
+    adaptation = adaptation_table(adapted(path, preset.adaptation_steps))
+    write(f"{parts.tables}\n\n{adaptation}")
+
+
+def write(tables: str) -> None:
+    """Prints the tables, and writes them into the page."""
+    page = DOCS / "results/search_study.md"
+    print(tables)
+    page.write_text(with_tables(page.read_text(), tables))
 
 
 @dataclasses.dataclass(frozen=True)
 class Parts:
-    """What goes into the page."""
+    """What goes into the page, but for NetAdapt."""
 
     tables: str
     figure: Figure
 
 
 def run(path: pathlib.Path, preset: Preset, test: pathlib.Path | None = None) -> Parts:
-    """Everything, from where it was stopped.
+    """Everything but NetAdapt, from where it was stopped.
 
     Args:
       path: the folder of the study.
@@ -175,7 +183,6 @@ def run(path: pathlib.Path, preset: Preset, test: pathlib.Path | None = None) ->
         ranking_table(taus),
         volume_table(volumes),
         finalist_table(finalists, finals, tested),
-        adaptation_table(adapted(path, preset.adaptation_steps)),
     ]
     return Parts("\n\n".join(tables), draw(scores["fair 0"], alone, volumes))
 
@@ -226,20 +233,21 @@ def train_alone(
     )
     run_command("sweep", "--config", str(sweep), "--workdir", str(path / "runs"))
     found = results.Reader(results.open_folder(str(path / "runs"))).results()
-    # The command ends with an error if a run has failed, so that each has an accuracy.
     reached = [result.accuracy for result in found if result.accuracy is not None]
+    if len(reached) < len(specs) * seeds:
+        sys.exit(f"error: a run in {path / 'runs'} has no accuracy: look into its log.")
     return _by_network(reached, seeds)
 
 
-def test_images(folder: pathlib.Path | None) -> ArraySource | None:
+def test_images(idx_folder: pathlib.Path | None) -> ArraySource | None:
     """The test images of Fashion-MNIST's original files; None without a folder."""
-    if folder is None:
+    if idx_folder is None:
         return None
     from mobilenets.data.embedded.make_fashion_mnist_subset import CLASS_NAMES, read_idx
 
     return ArraySource(
-        read_idx(folder / "t10k-images-idx3-ubyte.gz"),
-        read_idx(folder / "t10k-labels-idx1-ubyte.gz").astype(np.int32),
+        read_idx(idx_folder / "t10k-images-idx3-ubyte.gz"),
+        read_idx(idx_folder / "t10k-labels-idx1-ubyte.gz").astype(np.int32),
         CLASS_NAMES,
     )
 
@@ -418,11 +426,13 @@ def searches(
     """Hypervolumes of evolution and random search, by seed, with one supernet."""
     times = latency_table.read(files.table)
     evaluator = Evaluator(files, task, times, tell)
-    once = _once(evaluator, dict(folder.Known(files).read()))
+    known = dict(folder.Known(files).read())
+    once = _once(evaluator, known)
     explored = []
     for seed in range(number):
         search = files.search.model_copy(update={"seed": seed, "random_search": True})
         own = folder.claim(str(path / str(seed)), search, files.config)
+        known |= folder.Known(own).read()  # if it resumes
         jobs = Jobs(own, own.storage_url, once)
         counts = task.spec.counts
         explored.append(exploration.explore(search, counts, jobs.evaluate, tell))
@@ -466,7 +476,7 @@ def compared_finalists(
     times = json.loads(file.read_text())
     named = {name: (specs[name], times[name]) for name in specs}
     chosen = {n: named[n] for n in specs if not n.startswith("random")}
-    for name in list(chosen):
+    for name in [n for n in chosen if n != LARGE]:
         near = [
             other
             for other in named
@@ -541,7 +551,7 @@ def adapted(path: pathlib.Path, steps: int) -> dict[str, list[float]]:
         # What was held out of the training of the finalist ranks the proposals.
         run_command("netadapt", *words, "--config.dataset.eval_split=train[5000:]")
         accuracies = [runs[0].accuracy, accuracy_of(after)]
-        nets = [trained.describe(str(folder)) for folder in (before, after)]
+        nets = [trained.describe(str(weights)) for weights in (before, after)]
         specs = [cast(ClassifierSpec, net.network) for net in nets]
         classes = len(nets[0].class_names)
         times = latency_table.measure_whole(specs, classes, tell, FINAL_ROUNDS)
@@ -598,6 +608,7 @@ def finalist_table(
         name
         for name in finalists
         if "random" not in name
+        and name != LARGE
         and not any(other.endswith(f"beside {name}") for other in finalists)
     ]
     if not alone:

@@ -109,7 +109,7 @@ def test_a_notebook_runs_from_clean(name, tmp_path, monkeypatch):
         cell.outputs = []
     client = nbclient.NotebookClient(
         after,
-        timeout=1200,
+        timeout=300,
         kernel_name="python3",
         resources={"metadata": {"path": str(tmp_path / "here")}},
     )

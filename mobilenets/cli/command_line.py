@@ -1,7 +1,6 @@
 """What all commands share: running one, error messages, JSON, examples."""
 
 import contextlib
-import errno
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -120,8 +119,8 @@ def _called(app: typer.Typer) -> int:
         message = check.plain(error.format_message())
         return _misused(f"{message}{'' if message[-1] in '.?' else '.'} See --help.")
     except OSError as error:
-        if error.strerror is None or error.errno == errno.EPIPE:
-            raise  # no file's error; and `| head` has read enough
+        if error.strerror is None:  # it is not the system's
+            raise
         file = f"{error.filename}: " if error.filename else ""
         print(f"error: {file}{error.strerror}.", file=sys.stderr)
         return 1

@@ -1,7 +1,6 @@
 """In which values two configurations differ."""
 
 import dataclasses
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +8,7 @@ from mobilenets.config.schema import Configuration, Section
 from mobilenets.config.values import as_dict, flatten
 
 _MOST = 5  # that are named, as a network of another kind differs in dozens
-_MOST_SHOWN = 80  # characters of a value
+_MOST_SHOWN = 200  # characters of a value, as long as a path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,13 +26,15 @@ class Difference:
 
 def _shown(value: Any) -> str:
     """As Python writes it, but not the whole of a network."""
-    return textwrap.shorten(repr(value), _MOST_SHOWN, placeholder=" …")
+    text = repr(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 1]}…"
 
 
 def in_words(found: Sequence[Difference]) -> str:
     """The first of them, and how many there are more."""
-    more = f" and {len(found) - _MOST} more values" if len(found) > _MOST else ""
-    return f"{', '.join(map(str, found[:_MOST]))}{more}"
+    more = len(found) - _MOST
+    rest = f" and {more} more value{'s' * (more > 1)}" if more > 0 else ""
+    return f"{', '.join(map(str, found[:_MOST]))}{rest}"
 
 
 def differences(old: Section, new: Section) -> list[Difference]:

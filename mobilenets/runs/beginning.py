@@ -90,7 +90,7 @@ def _try_to_write(files: Workdir, path: str) -> None:
             folder.mkdir(exist_ok=True)
             with tempfile.TemporaryFile(dir=folder) as file:
                 file.write(b"0" * 4096)
-        for step in soundness.steps(files):  # which is deleted when there is a better
+        for step in files.steps:  # which is deleted when there is a better
             with tempfile.TemporaryFile(dir=files.checkpoints / str(step)):
                 pass
     except OSError as error:
@@ -101,7 +101,7 @@ def _check_saved_config(
     files: Workdir, config: Configuration, warm_restart: bool
 ) -> None:
     """Raises UserError if the latest checkpoint is of a run with another config."""
-    for step in soundness.steps(files)[:1]:
+    for step in files.steps[:1]:
         workdir.refuse_differences(
             f"{files.checkpoints / str(step)}",
             soundness.other_config(files, step, config, warm_restart),

@@ -14,7 +14,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
 from mobilenets.config import version_1
-from mobilenets.errors import Stuck, UserError
+from mobilenets.errors import NotSaved, Stuck, UserError
 from mobilenets.runs import history, soundness
 from mobilenets.runs.soundness import SCORE
 from mobilenets.runs.workdir import Workdir
@@ -338,10 +338,10 @@ class Checkpoints:
         try:
             yield
         except Exception as error:  # of the disk, of Orbax and its threads
-            kept = [s for s in soundness.steps(self._files) if s != step]
+            kept = [s for s in self._files.steps if s != step]
             last = f"that of step {kept[0]} is kept" if kept else "there is no other"
             self._is_stuck = isinstance(error, TimeoutError)
-            raise (Stuck if self._is_stuck else UserError)(
+            raise (Stuck if self._is_stuck else NotSaved)(
                 f"The checkpoint of step {step} could not be saved in "
                 f"{self._files.checkpoints}: {soundness.reason(error)}; {last}. Make "
                 "room or give access, and start the same command again."

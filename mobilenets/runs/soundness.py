@@ -34,14 +34,6 @@ def with_hashes(
     return contents | {_HASH: hashes.of_json(contents)}
 
 
-def steps(files: Workdir) -> list[int]:
-    """The steps of which there are checkpoints, the latest first, sound or not."""
-    if not files.checkpoints.is_dir():
-        return []
-    names = (path.name for path in files.checkpoints.iterdir())
-    return sorted((int(name) for name in names if name.isdecimal()), reverse=True)
-
-
 def fault(checkpoint: pathlib.Path) -> str:
     """What is wrong with a checkpoint, in a few words; "" if it is sound.
 
@@ -161,7 +153,7 @@ def faults(files: Workdir) -> dict[int, str]:
     Raises:
       UserError: the record of the last one is damaged.
     """
-    found = {step: fault(files.checkpoints / str(step)) for step in steps(files)}
+    found = {step: fault(files.checkpoints / str(step)) for step in files.steps}
     last = _last_saved(files)
     if last > max(found, default=0):
         found[last] = "it is missing"

@@ -57,6 +57,14 @@ class Workdir:
         return self.path / "checkpoints"
 
     @property
+    def steps(self) -> list[int]:
+        """The steps of which there are checkpoints, the latest first, sound or not."""
+        if not self.checkpoints.is_dir():
+            return []
+        names = (path.name for path in self.checkpoints.iterdir())
+        return sorted((int(name) for name in names if name.isdecimal()), reverse=True)
+
+    @property
     def damaged_checkpoints(self) -> pathlib.Path:
         """Checkpoints that were set aside, see `runs.soundness`."""
         return self.path / "damaged_checkpoints"
@@ -147,7 +155,7 @@ def claim(path: str, config: Configuration, warm_restart: bool = False) -> Workd
         if not warm_restart and changes(workdir, config):
             save_config(workdir, config)
         return workdir
-    if warm_restart:
+    if warm_restart and not workdir.steps:
         raise nothing_to_restart()
     try:
         workdir.path.mkdir(parents=True, exist_ok=True)
@@ -243,7 +251,7 @@ def refuse_other_config(
     refuse_differences(
         f"--workdir {workdir.path}",
         that_matter(changes(workdir, config), sections, warm_restart),
-        may_restart=not sections and any(workdir.checkpoints.glob("*")),
+        may_restart=not sections and bool(workdir.steps),
     )
 
 

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 # name; Orbax reads them here, too.
 from jax._src import distributed
 
-from mobilenets.errors import UserError
+from mobilenets.errors import NotSaved, UserError
 from mobilenets.runtime import signals
 
 _KEY = "mobilenets/peers"
@@ -68,15 +68,14 @@ def _say_goodbye(connections: list[socket.socket]) -> None:
 
 
 def _end_with(error: Exception) -> NoReturn:
-    """Ends this process with its error: JAX would wait for the others.
-
-    The error may only follow from another process' end, as where a checkpoint cannot
-    be saved without it. Then `_watch` says so instead.
-    """
+    """Ends this process with its error: JAX would wait for the others."""
     is_first = distributed.global_state.process_id == 0
-    time.sleep(1 if is_first else 2)  # the first must not take another's end for it
-    if _gone.is_set():
-        time.sleep(2 * _GRACE_SECONDS)
+    if not isinstance(error, UserError) or isinstance(error, NotSaved):
+        # It may follow from the end of another process: then `_watch` says so instead.
+        # If all have it, the others wait longer than the first, which may speak then.
+        time.sleep(1 if is_first else 2)
+        if _gone.is_set():
+            time.sleep(2 * _GRACE_SECONDS)
     if isinstance(error, UserError):
         print(f"\nerror: {error}", file=sys.stderr, flush=True)
         # The others may have the same to say, but end as soon as the first one does.

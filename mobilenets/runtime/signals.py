@@ -20,6 +20,7 @@ _SAME_SECONDS = 0.5
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
+_heard: dict[int, float] = {}  # when a listener was given a signal of that number
 _listeners: list[Callable[[int], None]] = []
 _watching = threading.Event()
 
@@ -28,7 +29,8 @@ _watching = threading.Event()
 def ending_at_once() -> Iterator[None]:
     """A signal ends this process with "Stopped." and 128 + its number.
 
-    Unless somebody listens: then the second one does, half a second later or more.
+    Unless somebody listens: then the second one does. The same one within half a
+    second is not a second one.
     Handlers that others install meanwhile are left to do their work. Only for the main
     thread of a command.
     """
@@ -63,6 +65,7 @@ def listening(listener: Callable[[int], None]) -> Iterator[bool]:
     finally:
         if listener in _listeners:
             _listeners.remove(listener)
+        _heard.clear()  # what comes now is meant for what comes next
 
 
 def end(sentence: str, code: int) -> NoReturn:
@@ -85,7 +88,6 @@ def _to_the_pipe(number: int, _: object) -> None:
 
 def _watch(reader: int) -> None:
     """Reads the numbers of signals until the pipe is closed."""
-    heard = -math.inf
     with os.fdopen(reader, "rb", buffering=0) as pipe:
         while numbers := pipe.read(1):
             (number,) = numbers
@@ -93,8 +95,6 @@ def _watch(reader: int) -> None:
                 continue
             if _listeners:
                 _listeners.pop()(number)
-                heard = time.monotonic()
-            elif time.monotonic() - heard < _SAME_SECONDS:
-                continue
-            else:
+                _heard[number] = time.monotonic()
+            elif time.monotonic() - _heard.get(number, -math.inf) > _SAME_SECONDS:
                 end("Stopped.", 128 + number)

@@ -30,16 +30,16 @@ def prepare_jax() -> None:
       UserError: see `compilation_cache.use`.
     """
     absl.logging.set_verbosity(absl.logging.ERROR)
-    logging.getLogger("absl").addFilter(has_no_traceback)
+    logging.getLogger("absl").addFilter(is_not_raised_too)
     logging.getLogger("jax").setLevel(logging.ERROR)
     sys.unraisablehook = _print_unraisable
     compilation_cache.use()
     host_memory.use_huge_pages()
 
 
-def has_no_traceback(record: logging.LogRecord) -> bool:
-    """Orbax logs what fails in its threads, but raises it, too."""
-    return record.exc_info is None
+def is_not_raised_too(record: logging.LogRecord) -> bool:
+    """Whether it is not what Orbax logs of its threads and raises where it waits."""
+    return not record.exc_info or record.module not in ("future", "async_checkpointer")
 
 
 def _print_unraisable(unraisable: Any) -> None:

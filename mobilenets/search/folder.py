@@ -39,11 +39,17 @@ from mobilenets.search.latency_table import Table
 
 # Locks of jobs: more than are in work at a time.
 JOB_LOCKS = 64
+_VERSION = 2  # of what a folder holds
 
 
 class _Claim(Section):
-    """What `search.json` holds; the config is resolved, so it needs no other file."""
+    """What `search.json` holds; the config is resolved, so it needs no other file.
 
+    The first version, which wrote none, drew other random candidates, and gave those
+    whose loss is not finite the accuracy 0.
+    """
+
+    version: int = 1
     name: str
     search: Search
     config: Configuration
@@ -237,7 +243,8 @@ def claim(path: str, search: Search, config: Configuration) -> SearchFolder:
     folder = workdir.of(path).path
     workdir.refuse_other_owner(path, "search.json")
     name = f"{folder.name}-{uuid.uuid4().hex[:8]}"
-    text = _Claim(name=name, search=search, config=config).model_dump_json(indent=2)
+    claimed = _Claim(version=_VERSION, name=name, search=search, config=config)
+    text = claimed.model_dump_json(indent=2)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(folder / ".lock"):
@@ -270,6 +277,11 @@ def open_folder(path: pathlib.Path) -> SearchFolder:
         saved = _Claim.model_validate_json(json.dumps(json_files.load(file)))
     except pydantic.ValidationError as error:
         raise UserError(f"{file} is damaged: {error.errors()[0]['msg']}.") from None
+    if saved.version != _VERSION:
+        raise UserError(
+            f"The search in {path} was begun by another version of this package, which "
+            "evaluated other candidates: use another --workdir. Its report stays."
+        )
     return SearchFolder(path, saved.name, saved.search, saved.config)
 
 

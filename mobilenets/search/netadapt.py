@@ -332,8 +332,7 @@ class _Latency:
     ):
         self._files, self._num_classes, self._tell = files, num_classes, tell
         self._table = table
-        if not files.table.exists():  # before it becomes the adaptation's
-            self._refuse_lacking(_may_need(now, num_classes), now)
+        self._refuse_lacking(parts(now, num_classes), now)  # before it is kept
         self._table = self._written(table)
 
     def __call__(self, network: ClassifierSpec, now: ClassifierSpec) -> float:

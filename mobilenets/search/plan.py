@@ -13,6 +13,7 @@ from mobilenets.config.schema import ClassificationTask
 from mobilenets.networks import complexity
 from mobilenets.networks.layers import divided
 from mobilenets.networks.search_space import Genes, SearchSpace, block_sizes
+from mobilenets.nn import part
 from mobilenets.profiling import latency, memory_profile
 from mobilenets.runtime import sharding, tables
 from mobilenets.search import latency_table
@@ -124,15 +125,20 @@ def stages(
         )
     ]
     if measures:
-        pieces = len(latency_table.pieces_of(space, len(task.class_names)))
-        turns = pieces * latency_table.ROUNDS * latency_table.SECONDS
-        whole = search.check_networks * latency_table.ROUNDS
+        classes, seconds = len(task.class_names), speed.inference
+        pieces = len(latency_table.pieces_of(space, classes))
+        network = space.network(tuple(0 for _ in space.counts))
+        piece = seconds / len(part.parts(network, classes))
+        # A turn has one call or more.
+        turn = max(latency_table.SECONDS, latency_table.REPEATS * piece)
+        turn_of_whole = max(latency_table.SECONDS_OF_WHOLE, seconds)
+        number = search.check_networks
         result.append(
             Stage(
                 "latency table",
-                f"{pieces} pieces; {search.check_networks} whole networks",
+                f"{pieces} pieces; {number} whole networks",
                 None,
-                turns + whole * latency_table.SECONDS_OF_WHOLE,
+                latency_table.ROUNDS * (pieces * turn + number * turn_of_whole),
             )
         )
     work = f"{search.budget:,} candidates, ranked by {images:,} images"

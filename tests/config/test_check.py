@@ -6,7 +6,7 @@ import math
 import pytest
 
 from mobilenets.config import check, values
-from mobilenets.config.differences import differences
+from mobilenets.config.differences import Difference, differences, in_words
 from mobilenets.config.schema import (
     SGD,
     AdamW,
@@ -253,6 +253,17 @@ def differing(change):
     other = valid()
     change(other)
     return list(map(str, differences(check.check(valid()), check.check(other))))
+
+
+def test_many_or_long_differences_are_cut_but_a_path_is_whole():
+    path = f"/data/{'a' * 150}"
+    found = [Difference("dataset.data_dir", path, "x" * 10**6)]
+    text = in_words(found * 6)
+    assert f"dataset.data_dir ('{path}' there, 'xxx" in text
+    assert text.endswith(" and 1 more value")
+    assert len(text) < 5 * 500
+    assert in_words(found * 7).endswith(" and 2 more values")
+    assert "more" not in in_words(found * 5)
 
 
 def test_differences_name_the_key_and_both_values():

@@ -255,7 +255,6 @@ def test_a_table_that_lacks_blocks_is_refused_and_completed(
     stderr = mistake(adapt(run, files, tmp_path / "w", *lacks))
     assert "table of a phone lacks the milliseconds of " in stderr
     assert "--blank FILE" in stderr
-    assert not (tmp_path / "w/latency_table.csv").exists()  # another may be given
     blank = tmp_path / "blank.csv"
     result = adapt(run, files, tmp_path / "w", *lacks, "--blank", blank)
     assert result.exit_code == 0, result.stderr
@@ -268,6 +267,19 @@ def test_a_table_that_lacks_blocks_is_refused_and_completed(
     assert "exists already" in mistake(
         adapt(run, files, tmp_path / "w", *lacks, "--blank", blank)
     )
+
+
+def test_a_table_without_the_network_itself_is_not_kept(
+    files, run, tmp_path, nothing_trained
+):
+    """So another one may be given to the same command."""
+    few = tmp_path / "few.csv"
+    few.write_text("".join((files / "lacks.csv").read_text().splitlines(True)[:-1]))
+    options = ("--target", 0.8, "--latency-table", few)
+    assert "lacks the milliseconds" in mistake(
+        adapt(run, files, tmp_path / "w", *options)
+    )
+    assert not (tmp_path / "w/latency_table.csv").exists()
 
 
 def test_a_blank_table_has_every_row_if_none_is_given(files, run, tmp_path):
@@ -291,7 +303,6 @@ def test_a_workdir_of_another_adaptation_is_refused(
     assert "belongs to another adaptation: use another. It differs in target" in stderr
     options = ("--target", 0.8, "--config.seed=3", *lacks)
     assert "differs in seed" in mistake(adapt(run, files, workdir, *options))
-    shutil.copy(files / "lacks.csv", workdir / "latency_table.csv")
     other = tmp_path / "other.csv"
     other.write_text((files / "lacks.csv").read_text().replace("a phone", "another"))
     stderr = mistake(

@@ -24,9 +24,13 @@ def test_times_are_those_of_the_images_that_pass(search):
     # 4 steps of 3 networks and 16 images; 6 candidates by 40 + 16 images.
     assert supernet.seconds == 4 * 3 * 16 * 0.5
     assert evolution.seconds == random.seconds == 6 * 56 * 0.25
-    # 9 pieces and 2 whole networks, each in 15 turns of 20 and 40 ms.
-    assert table.seconds == pytest.approx(9 * 15 * 0.02 + 2 * 15 * 0.04)
+    # 9 pieces and 2 whole networks, each in 15 turns of one call. A network has five
+    # pieces, and a call computes one 20 times.
+    assert table.seconds == pytest.approx(9 * 15 * 20 * 0.25 / 5 + 2 * 15 * 0.25)
     assert table.work == "9 pieces; 2 whole networks"
+    # Where calls are short, turns of 20 and 40 ms.
+    _, table, *_ = plan.stages(search, task_of(search), Speed(0.5, 1e-6))
+    assert table.seconds == pytest.approx(9 * 15 * 0.02 + 2 * 15 * 0.04)
 
 
 def test_what_is_not_done_costs_nothing(search):

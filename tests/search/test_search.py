@@ -245,6 +245,19 @@ def test_a_supernet_that_has_diverged_is_a_sentence(
     assert re.search(r"warning: the loss of \d+ candidates is not finite", stderr)
 
 
+def test_a_search_of_another_version_is_refused(searched, files, tmp_path, run):
+    """It would go on with other candidates."""
+    workdir = tmp_path / "run"
+    shutil.copytree(searched, workdir)
+    claim = json.loads((workdir / "search.json").read_text())
+    del claim["version"]  # as the first one
+    (workdir / "search.json").write_text(json.dumps(claim))
+    before = (workdir / "evaluated.jsonl").read_bytes()
+    stderr = mistake(run, files, "--workdir", workdir)
+    assert "was begun by another version of this package" in stderr
+    assert (workdir / "evaluated.jsonl").read_bytes() == before
+
+
 def test_the_supernet_of_another_space_is_refused(searched, files, tmp_path, run):
     """One that a user has put there."""
     workdir = tmp_path / "run"
@@ -274,8 +287,6 @@ def test_the_study_runs_to_its_end_and_resumes(searched, files, tmp_path, monkey
     monkeypatch.setattr(
         search_study, "scores_of_supernet", lambda *given: [0.1, 0.2, 0.4, 0.3]
     )
-    adapted = {"the first finalist": [2.0, 0.5], "after NetAdapt": [1.7, 0.4]}
-    monkeypatch.setattr(search_study, "adapted", lambda *given: adapted)
     preset = dataclasses.replace(
         search_study.PRESETS["smoke"], search=str(files / "search.py")
     )
@@ -286,7 +297,6 @@ def test_the_study_runs_to_its_end_and_resumes(searched, files, tmp_path, monkey
         == 2
     )
     assert "| finalist 0 |" in parts.tables
-    assert "| after NetAdapt | 1.700 | 40.0 |" in parts.tables
     monkeypatch.setattr(Candidates, "score", None)
     monkeypatch.setattr(latency_table, "measure_whole", None)
     assert search_study.run(tmp_path, preset).tables == parts.tables

@@ -57,6 +57,12 @@ def test_a_uniform_supernet_updates_each_choice_as_often():
     assert uniform.ema_decay**12 == pytest.approx(config.ema_decay)
 
 
+def test_netadapt_has_a_row_before_and_after():
+    found = {"the first finalist": [2.0, 0.5], "after NetAdapt": [1.7, 0.4]}
+    table = search_study.adaptation_table(found)
+    assert "| after NetAdapt | 1.700 | 40.0 |" in table
+
+
 @pytest.mark.parametrize(("length", "number"), [(10, 4), (7, 7), (2000, 40)])
 def test_classes_of_latency_have_all_networks_about_as_many_each(length, number):
     parts = search_study._split(range(length), number)

@@ -507,7 +507,7 @@ def test_one_step_is_the_same_on_four_devices(teacher, accumulation_steps):
 def last_run(directory):
     """What the latest checkpoint says, the hashes of its arrays among it."""
     files = workdir.of_run(str(directory))
-    return soundness.read_run(files.checkpoints / str(soundness.steps(files)[0]))
+    return soundness.read_run(files.checkpoints / str(files.steps[0]))
 
 
 @pytest.fixture(scope="module")

@@ -226,6 +226,14 @@ def test_a_run_without_a_checkpoint_is_not_restarted(tmp_path):
         train(make_task(**AGAIN), str(tmp_path))
 
 
+def test_a_restart_needs_no_config_where_there_is_a_checkpoint(finished, tmp_path):
+    """The message for a damaged one says to delete it."""
+    run = copied(finished, tmp_path)
+    (run / "config.json").unlink()
+    train(make_task(**AGAIN), str(run), warm_restart=True)
+    assert max(values(run)) == 10
+
+
 # With a network.
 
 
