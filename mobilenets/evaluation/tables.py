@@ -14,7 +14,7 @@ from mobilenets.evaluation.run import RunEvaluation
 from mobilenets.runtime.console import console
 
 _TITLES = {"top1": "top-1", "top5": "top-5", "count": "images counted"}
-_MOST_COLUMNS = 6  # of metrics that fit into 80 letters
+_MOST_COLUMNS = 5  # of metrics that fit into 80 letters
 _LEFT_OUT = {"attributes_left_out", "classes_left_out"}
 _COUNTS = {"count", "images", "pixels", "positives"} | _LEFT_OUT
 

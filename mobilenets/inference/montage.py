@@ -1,6 +1,7 @@
 """Many images in one picture."""
 
 import pathlib
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,6 +17,7 @@ RIGHT, WRONG, NEITHER = "#1a7f37", "#c62828", "#606873"  # colours of frames
 Titled = tuple[np.ndarray, str, str]
 
 _WIDTH = 12.8  # inches
+_LETTERS = 14  # of a title in an inch, at least
 
 
 @as_text
@@ -28,14 +30,16 @@ def draw_images(
     takes three times as long.
 
     Args:
-      titled: images, titles and colours.
+      titled: images, titles and colours. Titles that are wider than an image are
+        wrapped.
       heading: above all.
       path: the PNG file to write.
       columns: images in a row.
     """
     cell = _WIDTH / columns
     side = 0.875 * cell
-    rows = [titled[i : i + columns] for i in range(0, len(titled), columns)]
+    wrapped = [(image, _wrapped(title, cell), color) for image, title, color in titled]
+    rows = [wrapped[i : i + columns] for i in range(0, len(wrapped), columns)]
     lines = [max(1 + title.count("\n") for _, title, _ in row) for row in rows]
     heights = [side + 0.14 * count + 0.2 for count in lines]
     bottom = sum(heights) + 0.1
@@ -50,6 +54,16 @@ def draw_images(
     axis.set(xlim=(0, _WIDTH), ylim=(0, height), aspect="auto")
     figure.text(0.5, 1 - 0.12 / height, heading, fontsize=11, ha="center", va="top")
     figure.savefig(path, dpi=110)
+
+
+def _wrapped(title: str, inches: float) -> str:
+    r"""A title in lines that are at most so wide; its own breaks stay.
+
+    >>> _wrapped("tick\ntrue: black and white warbler", 1.6)
+    'tick\ntrue: black and white\nwarbler'
+    """
+    width = int(inches * _LETTERS)
+    return "\n".join(textwrap.fill(line, width) for line in title.split("\n"))
 
 
 def _draw_image(

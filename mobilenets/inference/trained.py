@@ -294,7 +294,7 @@ def _existing(directory: str, key: str = "") -> pathlib.Path:
         named_by = f" ({key})" if key else ""
         raise UserError(
             f"There is no folder {directory}{named_by}: give one that `mobilenets "
-            "import-weights` wrote, or the workdir of a run."
+            "pretrained` or `mobilenets import-weights` wrote, or the workdir of a run."
         )
     return path
 

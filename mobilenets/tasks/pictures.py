@@ -4,7 +4,6 @@ import contextlib
 import itertools
 import math
 import pathlib
-import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
@@ -21,8 +20,8 @@ _FIRST_IMAGES = 24  # of a batch, that are drawn
 
 
 def list_of(names: Iterable[str], start: str = "") -> str:
-    """Names in lines that are as wide as an image, or `NOTHING`."""
-    return textwrap.fill(start + ", ".join(names), 22) or NOTHING
+    """Names behind each other, or `NOTHING`."""
+    return start + ", ".join(names) or NOTHING
 
 
 def mixture(own: str, partner: str, share: float) -> str:

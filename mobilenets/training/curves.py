@@ -32,7 +32,7 @@ def draw_training_curves(
         title(headline): [f"{part}/{headline}" for part in parts],
         "learning rate": ["train/learning_rate"],
     }
-    figure = Figure(figsize=(14, 4), layout="constrained")
+    figure = Figure(figsize=(14, 4.6), layout="constrained")
     axes = figure.subplots(1, len(panels))
     for axis, (heading, names) in zip(axes, panels.items(), strict=True):
         for name in names:
@@ -42,8 +42,10 @@ def draw_training_curves(
                 axis.plot(*zip(*points, strict=True), label=label, marker=marker, ms=4)
         axis.set(title=heading, xlabel="step")
         axis.grid(alpha=0.3)
-        if axis.lines:
-            axis.legend(fontsize=8)
+        if len(axis.lines) > 1:  # below the axis, where it hides no points
+            axis.legend(
+                loc="upper left", bbox_to_anchor=(0, -0.14), fontsize=8, frameon=False
+            )
     score = axes[1]
     if all(0 <= y <= 1 for line in score.lines for y in line.get_ydata()):
         score.yaxis.set_major_formatter(PercentFormatter(1))

@@ -50,7 +50,10 @@ class StopRequest:
 
     def _note(self, number: int) -> None:
         if not self._has_trained:  # it compiles, perhaps for minutes
-            signals.end("Stopped.", 128 + number)
+            signals.end(
+                "Stopped before a step was trained. The same command starts again.",
+                128 + number,
+            )
         # Not print: the signal may have come in the middle of one.
         os.write(2, b"\nStopping after this step to save. Once more ends at once.\n")
         if jax.process_count() > 1:

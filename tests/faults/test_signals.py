@@ -60,7 +60,8 @@ def test_a_signal_before_the_first_step_ends_the_training_at_once(tmp_path, numb
     process.wait_for("Training a number")
     process.send(number)
     assert process.ends(8) == 128 + number
-    assert process.log.endswith("\nStopped.\n") and "Traceback" not in process.log
+    last = "Stopped before a step was trained. The same command starts again."
+    assert process.log.endswith(f"\n{last}\n") and "Traceback" not in process.log
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
