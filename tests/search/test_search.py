@@ -16,8 +16,9 @@ import pytest
 import mobilenets
 from mobilenets.inference import trained
 from mobilenets.networks.own_spec import own_spec
-from mobilenets.search import latency_table
+from mobilenets.search import latency_table, page
 from mobilenets.search.candidates import Candidates, Score
+from mobilenets.search.evaluator import Evaluator
 from mobilenets.search.latency_table import Table
 from studies import search_study
 from tests import worker_processes
@@ -178,11 +179,11 @@ def test_three_workers_of_which_one_is_killed_find_the_same(searched, files, tmp
     kill_one_of(3, searched, files, tmp_path / "run")
 
 
-def test_two_workers_on_a_server_of_which_one_is_killed_find_the_same(
+def test_three_workers_on_a_server_of_which_one_is_killed_find_the_same(
     searched, files, tmp_path
 ):
     with postgresql.server() as url:
-        kill_one_of(2, searched, files, tmp_path / "run", "--storage", url)
+        kill_one_of(3, searched, files, tmp_path / "run", "--storage", url)
         assert not (tmp_path / "run/trials.db").exists()
 
 
@@ -202,16 +203,57 @@ def kill_one_of(workers, searched, files, folder, *options):
     assert results(folder) == results(searched)
 
 
+class Killed(BaseException):
+    """What a process does not survive."""
+
+
+def dies(*_, **__):
+    raise Killed
+
+
+def test_a_search_killed_in_the_supernet_goes_on_to_the_same_end(
+    searched, files, tmp_path, run
+):
+    workdir, log = tmp_path / "run", tmp_path / "log"
+    words = list(
+        map(str, command(files, workdir, "--latency-table", files / "phone.csv"))
+    )
+    with log.open("w") as out:
+        process = subprocess.Popen(words, cwd=ROOT, stdout=out, stderr=out)
+    worker_processes.wait_until(lambda: "Training the supernet" in log.read_text())
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert not (workdir / "evaluated.jsonl").exists()
+    result = run(*words[3:])
+    assert result.exit_code == 0, result.stderr
+    assert results(workdir) == results(searched)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [(Evaluator, "__call__"), (trained, "save"), (page, "render")],
+    ids=["evolution", "weights", "report"],
+)
+def test_a_search_killed_later_goes_on_to_the_same_end(
+    owner, name, searched, files, tmp_path, run, monkeypatch
+):
+    workdir = tmp_path / "run"
+    trained_only(searched, workdir)
+    words = command(files, workdir)[3:]
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(owner, name, dies)
+        run(*words)
+    result = run(*words)
+    assert result.exit_code == 0, result.stderr
+    assert results(workdir) == results(searched)
+    pages = [(path / "report.html").read_bytes() for path in (workdir, searched)]
+    assert pages[0] == pages[1]
+
+
 def test_a_search_killed_while_it_measures_measures_again(
     searched, files, tmp_path, monkeypatch
 ):
     from mobilenets.search import command, definition
-
-    class Killed(BaseException):
-        pass
-
-    def dies(*_, **__):
-        raise Killed
 
     workdir = tmp_path / "run"
     trained_only(searched, workdir)
