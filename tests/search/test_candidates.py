@@ -1,5 +1,8 @@
 """A candidate's score is that of its network alone, and nothing is compiled anew."""
 
+import itertools
+import random
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -66,19 +69,30 @@ def test_a_score_is_that_of_the_network_alone(variables, genes):
     )
 
 
-def test_after_warming_up_nothing_is_compiled(variables):
+def test_after_warming_up_200_networks_compile_nothing():
     compiled = []
     jax.monitoring.register_event_duration_secs_listener(
         lambda event, *_, **__: compiled.append(event) if "compile" in event else None
     )
-    candidates = make(variables, cache_bytes=0)  # so that all pieces are computed
+    first, second, third = SPACE.backbone.blocks
+    blocks = (first, second, *4 * [third])
+    deep = with_backbone(SPACE, name="deep", blocks=blocks)  # 3^5 networks
+    variables = init_variables(build(deep, CLASSES), jax.random.key(0))
+    candidates = Candidates(
+        deep,
+        variables,
+        CLASSES,
+        Preprocessing(),
+        IMAGES,
+        cache_bytes=0,  # so that all pieces are computed
+    )
     candidates.warm_up()
     programs = module._run._cache_size(), module._score._cache_size()
     assert compiled, "the listener hears of compilations"
     compiled.clear()
-    drawn = np.random.default_rng(1).integers(0, 3, (200, 2))
-    scores = [candidates.score((int(a), int(b))) for a, b in drawn]
-    assert len(scores) == 200
+    everything = list(itertools.product(range(3), repeat=5))
+    for genes in random.Random(1).sample(everything, 200):
+        candidates.score(genes)
     assert not compiled
     assert (module._run._cache_size(), module._score._cache_size()) == programs
 
