@@ -25,15 +25,12 @@ if TYPE_CHECKING:
     from mobilenets.inference.trained import Net
     from mobilenets.nn.build import Network
 
-HELP = (
-    "The workdir of a run, a folder of weights, an exported file, or a name from "
-    "`mobilenets {}`."
-)
+_FILES = "The workdir of a run, a folder of weights, an exported file"
 TRAINED = (
     "The workdir of a run, a folder of weights, or a name from `mobilenets pretrained`."
 )
-NAME_OR_FOLDER = HELP.format("list")
-NAME_OR_WEIGHTS = HELP.format("pretrained")
+NAME_OR_FOLDER = f"{_FILES}, a network's JSON file, or a name from `mobilenets list`."
+NAME_OR_WEIGHTS = f"{_FILES}, or a name from `mobilenets pretrained`."
 HUB = "timm/"  # how names of weights on the Hugging Face hub begin
 
 _IMAGENET = 1000  # classes of a network that is given by its name

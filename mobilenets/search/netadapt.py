@@ -287,7 +287,7 @@ class _Adapting:
         found = netadapt_widths.proposals(_spec(self._net), self._cost, delta * first)
         if not found:
             raise UserError(
-                f"The target {self._adaptation.target} cannot be reached: at "
+                f"--target {self._adaptation.target} cannot be reached: at "
                 f"{now / first:.3f} no width can save {delta} of the first network. "
                 f"The last weights are in {self._files.chosen(len(self._path) - 1)}. "
                 "Use another --workdir with a higher --target or a smaller --delta."

@@ -243,7 +243,7 @@ def use_table(files: AdaptationFolder, given: str | None) -> Table:
     is_kept = saved.milliseconds.items() <= times.items()
     if table.device != saved.device or not is_kept:
         raise UserError(
-            f"The latency table {given} is not {files.table} with further rows, with "
+            f"--latency-table {given} is not {files.table} with further rows, with "
             "which the adaptation has begun: use another --workdir."
         )
     return table
