@@ -142,7 +142,7 @@ def unknown(
 
 
 def unreachable(what: str, host: str) -> UserError:
-    """The error for something that lies on a host that does not answer."""
+    """The error for something on a host that does not answer."""
     return UserError(
         f"{what} cannot be downloaded: {host} cannot be reached. Check the connection "
         "(and HTTPS_PROXY, if there is a proxy), and start again."

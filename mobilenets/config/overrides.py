@@ -15,7 +15,7 @@ from mobilenets.errors import UserError, closest
 PREFIX = "--config."
 
 # What pydantic calls a value of the right type that is not allowed all the same: the
-# check of the whole configuration tells it, together with all others.
+# check of the whole configuration reports it, together with all others.
 _OUT_OF_RANGE = {
     "finite_number",
     "greater_than",

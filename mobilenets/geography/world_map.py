@@ -50,7 +50,7 @@ def _fill(axis: Axes, rings: Sequence[np.ndarray], **style: Any) -> None:
 def on_map(ring: np.ndarray) -> np.ndarray:
     """A closed ring of places as one of longitude and latitude, without leaps.
 
-    Longitudes go on beyond 180 where it crosses the date line. A pole, which is a point
+    Longitudes exceed 180 where it crosses the date line. A pole, which is a point
     on the earth, is an edge of the map: the ring goes along it if it touches the pole
     or is around it.
 

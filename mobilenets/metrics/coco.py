@@ -71,7 +71,7 @@ class CocoAveragePrecision:
 
     Args:
       detect: from the outputs of the model to the detections of a batch.
-      num_classes: all that the network tells apart.
+      num_classes: all that the network distinguishes.
     """
 
     detect: Callable[[Any], Detections]

@@ -27,7 +27,7 @@ class PixelConfusion:
     Args:
       classes: of the outputs of the model and a batch: the predicted class of each
         pixel of its "labels".
-      num_classes: all that the network tells apart.
+      num_classes: all that the network distinguishes.
     """
 
     classes: Callable[[Any, Batch], jax.Array]

@@ -27,7 +27,7 @@ class Row:
     source: str
     family: str  # of the curve in `published_curves` that it is on, if it is on one
     whose: str  # the curve's numbers are
-    label: str  # what tells it from the others of its curve
+    label: str  # what distinguishes it from the others of its curve
 
     def spec(self) -> ClassifierSpec:
         """The network of the row, from our tables."""

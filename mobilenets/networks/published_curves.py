@@ -29,7 +29,7 @@ class Network:
     """A published network.
 
     Args:
-      label: what tells it from the others of its curve, for a picture.
+      label: what distinguishes it from the others of its curve, for a picture.
       architecture: its name for `mobilenets.get_spec`.
       options: what else that is given, such as "width_multiplier=0.75"; or "".
       resolution: height and width of the images in pixels.

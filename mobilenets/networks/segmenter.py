@@ -1,4 +1,4 @@
-"""`SegmenterSpec`: a network that tells the class of every pixel, as plain data.
+"""`SegmenterSpec`: a network that predicts the class of every pixel, as plain data.
 
 DeepLabv3, Chen et al. 2017, arXiv:1706.05587; R-ASPP, MobileNetV2, arXiv:1801.04381,
 Sec. 6.3; LR-ASPP, MobileNetV3, arXiv:1905.02244, Sec. 6.4. `architectures.deeplab` has

@@ -1,4 +1,4 @@
-"""What a part of a network is for, which a task asks and no name tells by itself."""
+"""What a part of a network is for, which a task asks and no name says by itself."""
 
 from typing import Literal, Protocol
 

@@ -88,7 +88,7 @@ def measure(
       nets: by any names.
       batch: images of a call.
       rounds: how often each has its turn.
-      seconds: a turn goes on until its calls have taken so long.
+      seconds: a turn lasts until its calls have taken so long.
       tell: is given a line for each stage of the work.
 
     Raises:

@@ -48,7 +48,7 @@ def estimated(layers: Sequence[Layer], params: int, batch: int, dtype: str) -> i
 class StepMemory:
     """Bytes on each of the devices, of XLA's `memory_analysis`, and what they are of.
 
-    XLA tells no code for a CPU; it is 0 there.
+    XLA reports no code for a CPU; it is 0 there.
     """
 
     batch: int  # images, over all devices

@@ -120,8 +120,8 @@ class Checkpoints:
           state: a pytree of arrays; it is copied before this returns, so it may be
             donated.
           run: JSON values: "config" of the run, the "data_facts" that must not change
-            when it goes on, the "description" of what its weights belong to, the
-            "headline", the metric that tells most, whether the run is "finished", and
+            when it resumes, the "description" of what its weights belong to, the
+            "headline", the metric that says most, whether the run is "finished", and
             whether it "lacks_evaluation", which was due.
           score: of the averaged weights, more is better; None without an evaluation.
 

@@ -28,7 +28,7 @@ class MetricLog:
 
     Args:
       workdir: where to.
-      first_step: the step the run goes on from. What was logged after it, by a run that
+      first_step: the step the run resumes from. What was logged after it, by a run that
         ended before its next checkpoint, is removed: it will be logged again. Lines
         that are no records are moved to a file beside it.
       tracker: receives every record, too; see `Configuration.tracker`. One that fails

@@ -13,7 +13,7 @@ from mobilenets.runtime import compilation_cache, host_memory
 def silence_tensorflow() -> None:
     """Has TensorFlow tell of no more than errors; to be called before it is imported.
 
-    What it tells as it starts, which instructions it was compiled for and which GPUs it
+    What it logs as it starts, which instructions it was compiled for and which GPUs it
     finds, is of no use where it only reads and writes files.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

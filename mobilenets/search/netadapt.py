@@ -146,7 +146,7 @@ def choose(before: Trained, proposals: Sequence[Trained]) -> Trained:
 
 
 class _Adapting:
-    """An adaptation: the network as it is now, and how it goes on.
+    """An adaptation: the network as it is now, and its next steps.
 
     Args:
       given: what to do.
@@ -189,7 +189,7 @@ class _Adapting:
         return self._path[-1].cost <= self._adaptation.target * self._path[0].cost
 
     def step(self) -> None:
-        """Trains the proposals, and goes on with the best."""
+        """Trains the proposals, and continues with the best."""
         number, before = len(self._path), self._path[-1]
         proposals = self._proposals()
         done = {(one.width, one.channels): one for one in self._of_step(number)}

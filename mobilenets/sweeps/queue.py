@@ -1,6 +1,6 @@
 """The points of a sweep as jobs for any number of workers.
 
-A point has a folder. So the worker that takes up a point whose worker has died goes on
+A point has a folder. So the worker that takes up a point whose worker has died resumes
 from its last checkpoint.
 """
 

@@ -41,7 +41,7 @@ class Task(Protocol):
     """Model, data, loss and metrics; built from a `Configuration`."""
 
     config: Configuration  # resolved: every value is the one that is used
-    headline: str  # the metric that tells most
+    headline: str  # the metric that says most
 
     @property
     def train_size(self) -> int:

@@ -98,7 +98,7 @@ class Detection(ImageTask):
         return preprocessing.model_copy(update=changes)
 
     def keeps(self, module: str, weights: Description) -> bool:
-        """Of a detector all but what tells other classes apart."""
+        """Of a detector all but what distinguishes other classes."""
         if not isinstance(weights.network, DetectorSpec):
             return False
         has_same_classes = weights.class_names == self.class_names

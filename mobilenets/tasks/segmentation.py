@@ -111,7 +111,7 @@ class Segmentation(ImageTask):
         return preprocessing.model_copy(update=changes)
 
     def keeps(self, module: str, weights: Description) -> bool:
-        """Of a segmenter all but what tells other classes apart."""
+        """Of a segmenter all but what distinguishes other classes."""
         if not isinstance(weights.network, SegmenterSpec):
             return False
         return weights.class_names == self.class_names or module not in _OF_CLASSES

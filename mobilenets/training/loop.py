@@ -53,7 +53,7 @@ def train(
       task: what to train; its `config` says how.
       directory: the workdir; everything the run leaves is in it.
       after_evaluation: is told the step and the results. What it raises ends the run,
-        which goes on from that step if it is started again.
+        which resumes from that step if it is started again.
       warm_restart: begin the schedule anew at the last checkpoint, with the values of
         the optimizer, the schedule and the epochs that the task's `config` now has.
 
@@ -262,7 +262,7 @@ class _Training:
       task: what is trained.
       mesh: of the devices.
       files: of the run.
-      checkpoints: the run goes on from the latest, if there is one.
+      checkpoints: the run resumes from the latest, if there is one.
       schedule_start: see `jitted_functions`.
     """
 
@@ -318,7 +318,7 @@ class _Training:
         """Trains to the end, or until somebody wishes to stop; saved are both.
 
         Args:
-          batches: from the step on at which the run goes on.
+          batches: from the step at which the run continues.
           log: of the metrics.
           stop: the wish to stop.
           progress: for who watches.
@@ -370,7 +370,7 @@ class _Training:
         progress: TrainingProgress,
         after_evaluation: AfterEvaluation,
     ) -> None:
-        """Evaluates the checkpoint that the run goes on from; see `run`.
+        """Evaluates the checkpoint that the run resumes from; see `run`.
 
         It stays one without a score, which is never the best.
         """
@@ -512,7 +512,7 @@ class _Training:
     def _draw_first_batch(self, batch: HostBatch) -> None:
         """Draws what a new run is trained on, before anything is computed."""
         if jax.process_index() == 0:
-            with _drawing("the first batch", "The run goes on."):
+            with _drawing("the first batch", "The run continues."):
                 with _complete(self._files.first_batch) as path:
                     self._task.draw_first_batch(batch, path)
 
@@ -578,7 +578,7 @@ def _refuse_divergence(
 ) -> None:
     """Raises UserError if a loss or the gradient's norm is infinite or not a number.
 
-    The norm tells of an update that spoils the weights while the loss before it is
+    The norm shows an update that spoils the weights while the loss before it is
     still finite.
 
     Args:

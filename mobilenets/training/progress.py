@@ -19,7 +19,7 @@ class TrainingProgress:
 
     Args:
       total_steps: of the whole run.
-      first_step: where it goes on.
+      first_step: where it continues.
     """
 
     def __init__(self, total_steps: int, first_step: int):

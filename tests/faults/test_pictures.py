@@ -116,5 +116,5 @@ def test_a_first_batch_that_cannot_be_drawn_costs_a_warning(
     task.draw_first_batch = fails
     assert train(task, str(tmp_path))["val"]["raw"]["value"] == 6.0
     warning = "warning: the first batch cannot be drawn: ValueError: no such font. "
-    assert f"{warning}The run goes on." in capsys.readouterr().out
+    assert f"{warning}The run continues." in capsys.readouterr().out
     assert not (tmp_path / "first_batch.png").exists()

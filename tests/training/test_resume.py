@@ -1,4 +1,4 @@
-"""An interrupted run that goes on ends as one that was never interrupted."""
+"""An interrupted run that resumes ends as one that was never interrupted."""
 
 import contextlib
 import json

@@ -28,7 +28,7 @@ def with_names(
 
     Args:
       source: of images with a class, attributes, boxes or masks.
-      names: of the classes or attributes that a network tells apart.
+      names: of the classes or attributes that a network distinguishes.
       what: the source, for the message.
       network: which it is, for the message.
 
@@ -61,7 +61,7 @@ def without_labels(source: Source, names: Sequence[str], target: Any) -> Source:
 
     Args:
       source: of images.
-      names: of the classes or attributes that a network tells apart.
+      names: of the classes or attributes that a network distinguishes.
       target: of each record.
     """
     return _Unlabelled(source, names, target)

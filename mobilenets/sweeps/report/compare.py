@@ -27,7 +27,7 @@ class _Run:
       path: as the user gave it.
       files: of the run.
       description: of its weights.
-      headline: the metric that tells most.
+      headline: the metric that says most.
       is_finished: nothing is left to train.
       total_steps: of the training.
     """

@@ -11,8 +11,8 @@ from mobilenets.sweeps.results import Result, State
 
 SEED = "seed"
 FOLDER = "folder"  # the one value of runs that are no points of a sweep: their name
-# The states of points whose accuracy tells something of their network, from the one
-# that tells most.
+# The states of points whose accuracy says something about their network, from the one
+# that says most.
 EVALUATED: tuple[State, ...] = ("finished", "pruned", "unfinished")
 _STATES: tuple[State, ...] = (*EVALUATED, "failed", "waiting")
 

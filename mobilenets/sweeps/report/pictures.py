@@ -51,7 +51,7 @@ def draw(entries: Sequence[Entry]) -> list[Picture]:
     look = looks(evaluated)
     for name, (cost, title) in COSTS.items():
         drawn = shown(entries, cost)
-        # One cost of all, as of a sweep of learning rates, tells nothing.
+        # One cost of all, as of a sweep of learning rates, says nothing.
         if len(drawn) == 1 or len({getattr(entry, cost) for entry in drawn}) > 1:
             pictures.append(_accuracy(name, cost, title, drawn, look))
     varied = aspects(evaluated)
