@@ -493,8 +493,8 @@ class RandAugment(Section):
     EfficientNet, B5 has 17 and B7 28."""
     scale: Literal["timm", "efficientnet"] = "timm"
     """What a magnitude means. In timm (inc1) all changes grow with it, and translations
-    are fractions of the image. In EfficientNet's code translations are up to 10 x M pixels
-    whatever the image's size, and posterize and solarize become weaker."""
+    are fractions of the image. In EfficientNet's code translations are up to 10 x M
+    pixels whatever the image's size, and posterize and solarize become weaker."""
     probability: Ratio = 1.0
     """Of each of the operations; 0.5 in timm."""
 
