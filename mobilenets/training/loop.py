@@ -94,6 +94,7 @@ def train(
                 _Training(task, mesh, files, checkpoints).draw()
             return last_evaluation(files.metrics)
         _announce(task, mesh)
+        stop = stack.enter_context(StopRequest())
         schedule_start = first_step
         if not warm_restart:
             schedule_start = history.last_step(files.history)
@@ -105,7 +106,6 @@ def train(
         log = stack.enter_context(
             contextlib.closing(MetricLog(files, first_step, tracker))
         )
-        stop = stack.enter_context(StopRequest())
         progress = stack.enter_context(TrainingProgress(total_steps, first_step))
         if is_owed:
             training.evaluate_first(log, progress, after_evaluation)
