@@ -116,8 +116,8 @@ class Preset:
             f"Supernets: {self.fair} by strict fairness, {self.uniform} by uniform "
             f"paths. Networks that are ranked: {self.networks}, each trained with "
             f"{self.seeds} seeds. Networks that are compared at the end: "
-            f"{self.finalist_seeds} seeds each. All are trained for {self.epochs:g} "
-            f"epochs. Measured on {latency_table.device_name()}."
+            f"{self.finalist_seeds} seeds each. Networks are trained alone for "
+            f"{self.epochs:g} epochs. Measured on {latency_table.device_name()}."
         )
 
 
