@@ -72,6 +72,7 @@ RESAMPLES = 2000  # of the networks, for the interval of a tau
 POOL = 2000  # random networks, from which those to be ranked are drawn
 WIDTH = 0.25  # of `supernet_quickstart`
 SAME_LATENCY = 0.02  # a random network's may differ so much from a finalist's
+WORKERS = 2  # train networks alone at the same time
 FINAL_ROUNDS = 60  # of measuring; in a few, a network differs by 5 % from itself
 LARGE = f"MobileNetV3-Large x{WIDTH}"
 
@@ -246,8 +247,8 @@ def train_alone(
             epochs=epochs,
         ),
     )
-    # One worker: a second seed finds the programs of the first one compiled.
-    run_command("sweep", "--config", str(sweep), "--workdir", str(path / "runs"))
+    words = ("--config", str(sweep), "--workdir", str(path / "runs"))
+    run_command("sweep", *words, "--workers", str(WORKERS))
     found = results.Reader(results.open_folder(str(path / "runs"))).results()
     reached = [result.accuracy for result in found if result.accuracy is not None]
     if len(reached) < len(specs) * seeds:
@@ -287,7 +288,9 @@ def on_test_images(
 
 
 def _by_network(reached: Sequence[float], seeds: int) -> list[list[float]]:
-    return [list(reached[i : i + seeds]) for i in range(0, len(reached), seeds)]
+    """Of all networks with the first seed, then with the next one."""
+    networks = len(reached) // seeds
+    return [list(reached[i::networks]) for i in range(networks)]
 
 
 SWEEP = """
@@ -304,8 +307,9 @@ def get_sweep():
             "dataset.train_split": "train[:5000]",
         }},
         parameters={{
-            "model": Choices(values=tuple({{"spec": file}} for file in {files})),
+            # The outer one: the next seed finds the programs of the first one compiled.
             "seed": Choices(values={seeds}),
+            "model": Choices(values=tuple({{"spec": file}} for file in {files})),
         }},
     )
 """
