@@ -73,7 +73,7 @@ def search(
         str, typer.Option(metavar="FILE", help="A search file, or search/NAME.")
     ] = "search/quickstart",
     candidates: Annotated[
-        int, typer.Option(min=1, help="Evaluated, in generations of 70.")
+        int, typer.Option(min=2, help="Evaluated, in generations of 70.")
     ] = MOGAS[1],
     steps: Annotated[int, typer.Option(min=1, help="Of the supernet.")] = 5,
     output: settings.Output = settings.DEFAULT_OUTPUT,
@@ -88,8 +88,9 @@ def search(
     """
     start_up.prepare_jax()
     load = os.getloadavg()[0]
-    task = task_of(definition.load(config))
-    found = measure(definition.load(config), task, candidates, steps)
+    given = definition.load(config)
+    task = task_of(given)
+    found = measure(given, task, candidates, steps)
     print(f"{task.spec.name} on {device_name()}, {os.cpu_count()} cores")
     print(f"load average at the start {load:.1f}")
     table = tables.new("", ">")

@@ -646,8 +646,8 @@ def finalist_table(
     ]
     if not alone:
         return table(header, rows)
-    none = f"No random network that was measured is within 2 % of {', '.join(alone)}."
-    return f"{table(header, rows)}\n\n{none}"
+    none = "No random network that was measured is left within 2 % of "
+    return f"{table(header, rows)}\n\n{none}{', '.join(alone)}."
 
 
 def adaptation_table(found: Mapping[str, Sequence[float]]) -> str:

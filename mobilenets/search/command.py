@@ -72,7 +72,9 @@ def run(
     with files.alone("supernet", tell):
         loop.train(task, str(files.supernet))
     with files.alone("latency table", tell):
-        table = folder.use_table(files, None) or _measured_table(files, task, tell)
+        # Another command may have measured one in the meantime.
+        table = folder.use_table(files, table_file)
+        table = table or _measured_table(files, task, tell)
         checked = _checked_table(files, table, task, tell)
     url = storage or files.storage_url
     with _evaluation(files, task, table, url, workers, tell) as evaluate:

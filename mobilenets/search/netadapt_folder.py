@@ -230,7 +230,7 @@ def use_table(files: AdaptationFolder, given: str | None) -> Table:
         one of this machine.
 
     Raises:
-      UserError: it cannot be read, or lacks or changes what the adaptation has read.
+      UserError: it cannot be read, or changes what the adaptation has read.
     """
     saved = latency_table.read(files.table) if files.table.exists() else None
     if given is None:
@@ -240,10 +240,13 @@ def use_table(files: AdaptationFolder, given: str | None) -> Table:
         return table
     # As they are written.
     times = {key: float(f"{time:.6g}") for key, time in table.milliseconds.items()}
-    is_kept = saved.milliseconds.items() <= times.items()
-    if table.device != saved.device or not is_kept:
+    has_changed = any(
+        times.get(key, time) != time for key, time in saved.milliseconds.items()
+    )
+    if table.device != saved.device or has_changed:
         raise UserError(
-            f"--latency-table {given} is not {files.table} with further rows, with "
-            "which the adaptation has begun: use another --workdir."
+            f"--latency-table {given} differs from {files.table}, with which the "
+            "adaptation has begun: use another --workdir."
         )
-    return table
+    # What was measured since is in the saved one only.
+    return Table(table.device, {**table.milliseconds, **saved.milliseconds})

@@ -69,6 +69,7 @@ def config_of(
         "trainable_stages": -1,
         "schedule.name": "cosine",
         "schedule.warmup_epochs": 0.0,
+        "schedule.final_fraction": 0.0,
         "distillation.outputs": "",  # those of all images, some of which rank
     }
     overrides.apply(built, ours)

@@ -52,7 +52,8 @@ def crowding(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
     For each objective the distance from the next lower point to the next higher one as
     a fraction of the range; the weighted sum over the objectives. NSGA-II, Sec. III-B,
-    whose weights are equal. What is equal to an earlier point has 0.
+    whose weights are equal. What is equal to an earlier point has 0, but in a front of
+    two points, which are both extreme.
 
     Args:
       values: [points, objectives] of one front.

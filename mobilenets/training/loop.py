@@ -482,7 +482,9 @@ class _Training:
     def _cause(self) -> str:
         """Why the training diverges, and what to do, as the latest batch shows."""
         batch = sharding.to_devices(self._mesh, self._host_batch)
-        inputs = jax.tree.leaves(self._task.inputs(batch))
+        variants = self._task.variants(jax.random.key(0))
+        one_pass = batch | jax.tree.map(lambda x: x[0], variants)
+        inputs = jax.tree.leaves(self._task.inputs(one_pass))
         if all(jnp.isfinite(x).all() for x in inputs):
             return (
                 "the training diverged. Lower optimizer.learning_rate or lengthen "

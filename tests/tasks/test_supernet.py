@@ -64,7 +64,7 @@ def summed_gradients(task, state, batch, paths):
         def loss(params):
             (logits, _), updated = task.model.apply(
                 {"params": params, "batch_stats": statistics},
-                (task.inputs({**batch, "index": jnp.zeros(1, jnp.int32)})[0], path),
+                task.inputs({**batch, "path": path}),
                 train=True,
                 mutable=["batch_stats"],
             )
@@ -108,6 +108,16 @@ def test_a_step_follows_the_sum_of_the_gradients_of_its_paths():
     jax.tree.map(close, jax.device_get(after.batch_stats), statistics)
     for gradient in jax.tree.leaves(grads):  # no choice is left out
         assert bool((gradient != 0).any())
+
+
+@pytest.mark.parametrize("sampling", ["fair", "uniform"])
+def test_a_training_that_diverges_ends_in_a_sentence(sampling, tmp_path):
+    config = make_config(
+        task={"name": "supernet", "sampling": sampling},
+        optimizer={"name": "sgd", "learning_rate": 1e30, "momentum": 0.0},
+    )
+    with pytest.raises(UserError, match="is (nan|inf) at step .*: the training diverg"):
+        train(make_task(config), str(tmp_path))
 
 
 def test_uniform_sampling_has_one_path_a_step():
