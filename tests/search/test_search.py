@@ -20,6 +20,7 @@ from mobilenets.search import latency_table, page
 from mobilenets.search.candidates import Candidates, Score
 from mobilenets.search.evaluator import Evaluator
 from mobilenets.search.latency_table import Table
+from mobilenets.training import loop
 from studies import search_study
 from tests import worker_processes
 from tests.small_search import write_files
@@ -285,6 +286,24 @@ def test_a_supernet_that_has_diverged_is_a_sentence(
     stderr = mistake(run, files, "--workdir", workdir)
     assert "No candidate has a finite loss: the supernet has diverged" in stderr
     assert re.search(r"warning: the loss of \d+ candidates is not finite", stderr)
+
+
+def test_a_table_that_another_command_measures_meanwhile_is_not_taken_silently(
+    files, tmp_path, run, monkeypatch
+):
+    workdir = tmp_path / "run"
+    table = (files / "phone.csv").read_text()
+
+    def train(task, path):  # while it does, the other command writes its table
+        here = latency_table.device_name()
+        workdir.joinpath("latency_table.csv").write_text(table.replace("a phone", here))
+
+    monkeypatch.setattr(loop, "train", train)
+    options = ("--workdir", workdir, "--latency-table", files / "phone.csv")
+    stderr = mistake(run, files, *options)
+    assert (
+        "the search has begun with one of" in stderr and "another --workdir" in stderr
+    )
 
 
 def test_a_search_of_another_version_is_refused(searched, files, tmp_path, run):

@@ -116,7 +116,9 @@ def test_a_training_that_diverges_ends_in_a_sentence(sampling, tmp_path):
         task={"name": "supernet", "sampling": sampling},
         optimizer={"name": "sgd", "learning_rate": 1e30, "momentum": 0.0},
     )
-    with pytest.raises(UserError, match="is (nan|inf) at step .*: the training diverg"):
+    with pytest.raises(
+        UserError, match=r"is (nan|inf) at step .*: the training diverg"
+    ):
         train(make_task(config), str(tmp_path))
 
 
