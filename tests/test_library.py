@@ -436,7 +436,7 @@ def test_a_function_that_gives_no_spec_is_one_sentence(folder, tmp_path):
         "quickstart:smoke", {"model.spec": "networks.py:no_network"}
     )
     with pytest.raises(
-        UserError, match="must return a ClassifierSpec, but gave 'tiny'"
+        UserError, match="must return a ClassifierSpec, but returned 'tiny'"
     ):
         mobilenets.train(config, str(tmp_path / "run"))
     with pytest.raises(

@@ -44,9 +44,9 @@ def command(
     """Make or check the latency table of a search space.
 
     A row is a piece of a network: the stem, a block or the head, known by what it is.
-    Its milliseconds are those for one image. The row "call" is what a call takes in
-    which nothing is computed; it counts once in a network. Nothing else should run on
-    this machine meanwhile.
+    Its milliseconds are those for one image. The row "call" is the time of a call that
+    computes nothing; it counts once in a network. Nothing else should run on this
+    machine meanwhile.
     """
     with usage_errors():
         values = overrides.parse(context.args, OPTIONS)

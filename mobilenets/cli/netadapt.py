@@ -38,7 +38,9 @@ def command(
     ],
     target: Annotated[
         float,
-        typer.Option(help="The latency that is wanted, as a part of the network's."),
+        typer.Option(
+            help="The latency or MAdds to reach, as a fraction of the first network's."
+        ),
     ],
     workdir: Annotated[
         str, typer.Option(metavar="FOLDER", help="Folder for all output.")
@@ -56,7 +58,7 @@ def command(
     ] = Objective.LATENCY,
     delta: Annotated[
         float,
-        typer.Option(help="What a step saves at least, as a part of the network's."),
+        typer.Option(help="What a step saves at least, as such a fraction."),
     ] = 0.01,
     steps: Annotated[
         int,

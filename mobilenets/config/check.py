@@ -110,6 +110,9 @@ def unknown_key(key: str) -> str:
 def _clause(error: Any) -> str:
     """One pydantic error in words."""
     key, kind, value = _key(error["loc"]), error["type"], error["input"]
+    if error["loc"][-1:] == ("[key]",):  # of a mapping
+        above = _key(error["loc"][:-2])
+        return f"{above} has the key {shown(value)}, which {plain(error['msg'])}"
     if kind == "extra_forbidden":
         return _not_of_this_kind(error["loc"], key) or unknown_key(key)
     if kind == "missing":

@@ -57,7 +57,7 @@ def read(file: str) -> ml_collections.ConfigDict:
     config = call(file, "get_config")
     if not isinstance(config, ml_collections.ConfigDict):
         raise UserError(
-            f"get_config of {file} must return a ConfigDict, but gave {config!r}."
+            f"get_config of {file} must return a ConfigDict, but returned {config!r}."
         )
     return config
 

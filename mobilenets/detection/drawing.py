@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 Color = tuple[int, int, int]
 
-_WORDS_OF_SIDE = 1 / 28  # the height of words, as a part of the image's longer side
+_WORDS_OF_SIDE = 1 / 28  # the height of words, as a fraction of the image's longer side
 _LEAST_WORDS = 11  # pixels
 
 

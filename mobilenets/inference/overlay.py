@@ -11,7 +11,7 @@ from mobilenets.inference.colors import color_of
 
 _BLACK: Color = (0, 0, 0)
 _OPACITY = 0.6  # of the colours over an image
-_WORDS_OF_SIDE = 1 / 32  # the height of words, as a part of the image's longer side
+_WORDS_OF_SIDE = 1 / 32  # the height of words, as a fraction of the image's longer side
 _LEAST_WORDS = 11  # pixels
 
 

@@ -306,7 +306,7 @@ def _checkpoints_of_run(path: pathlib.Path, directory: str):
     if not workdir.checkpoints.is_dir():
         raise UserError(
             f"{directory} holds no weights: it has neither the network.json of imported"
-            " ones nor the checkpoints of a run."
+            " weights nor the checkpoints of a run."
         )
     with contextlib.closing(Checkpoints(workdir, read_only=True)) as checkpoints:
         step = checkpoints.best_step or checkpoints.latest_step

@@ -109,7 +109,7 @@ def own_spec(text: str, kind: type[Kind] = ClassifierSpec) -> Kind:
     spec = own_function.call(text, "model.spec", forms=forms)
     if not isinstance(spec, kind):
         raise UserError(
-            f"{text} must return a {kind.__name__}, but gave {reprlib.repr(spec)}."
+            f"{text} must return a {kind.__name__}, but returned {reprlib.repr(spec)}."
         )
     return spec
 

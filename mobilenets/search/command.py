@@ -65,10 +65,10 @@ def run(
         open_storage(storage)
     if table_file:
         given = latency_table.read(pathlib.Path(table_file))
-        latency_table.refuse_lacking(given.lacks(_pieces(task)))
+        latency_table.refuse_lacking(given.lacks(_pieces(task)), table_file)
     files = folder.claim(path, search, task.config)
     if table := folder.use_table(files, table_file):
-        latency_table.refuse_lacking(table.lacks(_pieces(task)))
+        latency_table.refuse_lacking(table.lacks(_pieces(task)), files.table)
     with files.alone("supernet", tell):
         loop.train(task, str(files.supernet))
     with files.alone("latency table", tell):

@@ -96,7 +96,7 @@ def load(file: str, values: Mapping[str, Any] | None = None) -> Search:
     search = files.call(file, "get_search")
     if not isinstance(search, Search):
         raise UserError(
-            f"get_search of {file} must return a Search, but gave {search!r}."
+            f"get_search of {file} must return a Search, but returned {search!r}."
         )
     for key in values or {}:
         check.check_key(key)

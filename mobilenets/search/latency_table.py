@@ -9,7 +9,7 @@ in by whoever has the device.
     call,0,0,0,0,0,0,,0,0
     stem,224,3,0,16,3,2,hard_swish,0,1.25
 
-The row "call" is what a call takes in which nothing is computed. It is part of no
+The row "call" is the time of a call that computes nothing. It is part of no
 piece, and counts once in a network. A row without milliseconds is to be filled in.
 """
 
@@ -82,8 +82,9 @@ class Key:
             return "call"
         kernel = f"{self.kernel_size}x{self.kernel_size}"
         squeeze = f", squeeze {self.squeeze}" if self.squeeze else ""
+        pixels = "1 pixel" if self.size == 1 else f"{self.size} pixels"
         return (
-            f"{self.operator} at {self.size} pixels, {self.in_channels} to "
+            f"{self.operator} at {pixels}, {self.in_channels} to "
             f"{self.expanded_channels} to {self.out_channels} channels, {kernel}, "
             f"stride {self.stride}, {self.activation}{squeeze}"
         )
@@ -306,7 +307,7 @@ def read(path: pathlib.Path) -> Table:
     if rows.fieldnames != wanted:
         raise UserError(
             f"The latency table {path} must have the columns {','.join(wanted)} in its "
-            "second line."
+            f"second line, but has {','.join(rows.fieldnames or ['none'])}."
         )
     times: dict[Key, float] = {}
     for number, row in enumerate(rows, 3):
@@ -348,13 +349,19 @@ def _row(place: str, row: Mapping[str, str | None]) -> tuple[Key, float | None]:
     return Key(**values), time
 
 
-def refuse_lacking(lacking: Sequence[Key]) -> None:
-    """Raises UserError, with the first of them, if a table lacks pieces."""
+def refuse_lacking(lacking: Sequence[Key], file: object = None) -> None:
+    """Raises UserError, with the first of them, if a table lacks pieces.
+
+    Args:
+      lacking: the pieces.
+      file: the table's, if it is known.
+    """
     if lacking:
+        table = f"The latency table {file}" if file else "The latency table"
         raise UserError(
-            f"The latency table lacks the milliseconds of {len(lacking)} of the "
-            f"pieces, the first: {lacking[0]}. Fill them in; `mobilenets latency-table "
-            "--blank FILE` writes all rows that a space needs."
+            f"{table} lacks the milliseconds of {len(lacking)} of the pieces, the "
+            f"first: {lacking[0]}. `mobilenets search --dry-run --latency-table CSV` "
+            "lists them; fill in their rows."
         )
 
 

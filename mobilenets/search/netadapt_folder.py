@@ -33,8 +33,8 @@ class Adaptation(Section):
     """How a network is narrowed.
 
     Args:
-      target: the cost of the result, as a part of the first network's.
-      delta: what each step saves at least, as a part of the first network's cost.
+      target: the cost of the result, as a fraction of the first network's.
+      delta: what each step saves at least, as a fraction of the first network's cost.
         MobileNetV3, Sec. 4.2, has 0.01.
       steps: T of the paper, for which each proposal is trained. There it is 10,000.
       objective: the cost: milliseconds of the latency table, or MAdds.

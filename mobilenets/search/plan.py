@@ -87,8 +87,9 @@ def print_plan(
     title = f"{space.name}: {space.size:,} networks at {space.resolution} pixels"
     tables.show(title, sizes, "", parts)
     print(
-        "Times and memory are estimates for this machine. Times are without "
-        "compilation, and without what candidates share."
+        "Times and memory are estimates for this machine. Times leave out the "
+        "compilation, which takes a few minutes. Candidates with the same first blocks "
+        "share their computation, so the evolution may take less."
     )
     if table:
         lacking = table.lacks(pieces)

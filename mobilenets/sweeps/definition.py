@@ -189,7 +189,9 @@ def load(file: str, values: Values | None = None) -> Sweep:
     """
     sweep = files.call(file, "get_sweep")
     if not isinstance(sweep, Sweep):
-        raise UserError(f"get_sweep of {file} must return a Sweep, but gave {sweep!r}.")
+        raise UserError(
+            f"get_sweep of {file} must return a Sweep, but returned {sweep!r}."
+        )
     for key in values or {}:
         check.check_key(key)
         if key in varied_keys(sweep):

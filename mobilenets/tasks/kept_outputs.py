@@ -23,8 +23,8 @@ from mobilenets.tasks.distillation import Teacher
 
 _AT_ONCE = 64  # images that pass through the teacher together
 _COMPARED = 16  # images whose outputs are computed again when a file is used again
-# How far the new outputs may be from the old ones, as a part of their deviation: more
-# than another device makes of it, and less than another image.
+# How far the new outputs may be from the old ones, as a fraction of their deviation:
+# more than another device makes of it, and less than another image.
 _TOLERANCE = 0.05
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import filelock
 import optuna
+import sqlalchemy.engine
 import sqlalchemy.exc
 from optuna.trial import FrozenTrial
 
@@ -50,7 +51,7 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
       UserError: the storage cannot be used.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    with storage_errors():
+    with storage_errors(url):
         return optuna.storages.RDBStorage(
             url,
             engine_kwargs=_SQLITE if url.startswith("sqlite") else _SERVER,
@@ -61,8 +62,12 @@ def open_storage(url: str) -> optuna.storages.RDBStorage:
 
 
 @contextlib.contextmanager
-def storage_errors() -> Iterator[None]:
-    """Errors of a storage that cannot be used, as sentences."""
+def storage_errors(url: str | None = None) -> Iterator[None]:
+    """Errors of a storage that cannot be used, as sentences.
+
+    Args:
+      url: of a storage that is being opened; None if it has been.
+    """
     try:
         yield
     except ImportError as error:
@@ -84,9 +89,14 @@ def storage_errors() -> Iterator[None]:
             raise  # of JAX, in a job
         cause = error.__cause__ or error
         reason = str(getattr(cause, "orig", cause)).strip().splitlines()[0]
+        if url is None:
+            which, remedy = "The storage", "What is done is not lost: run"
+        else:
+            shown = sqlalchemy.engine.make_url(url).render_as_string()  # no password
+            which, remedy = f"The storage {shown}", "Correct the URL, or run"
         raise UserError(
-            f"The storage cannot be used: {reason.rstrip('.')}. What is done is not "
-            "lost: run the same command again when it can be used."
+            f"{which} cannot be used: {reason.rstrip('.')}. {remedy} the same command "
+            "again when it can be used."
         ) from None
 
 

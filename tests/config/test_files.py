@@ -77,7 +77,7 @@ MISTAKES = [
     ("quickstart:smok", "argument 'smok' of the config file: did you mean 'smoke'"),
     ("quickstart:smoke=maybe", "argument smoke of the config file is 'maybe', but mus"),
     ("mine.py:x", "mine.py takes no argument: leave out :x"),
-    ("mine.py", "get_config of mine.py must return a ConfigDict, but gave 3"),
+    ("mine.py", "get_config of mine.py must return a ConfigDict, but returned 3"),
     ("fails.py", "fails.py fails in line 2 with ZeroDivisionError: division by zero"),
     ("syntax.py", "syntax.py fails in line 1 with SyntaxError"),
     ("empty.py", "empty.py has no function get_config"),

@@ -64,13 +64,13 @@ MISTAKES = [
     ("nowhere.networks:tiny", "No module named 'nowhere'"),
     ("own_networks.py:tny", "own_networks.py has no function tny: did you mean tiny.$"),
     ("own_networks:value", "own_networks has no function value"),
-    ("own_networks.py:number", "must return a ClassifierSpec, but gave 3"),
+    ("own_networks.py:number", "must return a ClassifierSpec, but returned 3"),
     ("own_networks.py:fails", "fails with ZeroDivisionError: division by zero"),
     ("nowhere.json", "nowhere.json cannot be read: No such file"),
     ("broken.json", "broken.json is not JSON"),
     ("wrong.json", "wrong.json is not a ClassifierSpec: "),
     ("typo.json", "is not a ClassifierSpec: it has no field backbone.blocks.0.resid"),
-    ("own_networks.py:backbone", "must return a ClassifierSpec, but gave Backbone"),
+    ("own_networks.py:backbone", "must return a ClassifierSpec, but returned Backbone"),
 ]
 # fmt: on
 

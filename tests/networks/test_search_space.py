@@ -135,7 +135,7 @@ def with_drop_path(choices):
 @pytest.mark.parametrize(
     ("space", "message"),
     [
-        (with_choices(3, wider), "choices of block3 have other input, output"),
+        (with_choices(3, wider), "choices of block3 must have the same input"),
         (with_choices(3, lambda c: c[:1]), "block3 needs at least two choices"),
         (with_choices(3, lambda c: [*c, c[0]]), "block3 has a choice twice"),
         (with_choices(3, with_drop_path), "choice0 of block3 has stochastic depth"),

@@ -14,6 +14,7 @@ from mobilenets.search import jobs as module
 from mobilenets.search.definition import Search
 from mobilenets.search.folder import Evaluated, Known
 from mobilenets.search.jobs import Jobs
+from mobilenets.workers.queue import open_storage
 
 COUNTS = (4, 4, 4)
 SEARCH = Search(supernet="any", population=7, generations=2, seed=1)
@@ -135,6 +136,29 @@ def test_a_storage_that_is_gone_is_a_sentence_and_nothing_is_lost(begin):
     with pytest.raises(UserError, match="The storage cannot be used: no such table"):
         jobs.evaluate([(2, 2, 2)])
     assert set(Known(files).read()) == {(0, 0, 0), (1, 1, 1)}
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (
+            "sqlite:///{}/none/trials.db",
+            "sqlite:///{}/none/trials.db cannot be used: un",
+        ),
+        (
+            "postgresql+psycopg://me:secret@localhost:1/x",
+            "postgresql+psycopg://me:***@localhost:1/x cannot be used: ",
+        ),
+    ],
+)
+def test_a_storage_that_cannot_be_opened_is_named_without_its_password(
+    url, shown, tmp_path
+):
+    with pytest.raises(UserError) as raised:
+        open_storage(url.format(tmp_path))
+    message = str(raised.value)
+    assert shown.format(tmp_path) in message and "secret" not in message
+    assert "Correct the URL" in message
 
 
 def test_jobs_have_all_candidates_and_those_that_begin_alike_together():

@@ -171,7 +171,7 @@ def test_every_point_of_our_sweeps_is_a_run(name):
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
-        ("3", "must return a Sweep, but gave 3"),
+        ("3", "must return a Sweep, but returned 3"),
         (
             "1 / 0",
             r"fails in line 3 with ZeroDivisionError: division by zero",

@@ -285,9 +285,9 @@ def _check_choices(name: str, number: int, block: ChoiceSpec) -> None:
             )
         if _shape(choice) != first:
             raise UserError(
-                f"{name} does not fit together: the choices of block{number} have "
-                f"other input, output channels and strides: {_shape(choice)} in "
-                f"choice{i}, {first} in choice0."
+                f"{name} does not fit together: the choices of block{number} must have "
+                "the same input channels, output channels and stride, but choice0 has "
+                f"{first} and choice{i} has {_shape(choice)}."
             )
 
 
